@@ -1,0 +1,6 @@
+//! The Neon addon: conversion only. Each subject is one file, mirrored in
+//! `src/native/boundary.ts` in the same order; the work is a plain function in
+//! its own crate, tested by cargo without Node.
+
+mod error;
+mod process;

@@ -1,0 +1,2 @@
+//! podwright-monitor: one per pod sandbox.
+fn main() {}

@@ -21,5 +21,199 @@ export interface ProcessExports {
   bootId(): Outcome<string>;
 }
 
+// ---- rootfs.rs
+
+/** What a directory tree costs: allocated bytes (512-byte blocks times 512, a hard-linked file once) and inodes. */
+export interface TreeUsage {
+  readonly bytes: number;
+  readonly inodes: number;
+}
+
+/** The file system under a path (statfs(2), proc_pid_mountinfo(5)). */
+export interface FsInfo {
+  readonly mountpoint: string;
+  readonly totalBytes: number;
+  /** What an unprivileged process may still write (f_bavail), as the kubelet reckons. */
+  readonly availableBytes: number;
+  readonly totalInodes: number;
+  readonly freeInodes: number;
+  /** `major:minor` of the file system's device. */
+  readonly fsId: string;
+}
+
+export interface RootfsExports {
+  /** Bytes and inodes of a directory tree, mount points below it not entered. */
+  layerUsage(args: { readonly dir: string }): Promise<Outcome<TreeUsage>>;
+  /**
+   * A small file read through a stack of layer directories, topmost first, honouring whiteouts, opaque
+   * directories and symlinks; `null` if the merged tree has no such file. Above `maxBytes`, or 1 MiB, fails (EFBIG).
+   */
+  readThrough(args: { readonly layers: readonly string[]; readonly path: string; readonly maxBytes: number }): Promise<Outcome<string | null>>;
+  /** Makes `<dir>/upper` (0755) and `<dir>/work` (0700) for a container's overlay; an empty one that is there is fine. */
+  prepareSnapshot(args: { readonly dir: string }): Promise<Outcome<{ readonly upper: string; readonly work: string }>>;
+  /**
+   * Renames a finished staging directory to its place and syncs the parent. `committed` is false when
+   * somebody else's is there already: then `from` is removed.
+   */
+  commitDir(args: { readonly from: string; readonly to: string }): Promise<Outcome<{ readonly committed: boolean }>>;
+  /** syncfs(2) on the file system that holds `path`. */
+  syncFs(args: { readonly path: string }): Promise<Outcome<null>>;
+  /**
+   * Renames `path` into `trashDir` (same file system, made if absent) and frees it in the background at idle
+   * priority. Resolves after the rename; `removed` is false when there was nothing at `path`.
+   */
+  removeTree(args: { readonly path: string; readonly trashDir: string }): Promise<Outcome<{ readonly removed: boolean }>>;
+  /** Frees all that is in `trashDir` and resolves when it is empty: the number of its entries removed. */
+  sweepTrash(args: { readonly trashDir: string }): Promise<Outcome<{ readonly removed: number }>>;
+  /** Writes a file beside `path`, syncs it if `sync`, renames it into place. `mode` is exact (no umask). */
+  writeFileAtomic(args: { readonly path: string; readonly data: string; readonly mode: number; readonly sync: boolean }): Promise<Outcome<null>>;
+  /** Size and room of the file system under `path`. */
+  fsInfo(args: { readonly path: string }): Promise<Outcome<FsInfo>>;
+}
+
+// ---- fetch.rs
+// Failures: `syscall` is the stage (FetchStage), `errno` the HTTP status for 'http' and the errno for
+// 'connect' and 'disk' (0 elsewhere), `object` the digest; credentials are never in a message.
+
+/** Where a fetch failed. */
+export type FetchStage =
+  | 'http' | 'tls' | 'dns' | 'connect' | 'timeout' | 'digest' | 'inflate' | 'tar' | 'limit' | 'cancel' | 'disk' | 'archive' | 'request';
+
+/** TLS settings of one host: PEM files. `clientCert` and `clientKey` come together. */
+export interface FetchTls {
+  /** Trusted besides the system's store. */
+  readonly caFiles: readonly string[];
+  readonly clientCert: string | null;
+  readonly clientKey: string | null;
+  readonly skipVerify: boolean;
+}
+
+/** One blob at one host, with all that is needed to ask for it. */
+export interface FetchSource {
+  /** Chosen by the caller, unique among running fetches: for fetchProgress and fetchCancel. */
+  readonly handle: string;
+  readonly url: string;
+  /** Name and value; Authorization, Cookie and Proxy-Authorization are dropped on a redirect to another host. */
+  readonly headers: readonly (readonly [string, string])[];
+  /** Whether plain HTTP may be spoken, to this host and where it redirects. */
+  readonly allowHttp: boolean;
+  readonly tls: FetchTls;
+  /** `http://[user:password@]host:port` (or https, for a proxy spoken to over TLS), or null for none. */
+  readonly proxy: string | null;
+  readonly connectMs: number;
+  /** No byte for this long: the connection is given up and resumed. */
+  readonly stallMs: number;
+  /** Connections at most for this blob, the first included: broken ones are resumed by Range. 1 to 20. */
+  readonly attempts: number;
+}
+
+/** Bounds of one layer; beyond any of them the fetch fails with stage 'limit'. */
+export interface UnpackLimits {
+  readonly maxEntries: number;
+  /** Bytes of the uncompressed tar, and of the files it makes. */
+  readonly maxBytes: number;
+  /** Uncompressed bytes for one compressed byte (looked at after the first 16 MiB). */
+  readonly maxRatio: number;
+  /** Components of one path. */
+  readonly maxDepth: number;
+  readonly maxPathBytes: number;
+  /** All extended attributes of one entry, names and values. */
+  readonly maxXattrBytes: number;
+}
+
+/** Where a layer goes. */
+export interface LayerDestination {
+  /** Made by the call (its parent exists); holds `diff/` on success, is gone on failure. */
+  readonly stagingDir: string;
+  /** Where the compressed blob is kept too (made by rename beside it once verified), or null. */
+  readonly keepBlobPath: string | null;
+}
+
+export interface FetchLayerRequest extends FetchSource {
+  readonly expected: { readonly digest: string; readonly size: number; readonly diffId: string; readonly mediaType: string };
+  readonly destination: LayerDestination;
+  readonly limits: UnpackLimits;
+}
+
+/** A layer that was verified, unpacked into `<stagingDir>/diff` and synced. */
+export interface UnpackedLayer {
+  readonly blobDigest: string;
+  readonly blobBytes: number;
+  readonly diffId: string;
+  /** Bytes of file contents. */
+  readonly unpackedBytes: number;
+  readonly inodes: number;
+  /** Entries of the tar. */
+  readonly entries: number;
+}
+
+export interface FetchBlobRequest extends FetchSource {
+  readonly expected: { readonly digest: string; readonly size: number };
+  /** Written here (by rename, synced) instead of returned; null: returned, at most 8 MiB. */
+  readonly keepBlobPath: string | null;
+}
+
+export interface FetchedBlob {
+  /** Base64; null when it went to a file. */
+  readonly data: string | null;
+  readonly digest: string;
+  readonly bytes: number;
+}
+
+export interface FetchProgress {
+  readonly handle: string;
+  /** Compressed bytes so far, and as expected. */
+  readonly bytes: number;
+  readonly totalBytes: number;
+  readonly unpackedBytes: number;
+  readonly stage: 'queued' | 'connecting' | 'downloading' | 'waiting' | 'unpacking' | 'syncing';
+}
+
+/** One file of an archive: a docker archive (tar), an OCI layout (tar or directory). */
+export interface ArchiveEntry {
+  readonly name: string;
+  /** Of the contents in the tar; 0 in a directory. */
+  readonly offset: number;
+  readonly size: number;
+}
+
+export interface ArchiveIndex {
+  /** What to name in archiveRead and unpackFromArchive: the path given, or a plain tar inflated into workDir. */
+  readonly path: string;
+  /** True when `path` is such a tar in workDir: the caller removes it at the end. */
+  readonly temporary: boolean;
+  /** Regular files; links inside the archive are shown with the offset and size of what they name. */
+  readonly entries: readonly ArchiveEntry[];
+  /** Text of manifest.json, index.json, oci-layout and repositories, as far as present. */
+  readonly files: Readonly<Record<string, string>>;
+}
+
+export interface UnpackFromArchiveRequest {
+  readonly handle: string;
+  readonly path: string;
+  readonly entry: ArchiveEntry;
+  /** `digest` of the bytes as stored, null where only the diff id is known; compression is told by magic. */
+  readonly expected: { readonly digest: string | null; readonly diffId: string };
+  readonly destination: LayerDestination;
+  readonly limits: UnpackLimits;
+}
+
+export interface FetchExports {
+  /** Downloads, verifies, inflates and unpacks one layer on own threads; at most four at once, others wait. */
+  fetchLayer(request: FetchLayerRequest): Promise<Outcome<UnpackedLayer>>;
+  /** Downloads and verifies one blob (a config, or any blob into a file). */
+  fetchBlob(request: FetchBlobRequest): Promise<Outcome<FetchedBlob>>;
+  /** All fetches that run or wait. */
+  fetchProgress(): Outcome<readonly FetchProgress[]>;
+  /** Makes the fetch fail with stage 'cancel' soon; false if there is none of that handle. */
+  fetchCancel(args: { readonly handle: string }): Outcome<boolean>;
+  /** Lists an archive; a compressed one is inflated once into `workDir`. */
+  archiveIndex(args: { readonly path: string; readonly workDir: string }): Promise<Outcome<ArchiveIndex>>;
+  /** One file of an archive as base64, at most 8 MiB. */
+  archiveRead(args: { readonly path: string; readonly entry: ArchiveEntry }): Promise<Outcome<{ readonly data: string }>>;
+  /** The same pipeline as fetchLayer, from a file. */
+  unpackFromArchive(request: UnpackFromArchiveRequest): Promise<Outcome<UnpackedLayer>>;
+}
+
 /** The raw module, as `require` gives it. */
-export type RawAddon = ProcessExports;
+export type RawAddon = ProcessExports & RootfsExports & FetchExports;

@@ -1,0 +1,163 @@
+// Durable records: one JSON file each, whole or not there. Must not know what is in them.
+import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs';
+import { open, rm } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { crc32 } from 'node:zlib';
+
+/** A record file that is torn, not JSON, or fails its checksum. */
+export class DamagedRecord extends Error {
+  readonly file: string;
+  constructor(file: string, why: string) {
+    super(`record ${file} is damaged: ${why}`);
+    this.name = 'DamagedRecord';
+    this.file = file;
+  }
+}
+
+/** A record written by a newer release: left alone, never deleted. */
+export class NewerRecord extends Error {
+  readonly version: number;
+  constructor(file: string, version: number) {
+    super(`record ${file} has format version ${version}, which this release does not read`);
+    this.name = 'NewerRecord';
+    this.version = version;
+  }
+}
+
+/** The newest envelope version that this release writes and reads. */
+export const recordVersion = 1;
+
+const checksum = (data: string): string => crc32(data).toString(16).padStart(8, '0');
+
+/** The text of a record: `{version, checksum, data}`; the checksum is CRC-32 of the data's JSON. */
+export function encodeRecord(data: unknown): string {
+  const json = JSON.stringify(data);
+  return `{"version":${recordVersion},"checksum":"${checksum(json)}","data":${json}}\n`;
+}
+
+/** The data of a record's text. Throws DamagedRecord or NewerRecord. */
+export function decodeRecord(text: string, file: string): unknown {
+  let envelope: unknown;
+  try {
+    envelope = JSON.parse(text);
+  } catch (error) {
+    throw new DamagedRecord(file, (error as Error).message);
+  }
+  if (typeof envelope !== 'object' || envelope === null || !('version' in envelope) || !('data' in envelope)) {
+    throw new DamagedRecord(file, 'no envelope');
+  }
+  const { version, data } = envelope;
+  if (typeof version !== 'number') throw new DamagedRecord(file, 'no version');
+  if (version > recordVersion) throw new NewerRecord(file, version);
+  const sum = 'checksum' in envelope ? envelope.checksum : undefined;
+  if (checksum(JSON.stringify(data)) !== sum) throw new DamagedRecord(file, 'checksum differs');
+  return data;
+}
+
+/** Reads one record file. Throws DamagedRecord, NewerRecord, or the error of read(2). */
+export const readRecord = (file: string): unknown => decodeRecord(readFileSync(file, 'utf8'), file);
+
+/** How long a write may stay unsynced, in milliseconds (HOUSE §5). */
+const syncDelayMs = 500;
+
+/**
+ * Writes records. Writes are atomic at once (tmp + rename) and become durable within a second by
+ * a group sync off every RPC's path; `sync: true` makes one durable before the call returns.
+ */
+export class RecordWriter {
+  readonly #dirty = new Set<string>();
+  readonly #onError: (error: unknown) => void;
+  #timer: NodeJS.Timeout | null = null;
+  #serial = 0;
+
+  constructor(onError: (error: unknown) => void) {
+    this.#onError = onError;
+  }
+
+  /** Replaces one record file. */
+  write(file: string, data: unknown, options: { sync?: boolean } = {}): void {
+    const tmp = join(dirname(file), `.${basename(file)}.${process.pid}.${(this.#serial += 1)}`);
+    this.#put(tmp, data, options.sync ?? false);
+    renameSync(tmp, file);
+    if (options.sync) syncDirectory(dirname(file));
+    else this.#mark(file);
+  }
+
+  /** Makes a record directory with all its files: it appears whole, by one rename. */
+  createDirectory(dir: string, files: Readonly<Record<string, unknown>>): void {
+    const tmp = join(dirname(dir), `.new-${basename(dir)}`);
+    mkdirSync(tmp, { recursive: true, mode: 0o700 });
+    for (const [name, data] of Object.entries(files)) this.#put(join(tmp, name), data, false);
+    renameSync(tmp, dir);
+    for (const name of Object.keys(files)) this.#mark(join(dir, name));
+  }
+
+  /** Takes a record directory away: out of sight by one rename, freed in the background. */
+  async removeDirectory(dir: string, trashDir: string): Promise<void> {
+    const away = join(trashDir, `${basename(dir)}.${process.pid}.${(this.#serial += 1)}`);
+    mkdirSync(trashDir, { recursive: true, mode: 0o700 });
+    try {
+      renameSync(dir, away);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
+      throw error;
+    }
+    for (const file of this.#dirty) if (file.startsWith(`${dir}/`)) this.#dirty.delete(file);
+    this.#dirty.add(dirname(dir));
+    rm(away, { recursive: true, force: true }).catch(this.#onError);
+  }
+
+  /** Syncs everything that is not durable yet. */
+  async flush(): Promise<void> {
+    if (this.#timer) clearTimeout(this.#timer);
+    this.#timer = null;
+    const files = [...this.#dirty];
+    this.#dirty.clear();
+    const directories = new Set<string>();
+    for (const file of files) {
+      directories.add(dirname(file));
+      await syncPath(file);
+    }
+    for (const dir of directories) await syncPath(dir);
+  }
+
+  #put(file: string, data: unknown, sync: boolean): void {
+    const fd = openSync(file, 'w', 0o600);
+    try {
+      writeSync(fd, encodeRecord(data));
+      if (sync) fsyncSync(fd);
+    } finally {
+      closeSync(fd);
+    }
+  }
+
+  #mark(file: string): void {
+    this.#dirty.add(file);
+    this.#timer ??= setTimeout(() => {
+      this.flush().catch(this.#onError);
+    }, syncDelayMs).unref();
+  }
+}
+
+function syncDirectory(dir: string): void {
+  const fd = openSync(dir, 'r');
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+async function syncPath(path: string): Promise<void> {
+  try {
+    const handle = await open(path, 'r');
+    try {
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+  } catch (error) {
+    // gone meanwhile: removed or replaced, which is its own commit
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+  }
+}

@@ -19,6 +19,14 @@ export type Outcome<T> = { readonly ok: T } | { readonly err: NativeFailure };
 export interface ProcessExports {
   /** The kernel's boot id. */
   bootId(): Outcome<string>;
+  /** Start time of a process (proc_pid_stat(5) field 22), null when it is gone or a zombie. */
+  processStartTime(pid: number): Outcome<number | null>;
+  /** Takes the daemon's exclusive lock for the life of this process; false when another has it. */
+  lockFile(path: string): Outcome<boolean>;
+  /** Copies the monitor's program into a sealed memfd; later calls do nothing. */
+  prepareMonitor(program: string): Outcome<boolean>;
+  /** Starts a monitor; settles when its first process has ended, with code 0 once it listens. */
+  spawnMonitor(request: { readonly argv: readonly string[] }): Promise<Outcome<{ readonly code: number; readonly stderr: string }>>;
 }
 
 // ---- rootfs.rs

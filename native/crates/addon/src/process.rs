@@ -1,8 +1,16 @@
-//! Process facts: boot id, and whether a pid is still the process it was.
+//! Processes: boot id, whether a pid is still the process it was, the daemon's lock, and the
+//! start of monitors.
 
 use crate::error::Outcome;
 use neon::types::extract::Json;
-use podwright_sys::errno::SysError;
+use podwright_sys::errno::{SysError, SysResult};
+use podwright_sys::spawn;
+use serde::{Deserialize, Serialize};
+use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd};
+use std::sync::OnceLock;
+
+/// The sealed copy of the monitor's program that all monitors of this daemon run from.
+static MONITOR: OnceLock<OwnedFd> = OnceLock::new();
 
 /// The kernel's boot id: facts about processes are true only within one boot.
 #[neon::export]
@@ -12,4 +20,69 @@ fn boot_id() -> Json<Outcome<String>> {
         .map(|s| s.trim().to_owned())
         .map_err(|e| SysError::from_io("read the boot id", "read", &e, path));
     Json(read.into())
+}
+
+/// Start time of a process (proc_pid_stat(5) field 22, clock ticks), null when it is gone or a zombie.
+#[neon::export]
+fn process_start_time(pid: f64) -> Json<Outcome<Option<u64>>> {
+    Json(Outcome::Ok(start_time(pid as i32)))
+}
+
+fn start_time(pid: i32) -> Option<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // the command, field 2, may hold anything: fields are counted after its last parenthesis
+    let mut fields = stat.get(stat.rfind(')')? + 2..)?.split(' ');
+    if matches!(fields.next()?, "Z" | "X") {
+        return None;
+    }
+    fields.nth(18)?.parse().ok()
+}
+
+/// Takes the daemon's exclusive lock for the life of this process; false when another has it.
+#[neon::export]
+fn lock_file(path: String) -> Json<Outcome<bool>> {
+    let locked = spawn::lock_exclusive(&path).map(|lock| {
+        let held = lock.is_some();
+        // kept open on purpose: the lock ends with the process
+        lock.map(IntoRawFd::into_raw_fd);
+        held
+    });
+    Json(locked.into())
+}
+
+/// Copies the monitor's program into a sealed memfd; later calls do nothing.
+#[neon::export]
+fn prepare_monitor(program: String) -> Json<Outcome<bool>> {
+    let prepared = match MONITOR.get() {
+        Some(_) => Ok(false),
+        None => spawn::sealed_copy("podwright-monitor", &program).map(|fd| MONITOR.set(fd).is_ok()),
+    };
+    Json(prepared.into())
+}
+
+/// What `spawn_monitor` is given.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct SpawnMonitor {
+    argv: Vec<String>,
+}
+
+/// How the monitor's first process ended.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SpawnedMonitor {
+    code: i32,
+    stderr: String,
+}
+
+/// Starts a monitor and returns when it listens: its first process ends then, with code 0.
+#[neon::export(task)]
+fn spawn_monitor(request: Json<SpawnMonitor>) -> Json<Outcome<SpawnedMonitor>> {
+    Json(spawned(&request.0).into())
+}
+
+fn spawned(request: &SpawnMonitor) -> SysResult<SpawnedMonitor> {
+    let program = MONITOR.get().ok_or_else(|| SysError::new("start a monitor", "prepare_monitor", 0, ""))?;
+    let ended = spawn::run_fd(program.as_raw_fd(), &request.argv)?;
+    Ok(SpawnedMonitor { code: ended.code, stderr: ended.stderr })
 }

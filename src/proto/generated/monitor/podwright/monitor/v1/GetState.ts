@@ -1,0 +1,8 @@
+// Original file: proto/monitor.proto
+
+
+export interface GetState {
+}
+
+export interface GetState__Output {
+}

@@ -1,0 +1,10 @@
+// Original file: proto/monitor.proto
+
+
+export interface ReopenLog {
+  'containerId'?: (string);
+}
+
+export interface ReopenLog__Output {
+  'containerId': (string);
+}

@@ -1,0 +1,10 @@
+// Original file: proto/monitor.proto
+
+
+export interface StartContainer {
+  'containerId'?: (string);
+}
+
+export interface StartContainer__Output {
+  'containerId': (string);
+}

@@ -1,0 +1,12 @@
+// Original file: proto/monitor.proto
+
+
+export interface Sysctl {
+  'name'?: (string);
+  'value'?: (string);
+}
+
+export interface Sysctl__Output {
+  'name': (string);
+  'value': (string);
+}

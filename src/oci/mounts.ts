@@ -1,0 +1,105 @@
+// PURE
+// The mounts of a container, in the order they are made.
+import { invalidArgument } from '../lib/failure.ts';
+import type { OciMount } from './types.ts';
+
+/** CRI Mount of a host path, as this module needs it. */
+export interface HostMount {
+  readonly containerPath: string;
+  readonly hostPath: string;
+  readonly readonly: boolean;
+  readonly propagation: 'private' | 'host-to-container' | 'bidirectional';
+  readonly recursiveReadOnly: boolean;
+}
+
+export interface MountInput {
+  readonly privileged: boolean;
+  readonly readonlyRootfs: boolean;
+  /** True: the pod's own /dev/shm, held by its monitor; false: the host's. */
+  readonly podShm: boolean;
+  /** The pod's files on the host, bound over the image's. */
+  readonly files: { readonly hosts: string; readonly hostname: string; readonly resolvConf: string };
+  readonly mounts: readonly HostMount[];
+}
+
+/** The spec's mount type that stands for the pod's /dev/shm (a detached tmpfs in the monitor, RULINGS 3). */
+export const podShmType = 'podwright-shm';
+
+const kernelMounts = (input: MountInput): OciMount[] => {
+  const access = input.privileged ? 'rw' : 'ro';
+  const closed = ['nosuid', 'noexec', 'nodev'];
+  return [
+    { destination: '/proc', type: 'proc', source: 'proc', options: closed },
+    { destination: '/dev', type: 'tmpfs', source: 'tmpfs', options: ['nosuid', 'strictatime', 'mode=755', 'size=65536k'] },
+    {
+      destination: '/dev/pts',
+      type: 'devpts',
+      source: 'devpts',
+      options: ['nosuid', 'noexec', 'newinstance', 'ptmxmode=0666', 'mode=0620', 'gid=5'],
+    },
+    { destination: '/dev/mqueue', type: 'mqueue', source: 'mqueue', options: closed },
+    { destination: '/sys', type: 'sysfs', source: 'sysfs', options: [...closed, access] },
+    { destination: '/sys/fs/cgroup', type: 'cgroup', source: 'cgroup', options: [...closed, 'relatime', access] },
+    input.podShm
+      ? { destination: '/dev/shm', type: podShmType, source: 'shm', options: closed }
+      : { destination: '/dev/shm', type: 'bind', source: '/dev/shm', options: ['rbind', ...closed] },
+  ];
+};
+
+const podFiles = (input: MountInput): OciMount[] => {
+  const access = input.readonlyRootfs ? 'ro' : 'rw';
+  const bind = (destination: string, source: string): OciMount => ({
+    destination,
+    type: 'bind',
+    source,
+    options: ['bind', 'rprivate', access],
+  });
+  return [
+    bind('/etc/hosts', input.files.hosts),
+    bind('/etc/hostname', input.files.hostname),
+    bind('/etc/resolv.conf', input.files.resolvConf),
+  ];
+};
+
+const propagationOption = { private: 'rprivate', 'host-to-container': 'rslave', bidirectional: 'rshared' } as const;
+
+function hostMount(mount: HostMount, at: number): OciMount {
+  const field = `mounts[${at}]`;
+  if (mount.containerPath === '') throw invalidArgument(`${field}.container_path is empty`);
+  if (mount.hostPath === '') throw invalidArgument(`${field}.host_path is empty`);
+  if (!mount.hostPath.startsWith('/')) throw invalidArgument(`${field}.host_path ${mount.hostPath} is not absolute`);
+  if (mount.recursiveReadOnly && (!mount.readonly || mount.propagation !== 'private')) {
+    throw invalidArgument(`${field}.recursive_read_only needs readonly and private propagation`);
+  }
+  const access = mount.recursiveReadOnly ? 'rro' : mount.readonly ? 'ro' : 'rw';
+  return {
+    destination: cleanPath(mount.containerPath),
+    type: 'bind',
+    source: mount.hostPath,
+    options: ['rbind', propagationOption[mount.propagation], access],
+  };
+}
+
+/** An absolute path without `.`, `..`, doubled or trailing slashes (`..` stops at the root). */
+export function cleanPath(path: string): string {
+  const parts: string[] = [];
+  for (const part of path.split('/')) {
+    if (part === '' || part === '.') continue;
+    if (part === '..') parts.pop();
+    else parts.push(part);
+  }
+  return `/${parts.join('/')}`;
+}
+
+const depth = (path: string): number => (path === '/' ? 0 : path.split('/').length - 1);
+
+/** All mounts, parents before children; a CRI mount replaces the runtime's own at the same place. */
+export function buildMounts(input: MountInput): OciMount[] {
+  const asked = input.mounts.map(hostMount);
+  const taken = new Set(asked.map((m) => m.destination));
+  const own = [...kernelMounts(input), ...podFiles(input)].filter((m) => !taken.has(m.destination));
+  return [...own, ...asked]
+    .map((mount, at) => ({ mount, at, depth: depth(mount.destination) }))
+    .toSorted((a, b) => a.depth - b.depth || a.at - b.at)
+    .map(({ mount }) => mount);
+}

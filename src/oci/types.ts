@@ -1,0 +1,101 @@
+// PURE
+// The parts of the OCI runtime-spec (1.2) and image-spec that podwright writes and reads.
+
+/** runtime-spec `user`. */
+export interface OciUser {
+  readonly uid: number;
+  readonly gid: number;
+  readonly umask: number;
+  readonly additionalGids: readonly number[];
+}
+
+/** runtime-spec `linux capabilities`: names with `CAP_`. */
+export interface OciCapabilities {
+  readonly bounding: readonly string[];
+  readonly effective: readonly string[];
+  readonly inheritable: readonly string[];
+  readonly permitted: readonly string[];
+  readonly ambient: readonly string[];
+}
+
+/** runtime-spec `rlimits` entry. */
+export interface OciRlimit {
+  readonly type: string;
+  readonly soft: number;
+  readonly hard: number;
+}
+
+/** runtime-spec `process`. */
+export interface OciProcess {
+  readonly terminal: boolean;
+  readonly user: OciUser;
+  readonly args: readonly string[];
+  readonly env: readonly string[];
+  readonly cwd: string;
+  readonly capabilities: OciCapabilities;
+  readonly rlimits: readonly OciRlimit[];
+  readonly noNewPrivileges: boolean;
+  readonly oomScoreAdj?: number;
+}
+
+/** runtime-spec `mounts` entry. */
+export interface OciMount {
+  readonly destination: string;
+  readonly type: string;
+  readonly source: string;
+  readonly options: readonly string[];
+}
+
+/** runtime-spec `linux.namespaces` entry. */
+export interface OciNamespace {
+  readonly type: 'pid' | 'network' | 'ipc' | 'uts' | 'mount' | 'cgroup' | 'user';
+  readonly path?: string;
+}
+
+/** runtime-spec `linux.resources.devices` entry. */
+export interface OciDeviceRule {
+  readonly allow: boolean;
+  readonly type?: 'a' | 'c' | 'b';
+  readonly major?: number;
+  readonly minor?: number;
+  readonly access: string;
+}
+
+/** runtime-spec `linux.devices` entry. */
+export interface OciDevice {
+  readonly path: string;
+  readonly type: 'c' | 'b' | 'u' | 'p';
+  readonly major: number;
+  readonly minor: number;
+  readonly fileMode: number;
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/** runtime-spec `config.json`. */
+export interface OciSpec {
+  readonly ociVersion: '1.2.0';
+  readonly process: OciProcess;
+  readonly root: { readonly path: string; readonly readonly: boolean };
+  readonly hostname: string;
+  readonly mounts: readonly OciMount[];
+  readonly annotations: Readonly<Record<string, string>>;
+  readonly linux: {
+    readonly namespaces: readonly OciNamespace[];
+    readonly devices: readonly OciDevice[];
+    readonly cgroupsPath: string;
+    readonly resources: { readonly devices: readonly OciDeviceRule[] };
+    readonly maskedPaths: readonly string[];
+    readonly readonlyPaths: readonly string[];
+  };
+}
+
+/** image-spec config, the part a container is made from. */
+export interface OciImageConfig {
+  readonly env: readonly string[];
+  readonly entrypoint: readonly string[];
+  readonly cmd: readonly string[];
+  readonly workingDir: string;
+  readonly user: string;
+  readonly stopSignal: string;
+}

@@ -149,7 +149,9 @@ all() {
     big
     opts+=(-big "$IMAGES/big")
   fi
-  "$TESTKIT_BIN/imagekit" "${opts[@]}"
+  [ -z "${NO_EVIL:-}" ] || opts+=(-evil=false)
+  say "making and pushing the images (the first time takes minutes)"
+  nice -n 5 "$TESTKIT_BIN/imagekit" "${opts[@]}"
   if [ -z "${NO_BIG:-}" ]; then rm -rf "$IMAGES/big"; fi # its layers are made
   stamp images "$v"
   say "images are served at $REGISTRY_URL ($((SECONDS - s)) s)"

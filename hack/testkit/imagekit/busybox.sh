@@ -28,13 +28,11 @@ apt-get "${opt[@]}" -qq update
 apt-get "${opt[@]}" -qq source --download-only busybox
 mkdir src; tar -xf busybox_*.orig.tar.* -C src --strip-components=1
 cd src
-export KCONFIG_NOTIMESTAMP=1 LC_ALL=C
+export KCONFIG_NOTIMESTAMP=1 SOURCE_DATE_EPOCH=1700000000 LC_ALL=C # no clock in the binary
 make -s defconfig >/dev/null
 sed -i -e 's/^# CONFIG_STATIC is not set/CONFIG_STATIC=y/' \
   -e 's/^CONFIG_FEATURE_SH_STANDALONE=y/# CONFIG_FEATURE_SH_STANDALONE is not set/' \
   -e 's/^CONFIG_FEATURE_PREFER_APPLETS=y/# CONFIG_FEATURE_PREFER_APPLETS is not set/' .config
-# no clock in the binary, nor the working directory's name
-sed -i -e 's/^CONFIG_EXTRA_CFLAGS=.*/CONFIG_EXTRA_CFLAGS="-Wno-builtin-macro-redefined -D__DATE__=\\"\\" -D__TIME__=\\"\\""/' .config
 yes '' | make -s oldconfig >/dev/null 2>&1 || true
 make -s -j"$(nproc)" busybox >build.log 2>&1 || { tail -20 build.log; exit 1; }
 mkdir -p "$(dirname "$out")"

@@ -1,0 +1,198 @@
+// PURE
+// The only source of every setting: key, kind, default, doc line, whether it can change while running.
+import { choice, duration, flag, integer, list, path, size, text, ulimit, type Kind, type Ulimit } from './kinds.ts';
+
+/** One setting. */
+export interface Setting<T> {
+  readonly kind: Kind<T>;
+  readonly default: T;
+  /** One sentence or two for docs/config.md and --print-config. */
+  readonly doc: string;
+  /** Whether SIGHUP can change it; all else needs a restart. */
+  readonly reloadable: boolean;
+  /** The flag that sets it, without dashes. `--set section.key=value` sets any. */
+  readonly flag: string | null;
+  /** What the default is when it depends on other things; the default itself is then "". */
+  readonly derived: string | null;
+}
+
+type Extras = Partial<Pick<Setting<unknown>, 'reloadable' | 'flag' | 'derived'>>;
+
+const setting = <T>(kind: Kind<T>, initial: NoInfer<T>, doc: string, extras: Extras = {}): Setting<T> => ({
+  kind,
+  default: initial,
+  doc,
+  reloadable: extras.reloadable ?? false,
+  flag: extras.flag ?? null,
+  derived: extras.derived ?? null,
+});
+
+const address = text(/^$|^(\[[0-9a-f:]+\]|[^:\s]+):\d{1,5}$/i, '"host:port", "[v6 address]:port" or ""');
+const subnet = text(/^(\d{1,3}\.){3}\d{1,3}\/([89]|1\d|2\d)$/, 'an IPv4 network such as "10.224.0.0/16"');
+const interfaceName = text(/^[a-zA-Z0-9_.-]{1,15}$/, 'an interface name of at most 15 characters');
+const capability = text(/^CAP_[A-Z_]+$/, 'a capability such as "CAP_CHOWN"');
+
+const defaultCapabilities = [
+  'CAP_CHOWN',
+  'CAP_DAC_OVERRIDE',
+  'CAP_FOWNER',
+  'CAP_FSETID',
+  'CAP_KILL',
+  'CAP_MKNOD',
+  'CAP_NET_BIND_SERVICE',
+  'CAP_NET_RAW',
+  'CAP_SETFCAP',
+  'CAP_SETGID',
+  'CAP_SETPCAP',
+  'CAP_SETUID',
+  'CAP_SYS_CHROOT',
+  'CAP_AUDIT_WRITE',
+] as const;
+
+const defaultUlimits: readonly Ulimit[] = [{ name: 'nofile', soft: 1024, hard: 524_288 }];
+
+/**
+ * Sections of settings; the keys of `node` are written at the head of the file, without a section.
+ * TOML names are these in snake case; the unit at the end of a duration's name is left out.
+ */
+export const schema = {
+  node: {
+    root: setting(path(), '/var/lib/podwright', 'Directory of what must survive a reboot: images, layers, records.', {
+      flag: 'root',
+    }),
+    state: setting(path(), '/run/podwright', 'Directory of what describes running processes.', { flag: 'state' }),
+    socket: setting(path(true), '', 'Unix socket on which the CRI is served.', {
+      flag: 'socket',
+      derived: '`podwright.sock` in `state`',
+    }),
+    addon: setting(path(true), '', 'The native addon.', { flag: 'addon', derived: '`addon.node` beside the program' }),
+    monitor: setting(path(true), '', 'The program that watches over one pod.', {
+      flag: 'monitor',
+      derived: '`podwright-monitor` beside the program',
+    }),
+  },
+  grpc: {
+    maxMessageBytes: setting(size, 16 * 2 ** 20, 'Largest request and answer; the kubelet takes 16 MiB.'),
+    drainTimeoutMs: setting(duration, 5000, 'How long calls under way may go on when the daemon is told to stop.'),
+  },
+  log: {
+    level: setting(choice('debug', 'info', 'warn', 'error'), 'info', 'Least level that is logged.', {
+      flag: 'log-level',
+      reloadable: true,
+    }),
+    format: setting(choice('auto', 'json', 'pretty'), 'auto', '`auto` is pretty on a terminal and JSON elsewhere.', {
+      flag: 'log-format',
+    }),
+  },
+  metrics: {
+    address: setting(address, '127.0.0.1:9464', 'Where /metrics is served over HTTP; empty for nowhere.', {
+      flag: 'metrics-address',
+    }),
+  },
+  network: {
+    default: setting(
+      choice('none', 'bridge'),
+      'none',
+      'Pod network while `conf_dir` has no configuration: `none` leaves the node not ready, `bridge` uses a bridge of our own.',
+      { flag: 'network-default' },
+    ),
+    bridge: setting(interfaceName, 'podwright0', 'Name of our own bridge.', { flag: 'network-bridge' }),
+    subnet: setting(subnet, '10.224.0.0/16', 'Addresses of pods on our own bridge; its first is the gateway.', {
+      flag: 'network-subnet',
+    }),
+    confDir: setting(path(), '/etc/cni/net.d', 'Directory of CNI configurations; the first by name is used.', {
+      flag: 'cni-conf-dir',
+    }),
+    binDirs: setting(list(path(), 'absolute paths'), ['/opt/cni/bin'], 'Directories of CNI plugins, tried in order.', {
+      flag: 'cni-bin-dirs',
+    }),
+    pluginTimeoutMs: setting(duration, 60_000, 'How long one CNI plugin may take.'),
+  },
+  registry: {
+    configPath: setting(
+      path(),
+      '/etc/podwright/certs.d',
+      'Directory of `<host>/hosts.toml` files: mirrors, certificates and plain HTTP by registry. Read at each pull.',
+      { flag: 'registry-config-path' },
+    ),
+    maxParallelDownloads: setting(integer(1, 64), 4, 'Layers of one image that are downloaded at once.'),
+    stallTimeoutMs: setting(duration, 30_000, 'A download that brings no byte for this long is resumed or given up.'),
+  },
+  image: {
+    pinned: setting(
+      list(text(/./, 'a reference'), 'references or patterns with *'),
+      [],
+      'Images that are reported as pinned, so that the kubelet never removes them.',
+      { reloadable: true },
+    ),
+    keepBlobs: setting(flag, false, 'Keep the compressed layers after unpacking, to save or push them unchanged.'),
+    maxLayerBytes: setting(size, 64 * 2 ** 30, 'Largest unpacked layer.'),
+    maxEntries: setting(integer(1, 100_000_000), 2_000_000, 'Most files of one layer.'),
+    maxRatio: setting(integer(1, 1_000_000), 500, 'Most unpacked bytes for one compressed byte of a layer.'),
+  },
+  container: {
+    defaultUlimits: setting(
+      list(ulimit, 'limits such as "nofile=1024:524288"'),
+      defaultUlimits,
+      'Resource limits of containers, soft and hard, by their getrlimit(2) names in lower case. Never taken from the daemon.',
+    ),
+    absentMountSources: setting(
+      choice('create', 'reject'),
+      'create',
+      'What happens to a bind mount whose host path is missing: an empty directory is made there, or the container is refused.',
+    ),
+    capabilities: setting(
+      list(capability, 'capabilities such as "CAP_CHOWN"'),
+      defaultCapabilities,
+      'Capabilities of a container that asks for no change.',
+    ),
+    seccompRoot: setting(path(), '/var/lib/kubelet/seccomp', 'Directory to which Localhost seccomp profiles are relative.'),
+    maxLogLine: setting(
+      integer(1024, 1_048_576),
+      16_384,
+      'Bytes after which a line of output is split into partial log lines.',
+    ),
+  },
+  cgroup: {
+    driver: setting(choice('cgroupfs'), 'cgroupfs', 'Who makes cgroups; the kubelet is told by RuntimeConfig.'),
+  },
+  trace: {
+    keep: setting(integer(0, 100_000), 256, 'Calls whose stage times are kept in memory for `podwright trace`.'),
+  },
+} as const satisfies Readonly<Record<string, Readonly<Record<string, Setting<unknown>>>>>;
+
+type Schema = typeof schema;
+type SliceOf<S> = { readonly [K in keyof S]: S[K] extends Setting<infer T> ? T : never };
+
+/** Every setting with its value: each room is given its own section. */
+export type Config = { readonly [S in keyof Schema]: SliceOf<Schema[S]> };
+
+/** The name of a section in `Config`. */
+export type Section = keyof Schema;
+
+/** One setting with where it is. */
+export interface Entry {
+  readonly section: Section;
+  /** Key in `Config`. */
+  readonly key: string;
+  /** "network.conf_dir", or "root" for a key without a section: what users write. */
+  readonly name: string;
+  readonly setting: Setting<unknown>;
+}
+
+const tomlKey = (key: string, kind: Kind<unknown>): string =>
+  (kind === duration ? key.replace(/Ms$/, '') : key).replace(/[A-Z]/g, (c) => `_${c.toLowerCase()}`);
+
+/** All settings, in the order of the schema. */
+export const entries: readonly Entry[] = Object.entries(schema).flatMap(([section, settings]) =>
+  Object.entries<Setting<unknown>>(settings).map(([key, one]) => ({
+    section: section as Section,
+    key,
+    name: `${section === 'node' ? '' : `${section}.`}${tomlKey(key, one.kind)}`,
+    setting: one,
+  })),
+);
+
+/** The setting of a name as users write it. */
+export const entryOf = (name: string): Entry | undefined => byName.get(name);
+const byName = new Map(entries.map((entry) => [entry.name, entry]));

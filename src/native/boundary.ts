@@ -223,5 +223,135 @@ export interface FetchExports {
   unpackFromArchive(request: UnpackFromArchiveRequest): Promise<Outcome<UnpackedLayer>>;
 }
 
+// ---- cgroups.rs
+
+export type CgroupVersion = 'v1' | 'hybrid' | 'v2';
+
+/** Where a process is put (`CgroupPlace` of monitor.proto). */
+export interface CgroupPlace {
+  readonly unifiedDir: string;
+  readonly v1Tasks: readonly string[];
+}
+
+/** A cgroup's files (`CgroupFacts` of monitor.proto); empty for none. */
+export interface CgroupFacts {
+  readonly place: CgroupPlace;
+  readonly killFile: string;
+  readonly freezerDir: string;
+  readonly memoryEvents: string;
+  readonly procsDir: string;
+  readonly devicesV1Dir: string;
+  readonly devicesV2Dir: string;
+}
+
+/** Limits; `null` and empty leave alone (request) or do not exist (answer), -1 is unlimited. */
+export interface CgroupResources {
+  readonly cpuShares: number | null;
+  /** Microseconds per period. */
+  readonly cpuQuota: number | null;
+  readonly cpuPeriod: number | null;
+  readonly cpusetCpus: string;
+  readonly cpusetMems: string;
+  readonly memoryLimitBytes: number | null;
+  /** Memory and swap together. */
+  readonly memorySwapLimitBytes: number | null;
+  readonly hugepageLimits: readonly { readonly pageSize: string; readonly limit: number }[];
+  readonly pidsLimit: number | null;
+  readonly unified: Readonly<Record<string, string>>;
+}
+
+/** A line of a pressure file: percentages, and microseconds since the start. */
+export interface PsiLine {
+  readonly avg10: number;
+  readonly avg60: number;
+  readonly avg300: number;
+  readonly totalUs: number;
+}
+
+export interface Psi {
+  readonly some: PsiLine;
+  readonly full: PsiLine;
+}
+
+/** Usage of a cgroup and all below it. A part is `null` where this host does not count it. */
+export interface CgroupStats {
+  /** Unix nanoseconds (a double: to 256 ns) when the CPU time was read. */
+  readonly timestampNs: number;
+  readonly cpu: CpuStats | null;
+  readonly memory: MemoryStats | null;
+  readonly pids: { readonly current: number; readonly limit: number | null } | null;
+  readonly io: readonly IoStats[];
+  readonly psi: { readonly cpu: Psi; readonly memory: Psi; readonly io: Psi } | null;
+  readonly hugetlb: readonly { readonly pageSize: string; readonly usage: number; readonly maxUsage: number | null; readonly failcnt: number }[];
+}
+
+/** Nanoseconds since the cgroup was made; throttling as counted by its own quota. */
+export interface CpuStats {
+  readonly usageNs: number;
+  readonly userNs: number;
+  readonly systemNs: number;
+  readonly periods: number;
+  readonly throttledPeriods: number;
+  readonly throttledNs: number;
+}
+
+/** Bytes and counts. */
+export interface MemoryStats {
+  readonly usage: number;
+  /** usage - inactive file pages, at least 0. */
+  readonly workingSet: number;
+  readonly rss: number;
+  readonly cache: number;
+  readonly pageFaults: number;
+  readonly majorPageFaults: number;
+  /** limit - working set, null without a limit. */
+  readonly available: number | null;
+  readonly limit: number | null;
+  readonly maxUsage: number | null;
+  /** How often the limit was hit. */
+  readonly failcnt: number;
+  readonly swapUsage: number | null;
+  readonly swapLimit: number | null;
+  readonly oomKills: number;
+}
+
+export interface IoStats {
+  readonly major: number;
+  readonly minor: number;
+  readonly readBytes: number;
+  readonly writeBytes: number;
+  readonly readOps: number;
+  readonly writeOps: number;
+}
+
+export interface CgroupsExports {
+  /** What this host has; cheap after the first call. */
+  cgroupDetect(): Outcome<{ readonly version: CgroupVersion }>;
+  /** Makes a cgroup in every hierarchy and applies limits; undone on failure. */
+  cgroupCreate(args: { readonly path: string; readonly resources: CgroupResources | null }): Promise<Outcome<{ readonly facts: CgroupFacts; readonly actual: CgroupResources }>>;
+  /** Changes limits, all or none; answers what the kernel then has. */
+  cgroupUpdate(args: { readonly path: string; readonly resources: CgroupResources }): Promise<Outcome<CgroupResources>>;
+  cgroupRead(args: { readonly path: string }): Promise<Outcome<CgroupResources>>;
+  /** Removes cgroups with all below them; missing ones are no error. */
+  cgroupRemove(args: { readonly paths: readonly string[] }): Promise<Outcome<null>>;
+  /** SIGKILL to all until none is left, at most 10 s. */
+  cgroupKill(args: { readonly path: string }): Promise<Outcome<null>>;
+  cgroupProcs(args: { readonly path: string }): Promise<Outcome<readonly number[]>>;
+  /** One batch read, in order; null for a cgroup that does not exist. */
+  cgroupStats(args: { readonly paths: readonly string[] }): Promise<Outcome<readonly (CgroupStats | null)[]>>;
+  /** Makes the cgroup if need be and says how a process is put there. */
+  cgroupMonitorLeaf(args: { readonly path: string }): Promise<Outcome<CgroupPlace>>;
+}
+
+// ---- seccomp.rs
+
+export interface SeccompExports {
+  /**
+   * Compiles an OCI seccomp profile (runtime-spec `linux.seccomp`) for this machine; equal texts are
+   * compiled once. `bpf` is base64 of `struct sock_filter[]`, `flags` are SECCOMP_FILTER_FLAG_*.
+   */
+  seccompCompile(args: { readonly profileJson: string }): Outcome<{ readonly bpf: string; readonly flags: number; readonly instructions: number }>;
+}
+
 /** The raw module, as `require` gives it. */
-export type RawAddon = ProcessExports & RootfsExports & FetchExports;
+export type RawAddon = CgroupsExports & SeccompExports & ProcessExports & RootfsExports & FetchExports;

@@ -91,10 +91,9 @@ export class Monitors {
     link?.connection.close();
   }
 
-  /** Whether the monitor's process is known and alive. */
+  /** Whether the monitor's process is alive: its death closes the connection, and then it is looked at. */
   isAlive(sandboxId: string): boolean {
-    const link = this.#links.get(sandboxId);
-    return link !== undefined && this.#sameProcess(link.process);
+    return this.#links.has(sandboxId);
   }
 
   /** Whether the monitor answers, as far as known. */

@@ -1,0 +1,216 @@
+// CreateContainer: everything of a container but its process's first instruction.
+import { alreadyExists, Failure, failedPrecondition, failureChain, notFound } from '../lib/failure.ts';
+import type { ContainerId } from '../lib/id.ts';
+import type { KeyedLock } from '../lib/keyed-lock.ts';
+import { effectiveStopSignal } from '../oci/signals.ts';
+import { type ResolvedUser, resolveUser } from '../oci/user.ts';
+import type { Sandbox, SecurityProfile } from '../sandbox/sandbox.ts';
+import { type Container, type ContainerConfig, type ContainerIdentity, containerKey, containerState } from './container.ts';
+import { checkContainer, type HostLimits, logPathOf, pidMode, planContainer } from './plan.ts';
+import {
+  cgroupResources,
+  type ContainerCgroups,
+  type ContainerFiles,
+  type ContainerImageFacts,
+  type ContainerMonitors,
+  type ContainerRecords,
+  type SandboxIndex,
+  type SeccompFilter,
+  type Snapshots,
+} from './ports.ts';
+
+/** Who waits for the answer. */
+export interface Caller {
+  readonly signal: AbortSignal;
+  readonly onDelivered: (then: () => void) => void;
+}
+
+export interface CreateContainerPorts {
+  readonly records: ContainerRecords;
+  readonly sandboxes: SandboxIndex;
+  readonly locks: KeyedLock;
+  readonly images: { readonly find: (reference: string) => ContainerImageFacts | null };
+  readonly snapshots: Snapshots;
+  readonly cgroups: ContainerCgroups;
+  readonly monitors: ContainerMonitors;
+  readonly files: ContainerFiles;
+  /** Compiles the filter of a profile for a set of capabilities; a missing profile is no filter. */
+  readonly seccomp: (profile: SecurityProfile | null, capabilities: readonly string[]) => Promise<SeccompFilter>;
+  readonly teardown: (id: string) => Promise<void>;
+  readonly now: () => bigint;
+  readonly newId: () => ContainerId;
+  readonly bootId: string;
+  readonly host: HostLimits;
+  readonly maxLogLineBytes: number;
+  readonly cgroupPathOf: (sandboxCgroup: string, containerId: string) => string;
+  readonly netnsPin: (sandboxId: string) => string;
+  readonly stages: (id: string, name: string) => { readonly stage: <T>(name: string, work: () => Promise<T>) => Promise<T> };
+  readonly onNote: (containerId: string, note: string) => void;
+}
+
+export interface CreateContainerInput {
+  readonly sandboxId: string;
+  readonly config: ContainerConfig;
+}
+
+const never = new AbortController().signal;
+const monitorDeadlineMs = 90_000;
+
+/** Creates a container and returns its id; a retry of a call that was never answered gets the same one. */
+export async function createContainer(ports: CreateContainerPorts, input: CreateContainerInput, caller: Caller): Promise<ContainerId> {
+  const sandbox = ports.sandboxes.find(input.sandboxId);
+  if (!sandbox) throw notFound(`sandbox ${input.sandboxId} does not exist`);
+  const sandboxId = sandbox.identity.id;
+  if (sandbox.status.phase !== 'ready' || !ports.monitors.isAlive(sandboxId)) {
+    throw failedPrecondition(`sandbox ${sandboxId} is not ready`);
+  }
+  checkContainer(input.config, sandbox);
+  const key = containerKey(sandboxId, input.config.metadata);
+  const container = await ports.locks.run(`container ${key}`, caller.signal, async () => {
+    const earlier = ports.records
+      .list()
+      .find((c) => c.identity.sandboxId === sandboxId && containerKey(sandboxId, c.identity.config.metadata) === key);
+    return (earlier && (await adoptEarlier(ports, earlier, input.config))) ?? create(ports, input.config, sandbox);
+  });
+  const { id } = container.identity;
+  caller.onDelivered(() => {
+    if (ports.records.get(id)) ports.records.update(id, { deliveredAt: ports.now() });
+  });
+  return id;
+}
+
+async function adoptEarlier(ports: CreateContainerPorts, earlier: Container, config: ContainerConfig): Promise<Container | null> {
+  const { identity, status } = earlier;
+  if (status.phase !== 'created') {
+    await ports.locks.run(`container ${identity.id}`, never, () => ports.teardown(identity.id));
+    return null;
+  }
+  for (const field of Object.keys(config) as (keyof ContainerConfig)[]) {
+    if (JSON.stringify(identity.config[field]) !== JSON.stringify(config[field])) {
+      throw alreadyExists(`container ${identity.id} has the same name and attempt but another config: ${field} differs`);
+    }
+  }
+  if (status.deliveredAt === 0n && containerState(earlier) === 'created') return earlier;
+  throw alreadyExists(`container ${identity.id} exists for ${config.metadata.name} attempt ${config.metadata.attempt}`);
+}
+
+async function create(ports: CreateContainerPorts, config: ContainerConfig, sandbox: Sandbox): Promise<Container> {
+  const image = ports.images.find(config.image.image);
+  if (!image) throw notFound(`image ${config.image.image} is not present: pull it first`);
+  const stopSignal = effectiveStopSignal(config.stopSignal, image.config.stopSignal);
+  const user = await containerUser(ports, config, image);
+  const id = ports.newId();
+  const identity: ContainerIdentity = {
+    id,
+    sandboxId: sandbox.identity.id,
+    config,
+    imageId: image.id,
+    imageRef: image.ref,
+    chain: image.chain,
+    logPath: logPathOf(config, sandbox),
+    cgroupPath: ports.cgroupPathOf(sandbox.identity.cgroupPath, id),
+    stopSignal,
+    createdAt: ports.now(),
+  };
+  ports.records.create(identity, {
+    phase: 'creating',
+    pid: 0,
+    startTime: 0,
+    bootId: ports.bootId,
+    startedAt: 0n,
+    exit: null,
+    user: { uid: user.uid, gid: user.gid, supplementalGroups: user.groups },
+    resources: config.resources,
+    stopRequestedAt: 0n,
+    deliveredAt: 0n,
+    notes: [],
+  });
+  return ports.locks.run(`container ${id}`, never, async () => {
+    try {
+      return await build(ports, identity, { sandbox, image, user });
+    } catch (error) {
+      await clearAway(ports, id, error);
+      throw error;
+    }
+  });
+}
+
+async function clearAway(ports: CreateContainerPorts, id: string, failure: unknown): Promise<void> {
+  try {
+    await ports.teardown(id);
+  } catch (error) {
+    const kind = failure instanceof Failure ? failure.kind : 'internal';
+    throw new Failure(kind, `${failureChain(failure)}; and clearing container ${id} away failed: ${failureChain(error)}`, { cause: failure });
+  }
+}
+
+/** The user, from the request and the image's /etc/passwd and /etc/group. */
+async function containerUser(ports: CreateContainerPorts, config: ContainerConfig, image: ContainerImageFacts): Promise<ResolvedUser> {
+  const { security } = config;
+  const read = (path: string): Promise<string | null> => ports.snapshots.readFile(image.chain, path);
+  const [passwd, group] = await Promise.all([read('etc/passwd'), read('etc/group')]);
+  const request = { ...security, policy: security.supplementalGroupsPolicy, imageUser: image.config.user };
+  return resolveUser(request, { passwd, group });
+}
+
+interface Parts {
+  readonly sandbox: Sandbox;
+  readonly image: ContainerImageFacts;
+  readonly user: ResolvedUser;
+}
+
+async function build(ports: CreateContainerPorts, identity: ContainerIdentity, parts: Parts): Promise<Container> {
+  const { id, sandboxId, config } = identity;
+  const { stage } = ports.stages(sandboxId, 'CreateContainer');
+  const spec = planContainer(specInput(ports, identity, parts));
+  const { privileged, seccomp } = config.security;
+  const [snapshot, cgroup, filter] = await Promise.all([
+    stage('snapshot', () => ports.snapshots.prepare(id)),
+    stage('cgroup', () => ports.cgroups.create(identity.cgroupPath, config.resources && cgroupResources(config.resources))),
+    stage('seccomp', () => ports.seccomp(privileged ? null : seccomp, spec.process.capabilities.bounding)),
+  ]);
+  const bundle = ports.files.writeBundle(id, spec);
+  const made = await stage('init', () =>
+    ports.monitors.createContainer(
+      sandboxId,
+      {
+        containerId: id,
+        bundle,
+        overlay: { lower: ports.snapshots.lowerDirs(identity.chain), upper: snapshot.upper, work: snapshot.work, options: [] },
+        cgroup,
+        log: { path: identity.logPath, maxLineBytes: ports.maxLogLineBytes },
+        terminal: config.tty,
+        stdin: config.stdin,
+        stdinOnce: config.stdinOnce,
+        seccompBpf: filter.bpf,
+        seccompFlags: filter.flags,
+        exitFile: ports.files.exitFile(id),
+        pid: pidMode(config).toUpperCase() as 'POD' | 'CONTAINER' | 'NODE',
+        killRestOnExit: true,
+        deadlineMs: monitorDeadlineMs,
+        shm: parts.sandbox.identity.config.security.namespaces.ipc !== 'node',
+      },
+      never,
+    ),
+  );
+  for (const note of made.notes) ports.onNote(id, note);
+  return ports.records.update(id, { phase: 'created', pid: made.pid, startTime: made.startTime, notes: made.notes });
+}
+
+function specInput(ports: CreateContainerPorts, identity: ContainerIdentity, parts: Parts) {
+  const pod = parts.sandbox.identity.config;
+  const hostNetwork = pod.security.namespaces.network === 'node';
+  const host = ports.files.hostFiles();
+  return {
+    id: identity.id,
+    config: identity.config,
+    sandbox: parts.sandbox,
+    image: parts.image.config,
+    user: parts.user,
+    cgroupPath: identity.cgroupPath,
+    netns: hostNetwork ? null : ports.netnsPin(identity.sandboxId),
+    files: ports.files.podFilePaths(identity.sandboxId),
+    hostname: hostNetwork || pod.hostname === '' ? host.hostname : pod.hostname,
+    host: ports.host,
+  };
+}

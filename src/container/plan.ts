@@ -1,0 +1,105 @@
+// PURE
+// From a container's config, its pod and its image to the OCI spec and the names of what it will hold.
+import { failedPrecondition, invalidArgument } from '../lib/failure.ts';
+import { cleanPath } from '../oci/mounts.ts';
+import { buildSpec } from '../oci/spec.ts';
+import type { OciImageConfig, OciSpec } from '../oci/types.ts';
+import type { ResolvedUser } from '../oci/user.ts';
+import type { Sandbox } from '../sandbox/sandbox.ts';
+import type { ContainerConfig } from './container.ts';
+
+/** Facts of the host and of the daemon's config that a spec depends on. */
+export interface HostLimits {
+  readonly capabilities: readonly string[];
+  readonly defaultCapabilities: readonly string[];
+  readonly rlimits: Readonly<Record<string, { readonly soft: number; readonly hard: number }>>;
+  readonly ownCgroupNamespace: boolean;
+}
+
+export interface PlanContainerInput {
+  readonly id: string;
+  readonly config: ContainerConfig;
+  readonly sandbox: Sandbox;
+  readonly image: OciImageConfig;
+  readonly user: ResolvedUser;
+  readonly cgroupPath: string;
+  readonly netns: string | null;
+  readonly files: { readonly hosts: string; readonly hostname: string; readonly resolvConf: string };
+  readonly hostname: string;
+  readonly host: HostLimits;
+}
+
+/** Refuses what contradicts itself or the sandbox; throws invalid-argument naming the field. */
+export function checkContainer(config: ContainerConfig, sandbox: Sandbox): void {
+  if (config.metadata.name === '') throw invalidArgument('config.metadata.name is empty');
+  if (config.image.image === '') throw invalidArgument('config.image.image is empty');
+  const { security } = config;
+  const pod = sandbox.identity.config;
+  if (security.privileged && !pod.security.privileged) {
+    throw failedPrecondition('linux.security_context.privileged: the sandbox is not privileged');
+  }
+  if (config.tty && config.stdinOnce && !config.stdin) throw invalidArgument('stdin_once needs stdin');
+  if (config.logPath !== '' && pod.logDirectory === '') throw invalidArgument('log_path is set, but the sandbox has no log_directory');
+  for (const [at, env] of config.env.entries()) {
+    if (env.key === '' || env.key.includes('=')) throw invalidArgument(`envs[${at}].key ${JSON.stringify(env.key)} is no name`);
+  }
+}
+
+/** The absolute path of a container's log, "" for none; it never leaves the pod's log directory. */
+export function logPathOf(config: ContainerConfig, sandbox: Sandbox): string {
+  const { logDirectory } = sandbox.identity.config;
+  if (config.logPath === '' || logDirectory === '') return '';
+  return `${logDirectory.replace(/\/+$/, '')}${cleanPath(config.logPath)}`;
+}
+
+/** How the container's processes are numbered: its own, the pod's, or the host's pid namespace. */
+export function pidMode(config: ContainerConfig): 'pod' | 'container' | 'node' {
+  const { pid } = config.security.namespaces;
+  if (pid === 'target') throw invalidArgument('linux.security_context.namespace_options.pid: TARGET needs a later release');
+  return pid;
+}
+
+/** Annotations in the spec by which tools tell whose container it is (containerd's keys). */
+const specAnnotations = (input: PlanContainerInput): Record<string, string> => {
+  const { metadata } = input.sandbox.identity.config;
+  return {
+    'io.kubernetes.cri.container-type': 'container',
+    'io.kubernetes.cri.container-name': input.config.metadata.name,
+    'io.kubernetes.cri.image-name': input.config.image.image,
+    'io.kubernetes.cri.sandbox-id': input.sandbox.identity.id,
+    'io.kubernetes.cri.sandbox-name': metadata.name,
+    'io.kubernetes.cri.sandbox-namespace': metadata.namespace,
+    'io.kubernetes.cri.sandbox-uid': metadata.uid,
+  };
+};
+
+/** The spec of a container. */
+export function planContainer(input: PlanContainerInput): OciSpec {
+  const { config, sandbox, user } = input;
+  const { security } = config;
+  const adjust = config.resources?.oomScoreAdj ?? null;
+  return buildSpec({
+    containerId: input.id,
+    command: config.command,
+    args: config.args,
+    workingDir: config.workingDir,
+    env: config.env,
+    tty: config.tty,
+    mounts: config.mounts,
+    devices: config.devices,
+    security,
+    oomScoreAdj: adjust,
+    image: input.image,
+    user,
+    pod: {
+      hostname: input.hostname,
+      shm: sandbox.identity.config.security.namespaces.ipc !== 'node',
+      pid: pidMode(config),
+      netns: input.netns,
+      files: input.files,
+    },
+    cgroupPath: input.cgroupPath,
+    host: input.host,
+    annotations: specAnnotations(input),
+  });
+}

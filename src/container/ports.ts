@@ -1,0 +1,175 @@
+// What the container verbs need from the hands and from the image room, as types: daemon.ts passes it in.
+import type { ImageId } from '../lib/id.ts';
+import type { LinuxResources, Sandbox } from '../sandbox/sandbox.ts';
+import type { Container, ContainerIdentity, ContainerStatus } from './container.ts';
+
+/** The index over container records. */
+export interface ContainerRecords {
+  readonly create: (identity: ContainerIdentity, status: ContainerStatus) => Container;
+  readonly update: (id: string, patch: Partial<ContainerStatus>) => Container;
+  readonly remove: (id: string) => Promise<void>;
+  readonly get: (id: string) => Container | undefined;
+  readonly find: (idOrPrefix: string) => Container | undefined;
+  readonly list: () => Container[];
+}
+
+/** The index over sandboxes, to read. */
+export interface SandboxIndex {
+  readonly find: (idOrPrefix: string) => Sandbox | undefined;
+  readonly get: (id: string) => Sandbox | undefined;
+}
+
+/** What a container is made from (the image room's record, in part). */
+export interface ContainerImageFacts {
+  readonly id: ImageId;
+  /** Digested reference, or the id. */
+  readonly ref: string;
+  readonly chain: readonly string[];
+  readonly config: {
+    readonly env: readonly string[];
+    readonly entrypoint: readonly string[];
+    readonly cmd: readonly string[];
+    readonly workingDir: string;
+    readonly user: string;
+    readonly stopSignal: string;
+  };
+}
+
+/** proto CgroupFacts. */
+export interface CgroupFacts {
+  readonly place: { readonly unifiedDir: string; readonly v1Tasks: readonly string[] };
+  readonly killFile: string;
+  readonly freezerDir: string;
+  readonly memoryEvents: string;
+  readonly procsDir: string;
+  readonly devicesV1Dir: string;
+  readonly devicesV2Dir: string;
+}
+
+/** Limits as the cgroup room takes them. */
+export interface CgroupResources {
+  readonly cpuShares: number | null;
+  readonly cpuQuota: number | null;
+  readonly cpuPeriod: number | null;
+  readonly cpusetCpus: string;
+  readonly cpusetMems: string;
+  readonly memoryLimitBytes: number | null;
+  readonly memorySwapLimitBytes: number | null;
+  readonly hugepageLimits: readonly { readonly pageSize: string; readonly limit: number }[];
+  readonly pidsLimit: number | null;
+  readonly unified: Readonly<Record<string, string>>;
+}
+
+export interface ContainerCgroups {
+  readonly create: (path: string, resources: CgroupResources | null) => Promise<CgroupFacts>;
+  readonly update: (path: string, resources: CgroupResources) => Promise<CgroupResources>;
+  readonly kill: (path: string) => Promise<void>;
+  readonly remove: (paths: readonly string[]) => Promise<void>;
+}
+
+/** A container's writable layer. */
+export interface Snapshots {
+  readonly prepare: (containerId: string) => Promise<{ readonly upper: string; readonly work: string }>;
+  readonly lowerDirs: (chain: readonly string[]) => readonly string[];
+  readonly remove: (containerId: string) => Promise<void>;
+  /** A small text file of an image's root file system; null when there is none. */
+  readonly readFile: (chain: readonly string[], path: string) => Promise<string | null>;
+}
+
+/** A compiled seccomp filter; empty bytes for none. */
+export interface SeccompFilter {
+  readonly bpf: Buffer;
+  readonly flags: number;
+}
+
+/** proto CreateContainer. */
+export interface CreateContainerRequest {
+  readonly containerId: string;
+  readonly bundle: string;
+  readonly overlay: { readonly lower: readonly string[]; readonly upper: string; readonly work: string; readonly options: readonly string[] };
+  readonly cgroup: CgroupFacts;
+  readonly log: { readonly path: string; readonly maxLineBytes: number };
+  readonly terminal: boolean;
+  readonly stdin: boolean;
+  readonly stdinOnce: boolean;
+  readonly seccompBpf: Buffer;
+  readonly seccompFlags: number;
+  readonly exitFile: string;
+  readonly pid: 'POD' | 'CONTAINER' | 'NODE';
+  readonly killRestOnExit: boolean;
+  readonly deadlineMs: number;
+  readonly shm: boolean;
+}
+
+/** proto ExitFact in the house's types. */
+export interface ExitFact {
+  readonly containerId: string;
+  readonly exitCode: number;
+  readonly oomKilled: boolean;
+  /** Unix nanoseconds. */
+  readonly finishedAt: bigint;
+  readonly started: boolean;
+  readonly logDroppedBytes: number;
+}
+
+/** proto ExecSync. */
+export interface ExecSyncRequest {
+  readonly containerId: string;
+  readonly execId: string;
+  /** OCI runtime-spec process, as JSON. */
+  readonly process: string;
+  readonly timeoutMs: number;
+  readonly maxOutputBytes: number;
+  readonly seccompBpf: Buffer;
+  readonly seccompFlags: number;
+  readonly drainMs: number;
+}
+
+export interface ExecSyncReply {
+  readonly exitCode: number;
+  readonly stdout: Buffer;
+  readonly stderr: Buffer;
+  readonly timedOut: boolean;
+}
+
+/** Calls to the monitor of a sandbox. */
+export interface ContainerMonitors {
+  readonly isAlive: (sandboxId: string) => boolean;
+  readonly createContainer: (
+    sandboxId: string,
+    request: CreateContainerRequest,
+    signal: AbortSignal,
+  ) => Promise<{ readonly pid: number; readonly startTime: number; readonly notes: readonly string[] }>;
+  readonly startContainer: (sandboxId: string, containerId: string, signal: AbortSignal) => Promise<{ readonly pid: number; readonly startedAt: bigint }>;
+  readonly stopContainer: (
+    sandboxId: string,
+    request: { readonly containerId: string; readonly signal: number; readonly timeoutMs: number },
+    signal: AbortSignal,
+  ) => Promise<{ readonly exit: ExitFact | null; readonly stuck: readonly string[] }>;
+  readonly removeContainer: (sandboxId: string, containerId: string, signal: AbortSignal) => Promise<void>;
+  readonly reopenLog: (sandboxId: string, containerId: string, signal: AbortSignal) => Promise<void>;
+  readonly execSync: (sandboxId: string, request: ExecSyncRequest, signal: AbortSignal) => Promise<ExecSyncReply>;
+}
+
+export interface ContainerFiles {
+  readonly podFilePaths: (sandboxId: string) => { readonly hosts: string; readonly hostname: string; readonly resolvConf: string };
+  readonly hostFiles: () => { readonly hostname: string };
+  readonly writeBundle: (containerId: string, spec: unknown) => string;
+  readonly readBundle: (containerId: string) => unknown;
+  readonly exitFile: (containerId: string) => string;
+  readonly removeBundle: (containerId: string) => Promise<void>;
+}
+
+/** Limits in the cgroup room's form; what CRI leaves out stays out. */
+export const cgroupResources = (resources: LinuxResources): CgroupResources => ({
+  cpuShares: resources.cpuShares,
+  cpuQuota: resources.cpuQuota,
+  cpuPeriod: resources.cpuPeriod,
+  cpusetCpus: resources.cpusetCpus,
+  cpusetMems: resources.cpusetMems,
+  memoryLimitBytes: resources.memoryLimitBytes,
+  memorySwapLimitBytes: resources.memorySwapLimitBytes,
+  hugepageLimits: resources.hugepageLimits,
+  pidsLimit: null,
+  unified: resources.unified,
+});

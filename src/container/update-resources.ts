@@ -1,0 +1,47 @@
+// UpdateContainerResources: limits of a live container change together or not at all.
+import { failedPrecondition } from '../lib/failure.ts';
+import type { KeyedLock } from '../lib/keyed-lock.ts';
+import type { LinuxResources } from '../sandbox/sandbox.ts';
+import { containerState, mayAct } from './container.ts';
+import { findContainer } from './list.ts';
+import { cgroupResources, type ContainerCgroups, type ContainerRecords } from './ports.ts';
+
+export interface UpdateResourcesPorts {
+  readonly records: ContainerRecords;
+  readonly locks: KeyedLock;
+  readonly cgroups: Pick<ContainerCgroups, 'update'>;
+}
+
+/** PURE: what a container's limits are after an update; what the update leaves out stays. */
+export function mergeResources(before: LinuxResources | null, update: LinuxResources): LinuxResources {
+  if (before === null) return update;
+  const pages = new Map([...before.hugepageLimits, ...update.hugepageLimits].map((h) => [h.pageSize, h]));
+  return {
+    cpuPeriod: update.cpuPeriod ?? before.cpuPeriod,
+    cpuQuota: update.cpuQuota ?? before.cpuQuota,
+    cpuShares: update.cpuShares ?? before.cpuShares,
+    memoryLimitBytes: update.memoryLimitBytes ?? before.memoryLimitBytes,
+    memorySwapLimitBytes: update.memorySwapLimitBytes ?? before.memorySwapLimitBytes,
+    oomScoreAdj: update.oomScoreAdj !== 0 ? update.oomScoreAdj : before.oomScoreAdj,
+    cpusetCpus: update.cpusetCpus !== '' ? update.cpusetCpus : before.cpusetCpus,
+    cpusetMems: update.cpusetMems !== '' ? update.cpusetMems : before.cpusetMems,
+    hugepageLimits: [...pages.values()],
+    unified: { ...before.unified, ...update.unified },
+  };
+}
+
+/** Updates the limits; a zero field is left alone. Memory below what is in use is refused, unchanged. */
+export async function updateContainerResources(
+  ports: UpdateResourcesPorts,
+  input: { readonly id: string; readonly resources: LinuxResources },
+  signal: AbortSignal,
+): Promise<void> {
+  const { id } = findContainer(ports.records, input.id).identity;
+  await ports.locks.run(`container ${id}`, signal, async () => {
+    const container = findContainer(ports.records, id);
+    const state = containerState(container);
+    if (!mayAct('update', state)) throw failedPrecondition(`container ${id} is ${state}: its limits are gone`);
+    await ports.cgroups.update(container.identity.cgroupPath, cgroupResources(input.resources));
+    ports.records.update(id, { resources: mergeResources(container.status.resources, input.resources) });
+  });
+}

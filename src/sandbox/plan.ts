@@ -1,0 +1,68 @@
+// PURE
+// From a sandbox's config and facts of the host to what will be done. Every refusal of a config is here.
+import { invalidArgument } from '../lib/failure.ts';
+import type { NamespaceMode, SandboxConfig } from './sandbox.ts';
+
+/** What a sandbox will be. */
+export interface SandboxPlan {
+  readonly network: 'pod' | 'node';
+  readonly ipc: 'pod' | 'node';
+  readonly pid: 'pod' | 'container' | 'node';
+  /** The host name inside; the host's own when the pod uses the host's network. */
+  readonly hostname: string;
+  readonly sysctls: readonly { readonly name: string; readonly value: string }[];
+}
+
+export interface PlanFacts {
+  readonly hostname: string;
+}
+
+const longestHostname = 64; // __NEW_UTS_LEN, sethostname(2)
+
+const ipcSysctl = /^(kernel\.(shm\w*|msg\w*|sem)|fs\.mqueue\..+)$/;
+const netSysctl = /^net\..+$/;
+
+function mode<M extends NamespaceMode>(field: string, value: NamespaceMode, allowed: readonly M[]): M {
+  if ((allowed as readonly NamespaceMode[]).includes(value)) return value as M;
+  throw invalidArgument(`linux.security_context.namespace_options.${field}: mode ${value} is not possible for a sandbox`);
+}
+
+function checkMetadata(config: SandboxConfig): void {
+  for (const field of ['name', 'namespace', 'uid'] as const) {
+    if (config.metadata[field] === '') throw invalidArgument(`config.metadata.${field} is empty`);
+  }
+}
+
+/** Only namespaced sysctls, and only in a namespace of the pod's own (SURFACE §5). */
+function checkSysctl(name: string, plan: { network: 'pod' | 'node'; ipc: 'pod' | 'node' }): void {
+  const dotted = name.replaceAll('/', '.');
+  if (/(^|\.)\.?(\.|$)/.test(dotted) || !/^[\w.-]+$/.test(dotted)) throw invalidArgument(`linux.sysctls: ${name} is no sysctl name`);
+  if (netSysctl.test(dotted)) {
+    if (plan.network === 'pod') return;
+    throw invalidArgument(`linux.sysctls: ${name} is not possible with the host's network namespace`);
+  }
+  if (ipcSysctl.test(dotted)) {
+    if (plan.ipc === 'pod') return;
+    throw invalidArgument(`linux.sysctls: ${name} is not possible with the host's ipc namespace`);
+  }
+  throw invalidArgument(`linux.sysctls: ${name} is not namespaced`);
+}
+
+/** Plans a sandbox. Throws invalid-argument naming the field. */
+export function planSandbox(config: SandboxConfig, facts: PlanFacts): SandboxPlan {
+  checkMetadata(config);
+  const { namespaces, runAsUser, runAsGroup } = config.security;
+  const network = mode('network', namespaces.network, ['pod', 'node']);
+  const ipc = mode('ipc', namespaces.ipc, ['pod', 'node']);
+  const pid = mode('pid', namespaces.pid, ['pod', 'container', 'node']);
+  if (runAsGroup !== null && runAsUser === null) {
+    throw invalidArgument('linux.security_context.run_as_group needs run_as_user');
+  }
+  if (Buffer.byteLength(config.hostname) > longestHostname) {
+    throw invalidArgument(`hostname ${config.hostname} is longer than ${longestHostname} bytes`);
+  }
+  for (const name of Object.keys(config.sysctls)) checkSysctl(name, { network, ipc });
+  const hostname = config.hostname === '' || network === 'node' ? facts.hostname : config.hostname;
+  const sysctls = Object.entries(config.sysctls).map(([name, value]) => ({ name: name.replaceAll('/', '.'), value }));
+  return { network, ipc, pid, hostname, sysctls };
+}

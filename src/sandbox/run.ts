@@ -1,0 +1,194 @@
+// RunPodSandbox: one pod sandbox from nothing to READY, or nothing left of it.
+import { alreadyExists, Failure, failureChain, invalidArgument } from '../lib/failure.ts';
+import type { SandboxId } from '../lib/id.ts';
+import type { KeyedLock } from '../lib/keyed-lock.ts';
+import { podFiles } from './files.ts';
+import { planSandbox, type SandboxPlan } from './plan.ts';
+import type { SandboxCgroups, SandboxFiles, SandboxMonitors, SandboxNetwork, SandboxRecords, Stages } from './ports.ts';
+import { type Sandbox, type SandboxConfig, type SandboxIdentity, sandboxKey } from './sandbox.ts';
+
+export interface RunSandboxPorts {
+  readonly records: SandboxRecords;
+  readonly locks: KeyedLock;
+  readonly cgroups: SandboxCgroups;
+  readonly monitors: SandboxMonitors;
+  readonly network: SandboxNetwork;
+  readonly files: SandboxFiles;
+  readonly teardown: (id: string) => Promise<void>;
+  readonly now: () => bigint;
+  readonly newId: () => SandboxId;
+  readonly bootId: string;
+  readonly cgroupPathOf: (parent: string, id: string) => { readonly path: string; readonly owned: boolean };
+  readonly netnsPin: (id: string) => string;
+  readonly stages: (id: string, name: string) => Stages;
+}
+
+export interface RunSandboxInput {
+  readonly config: SandboxConfig;
+  readonly runtimeHandler: string;
+}
+
+/** Who waits for the answer. */
+export interface Caller {
+  readonly signal: AbortSignal;
+  /** Runs `then` once a success was handed out; never when the caller had gone. */
+  readonly onDelivered: (then: () => void) => void;
+}
+
+/** Handlers that RunPodSandbox knows: the default by two names. */
+const handlers = ['', 'podwright'];
+
+/** A creation is not its caller's to cancel. */
+const never = new AbortController().signal;
+
+/** Size of a pod's /dev/shm in bytes, as its peers have it. */
+const shmBytes = 64 * 1024 * 1024;
+
+/**
+ * Makes a sandbox and returns its id when it is READY with its addresses known.
+ * A creation goes on when its caller has gone: the retry finds it under the same lock and adopts it (RULINGS 13).
+ */
+export async function runSandbox(ports: RunSandboxPorts, input: RunSandboxInput, caller: Caller): Promise<SandboxId> {
+  if (!handlers.includes(input.runtimeHandler)) {
+    throw invalidArgument(`runtime handler ${input.runtimeHandler} is not configured; known: "", "podwright"`);
+  }
+  const plan = planSandbox(input.config, { hostname: ports.files.hostFiles().hostname });
+  const key = sandboxKey(input.config.metadata);
+  const sandbox = await ports.locks.run(`sandbox ${key}`, caller.signal, async () => {
+    const earlier = ports.records.list().find((s) => sandboxKey(s.identity.config.metadata) === key);
+    return (earlier && (await adoptEarlier(ports, earlier, input))) ?? create(ports, input, plan);
+  });
+  const { id } = sandbox.identity;
+  caller.onDelivered(() => {
+    if (ports.records.get(id)) ports.records.update(id, { deliveredAt: ports.now() });
+  });
+  return id;
+}
+
+/** What an earlier call under the same key left: to be joined, refused, or cleared away. */
+async function adoptEarlier(ports: RunSandboxPorts, earlier: Sandbox, input: RunSandboxInput): Promise<Sandbox | null> {
+  const { identity, status } = earlier;
+  if (status.phase === 'creating' || status.phase === 'removing') {
+    await ports.locks.run(`sandbox ${identity.id}`, never, () => ports.teardown(identity.id));
+    return null;
+  }
+  const same = difference(identity.config, input.config);
+  if (same !== null) {
+    throw alreadyExists(`sandbox ${identity.id} has the same metadata but another config: ${same} differs`);
+  }
+  if (status.phase === 'ready' && status.deliveredAt === 0n && ports.monitors.isAlive(identity.id)) return earlier;
+  throw alreadyExists(`sandbox ${identity.id} exists for ${sandboxKey(identity.config.metadata)}`);
+}
+
+/** The first field in which two configs differ; null when they are equal. */
+function difference(a: SandboxConfig, b: SandboxConfig): string | null {
+  for (const field of Object.keys(a) as (keyof SandboxConfig)[]) {
+    if (JSON.stringify(a[field]) !== JSON.stringify(b[field])) return field;
+  }
+  return null;
+}
+
+async function create(ports: RunSandboxPorts, input: RunSandboxInput, plan: SandboxPlan): Promise<Sandbox> {
+  const id = ports.newId();
+  const { path, owned } = ports.cgroupPathOf(input.config.cgroupParent, id);
+  const identity: SandboxIdentity = {
+    id,
+    config: input.config,
+    runtimeHandler: input.runtimeHandler,
+    createdAt: ports.now(),
+    cgroupPath: path,
+    ownsCgroup: owned,
+  };
+  ports.records.create(identity, {
+    phase: 'creating',
+    ips: [],
+    hostInterface: null,
+    monitor: null,
+    pausePid: 0,
+    stopRequestedAt: 0n,
+    deliveredAt: 0n,
+  });
+  return ports.locks.run(`sandbox ${id}`, never, async () => {
+    try {
+      return await build(ports, identity, plan);
+    } catch (error) {
+      await clearAway(ports, id, error);
+      throw error;
+    }
+  });
+}
+
+/** Tears a failed creation down. A teardown that fails too leaves the record for recovery, and both are told. */
+async function clearAway(ports: RunSandboxPorts, id: string, failure: unknown): Promise<void> {
+  try {
+    await ports.teardown(id);
+  } catch (error) {
+    const kind = failure instanceof Failure ? failure.kind : 'internal';
+    throw new Failure(kind, `${failureChain(failure)}; and clearing sandbox ${id} away failed: ${failureChain(error)}`, { cause: failure });
+  }
+}
+
+async function build(ports: RunSandboxPorts, identity: SandboxIdentity, plan: SandboxPlan): Promise<Sandbox> {
+  const { id, config } = identity;
+  const { stage } = ports.stages(id, 'RunPodSandbox');
+  const [pauseCgroup, monitor] = await Promise.all([
+    stage('cgroup', () => makeCgroups(ports, identity, plan)),
+    stage('monitor', () => ports.monitors.launch(id)),
+  ]);
+  ports.records.update(id, { monitor: { ...monitor, bootId: ports.bootId } });
+  const made = await stage('namespaces', () =>
+    ports.monitors.createSandbox(id, namespaceRequest(ports, identity, plan, pauseCgroup), never),
+  );
+  const attached =
+    plan.network === 'pod'
+      ? await stage('network', () => ports.network.attach(attachRequest(ports, identity), never))
+      : { ips: [], hostInterface: null };
+  const host = ports.files.hostFiles();
+  const hostNetwork = plan.network === 'node';
+  ports.files.writePodFiles(id, podFiles({ hostname: plan.hostname, ips: attached.ips, dns: config.dns, hostNetwork, host }));
+  return ports.records.update(id, { phase: 'ready', ips: attached.ips, hostInterface: attached.hostInterface, pausePid: made.pausePid });
+}
+
+/** Makes the pod's cgroup, and a leaf for the pause process of a shared pid namespace. */
+async function makeCgroups(ports: RunSandboxPorts, identity: SandboxIdentity, plan: SandboxPlan) {
+  if (plan.pid !== 'pod') {
+    if (identity.ownsCgroup) await ports.cgroups.create(identity.cgroupPath, null);
+    return null;
+  }
+  const facts = await ports.cgroups.create(`${identity.cgroupPath}/${identity.id}`, null);
+  return facts.place;
+}
+
+const upper = <M extends string>(mode: M): Uppercase<M> => mode.toUpperCase() as Uppercase<M>;
+
+function namespaceRequest(ports: RunSandboxPorts, identity: SandboxIdentity, plan: SandboxPlan, pauseCgroup: Awaited<ReturnType<typeof makeCgroups>>) {
+  const own = plan.network === 'pod';
+  return {
+    sandboxId: identity.id,
+    net: upper(plan.network),
+    ipc: upper(plan.ipc),
+    pid: upper(plan.pid),
+    uts: own ? ('POD' as const) : ('NODE' as const),
+    netnsPin: own ? ports.netnsPin(identity.id) : '',
+    hostname: own ? plan.hostname : '',
+    sysctls: plan.sysctls,
+    shmBytes,
+    pauseCgroup,
+    oomScoreAdj: -998,
+  };
+}
+
+function attachRequest(ports: RunSandboxPorts, { id, config, cgroupPath }: SandboxIdentity) {
+  const { metadata, portMappings, annotations } = config;
+  return {
+    sandboxId: id,
+    netns: ports.netnsPin(id),
+    podName: metadata.name,
+    podNamespace: metadata.namespace,
+    podUid: metadata.uid,
+    portMappings: portMappings.filter((m) => m.hostPort > 0),
+    dns: config.dns ?? { servers: [], searches: [], options: [] },
+    annotations,
+    cgroupParent: cgroupPath,
+  };
+}

@@ -1,0 +1,65 @@
+// The one way down for a sandbox and all that is in it: total, idempotent, goes on after a failure.
+import { ResultList } from '../lib/result-list.ts';
+import type { SandboxCgroups, SandboxFiles, SandboxMonitors, SandboxNetwork, SandboxRecords } from './ports.ts';
+import type { Sandbox } from './sandbox.ts';
+
+export interface ReleasePorts {
+  readonly records: SandboxRecords;
+  readonly cgroups: Pick<SandboxCgroups, 'kill' | 'remove'>;
+  readonly monitors: Pick<SandboxMonitors, 'shutdown' | 'isAlive'>;
+  readonly network: Pick<SandboxNetwork, 'detach'>;
+  readonly files: Pick<SandboxFiles, 'removeSandboxFiles' | 'hasNetnsPin'>;
+  readonly netnsPin: (id: string) => string;
+  /** Unpins a netns whose monitor cannot do it any more; nothing to do is success. */
+  readonly unpinNetns: (path: string) => Promise<void>;
+  /** Ids of the sandbox's containers. */
+  readonly containersOf: (sandboxId: string) => readonly string[];
+  /** Kills a container and records its exit; the container's record stays. */
+  readonly haltContainer: (containerId: string) => Promise<void>;
+  readonly containerCgroup: (containerId: string) => string | null;
+}
+
+export interface TeardownPorts extends ReleasePorts {
+  readonly teardownContainer: (containerId: string) => Promise<void>;
+}
+
+const shutdownTimeoutMs = 20_000;
+
+/** Frees what a sandbox holds of the host: processes, network, namespaces, cgroups. Records stay. */
+export async function releaseSandbox(ports: ReleasePorts, sandbox: Sandbox): Promise<void> {
+  const { id, cgroupPath, ownsCgroup } = sandbox.identity;
+  const results = new ResultList();
+  const containers = ports.containersOf(id);
+  await Promise.all(containers.map((each) => results.attempt(`stop container ${each}`, () => ports.haltContainer(each))));
+  const pin = ports.netnsPin(id);
+  const pinned = ports.files.hasNetnsPin(id);
+  if (sandbox.identity.config.security.namespaces.network !== 'node') {
+    await results.attempt('release the network', () => ports.network.detach(id, pinned ? pin : null));
+  }
+  // With the network still owed, its namespace must stay: a plugin's DEL needs it.
+  if (results.ok) {
+    await results.attempt('end the monitor', () => ports.monitors.shutdown(id, AbortSignal.timeout(shutdownTimeoutMs)));
+    if (pinned) await results.attempt('unpin the network namespace', () => ports.unpinNetns(pin));
+  }
+  await results.attempt('remove cgroups', async () => {
+    const below = [`${cgroupPath}/${id}`, ...containers.flatMap((each) => ports.containerCgroup(each) ?? [])];
+    await ports.cgroups.remove(below);
+    if (ownsCgroup) await ports.cgroups.remove([cgroupPath]);
+  });
+  results.throwIfAny(`stop sandbox ${id}`);
+}
+
+/** Takes a sandbox down whole: what it holds, its containers, its files, its record. */
+export async function teardownSandbox(ports: TeardownPorts, id: string): Promise<void> {
+  const sandbox = ports.records.get(id);
+  if (!sandbox) return;
+  if (sandbox.status.phase !== 'removing') ports.records.update(id, { phase: 'removing' });
+  const results = new ResultList();
+  await results.attempt('release', () => releaseSandbox(ports, sandbox));
+  for (const each of ports.containersOf(id)) {
+    await results.attempt(`remove container ${each}`, () => ports.teardownContainer(each));
+  }
+  if (results.ok) await results.attempt('remove files', () => ports.files.removeSandboxFiles(id));
+  if (results.ok) await results.attempt('remove the record', () => ports.records.remove(id));
+  results.throwIfAny(`tear sandbox ${id} down`);
+}

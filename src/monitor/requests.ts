@@ -1,0 +1,100 @@
+// The daemon's calls to a sandbox's monitor, typed: proto/monitor.proto in the house's units.
+// Times are unix nanoseconds as bigint. Must not decide anything.
+import { internal } from '../lib/failure.ts';
+import type { MonitorCall, MonitorEvent, MonitorReply } from './client.ts';
+import type { MonitorHello, Monitors, MonitorProcess } from './monitors.ts';
+
+/** proto ExitFact. */
+export interface ExitFact {
+  readonly containerId: string;
+  readonly exitCode: number;
+  readonly oomKilled: boolean;
+  readonly finishedAt: bigint;
+  readonly started: boolean;
+  readonly logDroppedBytes: number;
+}
+
+/** What a monitor says of one container. */
+export interface ContainerFact {
+  readonly containerId: string;
+  readonly pid: number;
+  readonly startTime: number;
+  readonly startedAt: bigint;
+  readonly exit: ExitFact | null;
+}
+
+type ReceivedExit = NonNullable<MonitorEvent['exit']>;
+
+/** An exit fact as received, in the house's types. */
+export const exitFact = (exit: ReceivedExit): ExitFact => ({
+  containerId: exit.containerId,
+  exitCode: exit.exitCode,
+  oomKilled: exit.oomKilled,
+  finishedAt: BigInt(exit.finishedAt),
+  started: exit.started,
+  logDroppedBytes: Number(exit.logDroppedBytes),
+});
+
+/** The containers that a greeting tells of. */
+export const containerFacts = (hello: MonitorHello): ContainerFact[] =>
+  (hello.state?.containers ?? []).map((c) => ({
+    containerId: c.containerId,
+    pid: c.pid,
+    startTime: Number(c.startTime),
+    startedAt: BigInt(c.startedAt),
+    exit: c.exit ? exitFact(c.exit) : null,
+  }));
+
+function expect<K extends keyof MonitorReply>(reply: MonitorReply, kind: K): NonNullable<MonitorReply[K]> {
+  const found = reply[kind];
+  if (found === null || found === undefined) throw internal(`the monitor answered without ${String(kind)}`);
+  return found as NonNullable<MonitorReply[K]>;
+}
+
+type CreateContainer = NonNullable<MonitorCall['createContainer']>;
+type CreateSandbox = NonNullable<MonitorCall['createSandbox']>;
+type ExecSync = NonNullable<MonitorCall['execSync']>;
+
+/** A deep value whose arrays may be read-only, as the verbs hold it. */
+type Loose<T> = T extends Uint8Array ? T : T extends readonly (infer E)[] ? readonly Loose<E>[] : T extends object ? { readonly [K in keyof T]: Loose<T[K]> } : T;
+
+/** All calls, over the monitors of this daemon. */
+export function monitorRequests(monitors: Monitors) {
+  return {
+    launch: (id: string): Promise<MonitorProcess> => monitors.launch(id),
+    isAlive: (id: string): boolean => monitors.isAlive(id),
+    shutdown: (id: string, signal: AbortSignal): Promise<void> => monitors.shutdown(id, signal),
+
+    async createSandbox(id: string, request: Loose<CreateSandbox>, signal: AbortSignal) {
+      const reply = await monitors.call(id, { createSandbox: request as CreateSandbox }, signal);
+      const { pausePid, notes } = expect(reply, 'createSandbox');
+      return { pausePid, notes };
+    },
+    async createContainer(id: string, request: Loose<CreateContainer>, signal: AbortSignal) {
+      const reply = await monitors.call(id, { createContainer: request as CreateContainer }, signal);
+      const { pid, startTime, notes } = expect(reply, 'createContainer');
+      return { pid, startTime: Number(startTime), notes };
+    },
+    async startContainer(id: string, containerId: string, signal: AbortSignal) {
+      const reply = await monitors.call(id, { startContainer: { containerId } }, signal);
+      const { pid, startedAt } = expect(reply, 'startContainer');
+      return { pid, startedAt: BigInt(startedAt) };
+    },
+    async stopContainer(id: string, stopContainer: { containerId: string; signal: number; timeoutMs: number }, signal: AbortSignal) {
+      const reply = await monitors.call(id, { stopContainer }, signal);
+      const { exit, stuck } = expect(reply, 'stopContainer');
+      return { exit: exit ? exitFact(exit) : null, stuck };
+    },
+    async removeContainer(id: string, containerId: string, signal: AbortSignal): Promise<void> {
+      await monitors.call(id, { removeContainer: { containerId } }, signal);
+    },
+    async reopenLog(id: string, containerId: string, signal: AbortSignal): Promise<void> {
+      await monitors.call(id, { reopenLog: { containerId } }, signal);
+    },
+    async execSync(id: string, request: Loose<ExecSync>, signal: AbortSignal) {
+      const reply = await monitors.call(id, { execSync: request as ExecSync }, signal);
+      const { exitCode, stdout, stderr, timedOut } = expect(reply, 'execSync');
+      return { exitCode, stdout: Buffer.from(stdout), stderr: Buffer.from(stderr), timedOut };
+    },
+  };
+}

@@ -3,4 +3,5 @@
 #![allow(unsafe_code)]
 
 pub mod errno;
+pub mod netlink_socket;
 pub mod spawn;

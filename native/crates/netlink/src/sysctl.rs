@@ -1,0 +1,16 @@
+//! Network sysctls (proc_sys_net(5)). /proc/sys/net shows the namespace of the thread that opens it.
+
+use crate::error::NetlinkResult;
+use podwright_sys::errno::SysError;
+use std::fs;
+
+/// Writes a sysctl unless it has the value already: a read-only /proc/sys with the right value is
+/// no failure. `key` is the path under /proc/sys.
+pub(crate) fn set(key: &str, value: &str) -> NetlinkResult<()> {
+    let path = format!("/proc/sys/{key}");
+    if fs::read_to_string(&path).is_ok_and(|now| now.trim() == value) {
+        return Ok(());
+    }
+    fs::write(&path, value)
+        .map_err(|error| SysError::from_io("set a sysctl", "write", &error, path).into())
+}

@@ -1,0 +1,70 @@
+// Looks at what a stopped, killed or rebooted daemon left. Must not change anything.
+import { readdirSync } from 'node:fs';
+import type { Container } from '../container/container.ts';
+import type { Sandbox } from '../sandbox/sandbox.ts';
+import type { FoundContainer, FoundExit, MonitorFinding, Observations } from './reconcile.ts';
+
+export interface ObservePorts {
+  readonly sandboxes: () => Sandbox[];
+  readonly containers: () => Container[];
+  readonly bootId: string;
+  readonly processStartTime: (pid: number) => number | null;
+  /** Connects to a sandbox's monitor and returns what it says of its containers. */
+  readonly adopt: (sandboxId: string) => Promise<readonly FoundContainer[]>;
+  readonly readExit: (containerId: string) => Readonly<Record<string, unknown>> | null;
+  readonly snapshotsDir: string;
+}
+
+/** An exit file's content, when it was written in the boot that the container ran in. */
+export function parseExitFile(file: Readonly<Record<string, unknown>> | null, containerId: string, bootId: string): FoundExit | null {
+  if (file === null || file['bootId'] !== bootId || file['containerId'] !== containerId) return null;
+  const { exitCode, finishedAt } = file;
+  if (typeof exitCode !== 'number' || (typeof finishedAt !== 'string' && typeof finishedAt !== 'number')) return null;
+  return {
+    containerId,
+    exitCode,
+    oomKilled: file['oomKilled'] === true,
+    finishedAt: BigInt(finishedAt),
+    started: file['started'] === true,
+    logDroppedBytes: Number(file['logDroppedBytes'] ?? 0),
+  };
+}
+
+async function findMonitor(ports: ObservePorts, sandbox: Sandbox, facts: Map<string, FoundContainer>): Promise<MonitorFinding> {
+  const { id } = sandbox.identity;
+  const { monitor } = sandbox.status;
+  if (monitor !== null && monitor.bootId !== ports.bootId) return 'other-boot';
+  try {
+    for (const fact of await ports.adopt(id)) facts.set(fact.containerId, fact);
+    return 'adopted';
+  } catch {
+    const alive = monitor !== null && ports.processStartTime(monitor.pid) === monitor.startTime;
+    return alive ? 'silent' : 'dead';
+  }
+}
+
+function snapshotIds(dir: string): string[] {
+  try {
+    return readdirSync(dir).filter((name) => /^[0-9a-f]{64}$/.test(name));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw error;
+  }
+}
+
+/** Looks at everything; each monitor has its own time limit, so that a hung one holds up nobody. */
+export async function observe(ports: ObservePorts): Promise<Observations> {
+  const sandboxes = ports.sandboxes();
+  const containers = ports.containers();
+  const facts = new Map<string, FoundContainer>();
+  const findings = await Promise.all(
+    sandboxes.filter((s) => s.status.phase !== 'stopped').map(async (s) => [s.identity.id, await findMonitor(ports, s, facts)] as const),
+  );
+  const exits = new Map<string, FoundExit>();
+  for (const { identity, status } of containers) {
+    if (status.exit !== null) continue;
+    const exit = parseExitFile(ports.readExit(identity.id), identity.id, status.bootId);
+    if (exit) exits.set(identity.id, exit);
+  }
+  return { sandboxes, containers, monitors: new Map<string, MonitorFinding>(findings), facts, exits, snapshots: snapshotIds(ports.snapshotsDir) };
+}

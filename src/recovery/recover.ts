@@ -1,0 +1,80 @@
+// Applies what reconcile decided, sandboxes side by side, each within its own time.
+import { failureChain } from '../lib/failure.ts';
+import { observe, type ObservePorts } from './observe.ts';
+import { type Action, reconcile, type FoundExit } from './reconcile.ts';
+
+export interface RecoverPorts extends ObservePorts {
+  readonly teardownSandbox: (id: string) => Promise<void>;
+  readonly stopSandbox: (id: string, signal: AbortSignal) => Promise<void>;
+  readonly teardownContainer: (id: string) => Promise<void>;
+  /** Kills what is left of a container by its cgroup and records that its end was not seen. */
+  readonly loseContainer: (id: string, why: string) => Promise<void>;
+  readonly recordStart: (id: string, start: { readonly pid: number; readonly startTime: number; readonly startedAt: bigint }) => void;
+  readonly recordExit: (exit: FoundExit) => void;
+  readonly removeSnapshot: (containerId: string) => Promise<void>;
+  /** Goes on trying to reach a silent monitor in the background. */
+  readonly reachMonitor: (sandboxId: string) => void;
+  readonly log: { readonly info: (fields: object, message: string) => void; readonly warn: (fields: object, message: string) => void };
+}
+
+/** What was done, for the log and the metrics. */
+export interface RecoveryReport {
+  readonly actions: number;
+  readonly failed: number;
+  readonly adopted: number;
+}
+
+const perObjectMs = 30_000;
+
+function apply(ports: RecoverPorts, action: Action): Promise<void> | void {
+  switch (action.type) {
+    case 'teardown-sandbox':
+      return ports.teardownSandbox(action.sandboxId);
+    case 'stop-sandbox':
+      return ports.stopSandbox(action.sandboxId, AbortSignal.timeout(perObjectMs));
+    case 'reach-monitor':
+      return ports.reachMonitor(action.sandboxId);
+    case 'teardown-container':
+      return ports.teardownContainer(action.containerId);
+    case 'record-start':
+      return ports.recordStart(action.containerId, action);
+    case 'record-exit':
+      return ports.recordExit(action.exit);
+    case 'lose-container':
+      return ports.loseContainer(action.containerId, action.why);
+    case 'remove-snapshot':
+      return ports.removeSnapshot(action.containerId);
+  }
+}
+
+async function withinTime(work: Promise<void> | void): Promise<void> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(() => reject(new Error(`it took longer than ${perObjectMs} ms; it goes on`)), perObjectMs);
+  try {
+    await Promise.race([work, promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Brings the records and the host into agreement. A failed action is logged and left to the next Stop or Remove. */
+export async function recover(ports: RecoverPorts): Promise<RecoveryReport> {
+  const seen = await observe(ports);
+  const actions = reconcile(seen);
+  const bySandbox = Map.groupBy(actions, (action) => action.sandboxId);
+  let failed = 0;
+  const inOrder = async (group: readonly Action[]): Promise<void> => {
+    for (const action of group) {
+      try {
+        if ('why' in action) ports.log.info({ ...action }, 'recovering');
+        await withinTime(apply(ports, action));
+      } catch (error) {
+        failed += 1;
+        ports.log.warn({ ...action, error: failureChain(error) }, 'recovery of an object failed; the next stop or remove tries again');
+      }
+    }
+  };
+  await Promise.all([...bySandbox.values()].map(inOrder));
+  const adopted = [...seen.monitors.values()].filter((finding) => finding === 'adopted').length;
+  return { actions: actions.length, failed, adopted };
+}

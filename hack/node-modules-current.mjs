@@ -8,6 +8,7 @@ const wanted = packages('package-lock.json');
 const installed = packages('node_modules/.package-lock.json');
 // Optional packages are for other platforms as well, and npm installs only this one's.
 const stale = Object.keys(wanted).filter(
-  (path) => path !== '' && !wanted[path].optional && !wanted[path].peer && installed[path]?.version !== wanted[path].version,
+  (path) =>
+    path !== '' && !wanted[path].optional && !wanted[path].peer && installed[path]?.version !== wanted[path].version,
 );
 if (stale.length > 0 || !existsSync('node_modules/node/bin/node')) process.exit(1);

@@ -85,7 +85,14 @@ function wrap(logger: Logger, threshold: { level: LogLevel }): Log {
 async function prettyStream(options: LogOptions): Promise<DestinationStream> {
   const { default: pretty } = await import('pino-pretty');
   const ignore = Object.keys(options.base).join(',');
-  return pretty({ destination: options.fd, sync: true, colorize: options.terminal, translateTime: 'SYS:HH:MM:ss.l', ignore });
+  return pretty({
+    destination: options.fd,
+    sync: true,
+    colorize: options.terminal,
+    translateTime: 'SYS:HH:MM:ss.l',
+    singleLine: true,
+    ignore,
+  });
 }
 
 const hidden = '[hidden]';
@@ -102,12 +109,14 @@ const deepest = 6;
 export function redact(value: unknown, depth = 0): unknown {
   if (typeof value !== 'object' || value === null) return typeof value === 'bigint' ? String(value) : value;
   if (value instanceof Error) return describeError(value);
-  if (value instanceof Date || ArrayBuffer.isView(value)) return value instanceof Date ? value : `${value.byteLength} bytes`;
+  if (value instanceof Date || ArrayBuffer.isView(value))
+    return value instanceof Date ? value : `${value.byteLength} bytes`;
   if (depth >= deepest) return Array.isArray(value) ? `list of ${value.length}` : 'object';
   if (Array.isArray(value)) return value.map((one) => redact(one, depth + 1));
   const clean: Record<string, unknown> = {};
   for (const [key, inner] of Object.entries(value)) {
-    if (secretKey.test(key) || secretCamelKey.test(key)) clean[key] = inner === '' || inner === null || inner === undefined ? inner : hidden;
+    if (secretKey.test(key) || secretCamelKey.test(key))
+      clean[key] = inner === '' || inner === null || inner === undefined ? inner : hidden;
     else if (environmentKey.test(key)) clean[key] = environmentNames(inner);
     else clean[key] = redact(inner, depth + 1);
   }

@@ -57,7 +57,12 @@ function daemonCommand(): Command {
     if (setting.flag !== null) command.option(`--${setting.flag} <value>`, `${name}: ${setting.doc}`);
   }
   const collect = (one: string, before: readonly string[]): readonly string[] => [...before, one];
-  return command.option('--set <key=value>', 'any other setting, such as image.keep_blobs=true; repeatable', collect, []);
+  return command.option(
+    '--set <key=value>',
+    'any other setting, such as image.keep_blobs=true; repeatable',
+    collect,
+    [],
+  );
 }
 
 function settingsOf(given: Readonly<Record<string, unknown>>): ReadonlyMap<string, unknown> {

@@ -94,14 +94,14 @@ export const size: Kind<number> = {
 
 /** A list; in a flag its items are separated by commas. */
 export function list<T>(item: Kind<T>, items: string): Kind<readonly T[]> {
-  const all = (raw: readonly unknown[], read: (one: never) => T | undefined): readonly T[] | undefined => {
-    const values = raw.map((one) => read(one as never)).filter((one) => one !== undefined);
+  const all = <R>(raw: readonly R[], read: (one: R) => T | undefined): readonly T[] | undefined => {
+    const values = raw.map((one) => read(one)).filter((one) => one !== undefined);
     return values.length === raw.length ? values : undefined;
   };
   return {
     expected: `a list of ${items}`,
-    read: (raw) => (Array.isArray(raw) ? all(raw, item.read) : undefined),
-    readText: (words) => (words === '' ? [] : all(words.split(','), item.readText)),
+    read: (raw) => (Array.isArray(raw) ? all(raw, (one) => item.read(one)) : undefined),
+    readText: (words) => (words === '' ? [] : all(words.split(','), (one) => item.readText(one))),
     show: (values) => `[${values.map((one) => item.show(one)).join(', ')}]`,
     jsonSchema: { type: 'array', items: item.jsonSchema },
   };

@@ -83,8 +83,12 @@ function wrongKind(mistake: { name: string; expected: string; got: string; place
 function known(name: string, place: string): Entry {
   const entry = entryOf(name);
   if (entry) return entry;
-  if (entries.some(({ section }) => section === name)) throw invalidArgument(`${place}: ${name} is a section: [${name}]`);
-  const near = nearest(name, entries.map((one) => one.name));
+  if (entries.some(({ section }) => section === name))
+    throw invalidArgument(`${place}: ${name} is a section: [${name}]`);
+  const near = nearest(
+    name,
+    entries.map((one) => one.name),
+  );
   throw invalidArgument(`${place}: unknown key ${name}${near === undefined ? '' : `, did you mean ${near}?`}`);
 }
 

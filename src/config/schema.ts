@@ -146,7 +146,11 @@ export const schema = {
       defaultCapabilities,
       'Capabilities of a container that asks for no change.',
     ),
-    seccompRoot: setting(path(), '/var/lib/kubelet/seccomp', 'Directory to which Localhost seccomp profiles are relative.'),
+    seccompRoot: setting(
+      path(),
+      '/var/lib/kubelet/seccomp',
+      'Directory to which Localhost seccomp profiles are relative.',
+    ),
     maxLogLine: setting(
       integer(1024, 1_048_576),
       16_384,

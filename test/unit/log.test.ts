@@ -14,7 +14,14 @@ test('a line has level, time, base, bindings, fields and message', (t) => {
   log.debug({}, 'not written');
   const [line, ...rest] = lines();
   t.is(rest.length, 0);
-  t.like(line, { level: 'info', program: 'podwrightd', request: 'r1', sandbox: 's1', count: '3', msg: 'sandbox started' });
+  t.like(line, {
+    level: 'info',
+    program: 'podwrightd',
+    request: 'r1',
+    sandbox: 's1',
+    count: '3',
+    msg: 'sandbox started',
+  });
   t.regex(String(line?.['time']), /^\d{4}-\d\d-\d\dT[\d:.]+Z$/);
 });
 
@@ -25,7 +32,10 @@ test('a change of level reaches children that exist', (t) => {
   child.debug({}, 'seen');
   log.setLevel('error');
   child.warn({}, 'unseen');
-  t.deepEqual(lines().map(({ msg }) => msg), ['seen']);
+  t.deepEqual(
+    lines().map(({ msg }) => msg),
+    ['seen'],
+  );
 });
 
 test('secrets and environment values never get through', (t) => {
@@ -58,7 +68,12 @@ test('a failure is its kind and chain; anything else brings its stack', (t) => {
   log.error({ error: invalidArgument('bad name', notFound('no such file'), { password: 'x', name: 'n' }) }, 'failed');
   log.error({ error: new TypeError('x is undefined') }, 'failed');
   const [failure, bug] = lines();
-  t.deepEqual(failure?.['error'], { kind: 'invalid-argument', message: 'bad name: no such file', password: '[hidden]', name: 'n' });
+  t.deepEqual(failure?.['error'], {
+    kind: 'invalid-argument',
+    message: 'bad name: no such file',
+    password: '[hidden]',
+    name: 'n',
+  });
   t.like(bug?.['error'], { kind: 'bug', message: 'x is undefined' });
   t.true(JSON.stringify(bug).includes('log.test.ts'));
 });

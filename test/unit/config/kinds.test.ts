@@ -3,7 +3,13 @@ import { duration, flag, integer, list, size, text, ulimit } from '../../../src/
 import { nearest } from '../../../src/config/merge.ts';
 
 test('durations', (t) => {
-  for (const [word, ms] of [['500ms', 500], ['30s', 30_000], ['5m', 300_000], ['1h', 3_600_000], ['0s', 0]] as const) {
+  for (const [word, ms] of [
+    ['500ms', 500],
+    ['30s', 30_000],
+    ['5m', 300_000],
+    ['1h', 3_600_000],
+    ['0s', 0],
+  ] as const) {
     t.is(duration.read(word), ms);
   }
   for (const word of ['30', '-1s', '1.5s', '1d', 's', '', 30]) t.is(duration.read(word), undefined, String(word));

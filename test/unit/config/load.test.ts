@@ -9,7 +9,11 @@ import { Failure } from '../../../src/lib/failure.ts';
 
 const programDirectory = '/opt/podwright';
 
-function directory(files: Readonly<Record<string, string>>): { config: string; path: (name: string) => string; remove: () => void } {
+function directory(files: Readonly<Record<string, string>>): {
+  config: string;
+  path: (name: string) => string;
+  remove: () => void;
+} {
   const base = mkdtempSync(join(tmpdir(), 'podwright-config-'));
   mkdirSync(join(base, 'conf.d'));
   for (const [name, text] of Object.entries(files)) writeFileSync(join(base, name), text);
@@ -70,14 +74,26 @@ const mistakes: readonly (readonly [title: string, toml: string, message: RegExp
   ['unknown section', '[netwrok]\nbridge = "x"', /: unknown key netwrok\.bridge, did you mean network\.bridge\?$/],
   ['camel case', '[network]\nconfDir = "/x"', /did you mean network\.conf_dir\?/],
   ['section as a key', 'network = 3', /: network is a section: \[network\]$/],
-  ['wrong type', '[network]\nbridge = 3', /config\.toml: network\.bridge must be an interface name of at most 15 characters, not 3$/],
+  [
+    'wrong type',
+    '[network]\nbridge = 3',
+    /config\.toml: network\.bridge must be an interface name of at most 15 characters, not 3$/,
+  ],
   ['wrong word', '[log]\nlevel = "loud"', /log\.level must be one of "debug", "info", "warn", "error", not "loud"$/],
   ['relative path', 'root = "here"', /: root must be an absolute path, not "here"$/],
-  ['bad item', '[network]\nbin_dirs = ["/a", 3]', /network\.bin_dirs must be a list of absolute paths, not the list \["\/a",3\]$/],
+  [
+    'bad item',
+    '[network]\nbin_dirs = ["/a", 3]',
+    /network\.bin_dirs must be a list of absolute paths, not the list \["\/a",3\]$/,
+  ],
   ['bad duration', '[registry]\nstall_timeout = 30', /registry\.stall_timeout must be a duration such as .*, not 30$/],
   ['table for a value', '[log.level]\na = 1', /log\.level must be one of .*, not a table$/],
   ['not TOML', 'root = \n', /config\.toml:1:\d+: /],
-  ['soft above hard', '[container]\ndefault_ulimits = ["nofile=9:3"]', /container\.default_ulimits must be a list of limits/],
+  [
+    'soft above hard',
+    '[container]\ndefault_ulimits = ["nofile=9:3"]',
+    /container\.default_ulimits must be a list of limits/,
+  ],
 ];
 for (const [title, toml, message] of mistakes) {
   test(`refused: ${title}`, (t) => {
@@ -92,7 +108,9 @@ test('refused on the command line', (t) => {
   t.throws(() => run('--rot', '/x'), { message: /unknown option '--rot'/ });
   t.throws(() => run('serve'), { message: /too many arguments/ });
   t.throws(() => run('--set', 'log.level'), { message: 'the command line: --set wants key=value, not "log.level"' });
-  t.throws(() => run('--set', 'log.lvel=info'), { message: 'the command line: unknown key log.lvel, did you mean log.level?' });
+  t.throws(() => run('--set', 'log.lvel=info'), {
+    message: 'the command line: unknown key log.lvel, did you mean log.level?',
+  });
   t.throws(() => run('--log-level', 'loud'), { message: /^the command line: log\.level must be one of/ });
   t.throws(() => run('--config', '/nonexistent/config.toml'), { message: /configuration file .* does not exist/ });
 });

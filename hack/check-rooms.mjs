@@ -1,0 +1,179 @@
+// The rooms of src/ and who may import whom. This file is the table's source; docs/architecture.md explains it.
+// Run: node hack/check-rooms.mjs. Prints every arrow that breaks a rule, and fails if there is one.
+import { readFileSync, readdirSync } from 'node:fs';
+import { dirname, join, normalize } from 'node:path';
+import { pathToFileURL } from 'node:url';
+
+/** Floors from the ground up. A room imports from floors below its own, and from itself. */
+export const floors = [
+  ['lib'],
+  ['oci', 'cdi', 'config', 'native', 'paths.ts', 'proto'],
+  ['state', 'cgroup', 'storage', 'registry', 'network', 'monitor', 'events', 'metrics', 'trace', 'log.ts'],
+  ['sandbox', 'container', 'image', 'stats'],
+  ['cri', 'streaming', 'recovery', 'kube', 'admin'],
+  ['main.ts', 'daemon.ts', 'daemon', 'cli'],
+];
+
+/** Arrows inside one floor that are allowed: exact files, as seen from the importing room or file. */
+const sideways = [
+  // nouns see each other's types, and a sandbox takes its containers down with it
+  { from: /^(container|image|stats)\//, to: /^sandbox\/sandbox\.ts$/ },
+  { from: /^(sandbox|image|stats)\//, to: /^container\/container\.ts$/ },
+  { from: /^(sandbox|container|stats)\//, to: /^image\/image\.ts$/ },
+  { from: /^sandbox\/teardown\.ts$/, to: /^container\/teardown\.ts$/ },
+  { from: /^paths\.ts$/, to: /^config\// },
+  { from: /^cdi\//, to: /^oci\/types\.ts$/ },
+  { from: /^main\.ts$/, to: /^daemon(\.ts|\/)/ },
+  { from: /^daemon(\.ts|\/)/, to: /^daemon\// },
+];
+
+/** Arrows down that are not allowed all the same. */
+const refused = [
+  {
+    from: /^(?!(main|daemon)\.ts$|daemon\/|native\/|state\/|cgroup\/|storage\/|registry\/|network\/|monitor\/|events\/|recovery\/observe\.ts$)/,
+    to: /^native\//,
+    why: 'only the hands (floor 2) and recovery/observe.ts call the addon',
+  },
+  { from: /^cli\//, to: /^(?!cli\/|config\/|proto\/|lib\/)/, why: 'the command line tool speaks gRPC only' },
+];
+
+/** Modules of Node and packages, and where alone they may appear. */
+const outside = [
+  {
+    module: /^node:fs(\/|$)/,
+    rooms:
+      /^(state|storage|network|monitor)\/|^registry\/hosts\.ts$|^recovery\/observe\.ts$|^config\/load\.ts$|^main\.ts$/,
+  },
+  { module: /^node:child_process$/, rooms: /^network\/cni\// },
+  { module: /^pino(-pretty)?$/, rooms: /^log\.ts$/ },
+  { module: /^prom-client$/, rooms: /^metrics\// },
+  { module: /^@kubernetes\/client-node$/, rooms: /^kube\// },
+  { module: /^commander$/, rooms: /^(cli|config)\// },
+  { module: /^smol-toml$/, rooms: /^(config|registry)\// },
+  { module: /^@grpc\/grpc-js$/, rooms: /^(cri|admin|cli|proto)\/|^daemon(\.ts|\/)/ },
+];
+
+// What a file marked PURE must not touch: the clock, chance, the outside.
+const impureModules =
+  /^node:(fs|net|http|https|http2|tls|dgram|dns|child_process|worker_threads|os|timers|process|cluster)(\/|$)/;
+const impureCalls = [
+  [/\bDate\.now\s*\(/, 'Date.now()'],
+  [/\bnew Date\s*\(\s*\)/, 'new Date()'],
+  [/\bperformance\.now\s*\(/, 'performance.now()'],
+  [/\bMath\.random\s*\(/, 'Math.random()'],
+  [/\brandom(Bytes|UUID|Int|FillSync)\s*\(/, 'randomness'],
+  [/\bprocess\.(?!versions)[a-z]/, 'process'],
+  [/\bset(Timeout|Interval|Immediate)\s*\(/, 'timers'],
+];
+
+const spaces = (text) => text.replace(/[^\n]/g, ' ');
+
+/** The room of a file, from its path below src/. */
+const roomOf = (file) => (file.includes('/') ? file.slice(0, file.indexOf('/')) : file);
+const floorOf = (file) => floors.findIndex((rooms) => rooms.includes(roomOf(file)));
+
+/**
+ * Source with comments blanked, and the same with string contents blanked as well; lines stay where they are.
+ * Enough of a lexer for formatted TypeScript: strings, templates, comments, regular expressions after an operator.
+ */
+function blank(source) {
+  const token =
+    /\/\/[^\n]*|\/\*[\s\S]*?\*\/|'(?:\\.|[^'\\\n])*'|"(?:\\.|[^"\\\n])*"|`(?:\\[\s\S]|[^`\\])*`|(?<=[=(,:[!&|?{};\n]\s*|return\s+)\/(?![/*])(?:\\.|\[(?:\\.|[^\]\\\n])*\]|[^/\\\n])+\/[a-z]*/g;
+  const code = source.replace(token, (text) => (text.startsWith('//') || text.startsWith('/*') ? spaces(text) : text));
+  const bare = source.replace(token, (text) => (text.startsWith('`') ? text.replace(/[^\n$]/g, ' ') : spaces(text)));
+  return { code, bare };
+}
+
+/** What a file imports: [specifier, line]. */
+export function importsOf(source) {
+  const { code } = blank(source);
+  const found = [];
+  const pattern =
+    /^\s*(?:import|export)\b[^'";=]*?\bfrom\s*(['"])([^'"]+)\1|^\s*import\s*(['"])([^'"]+)\3|\bimport\s*\(\s*(['"])([^'"]+)\5/gm;
+  for (const match of code.matchAll(pattern)) {
+    const specifier = match[2] ?? match[4] ?? match[6];
+    found.push([specifier, code.slice(0, match.index + match[0].length).split('\n').length]);
+  }
+  return found;
+}
+
+const isPure = (source) => /^\/\/ PURE\b/m.test(source.split('\n').slice(0, 5).join('\n'));
+const isGenerated = (file) => file.startsWith('proto/generated/');
+
+/** Checks files given as path below src/ → source; answers one sentence for each broken rule. */
+export function checkRooms(files) {
+  const complaints = [];
+  const arrows = new Map();
+  for (const [file, source] of files) {
+    if (isGenerated(file)) continue;
+    const complain = (line, text) => complaints.push(`src/${file}:${line}: ${text}`);
+    if (floorOf(file) < 0) complain(1, `${roomOf(file)} is not a room (hack/check-rooms.mjs has the table)`);
+    if (/(^|\/)index\.ts$/.test(file)) complain(1, 'no index.ts: import the file you use');
+    const targets = [];
+    for (const [specifier, line] of importsOf(source)) {
+      const target = specifier.startsWith('.') ? normalize(join(dirname(file), specifier)) : null;
+      if (target !== null && files.has(target)) targets.push(target);
+      const problem = target === null ? foreign(file, specifier, source) : arrow(file, target, files);
+      if (problem) complain(line, problem);
+    }
+    arrows.set(file, targets);
+    if (isPure(source)) checkPure(source, complain);
+  }
+  return [...complaints, ...cycles(arrows)];
+}
+
+function arrow(file, target, files) {
+  if (target.startsWith('..')) return target === '../package.json' ? null : `${target} is outside src/`;
+  if (!files.has(target)) return target.endsWith('.json') ? null : `${target} is not there`;
+  if (isPure(files.get(file)) && !isPure(files.get(target)) && roomOf(target) !== 'lib' && !isGenerated(target)) {
+    return `a PURE file imports ${target}, which is not`;
+  }
+  const ban = refused.find(({ from, to }) => from.test(file) && to.test(target));
+  if (ban) return `imports ${target}: ${ban.why}`;
+  if (roomOf(file) === roomOf(target) || floorOf(target) < floorOf(file)) return null;
+  if (sideways.some(({ from, to }) => from.test(file) && to.test(target))) return null;
+  const way = floorOf(target) > floorOf(file) ? 'up' : 'sideways';
+  return `imports ${way}: ${target} (floor ${floorOf(target)}) from floor ${floorOf(file)}`;
+}
+
+function foreign(file, specifier, source) {
+  if (isPure(source) && impureModules.test(specifier)) return `a PURE file imports ${specifier}`;
+  const rule = outside.find(({ module }) => module.test(specifier));
+  return rule && !rule.rooms.test(file) ? `${specifier} has no place here` : null;
+}
+
+function checkPure(source, complain) {
+  const { bare } = blank(source);
+  for (const [pattern, name] of impureCalls) {
+    const at = bare.search(pattern);
+    if (at >= 0) complain(bare.slice(0, at).split('\n').length, `a PURE file uses ${name}`);
+  }
+}
+
+/** Every cycle of files, once. */
+function cycles(arrows) {
+  const found = [];
+  const state = new Map();
+  const trail = [];
+  const visit = (file) => {
+    state.set(file, 'open');
+    trail.push(file);
+    for (const target of arrows.get(file) ?? []) {
+      if (state.get(target) === 'open') {
+        found.push(`cycle: ${[...trail.slice(trail.indexOf(target)), target].map((one) => `src/${one}`).join(' → ')}`);
+      } else if (!state.has(target)) visit(target);
+    }
+    trail.pop();
+    state.set(file, 'done');
+  };
+  for (const file of arrows.keys()) if (!state.has(file)) visit(file);
+  return found;
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1]).href) {
+  const names = readdirSync('src', { recursive: true }).filter((name) => name.endsWith('.ts'));
+  const complaints = checkRooms(new Map(names.sort().map((name) => [name, readFileSync(join('src', name), 'utf8')])));
+  for (const complaint of complaints) console.error(complaint);
+  console.log(`rooms: ${names.length} files, ${complaints.length} broken rules`);
+  process.exitCode = complaints.length === 0 ? 0 : 1;
+}

@@ -1,0 +1,54 @@
+#!/bin/bash
+# The house checks: format, lint, types, rooms, sizes, generated files, Rust, unit tests.
+#
+#   hack/check.sh            all of them
+#   hack/check.sh WHAT...    some: format lint types rooms sizes generated config-docs rustfmt clippy cargo-test unit
+#
+# One line for each with its time; the output of a check is shown only when it fails.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+hack/bootstrap.sh check || exit 1
+[ -d "$HOME/.cargo/bin" ] && PATH=$PATH:$HOME/.cargo/bin
+export PATH=$PWD/node_modules/.bin:$PATH
+
+LOG=$(mktemp)
+trap 'rm -rf "$LOG" "$LOG.d"' EXIT
+failed=()
+
+generated() {
+  hack/proto.sh "$LOG.d" && diff -r "$LOG.d" src/proto/generated ||
+    { echo 'src/proto/generated is not what proto/ says: run hack/proto.sh'; return 1; }
+}
+
+run() {
+  case $1 in
+    format) oxfmt --check src test hack ;;
+    lint) oxlint ;;
+    types) tsc -p tsconfig.json ;;
+    rooms) node hack/check-rooms.mjs ;;
+    sizes) node hack/check-sizes.mjs ;;
+    generated) generated ;;
+    config-docs) node hack/config-docs.mjs --check ;;
+    rustfmt) (cd native && cargo fmt --check) ;;
+    clippy) (cd native && cargo clippy --workspace --all-targets --locked -q -- -D warnings) ;;
+    cargo-test) (cd native && cargo test --workspace --locked -q) ;;
+    unit) ava 'test/unit/**/*.test.ts' ;;
+    *) echo "no check $1"; return 2 ;;
+  esac
+}
+
+[ $# -gt 0 ] || set -- format lint types rooms sizes generated config-docs rustfmt clippy cargo-test unit
+for name in "$@"; do
+  start=${EPOCHREALTIME/./}
+  if run "$name" > "$LOG" 2>&1; then verdict=ok; else verdict=FAIL; fi
+  printf '%-4s %-12s %5.1f s\n' "$verdict" "$name" "$(((${EPOCHREALTIME/./} - start) / 100000))e-1"
+  if [ "$verdict" = FAIL ]; then
+    failed+=("$name")
+    tail -n 100 "$LOG" | sed 's/^/     /'
+  fi
+done
+if [ ${#failed[@]} -gt 0 ]; then
+  echo "check failed: ${failed[*]}"
+  exit 1
+fi
+echo 'check passed'

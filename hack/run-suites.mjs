@@ -1,0 +1,173 @@
+// Runs test suites one after the other and counts. Called by hack/test.sh, which has built everything.
+// A suite is a directory of test/: its *.test.ts run by ava, its *.sh run one by one. The crates' tests
+// go with unit (in the modules) and contract (in their tests/ directories, on the real kernel).
+import { spawn } from 'node:child_process';
+import { createWriteStream, existsSync, mkdirSync, readFileSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+
+const results = 'test-results';
+const total = { passed: 0, failed: 0, skipped: 0 };
+const say = (text) => process.stdout.write(`${text}\n`);
+
+/** Runs a program, keeps its output in test-results/, and hands every line to `onLine`; answers its exit status. */
+function run(step, command, onLine) {
+  const log = createWriteStream(join(results, `${step}.log`));
+  const child = spawn(command[0], command.slice(1), { stdio: ['ignore', 'pipe', 'pipe'] });
+  const recent = [];
+  const read = (stream) => {
+    createInterface({ input: stream }).on('line', (line) => {
+      log.write(`${line}\n`);
+      recent.push(line);
+      if (recent.length > 60) recent.shift();
+      onLine(line);
+    });
+  };
+  read(child.stdout);
+  read(child.stderr);
+  return new Promise((resolve) => {
+    child.on('error', (error) => recent.push(error.message));
+    child.on('close', (code, signal) => log.end(() => resolve({ ok: code === 0, status: signal ?? code, recent })));
+  });
+}
+
+/** Runs one step and adds to the totals what its reader counted; a crash counts as one failure. */
+async function step(name, command, reader) {
+  const count = { passed: 0, failed: 0, skipped: 0 };
+  const start = performance.now();
+  say(`==== ${name}`);
+  const { ok, status, recent } = await run(name.replaceAll(/[^a-z0-9-]+/gi, '-'), command, reader(count));
+  if (!ok && count.failed === 0) {
+    count.failed = 1;
+    for (const line of recent) say(`    ${line}`);
+    say(`FAILED  ${name}: ended with ${status} and no test said why`);
+  }
+  for (const key of Object.keys(total)) total[key] += count[key];
+  const seconds = ((performance.now() - start) / 1000).toFixed(1);
+  say(`---- ${name}: ${sum(count)} in ${seconds} s`);
+}
+
+const sum = ({ passed, failed, skipped }) => `${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`;
+
+/** Reads TAP as ava writes it: a failure's diagnosis is the indented block after its line. */
+function tap(verbose) {
+  return (count) => {
+    let diagnosing = false;
+    return (line) => {
+      const [, not, title] = /^(not )?ok \d+ - (.*)$/.exec(line) ?? [];
+      if (title === undefined) {
+        if (diagnosing && /^\s/.test(line)) say(`        ${line.trimEnd()}`);
+        else if (/^# /.test(line) && verbose) say(`        ${line.slice(2)}`);
+        return;
+      }
+      diagnosing = false;
+      const [, what, reason] = /^(.*?)\s+# (?:SKIP|TODO)\s*(.*)$/i.exec(title) ?? [];
+      if (what !== undefined) {
+        count.skipped += 1;
+        say(`skipped ${what}${reason ? `: ${reason}` : ''}`);
+      } else if (not) {
+        count.failed += 1;
+        diagnosing = true;
+        say(`FAILED  ${title}`);
+      } else {
+        count.passed += 1;
+        if (verbose) say(`ok      ${title}`);
+      }
+    };
+  };
+}
+
+/** Reads the output of cargo test. */
+function cargo(count) {
+  let inFailures = false;
+  return (line) => {
+    const [, passed, failed, ignored] = /^test result: .*? (\d+) passed; (\d+) failed; (\d+) ignored/.exec(line) ?? [];
+    if (passed !== undefined) {
+      count.passed += Number(passed);
+      count.failed += Number(failed);
+      count.skipped += Number(ignored);
+      inFailures = false;
+      return;
+    }
+    const [, test, verdict] = /^test (\S+).* \.\.\. (FAILED|ignored.*)$/.exec(line) ?? [];
+    if (verdict === 'FAILED') say(`FAILED  ${test}`);
+    else if (verdict !== undefined) say(`skipped ${test}: ${verdict.replace(/^ignored,?\s*/, '') || 'marked #[ignore]'}`);
+    if (line === 'failures:') inFailures = true;
+    if (inFailures || /^(error|warning: unused)/.test(line)) say(`        ${line}`);
+  };
+}
+
+/** Reads a script that ends with "N passed, N failed[, N skipped]"; one without such a line is a single test. */
+function script(file) {
+  return (count) => {
+    count.passed = 1;
+    return (line) => {
+      say(`        ${line}`);
+      const [, passed, failed, skipped] = /^(?:\S+: )?(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$/.exec(line) ?? [];
+      if (passed === undefined) return;
+      Object.assign(count, { passed: Number(passed), failed: Number(failed), skipped: Number(skipped ?? 0) });
+      if (count.skipped > 0) say(`skipped ${count.skipped} in ${file}: the reasons are above`);
+    };
+  };
+}
+
+/** Crates that have tests for the real kernel, behind a feature. */
+function hostTestFeatures() {
+  const crates = readdirSync('native/crates').filter((crate) =>
+    /^host-tests\s*=/m.test(readFileSync(`native/crates/${crate}/Cargo.toml`, 'utf8')),
+  );
+  return crates.map((crate) => `podwright-${crate}/host-tests`).join(',');
+}
+
+const cargoTest = (...args) => ['cargo', 'test', '--manifest-path', 'native/Cargo.toml', '--workspace', '--locked', ...args];
+
+const filesOf = (suite, ending) =>
+  existsSync(`test/${suite}`)
+    ? readdirSync(`test/${suite}`, { recursive: true })
+        .filter((name) => name.endsWith(ending))
+        .map((name) => `test/${suite}/${name}`)
+        .sort()
+    : [];
+
+async function runSuite(suite) {
+  if (suite === 'unit') await step('unit: crates', cargoTest('--lib', '--bins'), cargo);
+  if (suite === 'contract') {
+    const features = hostTestFeatures();
+    // one at a time: they share the kernel's tables
+    const args = ['--test', '*', ...(features === '' ? [] : ['--features', features]), '--', '--test-threads=1'];
+    await step('contract: crates', cargoTest(...args), cargo);
+  }
+  if (suite === 'conformance' && !(await testKit())) return;
+  const tests = filesOf(suite, '.test.ts');
+  const alone = suite === 'unit' ? [] : ['--serial', '--concurrency=1', '--timeout=10m'];
+  if (tests.length > 0) await step(suite, ['ava', '--tap', ...alone, ...tests], tap(suite !== 'unit'));
+  for (const file of filesOf(suite, '.sh')) await step(file, [file], script(file));
+}
+
+/** Builds the tools and images of the conformance tests; a failure is the suite's. */
+async function testKit() {
+  const before = total.failed;
+  const progress = (count) => (line) => {
+    count.passed = 0;
+    say(`        ${line}`);
+  };
+  await step('test kit: tools', ['hack/testkit/install.sh'], progress);
+  if (total.failed === before) await step('test kit: images', ['env', 'NO_BIG=1', 'hack/testkit/images.sh'], progress);
+  return total.failed === before;
+}
+
+const suites = ['unit', 'contract', 'system', 'faults', 'conformance'];
+const wanted = process.argv.slice(2);
+const unknown = wanted.filter((suite) => !suites.includes(suite));
+if (unknown.length > 0) {
+  say(`no suite ${unknown.join(', ')}: there are ${suites.join(', ')}`);
+  process.exit(2);
+}
+if (wanted.some((suite) => suite !== 'unit') && process.getuid() !== 0) {
+  say('these suites work on the real kernel and must run as root; hack/test.sh unit needs no root');
+  process.exit(2);
+}
+mkdirSync(results, { recursive: true });
+for (const suite of wanted) await runSuite(suite);
+say(sum(total));
+process.exitCode = total.failed > 0 || total.passed === 0 ? 1 : 0;

@@ -47,7 +47,8 @@ export function parseReference(text: string): Reference {
   if (text === '') refuse('it is empty');
   const at = text.indexOf('@');
   const digest = at < 0 ? null : text.slice(at + 1);
-  if (digest !== null && !isDigest(digest)) refuse('after "@" a digest "sha256:<64 lower-case hex digits>" is expected');
+  if (digest !== null && !isDigest(digest))
+    refuse('after "@" a digest "sha256:<64 lower-case hex digits>" is expected');
   const { name, tag } = splitTag(at < 0 ? text : text.slice(0, at));
   if (tag !== null && !tagPattern.test(tag)) refuse('the tag has characters that are not allowed, or is too long');
   if (name === '') refuse('it has no repository');

@@ -1,0 +1,200 @@
+// Answers a registry's challenges for one request of one caller (distribution spec: token and basic auth).
+// Must not outlive the request, nor show credentials to a host they are not bound to.
+import { permissionDenied } from '../lib/failure.ts';
+import { type Challenge, parseChallenges } from './challenge.ts';
+import type { HttpRequest, HttpResponse, Send } from './client.ts';
+import { anonymous, basicHeader, type BoundCredentials, canonicalHost, type Credentials } from './credentials.ts';
+import type { Endpoint } from './endpoint.ts';
+import type { Exchange } from './exchange.ts';
+import { errorDetail, StatusError } from './failures.ts';
+
+const longestToken = 1024 * 1024;
+const clientId = 'podwright';
+
+export interface AuthOptions {
+  readonly send: Send;
+  readonly bound: BoundCredentials;
+  readonly repository: string;
+  /** The proxy for a token server. */
+  readonly proxyFor: (url: URL) => string | null;
+}
+
+/** The proofs of one caller for one repository. */
+export class AuthSession {
+  readonly #send: Send;
+  readonly #bound: BoundCredentials;
+  readonly #repository: string;
+  readonly #proxyFor: (url: URL) => string | null;
+  /** Authorization by endpoint base, once an endpoint has asked for it. */
+  readonly #headers = new Map<string, string>();
+
+  constructor(options: AuthOptions) {
+    this.#proxyFor = options.proxyFor;
+    this.#send = options.send;
+    this.#bound = options.bound;
+    this.#repository = options.repository;
+  }
+
+  /** What to send as Authorization, null for nothing (yet). */
+  header(endpoint: Endpoint): string | null {
+    const known = this.#headers.get(endpoint.base);
+    if (known !== undefined) return known;
+    const own = this.#credentialsFor(endpoint);
+    return own.type === 'bearer' ? `Bearer ${own.token}` : null;
+  }
+
+  /** Answers a 401: whether there is something new to try. */
+  async answer(endpoint: Endpoint, challengeHeader: string, signal: AbortSignal): Promise<boolean> {
+    const before = this.header(endpoint);
+    const header = await this.#prove(endpoint, parseChallenges(challengeHeader), signal);
+    if (header === null || (header === before && header.startsWith('Basic '))) return false;
+    this.#headers.set(endpoint.base, header);
+    return true;
+  }
+
+  #credentialsFor(endpoint: Endpoint): Credentials {
+    const bound =
+      canonicalHost(endpoint.base) === this.#bound.host || canonicalHost(endpoint.host) === this.#bound.host;
+    // a mirror gets what the operator granted it: hosts.toml `credentials_from = "origin"`
+    return bound || endpoint.sharesCredentials ? this.#bound.credentials : anonymous;
+  }
+
+  async #prove(endpoint: Endpoint, challenges: readonly Challenge[], signal: AbortSignal): Promise<string | null> {
+    const credentials = this.#credentialsFor(endpoint);
+    if (credentials.type === 'bearer') return null; // it was sent at once and refused
+    const bearer = challenges.find((c) => c.scheme === 'bearer' && (c.parameters.realm ?? '') !== '');
+    if (bearer) return `Bearer ${await this.#token({ endpoint, challenge: bearer, credentials }, signal)}`;
+    if (challenges.some((c) => c.scheme === 'basic') && credentials.type === 'basic') {
+      return basicHeader(credentials.username, credentials.password);
+    }
+    return null;
+  }
+
+  async #token(asked: Pick<TokenNeed, 'endpoint' | 'challenge' | 'credentials'>, signal: AbortSignal): Promise<string> {
+    const request = tokenRequest({ ...asked, repository: this.#repository, proxyFor: this.#proxyFor });
+    const response = await this.#send(request, signal);
+    const { host } = new URL(request.url);
+    if (response.status !== 200) throw statusError(response, host);
+    return readToken(response, host);
+  }
+}
+
+interface TokenNeed {
+  readonly endpoint: Endpoint;
+  readonly challenge: Challenge;
+  readonly credentials: Credentials;
+  readonly repository: string;
+  readonly proxyFor: (url: URL) => string | null;
+}
+
+function tokenRequest(need: TokenNeed): HttpRequest {
+  const { endpoint, challenge, credentials } = need;
+  const realm = realmOf(endpoint, challenge, credentials);
+  const scope = challenge.parameters.scope || `repository:${need.repository}:pull`;
+  const query = new URLSearchParams();
+  if (challenge.parameters.service) query.set('service', challenge.parameters.service);
+  for (const part of scope.split(' ')) if (part !== '') query.append('scope', part);
+  const sameHost = realm.host === new URL(endpoint.base).host;
+  const { material } = endpoint;
+  const common = {
+    tls: sameHost ? material : { ...material, cert: null, key: null, skipVerify: false },
+    proxy: sameHost ? endpoint.proxy : need.proxyFor(realm),
+    connectMs: endpoint.connectMs,
+    maxBytes: longestToken,
+  };
+  return credentials.type === 'identity'
+    ? { ...common, ...refreshTrade(realm, query, { scope, token: credentials.token }) }
+    : { ...common, ...tokenQuery(realm, query, credentials) };
+}
+
+function realmOf(endpoint: Endpoint, challenge: Challenge, credentials: Credentials): URL {
+  const realm = URL.parse(challenge.parameters.realm ?? '');
+  if (realm === null || !/^https?:$/.test(realm.protocol)) {
+    throw permissionDenied(`token server named by registry ${endpoint.host} is not a web address`);
+  }
+  const secret = credentials.type !== 'anonymous';
+  if (secret && realm.protocol === 'http:' && endpoint.base.startsWith('https:')) {
+    throw permissionDenied(`registry ${endpoint.host} wants credentials sent to ${realm.host} without encryption`);
+  }
+  return realm;
+}
+
+type TokenMessage = Pick<HttpRequest, 'method' | 'url' | 'headers' | 'body'>;
+
+/** OAuth 2 refresh (distribution spec, "OAuth2 token authentication"). */
+function refreshTrade(realm: URL, query: URLSearchParams, trade: { scope: string; token: string }): TokenMessage {
+  const form = new URLSearchParams(query);
+  form.set('scope', trade.scope);
+  form.set('grant_type', 'refresh_token');
+  form.set('client_id', clientId);
+  form.set('refresh_token', trade.token);
+  const headers = { 'content-type': 'application/x-www-form-urlencoded', accept: 'application/json' };
+  return { method: 'POST', url: realm.href, headers, body: form.toString() };
+}
+
+function tokenQuery(realm: URL, query: URLSearchParams, credentials: Credentials): TokenMessage {
+  const headers: Record<string, string> = { accept: 'application/json' };
+  if (credentials.type === 'basic') {
+    query.set('account', credentials.username);
+    headers.authorization = basicHeader(credentials.username, credentials.password);
+  }
+  for (const [name, value] of query) realm.searchParams.append(name, value);
+  return { method: 'GET', url: realm.href, headers, body: null };
+}
+
+function readToken(response: HttpResponse, host: string): string {
+  const json = parseObject(response.body);
+  const token = json.token || json.access_token;
+  if (typeof token === 'string' && /^[\x21-\x7e]+$/.test(token)) return token;
+  throw new StatusError({ status: 502, host, detail: 'the token server gave no token', retryAfter: '' });
+}
+
+/** The fields of a JSON object; none where the body is something else. */
+function parseObject(body: Buffer): Readonly<Record<string, unknown>> {
+  try {
+    const json: unknown = JSON.parse(body.toString('utf8'));
+    return typeof json === 'object' && json !== null ? (json as Record<string, unknown>) : {};
+  } catch {
+    return {};
+  }
+}
+
+/** A refusal as an error. */
+export const statusError = (response: HttpResponse, host: string): StatusError =>
+  new StatusError({
+    status: response.status,
+    host,
+    detail: errorDetail(response.body),
+    retryAfter: response.headers['retry-after'] ?? '',
+  });
+
+/** The headers of a request to an endpoint: its fixed ones, the request's, and the proof. Names in lower case. */
+export function headersFor(
+  endpoint: Endpoint,
+  session: AuthSession,
+  own: Readonly<Record<string, string>>,
+): Record<string, string> {
+  const headers: Record<string, string> = {};
+  for (const [name, value] of endpoint.headers) {
+    const key = name.toLowerCase();
+    headers[key] = headers[key] === undefined ? value : `${headers[key]}, ${value}`;
+  }
+  const authorization = session.header(endpoint);
+  return { ...headers, ...own, ...(authorization === null ? {} : { authorization }) };
+}
+
+/** An exchange that proves who asks as soon as it is told to, once. */
+export function withAuth(send: Send, session: AuthSession): Exchange {
+  return async (endpoint, ask, signal) => {
+    const once = (): Promise<HttpResponse> => {
+      const { material: tls, proxy, connectMs } = endpoint;
+      const headers = headersFor(endpoint, session, ask.headers);
+      return send({ ...ask, headers, body: null, tls, proxy, connectMs }, signal);
+    };
+    let response = await once();
+    const challenge = response.headers['www-authenticate'] ?? '';
+    if (response.status === 401 && (await session.answer(endpoint, challenge, signal))) response = await once();
+    if (response.status < 200 || response.status > 299) throw statusError(response, endpoint.host);
+    return response;
+  };
+}

@@ -51,7 +51,7 @@ case ${1:-} in
   --certs-dir) certs_dir "${2:?a directory}"; exit ;;
 esac
 
-sock=unix://${1#unix://} out= verbose=
+sock=unix://${1#unix://} out='' verbose=''
 shift
 args=()
 while [ $# -gt 0 ]; do

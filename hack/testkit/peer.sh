@@ -139,7 +139,7 @@ start() {
   (
     echo $BASHPID > "$cg/cgroup.procs"
     echo $BASHPID > "$d/pid"
-    exec setsid $(cmd "$r") > "$d/log" 2>&1 < /dev/null
+    exec setsid $(cmd "$r") > "$d/log" 2>&1 < /dev/null 9>&-
   ) &
   for ((i = 0; i < 300; i++)); do
     if crictl -r "unix://$(sock "$r")" info 2> /dev/null | grep -q NetworkReady; then

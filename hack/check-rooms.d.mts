@@ -1,4 +1,4 @@
 /** Checks files given as path below src/ → source; answers one sentence for each broken rule. */
 export function checkRooms(files: ReadonlyMap<string, string>): string[];
-/** What a file imports: specifier and line. */
-export function importsOf(source: string): [specifier: string, line: number][];
+/** What a file imports: specifier, line, and whether only types are. */
+export function importsOf(source: string): [specifier: string, line: number, typesOnly: boolean][];

@@ -8,7 +8,7 @@ import { pathToFileURL } from 'node:url';
 export const floors = [
   ['lib'],
   ['oci', 'cdi', 'config', 'native', 'paths.ts', 'proto'],
-  ['state', 'cgroup', 'storage', 'registry', 'network', 'monitor', 'events', 'metrics', 'trace', 'log.ts'],
+  ['state', 'cgroup', 'storage', 'registry', 'network', 'monitor', 'seccomp', 'events', 'metrics', 'trace', 'log.ts'],
   ['sandbox', 'container', 'image', 'stats'],
   ['cri', 'streaming', 'recovery', 'kube', 'admin'],
   ['main.ts', 'daemon.ts', 'daemon', 'cli'],
@@ -30,7 +30,7 @@ const sideways = [
 /** Arrows down that are not allowed all the same. */
 const refused = [
   {
-    from: /^(?!(main|daemon)\.ts$|daemon\/|native\/|state\/|cgroup\/|storage\/|registry\/|network\/|monitor\/|events\/|recovery\/observe\.ts$)/,
+    from: /^(?!(main|daemon)\.ts$|daemon\/|native\/|state\/|cgroup\/|storage\/|registry\/|network\/|monitor\/|seccomp\/|recovery\/observe\.ts$)/,
     to: /^native\//,
     why: 'only the hands (floor 2) and recovery/observe.ts call the addon',
   },
@@ -42,7 +42,7 @@ const outside = [
   {
     module: /^node:fs(\/|$)/,
     rooms:
-      /^(state|storage|network|monitor)\/|^registry\/hosts\.ts$|^recovery\/observe\.ts$|^config\/load\.ts$|^main\.ts$/,
+      /^(state|storage|network|monitor|seccomp)\/|^registry\/hosts\.ts$|^recovery\/observe\.ts$|^config\/load\.ts$|^main\.ts$/,
   },
   { module: /^node:child_process$/, rooms: /^network\/cni\// },
   { module: /^pino(-pretty)?$/, rooms: /^log\.ts$/ },
@@ -84,7 +84,7 @@ function blank(source) {
   return { code, bare };
 }
 
-/** What a file imports: [specifier, line]. */
+/** What a file imports: [specifier, line, whether only types are]. */
 export function importsOf(source) {
   const { code } = blank(source);
   const found = [];
@@ -92,7 +92,8 @@ export function importsOf(source) {
     /^\s*(?:import|export)\b[^'";=]*?\bfrom\s*(['"])([^'"]+)\1|^\s*import\s*(['"])([^'"]+)\3|\bimport\s*\(\s*(['"])([^'"]+)\5/gm;
   for (const match of code.matchAll(pattern)) {
     const specifier = match[2] ?? match[4] ?? match[6];
-    found.push([specifier, code.slice(0, match.index + match[0].length).split('\n').length]);
+    const line = code.slice(0, match.index + match[0].length).split('\n').length;
+    found.push([specifier, line, /^\s*(import|export)\s+type\b/.test(match[0])]);
   }
   return found;
 }
@@ -110,11 +111,13 @@ export function checkRooms(files) {
     if (floorOf(file) < 0) complain(1, `${roomOf(file)} is not a room (hack/check-rooms.mjs has the table)`);
     if (/(^|\/)index\.ts$/.test(file)) complain(1, 'no index.ts: import the file you use');
     const targets = [];
-    for (const [specifier, line] of importsOf(source)) {
+    for (const [specifier, line, typesOnly] of importsOf(source)) {
       const target = specifier.startsWith('.') ? normalize(join(dirname(file), specifier)) : null;
       if (target !== null && files.has(target)) targets.push(target);
       const problem = target === null ? foreign(file, specifier, source) : arrow(file, target, files);
       if (problem) complain(line, problem);
+      else if (target !== null && !typesOnly && isImpure(file, target, files))
+        complain(line, `a PURE file imports ${target}, which is not`);
     }
     arrows.set(file, targets);
     if (isPure(source)) checkPure(source, complain);
@@ -125,15 +128,18 @@ export function checkRooms(files) {
 function arrow(file, target, files) {
   if (target.startsWith('..')) return target === '../package.json' ? null : `${target} is outside src/`;
   if (!files.has(target)) return target.endsWith('.json') ? null : `${target} is not there`;
-  if (isPure(files.get(file)) && !isPure(files.get(target)) && roomOf(target) !== 'lib' && !isGenerated(target)) {
-    return `a PURE file imports ${target}, which is not`;
-  }
   const ban = refused.find(({ from, to }) => from.test(file) && to.test(target));
   if (ban) return `imports ${target}: ${ban.why}`;
   if (roomOf(file) === roomOf(target) || floorOf(target) < floorOf(file)) return null;
   if (sideways.some(({ from, to }) => from.test(file) && to.test(target))) return null;
   const way = floorOf(target) > floorOf(file) ? 'up' : 'sideways';
   return `imports ${way}: ${target} (floor ${floorOf(target)}) from floor ${floorOf(file)}`;
+}
+
+// Types are erased, so a PURE file may name those of any file below it.
+function isImpure(file, target, files) {
+  if (!files.has(target) || !isPure(files.get(file)) || isGenerated(target)) return false;
+  return !isPure(files.get(target)) && roomOf(target) !== 'lib';
 }
 
 function foreign(file, specifier, source) {

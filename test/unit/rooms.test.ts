@@ -85,6 +85,7 @@ test('PURE files stay pure', (t) => {
   ]) {
     t.not(check({ 'state/a.ts': pure(body), 'state/impure.ts': '' }).length, 0, body);
   }
+  t.deepEqual(check({ 'state/a.ts': pure("import type { X } from './impure.ts';"), 'state/impure.ts': '' }), []);
   const fine = pure("// Date.now() is not for us\nimport { x } from '../lib/a.ts';\nconst s = 'Math.random()';");
   t.deepEqual(check({ 'oci/a.ts': fine, 'lib/a.ts': '' }), []);
 });

@@ -1,0 +1,120 @@
+import { mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import test from 'ava';
+import { Failure } from '../../../src/lib/failure.ts';
+import { DamagedRecord, decodeRecord, encodeRecord, NewerRecord, RecordWriter } from '../../../src/state/record.ts';
+import { sandboxRecords } from '../../../src/state/sandboxes.ts';
+import { containerRecords } from '../../../src/state/containers.ts';
+
+const fail = (error: unknown): void => {
+  throw error;
+};
+
+function room(t: { teardown: (work: () => void) => void }) {
+  const root = mkdtempSync(join(tmpdir(), 'podwright-records-'));
+  t.teardown(() => rmSync(root, { recursive: true }));
+  const writer = new RecordWriter(fail);
+  const options = { dir: join(root, 'records'), trashDir: join(root, 'trash'), quarantineDir: join(root, 'quarantine'), writer };
+  return { root, options };
+}
+
+test('a record survives its round trip, whatever its strings look like', (t) => {
+  const data = { labels: { '10': 'x', $n: '1', 'a\u2028': '"' }, list: [1, null] };
+  t.deepEqual(decodeRecord(encodeRecord(data), 'f'), data);
+});
+
+for (const [what, harm] of [
+  ['cut short', (s: string) => s.slice(0, s.length / 2)],
+  ['empty', () => ''],
+  ['changed', (s: string) => s.replace('"a"', '"b"')],
+  ['not an envelope', () => '[]'],
+] as const) {
+  test(`a record that is ${what} is damaged`, (t) => {
+    t.throws(() => decodeRecord(harm(encodeRecord({ a: 'a' })), 'f'), { instanceOf: DamagedRecord });
+  });
+}
+
+test('a record of a newer release is not read', (t) => {
+  t.throws(() => decodeRecord('{"version":99,"checksum":"0","data":{}}', 'f'), { instanceOf: NewerRecord });
+});
+
+const id = 'a'.repeat(64);
+const identity = { id, createdAt: 1_700_000_000_123_456_789n, config: { name: 'x' } };
+const status = { phase: 'ready', stopRequestedAt: 0n, deliveredAt: 2n, ips: ['10.0.0.2'] };
+
+test('records come back after a restart, nanosecond for nanosecond', async (t) => {
+  const { options } = room(t);
+  const before = sandboxRecords<typeof identity, typeof status>(options);
+  before.load();
+  before.create(identity, status);
+  before.update(id, { phase: 'stopped' });
+  const after = sandboxRecords<typeof identity, typeof status>(options);
+  t.is(after.load().loaded, 1);
+  t.deepEqual(after.get(id), { identity, status: { ...status, phase: 'stopped' } });
+  await options.writer.flush();
+});
+
+test('a container record keeps its exit', (t) => {
+  const { options } = room(t);
+  const exit = { exitCode: 137, reason: 'OOMKilled', message: '', finishedAt: 99n };
+  const own = { startedAt: 3n, stopRequestedAt: 0n, deliveredAt: 0n, exit: null as typeof exit | null };
+  const before = containerRecords<typeof identity, typeof own>(options);
+  before.load();
+  before.create(identity, own);
+  before.update(id, { exit });
+  const after = containerRecords<typeof identity, typeof own>(options);
+  after.load();
+  t.deepEqual(after.get(id)?.status, { ...own, exit });
+});
+
+test('a torn record goes to quarantine, its neighbours live, half-made ones are swept', (t) => {
+  const { root, options } = room(t);
+  const before = sandboxRecords<typeof identity, typeof status>(options);
+  before.load();
+  before.create(identity, status);
+  const other = 'b'.repeat(64);
+  before.create({ ...identity, id: other }, status);
+  truncateSync(join(options.dir, other, 'status.json'), 20);
+  writeFileSync(join(options.dir, '.new-x'), '');
+  const report = sandboxRecords<typeof identity, typeof status>(options).load();
+  t.is(report.loaded, 1);
+  t.deepEqual(report.quarantined.map((q) => q.id), [other]);
+  t.deepEqual(readdirSync(options.dir), [id]);
+  t.deepEqual(readdirSync(join(root, 'quarantine')), [`sandbox-${other}`]);
+});
+
+test('a record of a newer release stays where it is', (t) => {
+  const { options } = room(t);
+  const before = sandboxRecords<typeof identity, typeof status>(options);
+  before.load();
+  before.create(identity, status);
+  const file = join(options.dir, id, 'sandbox.json');
+  writeFileSync(file, readFileSync(file, 'utf8').replace('"version":1', '"version":7'));
+  const report = sandboxRecords<typeof identity, typeof status>(options).load();
+  t.deepEqual(report.left.map((l) => l.id), [id]);
+  t.deepEqual(readdirSync(options.dir), [id]);
+});
+
+test('prefixes find one, or nobody, and refuse two', (t) => {
+  const { options } = room(t);
+  const store = sandboxRecords<typeof identity, typeof status>(options);
+  store.load();
+  store.create(identity, status);
+  store.create({ ...identity, id: `ab${'0'.repeat(62)}` }, status);
+  t.is(store.find('aa')?.identity.id, id);
+  t.is(store.find('ff'), undefined);
+  t.is(store.find(''), undefined);
+  t.throws(() => store.find('a'), { instanceOf: Failure, message: /ambiguous/ });
+});
+
+test('removing is final and repeatable', async (t) => {
+  const { options } = room(t);
+  const store = sandboxRecords<typeof identity, typeof status>(options);
+  store.load();
+  store.create(identity, status);
+  await store.remove(id);
+  await store.remove(id);
+  t.is(store.get(id), undefined);
+  t.deepEqual(readdirSync(options.dir), []);
+});

@@ -14,7 +14,8 @@ export type MessageCodec = Pick<MessageTypeDefinition<object, object>, 'serializ
 /** Names of the two services. */
 export type ServiceName = 'RuntimeService' | 'ImageService';
 
-const definitions: PackageDefinition = fromJSON(descriptor, {
+// The inferred type of the JSON is narrower in ways that do not unify with the declared one.
+const definitions: PackageDefinition = fromJSON(descriptor as object as Parameters<typeof fromJSON>[0], {
   keepCase: true,
   longs: String,
   enums: String,

@@ -1,0 +1,188 @@
+// PURE
+// Containers: requests to domain values, domain values to answers.
+import {
+  type Container as ContainerValue,
+  type ContainerConfig,
+  type ContainerDevice,
+  type ContainerImage,
+  type ContainerMetadata,
+  type ContainerMount,
+  containerState,
+} from '../../container/container.ts';
+import type { Container } from '../../proto/generated/cri/runtime/v1/Container.ts';
+import type { ContainerConfig__Output } from '../../proto/generated/cri/runtime/v1/ContainerConfig.ts';
+import type { ContainerMetadata__Output } from '../../proto/generated/cri/runtime/v1/ContainerMetadata.ts';
+import type { ContainerStatus } from '../../proto/generated/cri/runtime/v1/ContainerStatus.ts';
+import type { Device__Output } from '../../proto/generated/cri/runtime/v1/Device.ts';
+import type { ImageSpec, ImageSpec__Output } from '../../proto/generated/cri/runtime/v1/ImageSpec.ts';
+import type { Mount, Mount__Output } from '../../proto/generated/cri/runtime/v1/Mount.ts';
+import { absolutePath, decodeHandler, known, noNul, nonEmpty, refuse, required, utf8Text } from './fields.ts';
+import { decodeResources, encodeResources } from './resources.ts';
+import { decodeContainerSecurity } from './security.ts';
+import { decodeSignal, encodeSignal } from './signals.ts';
+
+/** ContainerConfig of CreateContainer. Throws invalid-argument naming the field that is wrong. */
+export function decodeContainerConfig(message: ContainerConfig__Output | null): ContainerConfig {
+  const from = required('config', message);
+  if (from.linux === null && from.windows !== null) refuse('config.windows', 'is set without config.linux');
+  return {
+    metadata: decodeMetadata('config.metadata', from.metadata),
+    image: decodeImage('config.image', from.image),
+    command: from.command.map((word, i) => noNul(`config.command[${i}]`, word)),
+    args: from.args.map((word, i) => noNul(`config.args[${i}]`, word)),
+    workingDir: noNul('config.working_dir', from.working_dir),
+    env: decodeEnv('config.envs', from.envs),
+    mounts: from.mounts.map((mount, i) => decodeMount(`config.mounts[${i}]`, mount)),
+    devices: from.devices.map((device, i) => decodeDevice(`config.devices[${i}]`, device)),
+    labels: from.labels,
+    annotations: from.annotations,
+    logPath: decodeLogPath('config.log_path', from.log_path),
+    stdin: from.stdin,
+    stdinOnce: from.stdin_once,
+    tty: from.tty,
+    resources: decodeResources('config.linux.resources', from.linux?.resources ?? null),
+    security: decodeContainerSecurity('config.linux.security_context', from.linux?.security_context ?? null),
+    stopSignal: decodeSignal('config.stop_signal', from.stop_signal),
+  };
+}
+
+function decodeMetadata(field: string, message: ContainerMetadata__Output | null): ContainerMetadata {
+  const { name, attempt } = required(field, message);
+  return { name: nonEmpty(`${field}.name`, name), attempt };
+}
+
+function decodeImage(field: string, message: ImageSpec__Output | null): ContainerImage {
+  const { image, user_specified_image, runtime_handler, annotations } = required(field, message);
+  return {
+    image: nonEmpty(`${field}.image`, image),
+    userSpecifiedImage: user_specified_image,
+    runtimeHandler: decodeHandler(`${field}.runtime_handler`, runtime_handler),
+    annotations,
+  };
+}
+
+function decodeEnv(field: string, from: ContainerConfig__Output['envs']): ContainerConfig['env'] {
+  return from.map(({ key, value }, i) => {
+    const name = nonEmpty(`${field}[${i}].key`, key);
+    if (name.includes('=')) refuse(`${field}[${i}].key`, 'contains "="');
+    return { key: name, value: noNul(`${field}[${i}].value`, utf8Text(`${field}[${i}].value`, value)) };
+  });
+}
+
+const propagations = {
+  PROPAGATION_PRIVATE: 'private',
+  PROPAGATION_HOST_TO_CONTAINER: 'host-to-container',
+  PROPAGATION_BIDIRECTIONAL: 'bidirectional',
+} as const;
+const propagationNames = {
+  private: 'PROPAGATION_PRIVATE',
+  'host-to-container': 'PROPAGATION_HOST_TO_CONTAINER',
+  bidirectional: 'PROPAGATION_BIDIRECTIONAL',
+} as const satisfies Record<ContainerMount['propagation'], string>;
+
+function decodeMount(field: string, from: Mount__Output): ContainerMount {
+  const propagation = known(`${field}.propagation`, propagations, from.propagation);
+  if (from.recursive_read_only && !from.readonly) refuse(`${field}.recursive_read_only`, 'is set without readonly');
+  if (from.recursive_read_only && propagation !== 'private') {
+    refuse(`${field}.recursive_read_only`, `is set with ${from.propagation}`);
+  }
+  return {
+    containerPath: absolutePath(`${field}.container_path`, from.container_path),
+    hostPath: absolutePath(`${field}.host_path`, from.host_path),
+    readonly: from.readonly,
+    selinuxRelabel: from.selinux_relabel,
+    propagation,
+    recursiveReadOnly: from.recursive_read_only,
+  };
+}
+
+function decodeDevice(field: string, from: Device__Output): ContainerDevice {
+  if (!/^[rwm]{0,3}$/.test(from.permissions)) refuse(`${field}.permissions`, 'is not made of r, w and m');
+  return {
+    hostPath: absolutePath(`${field}.host_path`, from.host_path),
+    containerPath: from.container_path === '' ? from.host_path : absolutePath(`${field}.container_path`, from.container_path),
+    permissions: from.permissions,
+  };
+}
+
+/** Relative to the sandbox's log_directory, and staying inside it. */
+function decodeLogPath(field: string, path: string): string {
+  if (path.startsWith('/')) refuse(field, `${JSON.stringify(path)} is not relative to the log_directory`);
+  if (path.split('/').includes('..')) refuse(field, `${JSON.stringify(path)} leaves the log_directory`);
+  return noNul(field, path);
+}
+
+const stateNames = {
+  created: 'CONTAINER_CREATED',
+  running: 'CONTAINER_RUNNING',
+  exited: 'CONTAINER_EXITED',
+  unknown: 'CONTAINER_UNKNOWN',
+} as const;
+
+const encodeImage = ({ image, userSpecifiedImage, runtimeHandler, annotations }: ContainerImage): ImageSpec => ({
+  image,
+  annotations,
+  user_specified_image: userSpecifiedImage,
+  runtime_handler: runtimeHandler,
+});
+
+const encodeMount = (from: ContainerMount): Mount => ({
+  container_path: from.containerPath,
+  host_path: from.hostPath,
+  readonly: from.readonly,
+  selinux_relabel: from.selinuxRelabel,
+  propagation: propagationNames[from.propagation],
+  recursive_read_only: from.recursiveReadOnly,
+});
+
+/** Container of ListContainers. */
+export function encodeContainer(container: ContainerValue): Container {
+  const { identity } = container;
+  const { config } = identity;
+  return {
+    id: identity.id,
+    pod_sandbox_id: identity.sandboxId,
+    metadata: { name: config.metadata.name, attempt: config.metadata.attempt },
+    image: encodeImage(config.image),
+    image_ref: identity.imageRef,
+    image_id: identity.imageId,
+    state: stateNames[containerState(container)],
+    created_at: String(identity.createdAt),
+    labels: config.labels,
+    annotations: config.annotations,
+  };
+}
+
+/** ContainerStatus of ContainerStatus and PodSandboxStatus. */
+export function encodeContainerStatus(container: ContainerValue): ContainerStatus {
+  const { identity, status } = container;
+  const { config } = identity;
+  return {
+    id: identity.id,
+    metadata: { name: config.metadata.name, attempt: config.metadata.attempt },
+    state: stateNames[containerState(container)],
+    created_at: String(identity.createdAt),
+    started_at: String(status.startedAt),
+    finished_at: String(status.exit?.finishedAt ?? 0n),
+    exit_code: status.exit?.exitCode ?? 0,
+    reason: status.exit?.reason ?? '',
+    message: status.exit?.message ?? '',
+    image: encodeImage(config.image),
+    image_ref: identity.imageRef,
+    image_id: identity.imageId,
+    labels: config.labels,
+    annotations: config.annotations,
+    // the kubelet finds the termination message file by these
+    mounts: config.mounts.map(encodeMount),
+    log_path: identity.logPath,
+    resources: status.resources === null ? null : { linux: encodeResources(status.resources) },
+    user: {
+      linux: {
+        uid: status.user.uid,
+        gid: status.user.gid,
+        supplemental_groups: [...status.user.supplementalGroups],
+      },
+    },
+    stop_signal: encodeSignal(identity.stopSignal),
+  };
+}

@@ -1,0 +1,138 @@
+// PURE
+// Pod sandboxes: requests to domain values, domain values to answers.
+import {
+  type DnsConfig,
+  type PortMapping,
+  type Sandbox,
+  type SandboxConfig,
+  type SandboxMetadata,
+  type SandboxState,
+  type SandboxView,
+} from '../../sandbox/sandbox.ts';
+import type { DNSConfig__Output } from '../../proto/generated/cri/runtime/v1/DNSConfig.ts';
+import type { PodSandbox } from '../../proto/generated/cri/runtime/v1/PodSandbox.ts';
+import type { PodSandboxConfig__Output } from '../../proto/generated/cri/runtime/v1/PodSandboxConfig.ts';
+import type {
+  PodSandboxMetadata,
+  PodSandboxMetadata__Output,
+} from '../../proto/generated/cri/runtime/v1/PodSandboxMetadata.ts';
+import type { PodSandboxStatus } from '../../proto/generated/cri/runtime/v1/PodSandboxStatus.ts';
+import type { PodSandboxStatusResponse } from '../../proto/generated/cri/runtime/v1/PodSandboxStatusResponse.ts';
+import type { PortMapping__Output } from '../../proto/generated/cri/runtime/v1/PortMapping.ts';
+import type { SandboxStatusAnswer } from '../verbs.ts';
+import { encodeContainerStatus } from './container.ts';
+import { absolutePath, integerIn, known, noNul, nonEmpty, refuse, required } from './fields.ts';
+import { decodeResources } from './resources.ts';
+import { decodeSandboxSecurity, encodeNamespaces } from './security.ts';
+
+/** PodSandboxConfig of RunPodSandbox. Throws invalid-argument naming the field that is wrong. */
+export function decodeSandboxConfig(message: PodSandboxConfig__Output | null): SandboxConfig {
+  const from = required('config', message);
+  if (from.linux === null && from.windows !== null) refuse('config.windows', 'is set without config.linux');
+  return {
+    metadata: decodeMetadata('config.metadata', from.metadata),
+    hostname: decodeHostname('config.hostname', from.hostname),
+    logDirectory: from.log_directory === '' ? '' : absolutePath('config.log_directory', from.log_directory),
+    dns: decodeDns(from.dns_config),
+    portMappings: from.port_mappings.map((mapping, i) => decodePort(`config.port_mappings[${i}]`, mapping)),
+    labels: from.labels,
+    annotations: from.annotations,
+    cgroupParent: noNul('config.linux.cgroup_parent', from.linux?.cgroup_parent ?? ''),
+    sysctls: from.linux?.sysctls ?? {},
+    overhead: decodeResources('config.linux.overhead', from.linux?.overhead ?? null),
+    resources: decodeResources('config.linux.resources', from.linux?.resources ?? null),
+    security: decodeSandboxSecurity('config.linux.security_context', from.linux?.security_context ?? null),
+  };
+}
+
+function decodeMetadata(field: string, message: PodSandboxMetadata__Output | null): SandboxMetadata {
+  const { name, namespace, uid, attempt } = required(field, message);
+  return {
+    name: nonEmpty(`${field}.name`, name),
+    namespace: nonEmpty(`${field}.namespace`, namespace),
+    uid: nonEmpty(`${field}.uid`, uid),
+    attempt,
+  };
+}
+
+/** sethostname(2) takes up to 64 bytes. */
+function decodeHostname(field: string, hostname: string): string {
+  if (Buffer.byteLength(hostname) > 64) refuse(field, 'is longer than 64 bytes');
+  return noNul(field, hostname);
+}
+
+/** An empty DNSConfig is as none: the host's resolv.conf is copied. */
+function decodeDns(from: DNSConfig__Output | null): DnsConfig | null {
+  if (from === null || from.servers.length + from.searches.length + from.options.length === 0) return null;
+  const line = (member: string, values: readonly string[]): readonly string[] =>
+    values.map((value, i) =>
+      /[\n\r\0]/.test(value) ? refuse(`config.dns_config.${member}[${i}]`, 'contains a line break') : value,
+    );
+  return {
+    servers: line('servers', from.servers),
+    searches: line('searches', from.searches),
+    options: line('options', from.options),
+  };
+}
+
+const protocols = { TCP: 'tcp', UDP: 'udp', SCTP: 'sctp' } as const;
+
+function decodePort(field: string, from: PortMapping__Output): PortMapping {
+  return {
+    protocol: known(`${field}.protocol`, protocols, from.protocol),
+    containerPort: integerIn(`${field}.container_port`, from.container_port, from.host_port === 0 ? 0 : 1, 65535),
+    hostPort: integerIn(`${field}.host_port`, from.host_port, 0, 65535),
+    hostIp: from.host_ip,
+  };
+}
+
+const stateNames = { ready: 'SANDBOX_READY', 'not-ready': 'SANDBOX_NOTREADY' } as const satisfies Record<SandboxState, string>;
+
+/** PodSandboxMetadata of an answer. */
+export const encodeMetadata = ({ name, namespace, uid, attempt }: SandboxMetadata): PodSandboxMetadata => ({
+  name,
+  namespace,
+  uid,
+  attempt,
+});
+
+/** PodSandbox of ListPodSandbox. */
+export function encodeSandbox({ sandbox, state }: SandboxView): PodSandbox {
+  const { identity } = sandbox;
+  return {
+    id: identity.id,
+    metadata: encodeMetadata(identity.config.metadata),
+    state: stateNames[state],
+    created_at: String(identity.createdAt),
+    labels: identity.config.labels,
+    annotations: identity.config.annotations,
+    runtime_handler: identity.runtimeHandler,
+  };
+}
+
+function encodeStatus({ sandbox, state }: SandboxView): PodSandboxStatus {
+  const { config } = sandbox.identity;
+  return {
+    ...encodeSandbox({ sandbox, state }),
+    network: encodeNetwork(sandbox),
+    // the kubelet compares the network mode with the pod's spec and recreates the pod on a difference
+    linux: { namespaces: { options: encodeNamespaces(config.security.namespaces) } },
+  };
+}
+
+/** Absent with the host's network: the kubelet then uses the node's addresses. */
+function encodeNetwork({ identity, status }: Sandbox): PodSandboxStatus['network'] {
+  if (identity.config.security.namespaces.network === 'node') return null;
+  const [ip = '', ...others] = status.ips;
+  return { ip, additional_ips: others.map((other) => ({ ip: other })) };
+}
+
+/** PodSandboxStatusResponse. */
+export function encodeSandboxStatus(answer: SandboxStatusAnswer, verbose: boolean): PodSandboxStatusResponse {
+  return {
+    status: encodeStatus(answer.view),
+    info: verbose ? answer.info : {},
+    containers_statuses: answer.containers.map(encodeContainerStatus),
+    timestamp: String(answer.timestamp),
+  };
+}

@@ -1,0 +1,176 @@
+// PURE
+// Security contexts of sandboxes and containers: namespaces, users, profiles, capabilities.
+import type { CapabilityOptions, ContainerSecurity } from '../../container/container.ts';
+import type {
+  NamespaceMode,
+  NamespaceOptions,
+  SandboxSecurity,
+  SecurityProfile,
+  SelinuxOptions,
+} from '../../sandbox/sandbox.ts';
+import type { Int64Value__Output } from '../../proto/generated/cri/runtime/v1/Int64Value.ts';
+import type { LinuxContainerSecurityContext__Output } from '../../proto/generated/cri/runtime/v1/LinuxContainerSecurityContext.ts';
+import type { LinuxSandboxSecurityContext__Output } from '../../proto/generated/cri/runtime/v1/LinuxSandboxSecurityContext.ts';
+import type { NamespaceOption, NamespaceOption__Output } from '../../proto/generated/cri/runtime/v1/NamespaceOption.ts';
+import type { SecurityProfile__Output } from '../../proto/generated/cri/runtime/v1/SecurityProfile.ts';
+import { absolutePath, known, noNul, nonEmpty, refuse, userNumber } from './fields.ts';
+
+const modes = { POD: 'pod', CONTAINER: 'container', NODE: 'node', TARGET: 'target' } as const;
+const modeNames = { pod: 'POD', container: 'CONTAINER', node: 'NODE', target: 'TARGET' } as const;
+
+/** Namespaces of a request; an absent message means all POD, the proto's zero. */
+export function decodeNamespaces(field: string, from: NamespaceOption__Output | null): NamespaceOptions {
+  if (from === null) return { network: 'pod', pid: 'pod', ipc: 'pod', targetId: '' };
+  return {
+    network: podOrNode(`${field}.network`, known(`${field}.network`, modes, from.network)),
+    pid: known(`${field}.pid`, modes, from.pid),
+    ipc: podOrNode(`${field}.ipc`, known(`${field}.ipc`, modes, from.ipc)),
+    targetId: from.target_id,
+  };
+}
+
+function podOrNode(field: string, mode: NamespaceMode): NamespaceMode {
+  return mode === 'pod' || mode === 'node' ? mode : refuse(field, `${modeNames[mode]} is not possible: only POD and NODE`);
+}
+
+/** Namespaces of an answer. */
+export const encodeNamespaces = (from: NamespaceOptions): NamespaceOption => ({
+  network: modeNames[from.network],
+  pid: modeNames[from.pid],
+  ipc: modeNames[from.ipc],
+  target_id: from.targetId,
+});
+
+const profileTypes = { RuntimeDefault: 'runtime-default', Unconfined: 'unconfined', Localhost: 'localhost' } as const;
+
+type Profiled = { readonly field: string; readonly profile: SecurityProfile__Output | null };
+
+function decodeProfile({ field, profile }: Profiled): SecurityProfile | null {
+  if (profile === null) return null;
+  const type = known(`${field}.profile_type`, profileTypes, profile.profile_type);
+  if (type === 'localhost') nonEmpty(`${field}.localhost_ref`, profile.localhost_ref);
+  else if (profile.localhost_ref !== '') refuse(`${field}.localhost_ref`, `is set, but profile_type is ${profile.profile_type}`);
+  return { type, localhostRef: profile.localhost_ref };
+}
+
+/** The profile as a deprecated text says it: "", runtime/default, docker/default, unconfined, localhost/<ref>. */
+export function decodeProfileText(field: string, text: string): SecurityProfile | null {
+  if (text === '') return null;
+  if (text === 'runtime/default' || text === 'docker/default') return { type: 'runtime-default', localhostRef: '' };
+  if (text === 'unconfined') return { type: 'unconfined', localhostRef: '' };
+  if (!text.startsWith('localhost/')) return refuse(field, `${JSON.stringify(text)} is not a profile`);
+  return { type: 'localhost', localhostRef: nonEmpty(field, text.slice('localhost/'.length)) };
+}
+
+/** Seccomp profile; the deprecated path counts when the new field is absent. */
+function decodeSeccomp(field: string, profile: SecurityProfile__Output | null, path: string): SecurityProfile | null {
+  const decoded =
+    decodeProfile({ field: `${field}.seccomp`, profile }) ?? decodeProfileText(`${field}.seccomp_profile_path`, path);
+  if (decoded?.type === 'localhost') absolutePath(`${field}.seccomp.localhost_ref`, decoded.localhostRef);
+  return decoded;
+}
+
+const decodeId = (field: string, from: Int64Value__Output | null): number | null =>
+  from === null ? null : userNumber(field, from.value);
+
+const decodeGroups = (field: string, from: readonly string[]): number[] =>
+  from.map((gid, i) => userNumber(`${field}[${i}]`, gid));
+
+const policies = { Merge: 'merge', Strict: 'strict' } as const;
+
+const decodeSelinux = (from: SelinuxOptions | null): SelinuxOptions | null =>
+  from === null ? null : { user: from.user, role: from.role, type: from.type, level: from.level };
+
+const nothing: SandboxSecurity = {
+  namespaces: decodeNamespaces('', null),
+  selinux: null,
+  runAsUser: null,
+  runAsGroup: null,
+  readonlyRootfs: false,
+  supplementalGroups: [],
+  supplementalGroupsPolicy: 'merge',
+  privileged: false,
+  seccomp: null,
+  apparmor: null,
+};
+
+/** LinuxSandboxSecurityContext; `field` is its path in the request. */
+export function decodeSandboxSecurity(field: string, from: LinuxSandboxSecurityContext__Output | null): SandboxSecurity {
+  if (from === null) return nothing;
+  const runAsUser = decodeId(`${field}.run_as_user`, from.run_as_user);
+  const runAsGroup = decodeId(`${field}.run_as_group`, from.run_as_group);
+  if (runAsGroup !== null && runAsUser === null) refuse(`${field}.run_as_group`, 'is set without run_as_user');
+  return {
+    namespaces: decodeNamespaces(`${field}.namespace_options`, from.namespace_options),
+    selinux: decodeSelinux(from.selinux_options),
+    runAsUser,
+    runAsGroup,
+    readonlyRootfs: from.readonly_rootfs,
+    supplementalGroups: decodeGroups(`${field}.supplemental_groups`, from.supplemental_groups),
+    supplementalGroupsPolicy: known(`${field}.supplemental_groups_policy`, policies, from.supplemental_groups_policy),
+    privileged: from.privileged,
+    seccomp: decodeSeccomp(field, from.seccomp, from.seccomp_profile_path),
+    apparmor: decodeProfile({ field: `${field}.apparmor`, profile: from.apparmor }),
+  };
+}
+
+/** LinuxContainerSecurityContext; `field` is its path in the request. */
+export function decodeContainerSecurity(
+  field: string,
+  from: LinuxContainerSecurityContext__Output | null,
+): ContainerSecurity {
+  if (from === null) {
+    return { ...nothing, capabilities: null, runAsUsername: '', noNewPrivileges: false, maskedPaths: [], readonlyPaths: [] };
+  }
+  return {
+    ...decodeUser(field, from),
+    capabilities: decodeCapabilities(`${field}.capabilities`, from.capabilities),
+    privileged: from.privileged,
+    namespaces: decodeNamespaces(`${field}.namespace_options`, from.namespace_options),
+    selinux: decodeSelinux(from.selinux_options),
+    readonlyRootfs: from.readonly_rootfs,
+    noNewPrivileges: from.no_new_privs,
+    maskedPaths: from.masked_paths.map((path, i) => absolutePath(`${field}.masked_paths[${i}]`, path)),
+    readonlyPaths: from.readonly_paths.map((path, i) => absolutePath(`${field}.readonly_paths[${i}]`, path)),
+    seccomp: decodeSeccomp(field, from.seccomp, from.seccomp_profile_path),
+    apparmor:
+      decodeProfile({ field: `${field}.apparmor`, profile: from.apparmor }) ??
+      decodeProfileText(`${field}.apparmor_profile`, from.apparmor_profile),
+  };
+}
+
+type UserPart = Pick<
+  ContainerSecurity,
+  'runAsUser' | 'runAsUsername' | 'runAsGroup' | 'supplementalGroups' | 'supplementalGroupsPolicy'
+>;
+
+function decodeUser(field: string, from: LinuxContainerSecurityContext__Output): UserPart {
+  const runAsUser = decodeId(`${field}.run_as_user`, from.run_as_user);
+  const runAsUsername = noNul(`${field}.run_as_username`, from.run_as_username);
+  const runAsGroup = decodeId(`${field}.run_as_group`, from.run_as_group);
+  if (runAsUser !== null && runAsUsername !== '') refuse(`${field}.run_as_username`, 'is set beside run_as_user');
+  if (runAsGroup !== null && runAsUser === null && runAsUsername === '') {
+    refuse(`${field}.run_as_group`, 'is set without run_as_user or run_as_username');
+  }
+  return {
+    runAsUser,
+    runAsUsername,
+    runAsGroup,
+    supplementalGroups: decodeGroups(`${field}.supplemental_groups`, from.supplemental_groups),
+    supplementalGroupsPolicy: known(`${field}.supplemental_groups_policy`, policies, from.supplemental_groups_policy),
+  };
+}
+
+function decodeCapabilities(
+  field: string,
+  from: LinuxContainerSecurityContext__Output['capabilities'],
+): CapabilityOptions | null {
+  if (from === null) return null;
+  const names = (member: string, list: readonly string[]): readonly string[] =>
+    list.map((name, i) => nonEmpty(`${field}.${member}[${i}]`, name));
+  return {
+    add: names('add_capabilities', from.add_capabilities),
+    drop: names('drop_capabilities', from.drop_capabilities),
+    addAmbient: names('add_ambient_capabilities', from.add_ambient_capabilities),
+  };
+}

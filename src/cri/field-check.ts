@@ -1,0 +1,137 @@
+// PURE
+// Enforces field-policy.ts on decoded requests. Must not decide policy.
+import { failedPrecondition, unimplemented } from '../lib/failure.ts';
+import { type FieldPolicy, fieldPolicies, type HostSecurity } from './field-policy.ts';
+
+/** One field as the JSON descriptor of the proto has it. */
+export interface FieldDescriptor {
+  readonly name: string;
+  /** Scalar name or the bare name of a message or enum. */
+  readonly type: string;
+  readonly repeated: boolean;
+  /** A map with values of `type`. */
+  readonly map: boolean;
+}
+
+/** What the check needs of the proto: the fields of a message; null when the type is not a message. */
+export type MessageFields = (type: string) => readonly FieldDescriptor[] | null;
+
+/** Fails with UNIMPLEMENTED naming the first field that is set and not honoured. */
+export type FieldCheck = (request: object) => void;
+
+type Check = (value: unknown, path: string) => void;
+
+/**
+ * The check of one request message. Only what can be refused is visited: a request without such
+ * fields costs nothing. Throws at build time for a field without a policy.
+ */
+export function fieldCheck(type: string, fields: MessageFields, host: HostSecurity): FieldCheck {
+  const check = messageCheck(type, { fields, host, known: new Map() });
+  return (request) => check?.(request, '');
+}
+
+interface Building {
+  readonly fields: MessageFields;
+  readonly host: HostSecurity;
+  readonly known: Map<string, Check | null>;
+}
+
+function messageCheck(type: string, building: Building): Check | null {
+  const known = building.known.get(type);
+  if (known !== undefined) return known;
+  const members: [string, Check][] = [];
+  for (const field of building.fields(type) ?? []) {
+    const check = fieldCheckOf(type, field, building);
+    if (check !== null) members.push([field.name, check]);
+  }
+  const check: Check | null =
+    members.length === 0
+      ? null
+      : (value, path) => {
+          for (const [name, member] of members) {
+            member((value as Record<string, unknown>)[name], path === '' ? name : `${path}.${name}`);
+          }
+        };
+  building.known.set(type, check);
+  return check;
+}
+
+/** The policy of a field. Throws for one that nobody decided. */
+export function policyOf(type: string, field: string): FieldPolicy {
+  const policy = fieldPolicies[type]?.[field];
+  if (policy === undefined) throw new TypeError(`${type}.${field} has no policy in field-policy.ts`);
+  return policy;
+}
+
+function fieldCheckOf(type: string, field: FieldDescriptor, building: Building): Check | null {
+  const policy = policyOf(type, field.name);
+  switch (policy.is) {
+    case 'honoured': {
+      const inner = messageCheck(field.type, building);
+      return inner === null ? null : each(field, inner);
+    }
+    case 'refused':
+      return refuseIfSet(field);
+    case 'honoured-except':
+      return (value, path) => {
+        if (policy.values.includes(String(value))) throw unimplemented(`${path} ${String(value)} is not supported yet`);
+      };
+    case 'ignored':
+      return null;
+    case 'ignored-without':
+      return building.host[policy.module] ? refuseIfSet(field) : null;
+    case 'apparmor':
+      return apparmorCheck(building.host);
+  }
+}
+
+function each(field: FieldDescriptor, inner: Check): Check {
+  if (field.map) {
+    return (value, path) => {
+      for (const [key, item] of Object.entries(value as object)) inner(item, `${path}[${JSON.stringify(key)}]`);
+    };
+  }
+  if (field.repeated) return (value, path) => (value as unknown[]).forEach((item, i) => inner(item, `${path}[${i}]`));
+  return (value, path) => {
+    if (value !== null && value !== undefined) inner(value, path);
+  };
+}
+
+/** Decoded defaults that are not null, as the codec gives them: 64-bit integers are decimal texts. */
+const scalarDefaults: Readonly<Record<string, unknown>> = {
+  string: '',
+  bool: false,
+  int32: 0,
+  uint32: 0,
+  double: 0,
+  int64: '0',
+  uint64: '0',
+};
+
+function refuseIfSet({ type, repeated, map }: FieldDescriptor): Check {
+  const isSet = (value: unknown): boolean => {
+    if (repeated) return (value as unknown[]).length > 0;
+    if (map) return Object.keys(value as object).length > 0;
+    return value !== (scalarDefaults[type] ?? null);
+  };
+  return (value, path) => {
+    if (isSet(value)) throw unimplemented(`${path} is not supported yet`);
+  };
+}
+
+/** Both spellings of an AppArmor profile: the message and the deprecated text. */
+function apparmorCheck(host: HostSecurity): Check {
+  return (value, path) => {
+    const kind = apparmorKind(value);
+    if (kind === 'unconfined') return;
+    if (host.apparmor) throw unimplemented(`${path} is not supported yet on a host with AppArmor`);
+    if (kind === 'localhost') throw failedPrecondition(`${path} names a profile, but AppArmor is off on this host`);
+  };
+}
+
+function apparmorKind(value: unknown): 'unconfined' | 'default' | 'localhost' {
+  if (value === null || value === undefined || value === '') return 'unconfined';
+  const kind = typeof value === 'string' ? value : (value as { profile_type: string }).profile_type;
+  if (kind === 'unconfined' || kind === 'Unconfined') return 'unconfined';
+  return kind === 'runtime/default' || kind === 'RuntimeDefault' ? 'default' : 'localhost';
+}

@@ -1,0 +1,206 @@
+// PURE
+// What becomes of each request field (RULINGS 14): the one table that field-check.ts enforces and
+// docs/status.md is made of. Must not look at requests.
+
+/** Which security modules of the kernel are on. */
+export interface HostSecurity {
+  readonly selinux: boolean;
+  readonly apparmor: boolean;
+}
+
+/** What becomes of one field. */
+export type FieldPolicy =
+  /** Done; for a message: decided member by member. */
+  | { readonly is: 'honoured' }
+  /** Set to anything but its default: UNIMPLEMENTED. */
+  | { readonly is: 'refused' }
+  /** An enum of which these values are UNIMPLEMENTED (the default too, where its message is present). */
+  | { readonly is: 'honoured-except'; readonly values: readonly string[] }
+  /** Never looked at. `because` is for docs/status.md. */
+  | { readonly is: 'ignored'; readonly because: string }
+  /** Ignored where the module is off; UNIMPLEMENTED where it is on (RULINGS 18). */
+  | { readonly is: 'ignored-without'; readonly module: keyof HostSecurity }
+  /** An AppArmor profile: "unconfined" is always fine, the runtime's default only where AppArmor is off. */
+  | { readonly is: 'apparmor' };
+
+const done: FieldPolicy = { is: 'honoured' };
+const refused: FieldPolicy = { is: 'refused' };
+const ignored = (because: string): FieldPolicy => ({ is: 'ignored', because });
+const except = (...values: string[]): FieldPolicy => ({ is: 'honoured-except', values });
+const apparmor: FieldPolicy = { is: 'apparmor' };
+const selinux: FieldPolicy = { is: 'ignored-without', module: 'selinux' };
+
+const windows = ignored('for Windows; with no `linux` beside it the call is INVALID_ARGUMENT');
+const sameSandbox = ignored('repeats what RunPodSandbox was given: the sandbox keeps that');
+const byId = { container_id: done };
+const bySandboxId = { pod_sandbox_id: done };
+
+/** By request: RPCs that are served. A message named in `messages` is decided there. */
+export const fieldPolicies: Readonly<Record<string, Readonly<Record<string, FieldPolicy>>>> = {
+  VersionRequest: { version: ignored('the answer is the same for every version asked for') },
+  StatusRequest: { verbose: done },
+  RuntimeConfigRequest: {},
+  UpdateRuntimeConfigRequest: { runtime_config: done },
+  RuntimeConfig: { network_config: done },
+  NetworkConfig: { pod_cidr: done },
+
+  RunPodSandboxRequest: { config: done, runtime_handler: done },
+  StopPodSandboxRequest: bySandboxId,
+  RemovePodSandboxRequest: bySandboxId,
+  PodSandboxStatusRequest: { pod_sandbox_id: done, verbose: done },
+  ListPodSandboxRequest: { filter: done },
+  PodSandboxFilter: { id: done, state: done, label_selector: done },
+  PodSandboxStateValue: { state: done },
+  PodSandboxConfig: {
+    metadata: done,
+    hostname: done,
+    log_directory: done,
+    dns_config: done,
+    port_mappings: done,
+    labels: done,
+    annotations: done,
+    linux: done,
+    windows,
+  },
+  PodSandboxMetadata: { name: done, uid: done, namespace: done, attempt: done },
+  DNSConfig: { servers: done, searches: done, options: done },
+  PortMapping: { protocol: done, container_port: done, host_port: done, host_ip: done },
+  LinuxPodSandboxConfig: { cgroup_parent: done, security_context: done, sysctls: done, overhead: done, resources: done },
+  LinuxSandboxSecurityContext: {
+    namespace_options: done,
+    selinux_options: selinux,
+    run_as_user: done,
+    run_as_group: done,
+    readonly_rootfs: done,
+    supplemental_groups: done,
+    supplemental_groups_policy: done,
+    privileged: done,
+    seccomp: done,
+    apparmor,
+    seccomp_profile_path: done,
+  },
+  NamespaceOption: { network: done, pid: except('TARGET'), ipc: done, target_id: refused, userns_options: done },
+  UserNamespace: { mode: except('POD', 'CONTAINER', 'TARGET'), uids: refused, gids: refused },
+  Int64Value: { value: done },
+  SecurityProfile: { profile_type: done, localhost_ref: done },
+  LinuxContainerResources: {
+    cpu_period: done,
+    cpu_quota: done,
+    cpu_shares: done,
+    memory_limit_in_bytes: done,
+    oom_score_adj: done,
+    cpuset_cpus: done,
+    cpuset_mems: done,
+    hugepage_limits: done,
+    unified: done,
+    memory_swap_limit_in_bytes: done,
+  },
+  HugepageLimit: { page_size: done, limit: done },
+
+  CreateContainerRequest: { pod_sandbox_id: done, config: done, sandbox_config: sameSandbox },
+  StartContainerRequest: byId,
+  StopContainerRequest: { container_id: done, timeout: done },
+  RemoveContainerRequest: byId,
+  ContainerStatusRequest: { container_id: done, verbose: done },
+  ReopenContainerLogRequest: byId,
+  ExecSyncRequest: { container_id: done, cmd: done, timeout: done },
+  UpdateContainerResourcesRequest: {
+    container_id: done,
+    linux: done,
+    windows,
+    annotations: ignored('opaque hints for plug-ins (NRI); none can be installed'),
+  },
+  ListContainersRequest: { filter: done },
+  ContainerFilter: { id: done, state: done, pod_sandbox_id: done, label_selector: done },
+  ContainerStateValue: { state: done },
+  ContainerConfig: {
+    metadata: done,
+    image: done,
+    command: done,
+    args: done,
+    working_dir: done,
+    envs: done,
+    mounts: done,
+    devices: done,
+    labels: done,
+    annotations: done,
+    log_path: done,
+    stdin: done,
+    stdin_once: done,
+    tty: done,
+    linux: done,
+    windows,
+    CDI_devices: refused,
+    stop_signal: done,
+  },
+  ContainerMetadata: { name: done, attempt: done },
+  ImageSpec: {
+    image: done,
+    annotations: done,
+    user_specified_image: done,
+    runtime_handler: done,
+    image_ref: refused,
+  },
+  KeyValue: { key: done, value: done },
+  Mount: {
+    container_path: done,
+    host_path: done,
+    readonly: done,
+    selinux_relabel: selinux,
+    propagation: done,
+    uidMappings: refused,
+    gidMappings: refused,
+    recursive_read_only: done,
+    image: refused,
+    image_sub_path: refused,
+    mount_options: refused,
+  },
+  Device: { container_path: done, host_path: done, permissions: done },
+  LinuxContainerConfig: { resources: done, security_context: done },
+  LinuxContainerSecurityContext: {
+    capabilities: done,
+    privileged: done,
+    namespace_options: done,
+    selinux_options: selinux,
+    run_as_user: done,
+    run_as_group: done,
+    run_as_username: done,
+    readonly_rootfs: done,
+    supplemental_groups: done,
+    supplemental_groups_policy: done,
+    no_new_privs: done,
+    masked_paths: done,
+    readonly_paths: done,
+    seccomp: done,
+    apparmor,
+    apparmor_profile: apparmor,
+    seccomp_profile_path: done,
+  },
+  Capability: { add_capabilities: done, drop_capabilities: done, add_ambient_capabilities: done },
+
+  ContainerStatsRequest: byId,
+  ListContainerStatsRequest: { filter: done },
+  ContainerStatsFilter: { id: done, pod_sandbox_id: done, label_selector: done },
+  PodSandboxStatsRequest: bySandboxId,
+  ListPodSandboxStatsRequest: { filter: done },
+  PodSandboxStatsFilter: { id: done, label_selector: done },
+
+  PullImageRequest: {
+    image: done,
+    auth: done,
+    sandbox_config: ignored('only its metadata is read, to name the pod in the log; there is no per-pod policy or accounting yet'),
+  },
+  AuthConfig: {
+    username: done,
+    password: done,
+    auth: done,
+    server_address: done,
+    identity_token: done,
+    registry_token: done,
+  },
+  ListImagesRequest: { filter: done },
+  ImageFilter: { image: done },
+  ImageStatusRequest: { image: done, verbose: done },
+  RemoveImageRequest: { image: done },
+  ImageFsInfoRequest: {},
+};

@@ -1,0 +1,215 @@
+// RuntimeService as a table: RPC → decode, verb, encode. Must hold nothing else.
+// What is not listed answers UNIMPLEMENTED.
+import type { Container } from '../container/container.ts';
+import type { SandboxView } from '../sandbox/sandbox.ts';
+import type { RuntimeServiceDefinition } from '../proto/generated/cri/runtime/v1/RuntimeService.ts';
+import { criMessage } from '../proto/cri-codec.ts';
+import { decodeContainerConfig, encodeContainer, encodeContainerStatus } from './convert/container.ts';
+import { decodeHandler, nonEmpty } from './convert/fields.ts';
+import { decodeContainerFilter, decodeSandboxFilter, decodeUsageFilter } from './convert/filters.ts';
+import {
+  containerById,
+  containerStatusRequest,
+  decodeExecSync,
+  decodeStop,
+  decodeUpdate,
+  sandboxById,
+  sandboxStatusRequest,
+} from './convert/requests.ts';
+import { decodeSandboxConfig, encodeSandbox, encodeSandboxStatus } from './convert/sandbox.ts';
+import { encodeContainerUsage, encodeSandboxUsage } from './convert/stats.ts';
+import { encodeRuntimeConfig, encodeStatus, encodeVersion } from './convert/status.ts';
+import { EncodedList } from './encoded-list.ts';
+import { aContainer, answering, aSandbox, listing, mutating, nothing, reading } from './row.ts';
+import type { Table } from './table.ts';
+import type { RuntimeVerbs } from './verbs.ts';
+
+const containerList = new EncodedList<Container>({
+  identity: (container) => container,
+  variant: () => 0,
+  encode: (container) => criMessage('Container').serialize(encodeContainer(container)),
+});
+
+const sandboxList = new EncodedList<SandboxView>({
+  identity: ({ sandbox }) => sandbox,
+  // the state depends on the monitor too, not only on the record
+  variant: ({ state }) => (state === 'ready' ? 0 : 1),
+  encode: (view) => criMessage('PodSandbox').serialize(encodeSandbox(view)),
+});
+
+/** Every RPC of RuntimeService that is served. */
+export const runtimeService: Table<RuntimeVerbs, RuntimeServiceDefinition> = {
+  Version: {
+    ...answering,
+    subject: nothing,
+    serve: async (_, verbs, context) => encodeVersion(await verbs.version(null, context)),
+  },
+  Status: {
+    ...answering,
+    subject: nothing,
+    serve: async ({ verbose }, verbs, context) => encodeStatus(await verbs.status({ verbose }, context), verbose),
+  },
+  RuntimeConfig: {
+    ...answering,
+    subject: nothing,
+    serve: async (_, verbs, context) => encodeRuntimeConfig(await verbs.runtimeConfig(null, context)),
+  },
+  UpdateRuntimeConfig: {
+    ...mutating,
+    subject: nothing,
+    async serve({ runtime_config }, verbs, context) {
+      await verbs.updateRuntimeConfig({ podCidr: runtime_config?.network_config?.pod_cidr ?? '' }, context);
+      return {};
+    },
+  },
+
+  RunPodSandbox: {
+    ...mutating,
+    subject: ({ config }) => ({ pod: config?.metadata?.name ?? '', namespace: config?.metadata?.namespace ?? '' }),
+    serve: async (request, verbs, context) => ({
+      pod_sandbox_id: await verbs.runPodSandbox(
+        {
+          config: decodeSandboxConfig(request.config),
+          runtimeHandler: decodeHandler('runtime_handler', request.runtime_handler),
+        },
+        context,
+      ),
+    }),
+  },
+  StopPodSandbox: {
+    ...mutating,
+    subject: aSandbox,
+    async serve(request, verbs, context) {
+      await verbs.stopPodSandbox(sandboxById(request), context);
+      return {};
+    },
+  },
+  RemovePodSandbox: {
+    ...mutating,
+    subject: aSandbox,
+    async serve(request, verbs, context) {
+      await verbs.removePodSandbox(sandboxById(request), context);
+      return {};
+    },
+  },
+  PodSandboxStatus: {
+    ...reading,
+    subject: aSandbox,
+    serve: async (request, verbs, context) =>
+      encodeSandboxStatus(await verbs.podSandboxStatus(sandboxStatusRequest(request), context), request.verbose),
+  },
+  ListPodSandbox: {
+    ...listing,
+    subject: nothing,
+    serve: async ({ filter }, verbs, context) =>
+      sandboxList.encode(await verbs.listPodSandbox(decodeSandboxFilter(filter), context)),
+  },
+
+  CreateContainer: {
+    ...mutating,
+    subject: ({ pod_sandbox_id, config }) => ({ sandboxId: pod_sandbox_id, container: config?.metadata?.name ?? '' }),
+    serve: async (request, verbs, context) => ({
+      container_id: await verbs.createContainer(
+        {
+          sandboxId: nonEmpty('pod_sandbox_id', request.pod_sandbox_id),
+          config: decodeContainerConfig(request.config),
+        },
+        context,
+      ),
+    }),
+  },
+  StartContainer: {
+    ...mutating,
+    subject: aContainer,
+    async serve(request, verbs, context) {
+      await verbs.startContainer(containerById(request), context);
+      return {};
+    },
+  },
+  StopContainer: {
+    ...mutating,
+    subject: (request) => ({ ...aContainer(request), timeoutSeconds: request.timeout }),
+    async serve(request, verbs, context) {
+      await verbs.stopContainer(decodeStop(request), context);
+      return {};
+    },
+  },
+  RemoveContainer: {
+    ...mutating,
+    subject: aContainer,
+    async serve(request, verbs, context) {
+      await verbs.removeContainer(containerById(request), context);
+      return {};
+    },
+  },
+  ListContainers: {
+    ...listing,
+    subject: nothing,
+    serve: async ({ filter }, verbs, context) =>
+      containerList.encode(await verbs.listContainers(decodeContainerFilter(filter), context)),
+  },
+  ContainerStatus: {
+    ...reading,
+    subject: aContainer,
+    async serve(request, verbs, context) {
+      const { container, info } = await verbs.containerStatus(containerStatusRequest(request), context);
+      return { status: encodeContainerStatus(container), info: request.verbose ? info : {} };
+    },
+  },
+  UpdateContainerResources: {
+    ...mutating,
+    subject: aContainer,
+    async serve(request, verbs, context) {
+      await verbs.updateContainerResources(decodeUpdate(request), context);
+      return {};
+    },
+  },
+  ReopenContainerLog: {
+    ...mutating,
+    subject: aContainer,
+    async serve(request, verbs, context) {
+      await verbs.reopenContainerLog(containerById(request), context);
+      return {};
+    },
+  },
+  ExecSync: {
+    // a probe every few seconds: as frequent as a read
+    ...reading,
+    subject: aContainer,
+    async serve(request, verbs, context) {
+      const { stdout, stderr, exitCode } = await verbs.execSync(decodeExecSync(request), context);
+      return { stdout, stderr, exit_code: exitCode };
+    },
+  },
+
+  ContainerStats: {
+    ...reading,
+    subject: aContainer,
+    serve: async (request, verbs, context) => ({
+      stats: encodeContainerUsage(await verbs.containerStats(containerById(request), context)),
+    }),
+  },
+  ListContainerStats: {
+    ...listing,
+    subject: nothing,
+    async serve({ filter }, verbs, context) {
+      const usages = await verbs.listContainerStats(decodeUsageFilter(filter), context);
+      return { stats: usages.map(encodeContainerUsage) };
+    },
+  },
+  PodSandboxStats: {
+    ...reading,
+    subject: aSandbox,
+    serve: async (request, verbs, context) => ({
+      stats: encodeSandboxUsage(await verbs.podSandboxStats(sandboxById(request), context)),
+    }),
+  },
+  ListPodSandboxStats: {
+    ...listing,
+    subject: nothing,
+    async serve({ filter }, verbs, context) {
+      const usages = await verbs.listPodSandboxStats(decodeUsageFilter(filter), context);
+      return { stats: usages.map(encodeSandboxUsage) };
+    },
+  },
+};

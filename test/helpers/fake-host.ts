@@ -1,0 +1,237 @@
+// A host in memory behind the verbs' ports: it holds named resources, so that what is left can be seen,
+// and it can be told to fail at its n-th call.
+import { randomBytes } from 'node:crypto';
+import type { Container, ContainerIdentity, ContainerStatus } from '../../src/container/container.ts';
+import { createContainer } from '../../src/container/create.ts';
+import { startContainer } from '../../src/container/start.ts';
+import { endProcesses, stopContainer } from '../../src/container/stop.ts';
+import { teardownContainer } from '../../src/container/teardown.ts';
+import type { ContainerId, ImageId, SandboxId } from '../../src/lib/id.ts';
+import { internal } from '../../src/lib/failure.ts';
+import { KeyedLock } from '../../src/lib/keyed-lock.ts';
+import { runSandbox } from '../../src/sandbox/run.ts';
+import { stopSandbox } from '../../src/sandbox/stop.ts';
+import { removeSandbox } from '../../src/sandbox/remove.ts';
+import { teardownSandbox } from '../../src/sandbox/teardown.ts';
+import type { Sandbox, SandboxIdentity, SandboxStatus } from '../../src/sandbox/sandbox.ts';
+
+const hex = (): string => randomBytes(32).toString('hex');
+
+function memoryRecords<I extends { readonly id: string }, S>(onCall: (name: string) => void, noun: string) {
+  const all = new Map<string, { identity: I; status: S }>();
+  return {
+    all,
+    create(identity: I, status: S) {
+      onCall(`${noun}.create`);
+      const record = { identity, status };
+      all.set(identity.id, record);
+      return record;
+    },
+    update(id: string, patch: Partial<S>) {
+      const before = all.get(id);
+      if (!before) throw internal(`no ${noun} ${id}`);
+      const record = { identity: before.identity, status: { ...before.status, ...patch } };
+      all.set(id, record);
+      return record;
+    },
+    async remove(id: string) {
+      onCall(`${noun}.remove`);
+      all.delete(id);
+    },
+    get: (id: string) => all.get(id),
+    find: (id: string) => [...all.values()].find((r) => r.identity.id.startsWith(id)),
+    list: () => [...all.values()],
+  };
+}
+
+export const image = {
+  id: `sha256:${'1'.repeat(64)}` as ImageId,
+  ref: 'r@sha256:1',
+  chain: ['sha256:c'],
+  config: { env: [], entrypoint: ['/bin/sh'], cmd: [], workingDir: '', user: '', stopSignal: '' },
+};
+
+/** A fresh host with all verbs wired to it. */
+export function fakeHost() {
+  const resources = new Set<string>();
+  const calls: string[] = [];
+  let failAt = -1;
+  let clock = 1_000n;
+  const step = (name: string): void => {
+    calls.push(name);
+    if (calls.length - 1 === failAt) throw internal(`step ${name} was told to fail`);
+  };
+  const now = (): bigint => (clock += 1n);
+  const sandboxRecords = memoryRecords<SandboxIdentity, SandboxStatus>(step, 'sandbox record');
+  const containerRecords = memoryRecords<ContainerIdentity, ContainerStatus>(step, 'container record');
+  const locks = new KeyedLock();
+  const monitors = new Set<string>();
+  const facts = { place: { unifiedDir: '', v1Tasks: [] }, killFile: '', freezerDir: '', memoryEvents: '', procsDir: '', devicesV1Dir: '', devicesV2Dir: '' };
+  const cgroups = {
+    create: async (path: string) => {
+      step('cgroup.create');
+      resources.add(`cgroup ${path}`);
+      return facts;
+    },
+    update: async <R>(_: string, resources: R) => resources,
+    kill: async () => step('cgroup.kill'),
+    remove: async (paths: readonly string[]) => {
+      step('cgroup.remove');
+      for (const path of paths) resources.delete(`cgroup ${path}`);
+    },
+  };
+  const exits = new Map<string, bigint>();
+  const monitor = {
+    launch: async (id: string) => {
+      step('monitor.launch');
+      resources.add(`monitor ${id}`);
+      monitors.add(id);
+      return { pid: 1, startTime: 1, version: '0' };
+    },
+    createSandbox: async (id: string) => {
+      step('monitor.createSandbox');
+      resources.add(`netns ${id}`);
+      return { pausePid: 0, notes: [] };
+    },
+    shutdown: async (id: string) => {
+      step('monitor.shutdown');
+      monitors.delete(id);
+      resources.delete(`monitor ${id}`);
+      resources.delete(`netns ${id}`);
+    },
+    isAlive: (id: string) => monitors.has(id),
+    createContainer: async (_: string, request: { containerId: string }) => {
+      step('monitor.createContainer');
+      resources.add(`process ${request.containerId}`);
+      return { pid: 7, startTime: 7, notes: [] };
+    },
+    startContainer: async () => {
+      step('monitor.startContainer');
+      return { pid: 7, startedAt: now() };
+    },
+    stopContainer: async (_: string, { containerId }: { containerId: string }) => {
+      step('monitor.stopContainer');
+      resources.delete(`process ${containerId}`);
+      const finishedAt = exits.get(containerId) ?? now();
+      exits.set(containerId, finishedAt);
+      return { exit: { containerId, exitCode: 137, oomKilled: false, finishedAt, started: true, logDroppedBytes: 0 }, stuck: [] };
+    },
+    removeContainer: async (_: string, id: string) => {
+      step('monitor.removeContainer');
+      resources.delete(`process ${id}`);
+    },
+    reopenLog: async () => undefined,
+    execSync: async () => ({ exitCode: 0, stdout: Buffer.alloc(0), stderr: Buffer.alloc(0), timedOut: false }),
+  };
+  const network = {
+    attach: async ({ sandboxId }: { sandboxId: string }) => {
+      step('network.attach');
+      resources.add(`address ${sandboxId}`);
+      return { ips: ['10.0.0.2'], hostInterface: 'pw0' };
+    },
+    detach: async (id: string) => {
+      step('network.detach');
+      resources.delete(`address ${id}`);
+    },
+  };
+  const paths = { hosts: '/h', hostname: '/n', resolvConf: '/r' };
+  const files = {
+    hostFiles: () => ({ hostname: 'node', hosts: '', resolvConf: 'nameserver 1.1.1.1\n' }),
+    writePodFiles: (id: string) => {
+      step('files.writePodFiles');
+      resources.add(`files ${id}`);
+    },
+    removeSandboxFiles: async (id: string) => {
+      step('files.removeSandboxFiles');
+      resources.delete(`files ${id}`);
+    },
+    hasNetnsPin: (id: string) => resources.has(`netns ${id}`),
+    podFilePaths: () => paths,
+    writeBundle: (id: string) => {
+      step('files.writeBundle');
+      resources.add(`bundle ${id}`);
+      return `/b/${id}`;
+    },
+    readBundle: () => null,
+    exitFile: (id: string) => `/b/${id}/exit.json`,
+    removeBundle: async (id: string) => {
+      step('files.removeBundle');
+      resources.delete(`bundle ${id}`);
+    },
+  };
+  const snapshots = {
+    prepare: async (id: string) => {
+      step('snapshots.prepare');
+      resources.add(`snapshot ${id}`);
+      return { upper: '/u', work: '/w' };
+    },
+    lowerDirs: () => ['/l'],
+    remove: async (id: string) => {
+      step('snapshots.remove');
+      resources.delete(`snapshot ${id}`);
+    },
+    readFile: async () => null,
+  };
+  const stages = () => ({ stage: <T>(_: string, work: () => Promise<T>) => work() });
+  const netnsPin = (id: string): string => `/netns/${id}`;
+  const containerPorts = { records: containerRecords, locks, monitors: monitor, cgroups, snapshots, files, now, stages };
+  const teardownOne = (id: string): Promise<void> => teardownContainer(containerPorts, id);
+  const createPorts = {
+    ...containerPorts,
+    sandboxes: sandboxRecords,
+    images: { find: () => image },
+    seccomp: async () => ({ bpf: Buffer.alloc(0), flags: 0 }),
+    teardown: teardownOne,
+    newId: () => hex() as ContainerId,
+    bootId: 'boot',
+    host: { capabilities: [], defaultCapabilities: [], rlimits: {}, ownCgroupNamespace: true },
+    maxLogLineBytes: 16384,
+    cgroupPathOf: (parent: string, id: string) => `${parent}/${id}`,
+    netnsPin,
+    onNote: () => undefined,
+  };
+  const releasePorts = {
+    records: sandboxRecords,
+    cgroups,
+    monitors: monitor,
+    network,
+    files,
+    netnsPin,
+    unpinNetns: async (path: string) => void resources.delete(path.replace('/netns/', 'netns ')),
+    containersOf: (id: string) => containerRecords.list().filter((c) => c.identity.sandboxId === id).map((c) => c.identity.id),
+    haltContainer: async (id: string) => {
+      const container = containerRecords.get(id) as Container;
+      await endProcesses(containerPorts, container, { timeoutMs: 0, signal: never });
+    },
+    containerCgroup: (id: string) => containerRecords.get(id)?.identity.cgroupPath ?? null,
+  };
+  const teardown = (id: string): Promise<void> => teardownSandbox({ ...releasePorts, teardownContainer: teardownOne }, id);
+  const runPorts = {
+    ...releasePorts,
+    locks,
+    teardown,
+    now,
+    newId: () => hex() as SandboxId,
+    bootId: 'boot',
+    cgroupPathOf: (parent: string, id: string) => (parent === '' ? { path: `/pods/${id}`, owned: true } : { path: parent, owned: false }),
+    stages,
+  };
+  const never = new AbortController().signal;
+  type Input = Parameters<typeof runSandbox>[1];
+  type ContainerInput = Parameters<typeof createContainer>[1];
+  const caller = (delivered: boolean) => ({ signal: never, onDelivered: (then: () => void) => void (delivered && then()) });
+  return {
+    resources,
+    calls,
+    sandboxRecords,
+    containerRecords,
+    monitors,
+    failAtCall: (n: number) => (failAt = n),
+    run: (input: Input, delivered = true) => runSandbox(runPorts, input, caller(delivered)),
+    stop: (id: string) => stopSandbox({ ...releasePorts, locks, now }, id, never),
+    remove: (id: string) => removeSandbox({ records: sandboxRecords, locks, teardown }, id, never),
+    create: (input: ContainerInput, delivered = true) => createContainer(createPorts, input, caller(delivered)),
+    start: (id: string) => startContainer(containerPorts, id, never),
+    stopContainer: (id: string, timeoutMs: number) => stopContainer(containerPorts, { id, timeoutMs }, never),
+  };
+}

@@ -35,5 +35,21 @@ export function requestType(service: string, method: string): string {
   return found.requestType;
 }
 
+/** Name of the answer message of an RPC. */
+export function responseType(service: string, method: string): string {
+  const found = v1[service]?.methods?.[method];
+  if (found === undefined) throw new TypeError(`${service} has no method ${method}`);
+  return found.responseType;
+}
+
+/** The messages that a message holds at any depth, itself first. */
+export function messagesWithin(type: string, seen: Set<string> = new Set()): Set<string> {
+  const fields = seen.has(type) ? null : criFields(type);
+  if (fields === null) return seen;
+  seen.add(type);
+  for (const field of fields) messagesWithin(field.type, seen);
+  return seen;
+}
+
 /** Names of all messages of runtime.v1. */
 export const criMessages = (): string[] => Object.keys(v1).filter((name) => v1[name]?.fields !== undefined);

@@ -64,7 +64,7 @@ export async function startCriServer(parts: CriServerParts): Promise<CriServer> 
   }
   await bind(server, parts);
   // behind the first answers, so that being early is not paid for with being late
-  setImmediate(() => warmUp());
+  warmUp();
   return { stop: (drainMs) => stop(server, parts, drainMs) };
 }
 

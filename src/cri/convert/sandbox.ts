@@ -16,6 +16,7 @@ import type {
   PodSandboxMetadata,
   PodSandboxMetadata__Output,
 } from '../../proto/generated/cri/runtime/v1/PodSandboxMetadata.ts';
+import type { PodSandboxNetworkStatus } from '../../proto/generated/cri/runtime/v1/PodSandboxNetworkStatus.ts';
 import type { PodSandboxStatus } from '../../proto/generated/cri/runtime/v1/PodSandboxStatus.ts';
 import type { PodSandboxStatusResponse } from '../../proto/generated/cri/runtime/v1/PodSandboxStatusResponse.ts';
 import type { PortMapping__Output } from '../../proto/generated/cri/runtime/v1/PortMapping.ts';
@@ -121,7 +122,7 @@ function encodeStatus({ sandbox, state }: SandboxView): PodSandboxStatus {
 }
 
 /** Absent with the host's network: the kubelet then uses the node's addresses. */
-function encodeNetwork({ identity, status }: Sandbox): PodSandboxStatus['network'] {
+function encodeNetwork({ identity, status }: Sandbox): PodSandboxNetworkStatus | null {
   if (identity.config.security.namespaces.network === 'node') return null;
   const [ip = '', ...others] = status.ips;
   return { ip, additional_ips: others.map((other) => ({ ip: other })) };

@@ -244,29 +244,35 @@ async function getConfig(o: RepositoryOptions, descriptor: Descriptor, signal: A
 
 async function getBlob<T>(o: RepositoryOptions, job: BlobJob<T>, signal: AbortSignal): Promise<T> {
   const walk = { doing: `get blob ${job.digest} of ${o.label}`, may: mayAsk(job.digest), signal };
-  const { value } = await o.endpoints.first(walk, (endpoint) =>
-    retrying(o.retry, signal, async () => {
+  const { value } = await o.endpoints.first(walk, (endpoint) => {
+    const once = (): Promise<T> => job.fetch(sourceAt(o, endpoint, job.digest)).catch(asStatusError);
+    return retrying(o.retry, signal, async () => {
       try {
-        return await job.fetch(sourceAt(o, endpoint, job.digest));
+        return await once();
       } catch (error) {
-        if (!isStatus(error, 401)) throw error;
+        if (!(error instanceof StatusError) || error.status !== 401) throw error;
         // the token ran out, or blobs are guarded where manifests are not: ask for the blob's head to be challenged
         const { url } = sourceAt(o, endpoint, job.digest);
         await o.exchange(endpoint, { method: 'HEAD', url, headers: {}, maxBytes: 0 }, signal);
-        return job.fetch(sourceAt(o, endpoint, job.digest));
+        return once();
       }
-    }),
-  );
+    });
+  });
   return value;
+}
+
+/** A refusal that the fetch of a blob reports in its failure's details means what any refusal does. */
+function asStatusError(error: unknown): never {
+  if (!(error instanceof Failure)) throw error;
+  const { status, host } = error.details;
+  if (typeof status !== 'number' || typeof host !== 'string') throw error;
+  throw new StatusError({ status, host, detail: '', retryAfter: '' });
 }
 
 interface BlobJob<T> {
   readonly digest: Digest;
   readonly fetch: (source: BlobSource) => Promise<T>;
 }
-
-const isStatus = (error: unknown, status: number): boolean =>
-  error instanceof Failure && error.details.status === status;
 
 const sourceAt = (o: RepositoryOptions, endpoint: Endpoint, digest: Digest): BlobSource => ({
   host: endpoint.host,

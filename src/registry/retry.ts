@@ -1,6 +1,5 @@
 // Tries an exchange again when that may help: connection lost, registry overloaded.
 // Must not retry what will fail the same way (names that do not resolve, certificates, refusals).
-import { Failure } from '../lib/failure.ts';
 import { StatusError } from './failures.ts';
 import { TransportError } from './transport-error.ts';
 import type { Exchange } from './exchange.ts';
@@ -52,10 +51,6 @@ function pauseBefore(error: unknown, attempt: number, policy: RetryPolicy): numb
   if (error instanceof TransportError) {
     const again = error.stage === 'timeout' || (error.stage === 'connect' && !refusedCodes.has(error.code));
     return again || error.code === 'EAI_AGAIN' ? backoff : null;
-  }
-  if (error instanceof Failure) {
-    const { status } = error.details; // of a blob, whose fetch says so in its failure
-    return typeof status === 'number' && passing.has(status) ? backoff : null;
   }
   return null;
 }

@@ -1,0 +1,100 @@
+// Image records on disk: `<images>/<hex of the id>.json`, one file each.
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { DamagedRecord, NewerRecord, readRecord, type RecordWriter } from './record.ts';
+import type { LoadReport } from './record-store.ts';
+
+// F2 rooms know the nouns of F3 only by shape: the record type comes in as a parameter.
+interface Stored {
+  readonly id: string;
+  readonly pulledAt: bigint;
+  readonly namedAt: bigint;
+}
+
+type Plain = Readonly<Record<string, unknown>>;
+
+export interface ImageRecordsOptions {
+  readonly dir: string;
+  readonly quarantineDir: string;
+  readonly writer: RecordWriter;
+}
+
+const fileName = (id: string): string => `${id.slice(id.indexOf(':') + 1)}.json`;
+const big = (data: Plain, key: string): bigint => BigInt((data[key] as string | undefined) ?? '0');
+
+/** The index over image records: reads never touch the disk. All writers share one lock of the image room. */
+export class ImageRecords<R extends Stored> {
+  readonly #options: ImageRecordsOptions;
+  readonly #index = new Map<string, R>();
+
+  constructor(options: ImageRecordsOptions) {
+    this.#options = options;
+  }
+
+  /** Reads every record once, at start. Damaged ones move to quarantine; newer ones are left. */
+  load(): LoadReport {
+    const { dir } = this.#options;
+    mkdirSync(dir, { recursive: true, mode: 0o700 });
+    const quarantined: { id: string; why: string }[] = [];
+    const left: { id: string; why: string }[] = [];
+    for (const name of readdirSync(dir)) {
+      if (name.startsWith('.')) {
+        rmSync(join(dir, name), { force: true }); // never became a record
+        continue;
+      }
+      try {
+        const record = decode<R>(readRecord(join(dir, name)));
+        if (fileName(record.id) !== name)
+          throw new DamagedRecord(join(dir, name), `it holds the record of ${record.id}`);
+        this.#index.set(record.id, record);
+      } catch (error) {
+        const why = (error as Error).message;
+        if (error instanceof NewerRecord) left.push({ id: name, why });
+        else {
+          this.#quarantine(name);
+          quarantined.push({ id: name, why });
+        }
+      }
+    }
+    return { loaded: this.#index.size, quarantined, left };
+  }
+
+  /** Writes a record; it is durable when the promise settles, and seen by readers at once. */
+  async put(record: R): Promise<void> {
+    const { dir, writer } = this.#options;
+    const data = { ...record, pulledAt: String(record.pulledAt), namedAt: String(record.namedAt) };
+    writer.write(join(dir, fileName(record.id)), data);
+    this.#index.set(record.id, record);
+    await writer.flush();
+  }
+
+  /** Takes a record away; nothing to do is success. */
+  async remove(id: string): Promise<void> {
+    this.#index.delete(id);
+    await rm(join(this.#options.dir, fileName(id)), { force: true });
+  }
+
+  get(id: string): R | undefined {
+    return this.#index.get(id);
+  }
+
+  list(): R[] {
+    return [...this.#index.values()];
+  }
+
+  #quarantine(name: string): void {
+    const { dir, quarantineDir } = this.#options;
+    mkdirSync(quarantineDir, { recursive: true, mode: 0o700 });
+    let to = join(quarantineDir, `image-${name}`);
+    for (let n = 1; existsSync(to); n += 1) to = join(quarantineDir, `image-${n}-${name}`);
+    renameSync(join(dir, name), to);
+  }
+}
+
+function decode<R extends Stored>(data: unknown): R {
+  const plain = data as Plain;
+  if (typeof plain.id !== 'string' || !/^sha256:[0-9a-f]{64}$/.test(plain.id))
+    throw new Error('the record has no image id');
+  return { ...(data as R), pulledAt: big(plain, 'pulledAt'), namedAt: big(plain, 'namedAt') };
+}

@@ -1,0 +1,248 @@
+// Unpacked layers by chain id: `<layers>/<hex>/{diff,layer.json}`. One rename makes a layer true.
+// Must not know images: who needs a layer is decided by image/garbage.ts.
+import { mkdir, readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Clock } from '../lib/clock.ts';
+import { type ChainId, type Digest, digestHex, isDigest } from '../lib/id.ts';
+import { SingleFlight } from '../lib/single-flight.ts';
+import type { UnpackedLayer } from '../native/boundary.ts';
+import { fetchCall } from './fetch-call.ts';
+import { diskFailure } from './native-failure.ts';
+import type { FetchBounds, FetchFrom, LayerBlob, StorageNative } from './ports.ts';
+
+/** What `layer.json` says of a layer. */
+export interface Layer {
+  readonly chainId: ChainId;
+  readonly diffId: Digest;
+  /** The blob it was unpacked from. */
+  readonly blobDigest: Digest;
+  readonly blobBytes: number;
+  readonly mediaType: string;
+  /** Bytes of file contents, and inodes. */
+  readonly bytes: number;
+  readonly inodes: number;
+  /** Unix nanoseconds. */
+  readonly committedAt: bigint;
+}
+
+/** What a start found. */
+export interface LayersReport {
+  readonly loaded: number;
+  /** Unfinished layers that were swept. */
+  readonly swept: number;
+  /** Directories that are no usable layer: thrown away, or left where a newer release wrote them. */
+  readonly damaged: readonly { readonly name: string; readonly why: string }[];
+}
+
+export interface LayersOptions {
+  readonly layersDir: string;
+  readonly trashDir: string;
+  readonly native: StorageNative;
+  readonly bounds: FetchBounds;
+  readonly clock: Clock;
+}
+
+/** Where a layer's bytes come from. */
+export type LayerSource =
+  | { readonly type: 'registry'; readonly from: FetchFrom; readonly keepBlobPath: string | null }
+  | {
+      readonly type: 'archive';
+      readonly path: string;
+      readonly entry: { readonly name: string; readonly offset: number; readonly size: number };
+      /** Whether `blob.digest` is of the bytes as stored there. */
+      readonly verifyDigest: boolean;
+    };
+
+const formatVersion = 1;
+const emptyName = 'empty';
+
+/** The layers of this node. Reads come from memory. */
+export class Layers {
+  readonly #options: LayersOptions;
+  readonly #index = new Map<ChainId, Layer>();
+  readonly #removing = new Map<ChainId, Promise<unknown>>();
+  readonly #flights = new SingleFlight<Layer>();
+  #serial = 0;
+
+  constructor(options: LayersOptions) {
+    this.#options = options;
+  }
+
+  /** Reads what is there and sweeps what never became a layer. Once, before anything else. */
+  async load(): Promise<LayersReport> {
+    const { layersDir, trashDir, native } = this.#options;
+    await mkdir(join(layersDir, emptyName, 'diff'), { recursive: true, mode: 0o755 });
+    const damaged: { name: string; why: string }[] = [];
+    let swept = 0;
+    for (const name of await readdir(layersDir)) {
+      if (name === emptyName) continue;
+      const layer = name.startsWith('.') ? null : await readLayer(join(layersDir, name), name);
+      if (layer?.type === 'layer') this.#index.set(layer.value.chainId, layer.value);
+      else if (layer?.type === 'newer') damaged.push({ name, why: layer.why });
+      else {
+        if (layer === null) swept += 1;
+        else damaged.push({ name, why: layer.why });
+        await native.removeTree({ path: join(layersDir, name), trashDir });
+      }
+    }
+    return { loaded: this.#index.size, swept, damaged };
+  }
+
+  get(chainId: ChainId): Layer | undefined {
+    return this.#index.get(chainId);
+  }
+
+  has(chainId: ChainId): boolean {
+    return this.#index.has(chainId);
+  }
+
+  list(): Layer[] {
+    return [...this.#index.values()];
+  }
+
+  /** The unpacked tree of a layer. */
+  diffDir(chainId: string): string {
+    return join(this.#options.layersDir, digestHex(chainId), 'diff');
+  }
+
+  /** The trees of a chain for an overlay mount, topmost first; an empty one for an image without layers. */
+  lowerDirs(chain: readonly string[]): string[] {
+    if (chain.length === 0) return [join(this.#options.layersDir, emptyName, 'diff')];
+    return chain.map((id) => this.diffDir(id)).reverse();
+  }
+
+  /**
+   * The layer, made by `make` unless it is there; callers that come meanwhile share the work.
+   * `make` is given a function that unpacks one source, to be called until it succeeds.
+   */
+  async ensure(
+    blob: LayerBlob,
+    signal: AbortSignal,
+    make: (unpack: (source: LayerSource) => Promise<Layer>, signal: AbortSignal) => Promise<Layer>,
+  ): Promise<Layer> {
+    const there = this.#index.get(blob.chainId);
+    if (there) return there;
+    return this.#flights.run(blob.chainId, signal, async (own) => {
+      const meanwhile = this.#index.get(blob.chainId);
+      return meanwhile ?? make((source) => this.#unpack(blob, source, own), own);
+    });
+  }
+
+  /** Takes a layer away: at once out of the index, out of its place by one rename, freed in the background. */
+  async remove(chainId: ChainId): Promise<void> {
+    if (!this.#index.delete(chainId)) return;
+    const { layersDir, trashDir, native } = this.#options;
+    const path = join(layersDir, digestHex(chainId));
+    const work = native.removeTree({ path, trashDir });
+    this.#removing.set(chainId, work);
+    try {
+      await work;
+    } catch (error) {
+      throw diskFailure(error, `remove layer ${chainId}`);
+    } finally {
+      this.#removing.delete(chainId);
+    }
+  }
+
+  async #unpack(blob: LayerBlob, source: LayerSource, signal: AbortSignal): Promise<Layer> {
+    const { layersDir, native } = this.#options;
+    const handle = handleOf(blob.chainId, (this.#serial += 1));
+    const stagingDir = join(layersDir, `.staging-${handle}`);
+    const unpacked = await fetchCall(native, {
+      handle,
+      doing: `get layer ${blob.digest}`,
+      host: source.type === 'registry' ? source.from.host : '',
+      signal,
+      start: () => this.#start(blob, source, { handle, stagingDir }),
+    });
+    return this.#commit(blob, unpacked, stagingDir);
+  }
+
+  #start(
+    blob: LayerBlob,
+    source: LayerSource,
+    { handle, stagingDir }: { handle: string; stagingDir: string },
+  ): Promise<UnpackedLayer> {
+    const { native, bounds } = this.#options;
+    const { digest, diffId, size, mediaType } = blob;
+    const { limits } = bounds;
+    if (source.type === 'archive') {
+      const expected = { digest: source.verifyDigest ? digest : null, diffId };
+      const destination = { stagingDir, keepBlobPath: null };
+      return native.unpackFromArchive({
+        handle,
+        path: source.path,
+        entry: source.entry,
+        expected,
+        destination,
+        limits,
+      });
+    }
+    const { host: _, ...from } = source.from;
+    const { stallMs, attempts } = bounds;
+    const destination = { stagingDir, keepBlobPath: source.keepBlobPath };
+    return native.fetchLayer({
+      ...from,
+      handle,
+      stallMs,
+      attempts,
+      expected: { digest, size, diffId, mediaType },
+      destination,
+      limits,
+    });
+  }
+
+  async #commit(blob: LayerBlob, unpacked: UnpackedLayer, stagingDir: string): Promise<Layer> {
+    const { layersDir, trashDir, native, clock } = this.#options;
+    const layer: Layer = {
+      chainId: blob.chainId,
+      diffId: blob.diffId,
+      blobDigest: unpacked.blobDigest as Digest,
+      blobBytes: unpacked.blobBytes,
+      mediaType: blob.mediaType,
+      bytes: unpacked.unpackedBytes,
+      inodes: unpacked.inodes,
+      committedAt: clock.now(),
+    };
+    try {
+      const data = encodeLayer(layer);
+      await native.writeFileAtomic({ path: join(stagingDir, 'layer.json'), data, mode: 0o600, sync: true });
+      await this.#removing.get(blob.chainId); // its old place must be free
+      await native.commitDir({ from: stagingDir, to: join(layersDir, digestHex(blob.chainId)) });
+    } catch (error) {
+      await native.removeTree({ path: stagingDir, trashDir });
+      throw diskFailure(error, `commit layer ${blob.chainId}`);
+    }
+    this.#index.set(blob.chainId, layer);
+    return layer;
+  }
+}
+
+/** The fetch handle of a layer: its chain and a number that no other fetch of this process has. */
+const handleOf = (chainId: ChainId, serial: number): string => `${digestHex(chainId).slice(0, 16)}-${serial}`;
+
+/** Whether a fetch handle is of this layer. */
+export const isHandleOf = (handle: string, chainId: ChainId): boolean =>
+  handle.startsWith(`${digestHex(chainId).slice(0, 16)}-`);
+
+const encodeLayer = (layer: Layer): string =>
+  `${JSON.stringify({ version: formatVersion, ...layer, committedAt: String(layer.committedAt) })}\n`;
+
+type Read =
+  | { readonly type: 'layer'; readonly value: Layer }
+  | { readonly type: 'damaged' | 'newer'; readonly why: string };
+
+async function readLayer(dir: string, name: string): Promise<Read> {
+  try {
+    const { version, ...data } = JSON.parse(await readFile(join(dir, 'layer.json'), 'utf8')) as Record<string, unknown>;
+    if (typeof version !== 'number') return { type: 'damaged', why: 'layer.json has no version' };
+    if (version > formatVersion) return { type: 'newer', why: `layer.json has format version ${version}` };
+    const layer = { ...data, committedAt: BigInt((data.committedAt as string | undefined) ?? '0') } as unknown as Layer;
+    if (!isDigest(layer.chainId) || digestHex(layer.chainId) !== name) {
+      return { type: 'damaged', why: 'layer.json is of another layer' };
+    }
+    return { type: 'layer', value: layer };
+  } catch (error) {
+    return { type: 'damaged', why: (error as Error).message };
+  }
+}

@@ -1,2 +1,34 @@
-//! podwright-monitor: one per pod sandbox.
-fn main() {}
+//! podwright-monitor: one per pod sandbox. Owns its processes, their output and their exits.
+//! Must not decide policy, hold a default of the daemon, or touch a path that came through the CRI.
+
+mod arguments;
+mod calls;
+mod clock;
+mod connection;
+mod daemonize;
+mod poller;
+mod process;
+mod reply;
+mod sandbox;
+mod server;
+mod sysctl;
+mod timers;
+
+use arguments::Stage;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let argv: Vec<String> = std::env::args_os().map(|a| a.to_string_lossy().into_owned()).collect();
+    match arguments::parse(&argv) {
+        Ok(Stage::Version) => {
+            println!("podwright-monitor {}", env!("CARGO_PKG_VERSION"));
+            ExitCode::SUCCESS
+        }
+        Ok(Stage::Pause) => podwright_container::pause::run(),
+        Ok(Stage::Serve(options)) => daemonize::serve(&options),
+        Err(message) => {
+            eprintln!("podwright-monitor: {message}");
+            ExitCode::from(2)
+        }
+    }
+}

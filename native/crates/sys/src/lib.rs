@@ -2,6 +2,15 @@
 //! each block carries a SAFETY comment. One file per kernel subject.
 #![allow(unsafe_code)]
 
+pub mod bpf;
+pub mod buffer;
+pub mod clone;
 pub mod errno;
+pub mod exec;
+pub mod mount_attr;
+pub mod namespace;
 pub mod netlink_socket;
+pub mod priority;
+pub mod seccomp;
+pub mod signal;
 pub mod spawn;

@@ -1,0 +1,152 @@
+//! The init of a shared pid namespace: reaps what is orphaned there and holds it open. It has no
+//! capability, no descriptor, an empty root, and a memory of its own (it is a fresh exec).
+
+use crate::credentials;
+use crate::error::{Kind, StepError, StepResult, failed};
+use crate::place::{self, Place};
+use crate::report::{self, Received, Report};
+use podwright_sys::clone::{self, Forked};
+use podwright_sys::exec::Program;
+use podwright_sys::signal;
+use rustix::fs::{Mode, OFlags};
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MountPropagationFlags, MoveMountFlags, UnmountFlags, fsconfig_create,
+    fsmount, fsopen, mount_change, move_mount, unmount,
+};
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
+
+/// Who the pause process runs as: nobody.
+const NOBODY: u32 = 65534;
+
+/// A running pause process.
+#[derive(Debug)]
+pub struct Pause {
+    /// Its pid.
+    pub pid: i32,
+    /// Its pid namespace.
+    pub namespace: OwnedFd,
+    /// A detached mount of /proc that shows this namespace.
+    pub proc_mount: OwnedFd,
+    /// What was clamped.
+    pub notes: Vec<String>,
+}
+
+/// Starts the pause process in a new pid namespace and waits until it is what it should be.
+/// A child of the caller, who reaps it.
+///
+/// # Errors
+/// The failing step; the process is killed then.
+pub fn start(place: &Place, oom_score_adj: i32) -> StepResult<Pause> {
+    let (ours, theirs) = report::pair()?;
+    let (forked, born_there) = place::fork_into(place, clone::NEWPID)?;
+    let Forked::Parent(pid) = forked else {
+        let error = become_pause(place, born_there, oom_score_adj, &theirs);
+        let told = report::send(&theirs, &Report::Failed(error), None);
+        clone::exit_now(if told.is_ok() { 1 } else { 2 });
+    };
+    drop(theirs);
+    hear(pid, &ours).inspect_err(|_| {
+        // It may have ended by itself; the caller's reaper takes it either way.
+        let _ = signal::send(pid, 9);
+    })
+}
+
+fn hear(pid: i32, socket: &OwnedFd) -> StepResult<Pause> {
+    let limit = Some(Duration::from_secs(10));
+    rustix::net::sockopt::set_socket_timeout(socket, rustix::net::sockopt::Timeout::Recv, limit).map_err(failed(
+        "start the pause process",
+        "setsockopt",
+        "",
+    ))?;
+    let mut proc_mount = None;
+    let mut notes = Vec::new();
+    loop {
+        match report::receive(socket, true)? {
+            Received::Message(Report::Proc, fd) => proc_mount = fd,
+            Received::Message(Report::Note(note), _) => notes.push(note),
+            Received::Message(Report::Failed(error), _) => return Err(error),
+            Received::Message(..) => {}
+            Received::End => break,
+            Received::Nothing => {
+                return Err(StepError::without_call(Kind::Internal, "start the pause process", "", "it hangs"));
+            }
+        }
+    }
+    let Some(proc_mount) = proc_mount else {
+        return Err(StepError::without_call(Kind::Internal, "start the pause process", "", "it ended"));
+    };
+    let path = format!("/proc/{pid}/ns/pid");
+    let namespace = rustix::fs::open(&path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).map_err(failed(
+        "open the pid namespace",
+        "open",
+        &path,
+    ))?;
+    Ok(Pause { pid, namespace, proc_mount, notes })
+}
+
+/// The child's way; returns only an error.
+fn become_pause(place: &Place, born_there: bool, oom_score_adj: i32, socket: &OwnedFd) -> StepError {
+    match prepare(place, born_there, oom_score_adj, socket) {
+        Ok((program, words)) => {
+            let errno = words.exec_fd(program.as_fd());
+            failed("start the pause process", "execveat", "")(rustix::io::Errno::from_raw_os_error(errno))
+        }
+        Err(error) => error,
+    }
+}
+
+fn prepare(place: &Place, born_there: bool, oom_score_adj: i32, socket: &OwnedFd) -> StepResult<(OwnedFd, Program)> {
+    place::strip(&[socket.as_fd()])?;
+    place::enter(place, born_there)?;
+    if let Some(note) = place::set_oom_score_adj(oom_score_adj)? {
+        report::send(socket, &Report::Note(note), None)?;
+    }
+    let program = rustix::fs::open("/proc/self/exe", OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).map_err(failed(
+        "open the program",
+        "open",
+        "/proc/self/exe",
+    ))?;
+    let proc_mount = detached("proc", MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV)?;
+    report::send(socket, &Report::Proc, Some(proc_mount.as_fd()))?;
+    empty_root()?;
+    credentials::become_nobody(NOBODY)?;
+    let words = Program::new(&["podwright-pause".into(), "pause".into()], &[])?;
+    Ok((program, words))
+}
+
+fn detached(kind: &'static str, attributes: MountAttrFlags) -> StepResult<OwnedFd> {
+    let context = fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC).map_err(failed("mount", "fsopen", kind))?;
+    fsconfig_create(&context).map_err(failed("mount", "fsconfig", kind))?;
+    fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes).map_err(failed("mount", "fsmount", kind))
+}
+
+/// A mount namespace with nothing in it.
+fn empty_root() -> StepResult<()> {
+    podwright_sys::namespace::unshare(podwright_sys::namespace::MOUNT)?;
+    mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC).map_err(failed(
+        "make private",
+        "mount",
+        "/",
+    ))?;
+    let root = detached("tmpfs", MountAttrFlags::MOUNT_ATTR_RDONLY | MountAttrFlags::MOUNT_ATTR_NOEXEC)?;
+    // any directory will do, and /proc is everywhere
+    move_mount(&root, "", rustix::fs::CWD, "/proc", MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH).map_err(failed(
+        "mount",
+        "move_mount",
+        "/proc",
+    ))?;
+    rustix::process::fchdir(&root).map_err(failed("enter", "fchdir", "the empty root"))?;
+    rustix::process::pivot_root(".", ".").map_err(failed("change the root", "pivot_root", "."))?;
+    unmount(".", UnmountFlags::DETACH).map_err(failed("leave the host's root", "umount2", "."))?;
+    rustix::process::chdir("/").map_err(failed("enter", "chdir", "/"))
+}
+
+/// The `pause` stage: what runs after the exec. Children that end are reaped by the kernel
+/// because SIGCHLD is ignored; as the init of its namespace only SIGKILL from outside ends it.
+pub fn run() -> ! {
+    signal::reap_automatically();
+    loop {
+        rustix::event::pause();
+    }
+}

@@ -1,0 +1,80 @@
+//! Where a process is put: its cgroups, its score for the OOM killer, what it inherits.
+
+use crate::error::{StepResult, failed, io_failed};
+use podwright_sys::clone::{self, Forked};
+use podwright_sys::errno::SysResult;
+use rustix::fs::{Mode, OFlags};
+use rustix::process::DumpableBehavior;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+pub use podwright_cgroups::Place;
+
+/// Forks, the child born in the place's v2 directory where that works, otherwise moving there
+/// itself (the caller's child must call [`enter`], with what this answers, before anything else).
+///
+/// # Errors
+/// The fork's.
+pub fn fork_into(place: &Place, flags: u64) -> SysResult<(Forked, bool)> {
+    if let Some(dir) = open_dir(&place.unified_dir) {
+        if let Ok(forked) = clone::fork(flags, Some(dir.as_fd())) {
+            return Ok((forked, true));
+        }
+    }
+    Ok((clone::fork(flags, None)?, false))
+}
+
+fn open_dir(path: &str) -> Option<OwnedFd> {
+    if path.is_empty() {
+        return None;
+    }
+    rustix::fs::open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).ok()
+}
+
+/// Puts the calling process where it belongs. `born_there`: it is in the v2 directory already.
+///
+/// # Errors
+/// The cgroup file that could not be written.
+pub fn enter(place: &Place, born_there: bool) -> StepResult<()> {
+    if !born_there && !place.unified_dir.is_empty() {
+        let file = format!("{}/cgroup.procs", place.unified_dir);
+        std::fs::write(&file, "0").map_err(io_failed("join the cgroup", "write", &file))?;
+    }
+    for file in &place.v1_tasks {
+        std::fs::write(file, "0").map_err(io_failed("join the cgroup", "write", file))?;
+    }
+    Ok(())
+}
+
+/// Makes the process worthless to whoever can see it: not dumpable, no descriptor but the
+/// standard streams and `keep` (RULINGS 7).
+///
+/// # Errors
+/// The errno of prctl or close_range.
+pub fn strip(keep: &[BorrowedFd<'_>]) -> StepResult<()> {
+    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(failed(
+        "make the process not dumpable",
+        "prctl",
+        "",
+    ))?;
+    clone::close_all_but(keep)?;
+    Ok(())
+}
+
+/// Sets the process's OOM score adjustment. Without CAP_SYS_RESOURCE it cannot go below what was
+/// inherited: then it stays at that, and the answer says so.
+///
+/// # Errors
+/// The errno of the write, other than the refusal.
+pub fn set_oom_score_adj(wanted: i32) -> StepResult<Option<String>> {
+    const FILE: &str = "/proc/self/oom_score_adj";
+    let write = |value: i32| std::fs::write(FILE, value.to_string());
+    match write(wanted) {
+        Ok(()) => Ok(None),
+        Err(e) if e.kind() == std::io::ErrorKind::PermissionDenied => {
+            let text = std::fs::read_to_string(FILE).map_err(io_failed("read", "read", FILE))?;
+            let current: i32 = text.trim().parse().unwrap_or(0);
+            Ok(Some(format!("oom_score_adj {wanted} clamped to {current}: no CAP_SYS_RESOURCE")))
+        }
+        Err(e) => Err(io_failed("set", "write", FILE)(e)),
+    }
+}

@@ -1,0 +1,91 @@
+//! The command line. PURE.
+
+/// What the binary was asked to be.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// `serve`: the monitor of a sandbox.
+    Serve(ServeOptions),
+    /// `pause`: the init of a shared pid namespace; only the monitor starts it.
+    Pause,
+    /// `--version`.
+    Version,
+}
+
+/// Options of `serve`.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct ServeOptions {
+    /// The sandbox this monitor is for.
+    pub(crate) id: String,
+    /// Where to listen.
+    pub(crate) socket: String,
+    /// v1 `tasks` files to write "0" into.
+    pub(crate) tasks: Vec<String>,
+    /// v2 directory to move into; empty for none.
+    pub(crate) cgroup: String,
+    /// Stay the child of the caller instead of forking away (tools and tests).
+    pub(crate) foreground: bool,
+}
+
+/// Reads the command line, program name first.
+pub(crate) fn parse(argv: &[String]) -> Result<Stage, String> {
+    let mut words = argv.iter().skip(1);
+    match words.next().map(String::as_str) {
+        Some("serve") => serve(words).map(Stage::Serve),
+        Some("pause") => Ok(Stage::Pause),
+        Some("--version") => Ok(Stage::Version),
+        Some(other) => Err(format!("unknown command {other}")),
+        None => Err("a command is missing: serve, --version".into()),
+    }
+}
+
+fn serve<'a>(mut words: impl Iterator<Item = &'a String>) -> Result<ServeOptions, String> {
+    let mut options = ServeOptions::default();
+    while let Some(word) = words.next() {
+        if word == "--foreground" {
+            options.foreground = true;
+            continue;
+        }
+        let value = words.next().ok_or_else(|| format!("{word} needs a value"))?.clone();
+        match word.as_str() {
+            "--id" => options.id = value,
+            "--socket" => options.socket = value,
+            "--tasks" => options.tasks.push(value),
+            "--cgroup" => options.cgroup = value,
+            other => return Err(format!("unknown option {other}")),
+        }
+    }
+    if options.id.is_empty() || options.socket.is_empty() {
+        return Err("serve needs --id and --socket".into());
+    }
+    Ok(options)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn words(line: &str) -> Vec<String> {
+        line.split(' ').map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn reads_serve() {
+        let line = "podwright-monitor serve --id a --socket /s --tasks /t1 --tasks /t2 --cgroup /c";
+        let expected = ServeOptions {
+            id: "a".into(),
+            socket: "/s".into(),
+            tasks: vec!["/t1".into(), "/t2".into()],
+            cgroup: "/c".into(),
+            foreground: false,
+        };
+        assert_eq!(parse(&words(line)), Ok(Stage::Serve(expected)));
+    }
+
+    #[test]
+    fn refuses_what_it_does_not_know() {
+        for line in ["m", "m exec", "m serve", "m serve --id a", "m serve --id", "m serve --id a --socket s --x y"] {
+            assert!(parse(&words(line)).is_err(), "{line}");
+        }
+    }
+}

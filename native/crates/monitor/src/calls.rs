@@ -1,0 +1,64 @@
+//! From a request to the function that carries it out.
+
+use crate::reply::{Answer, Asker, done, failure};
+use crate::server::Monitor;
+use podwright_protocol::VERSION;
+use podwright_protocol::message::failure::Kind;
+use podwright_protocol::message::{Hello, HelloReply, Request, State, request::Call, response};
+use podwright_sys::errno::SysResult;
+
+impl Monitor {
+    /// Carries out a request. An answer that is known at once is sent at once; the others follow.
+    pub(crate) fn call(&mut self, asker: Asker, request: Request) -> SysResult<()> {
+        let Some(call) = request.call else {
+            let text = "this monitor does not know the call";
+            return self.answer(asker, Err(failure(Kind::Unsupported, "call", "", text)));
+        };
+        if !self.has_greeted(asker.connection) && !matches!(call, Call::Hello(_)) {
+            let text = "the first request of a connection is hello";
+            return self.answer(asker, Err(failure(Kind::FailedPrecondition, "call", "", text)));
+        }
+        let answer = match call {
+            Call::Hello(hello) => self.hello(asker, &hello),
+            Call::CreateSandbox(request) => self.create_sandbox(request),
+            Call::GetState(_) => Ok(response::Result::State(self.state())),
+            Call::Shutdown(_) => return self.shutdown(asker),
+            _ => Err(failure(Kind::Unsupported, "call", "", "not known")),
+        };
+        self.answer(asker, answer)
+    }
+
+    fn hello(&mut self, asker: Asker, hello: &Hello) -> Answer {
+        if hello.version == 0 {
+            return Err(failure(Kind::Invalid, "hello", "version", "protocol version 0 does not exist"));
+        }
+        self.greet(asker.connection);
+        let pid = rustix::process::getpid().as_raw_pid();
+        Ok(response::Result::Hello(HelloReply {
+            version: hello.version.min(VERSION),
+            monitor_version: env!("CARGO_PKG_VERSION").into(),
+            pid,
+            start_time: crate::process::start_time(pid).unwrap_or(0),
+            state: Some(self.state()),
+        }))
+    }
+
+    fn state(&self) -> State {
+        State {
+            sandbox_id: self.id.clone(),
+            sandbox_created: self.sandbox.is_some(),
+            pause_pid: self.sandbox.as_ref().map_or(0, |s| s.pause_pid()),
+            containers: Vec::new(),
+        }
+    }
+
+    fn shutdown(&mut self, asker: Asker) -> SysResult<()> {
+        if let Some(sandbox) = self.sandbox.take() {
+            sandbox.unpin();
+        }
+        self.answer(asker, done())?;
+        let _ = rustix::fs::unlink(&self.socket_path);
+        self.end();
+        Ok(())
+    }
+}

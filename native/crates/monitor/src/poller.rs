@@ -1,0 +1,168 @@
+//! epoll, with what each descriptor means packed into its 64 bits.
+
+use podwright_sys::errno::{SysError, SysResult};
+use rustix::event::epoll;
+use std::os::fd::{AsFd, OwnedFd};
+
+/// Which of a process's outputs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Output {
+    /// Standard output, and everything of a terminal.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+/// What a descriptor is for. The numbers are keys into the server's tables; a key is never used
+/// again, so a late event finds nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// The listening socket.
+    Listener,
+    /// The signal descriptor.
+    Signals,
+    /// A daemon's connection.
+    Connection(u64),
+    /// The report socket of a container's, exec's or helper's child.
+    Report(u64),
+    /// An output of a container or exec.
+    Output(u64, Output),
+    /// OOM notices of a container's cgroup.
+    Oom(u64),
+    /// The way to a container's log writer process.
+    Writer(u64),
+}
+
+const KEY_BITS: u32 = 56;
+
+impl Source {
+    fn pack(self) -> u64 {
+        let (kind, key) = match self {
+            Self::Listener => (0, 0),
+            Self::Signals => (1, 0),
+            Self::Connection(key) => (2, key),
+            Self::Report(key) => (3, key),
+            Self::Output(key, Output::Stdout) => (4, key),
+            Self::Output(key, Output::Stderr) => (5, key),
+            Self::Oom(key) => (6, key),
+            Self::Writer(key) => (7, key),
+        };
+        (kind << KEY_BITS) | key
+    }
+
+    fn unpack(data: u64) -> Option<Self> {
+        let key = data & ((1 << KEY_BITS) - 1);
+        Some(match data >> KEY_BITS {
+            0 => Self::Listener,
+            1 => Self::Signals,
+            2 => Self::Connection(key),
+            3 => Self::Report(key),
+            4 => Self::Output(key, Output::Stdout),
+            5 => Self::Output(key, Output::Stderr),
+            6 => Self::Oom(key),
+            7 => Self::Writer(key),
+            _ => return None,
+        })
+    }
+}
+
+/// A ready descriptor.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ready {
+    /// What it is for.
+    pub(crate) source: Source,
+    /// There is something to read, or the other side has gone.
+    pub(crate) readable: bool,
+    /// It can be written.
+    pub(crate) writable: bool,
+}
+
+/// The epoll instance.
+#[derive(Debug)]
+pub(crate) struct Poller {
+    epoll: OwnedFd,
+}
+
+const OPERATION: &str = "watch descriptors";
+
+fn error(syscall: &'static str) -> impl Fn(rustix::io::Errno) -> SysError {
+    move |e| SysError::new(OPERATION, syscall, e.raw_os_error(), "")
+}
+
+impl Poller {
+    /// Makes the instance.
+    pub(crate) fn new() -> SysResult<Self> {
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).map_err(error("epoll_create1"))?;
+        Ok(Self { epoll })
+    }
+
+    /// Watches a descriptor for input.
+    pub(crate) fn add(&self, fd: impl AsFd, source: Source) -> SysResult<()> {
+        let data = epoll::EventData::new_u64(source.pack());
+        epoll::add(&self.epoll, fd, data, epoll::EventFlags::IN).map_err(error("epoll_ctl"))
+    }
+
+    /// Watches a descriptor for exceptional conditions only (cgroup files that change).
+    pub(crate) fn add_priority(&self, fd: impl AsFd, source: Source) -> SysResult<()> {
+        let data = epoll::EventData::new_u64(source.pack());
+        epoll::add(&self.epoll, fd, data, epoll::EventFlags::PRI).map_err(error("epoll_ctl"))
+    }
+
+    /// Watches for input, and for room to write when `writing`.
+    pub(crate) fn set_writing(&self, fd: impl AsFd, source: Source, writing: bool) -> SysResult<()> {
+        let data = epoll::EventData::new_u64(source.pack());
+        let flags = if writing { epoll::EventFlags::IN | epoll::EventFlags::OUT } else { epoll::EventFlags::IN };
+        epoll::modify(&self.epoll, fd, data, flags).map_err(error("epoll_ctl"))
+    }
+
+    /// Forgets a descriptor. Closing alone does not: a forked child may hold the same open file.
+    pub(crate) fn remove(&self, fd: impl AsFd) {
+        let gone = epoll::delete(&self.epoll, fd);
+        debug_assert!(gone.is_ok());
+    }
+
+    /// Waits until something is ready or `timeout` nanoseconds are over (none: without end).
+    pub(crate) fn wait(&self, timeout: Option<i64>) -> SysResult<Vec<Ready>> {
+        let empty = epoll::Event { flags: epoll::EventFlags::empty(), data: epoll::EventData::new_u64(0) };
+        let mut events = [empty; 32];
+        let limit = timeout.map(|nanos| {
+            let nanos = nanos.max(0);
+            rustix::event::Timespec { tv_sec: nanos / 1_000_000_000, tv_nsec: nanos % 1_000_000_000 }
+        });
+        let count = match epoll::wait(&self.epoll, &mut events[..], limit.as_ref()) {
+            Ok(count) => count,
+            Err(rustix::io::Errno::INTR) => 0,
+            Err(e) => return Err(error("epoll_wait")(e)),
+        };
+        let output = epoll::EventFlags::OUT;
+        let ready = events.iter().take(count).filter_map(|event| {
+            let flags = event.flags;
+            let source = Source::unpack(event.data.u64())?;
+            Some(Ready { source, readable: !(flags - output).is_empty(), writable: flags.contains(output) })
+        });
+        Ok(ready.collect())
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sources_come_back_from_their_bits() {
+        let all = [
+            Source::Listener,
+            Source::Signals,
+            Source::Connection(1),
+            Source::Report((1 << KEY_BITS) - 1),
+            Source::Output(9, Output::Stdout),
+            Source::Output(9, Output::Stderr),
+            Source::Oom(3),
+            Source::Writer(4),
+        ];
+        for source in all {
+            assert_eq!(Source::unpack(source.pack()), Some(source));
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! What is to be done later, by boot time. An entry is never taken back: who handles it looks
+//! whether it still holds. PURE.
+
+use std::collections::BTreeMap;
+
+/// What is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Due {
+    /// The scratch buffer's pages may go.
+    Rest,
+}
+
+/// Entries by time.
+#[derive(Debug, Default)]
+pub(crate) struct Timers {
+    entries: BTreeMap<(i64, u64), Due>,
+    sequence: u64,
+}
+
+impl Timers {
+    /// Adds an entry for a time of [`crate::clock::boot`].
+    pub(crate) fn add(&mut self, at: i64, due: Due) {
+        self.sequence += 1;
+        self.entries.insert((at, self.sequence), due);
+    }
+
+    /// When the next entry is due.
+    pub(crate) fn next(&self) -> Option<i64> {
+        self.entries.keys().next().map(|(at, _)| *at)
+    }
+
+    /// Takes the next entry that is due at `now`.
+    pub(crate) fn take_due(&mut self, now: i64) -> Option<Due> {
+        let first = self.entries.first_entry().filter(|entry| entry.key().0 <= now)?;
+        Some(first.remove())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_come_in_order_when_due() {
+        let mut timers = Timers::default();
+        timers.add(20, Due::Rest);
+        timers.add(10, Due::Rest);
+        assert_eq!(timers.next(), Some(10));
+        assert_eq!(timers.take_due(9), None);
+        assert_eq!(timers.take_due(10), Some(Due::Rest));
+        assert_eq!(timers.next(), Some(20));
+        assert_eq!(timers.take_due(15), None);
+    }
+}

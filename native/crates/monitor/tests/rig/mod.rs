@@ -1,0 +1,80 @@
+//! Starts real monitors for tests and takes everything away again.
+#![allow(dead_code, clippy::unwrap_used, missing_docs, unreachable_pub)]
+
+use podwright_protocol::client::Client;
+use podwright_protocol::message::request::Call;
+use podwright_protocol::message::{CreateSandbox, HelloReply, NamespaceMode, Shutdown};
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+static NEXT: AtomicU32 = AtomicU32::new(1);
+
+/// A monitor with its directory under /tmp; both go when it is dropped.
+pub struct Rig {
+    pub id: String,
+    pub dir: PathBuf,
+    pub client: Client,
+    pub hello: HelloReply,
+}
+
+impl Rig {
+    pub fn start() -> Self {
+        let id = format!("{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let dir = PathBuf::from(format!("/tmp/podwright-rig-{id}"));
+        std::fs::create_dir_all(&dir).unwrap();
+        let socket = dir.join("monitor.sock");
+        let status = Command::new(env!("CARGO_BIN_EXE_podwright-monitor"))
+            .args(["serve", "--id", &id, "--socket", socket.to_str().unwrap()])
+            .status()
+            .unwrap();
+        assert!(status.success());
+        let (client, hello) = Client::open(&socket).unwrap();
+        Self { id, dir, client, hello }
+    }
+
+    pub fn socket(&self) -> PathBuf {
+        self.dir.join("monitor.sock")
+    }
+
+    pub fn pin(&self) -> PathBuf {
+        self.dir.join("netns")
+    }
+
+    /// A request for the pod's own namespaces, pids apart.
+    pub fn sandbox(&self) -> CreateSandbox {
+        CreateSandbox {
+            sandbox_id: self.id.clone(),
+            net: NamespaceMode::Pod.into(),
+            ipc: NamespaceMode::Pod.into(),
+            uts: NamespaceMode::Pod.into(),
+            pid: NamespaceMode::Container.into(),
+            netns_pin: self.pin().to_str().unwrap().into(),
+            hostname: "rig".into(),
+            ..CreateSandbox::default()
+        }
+    }
+}
+
+impl Drop for Rig {
+    fn drop(&mut self) {
+        // A test may have ended the monitor already.
+        let _ = Client::open(&self.socket()).and_then(|(mut c, _)| c.call(Call::Shutdown(Shutdown {})));
+        let gone = std::fs::remove_dir_all(&self.dir);
+        if !std::thread::panicking() {
+            gone.unwrap();
+            assert!(!mounts().contains(&format!("podwright-rig-{}", self.id)), "mounts are left");
+        }
+    }
+}
+
+/// The host's mounts as text.
+pub fn mounts() -> String {
+    std::fs::read_to_string("/proc/self/mountinfo").unwrap()
+}
+
+/// Whether a process runs (one that nobody has reaped yet does not).
+pub fn alive(pid: i32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit(')').next().is_some_and(|rest| !rest.is_empty() && !rest.starts_with(" Z"))
+}

@@ -1,0 +1,116 @@
+//! clone3(2) as fork: for a process with one thread. The child runs on a copy of the memory.
+
+use crate::errno::{SysError, SysResult};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+
+/// New pid namespace.
+pub const NEWPID: u64 = libc::CLONE_NEWPID as u64;
+/// The child's parent is the caller's parent.
+pub const PARENT: u64 = libc::CLONE_PARENT as u64;
+
+const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+
+#[repr(C)]
+#[derive(Default)]
+struct CloneArgs {
+    flags: u64,
+    pidfd: u64,
+    child_tid: u64,
+    parent_tid: u64,
+    exit_signal: u64,
+    stack: u64,
+    stack_size: u64,
+    tls: u64,
+    set_tid: u64,
+    set_tid_size: u64,
+    cgroup: u64,
+}
+
+/// Which side of a fork this is.
+#[derive(Debug)]
+pub enum Forked {
+    /// The child. It must end by exec or [`exit_now`].
+    Child,
+    /// The caller: the child's pid in the caller's pid namespace.
+    Parent(i32),
+}
+
+/// Forks with clone3(2) `flags` ([`NEWPID`], [`PARENT`]), the child born in the v2 cgroup behind `cgroup`.
+/// The caller must have one thread: locks of other threads would stay locked in the child.
+///
+/// # Errors
+/// The errno of clone3.
+pub fn fork(flags: u64, cgroup: Option<BorrowedFd<'_>>) -> SysResult<Forked> {
+    // With CLONE_PARENT the exit signal is the caller's own; a value of ours is EINVAL.
+    let exit_signal = if flags & PARENT == 0 { libc::SIGCHLD as u64 } else { 0 };
+    let mut args = CloneArgs { flags, exit_signal, ..CloneArgs::default() };
+    if let Some(fd) = cgroup {
+        args.flags |= CLONE_INTO_CGROUP;
+        args.cgroup = fd.as_raw_fd() as u64;
+    }
+    // SAFETY: args is a valid clone_args of the size given; without CLONE_VM the child has its own
+    // copy of the memory and goes on on a copy of this stack.
+    let pid = unsafe { libc::syscall(libc::SYS_clone3, &raw mut args, size_of::<CloneArgs>()) };
+    match pid {
+        0 => Ok(Forked::Child),
+        p if p > 0 => Ok(Forked::Parent(p as i32)),
+        _ => Err(SysError::from_io("start a process", "clone3", &std::io::Error::last_os_error(), "")),
+    }
+}
+
+/// Ends the process without running anything: no destructors, no exit handlers.
+pub fn exit_now(code: i32) -> ! {
+    // SAFETY: _exit never returns and touches no memory.
+    unsafe { libc::_exit(code) }
+}
+
+/// Opens `fd`'s copy as a descriptor of its own, at 3 or above, close-on-exec.
+///
+/// # Errors
+/// The errno of fcntl.
+pub fn duplicate(fd: BorrowedFd<'_>) -> SysResult<OwnedFd> {
+    // SAFETY: F_DUPFD_CLOEXEC takes an int and makes a new descriptor.
+    let new = unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_DUPFD_CLOEXEC, 3) };
+    if new < 0 {
+        return Err(SysError::from_io("duplicate a descriptor", "fcntl", &std::io::Error::last_os_error(), ""));
+    }
+    // SAFETY: the descriptor was just made and belongs to nobody else.
+    Ok(unsafe { OwnedFd::from_raw_fd(new) })
+}
+
+/// Makes `fd` the process's standard stream `target` (0, 1 or 2), open across exec.
+///
+/// # Errors
+/// The errno of dup2.
+pub fn set_standard_stream(fd: BorrowedFd<'_>, target: i32) -> SysResult<()> {
+    // SAFETY: dup2 takes two ints; the streams 0 to 2 are owned by nobody here.
+    if unsafe { libc::dup2(fd.as_raw_fd(), target) } < 0 {
+        return Err(SysError::from_io("set a standard stream", "dup2", &std::io::Error::last_os_error(), ""));
+    }
+    Ok(())
+}
+
+/// Closes every descriptor from 3 up but those in `keep`. Owners of closed descriptors must not use them again.
+///
+/// # Errors
+/// The errno of close_range.
+pub fn close_all_but(keep: &[BorrowedFd<'_>]) -> SysResult<()> {
+    let mut numbers: Vec<u32> = keep.iter().map(|fd| fd.as_raw_fd() as u32).filter(|n| *n > 2).collect();
+    numbers.sort_unstable();
+    let mut from = 3_u32;
+    for next in numbers {
+        if next > from {
+            close_range(from, next - 1)?;
+        }
+        from = next + 1;
+    }
+    close_range(from, u32::MAX)
+}
+
+fn close_range(first: u32, last: u32) -> SysResult<()> {
+    // SAFETY: close_range takes ints; the caller was told that it closes what others own.
+    if unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) } != 0 {
+        return Err(SysError::from_io("close descriptors", "close_range", &std::io::Error::last_os_error(), ""));
+    }
+    Ok(())
+}

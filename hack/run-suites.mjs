@@ -47,7 +47,8 @@ async function step(name, command, reader) {
   say(`---- ${name}: ${sum(count)} in ${seconds} s`);
 }
 
-const sum = ({ passed, failed, skipped }) => `${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`;
+const sum = ({ passed, failed, skipped }) =>
+  `${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`;
 
 /** Reads TAP as ava writes it: a failure's diagnosis is the indented block after its line. */
 function tap(verbose) {
@@ -57,7 +58,7 @@ function tap(verbose) {
       const [, not, title] = /^(not )?ok \d+ - (.*)$/.exec(line) ?? [];
       if (title === undefined) {
         if (diagnosing && /^\s/.test(line)) say(`        ${line.trimEnd()}`);
-        else if (/^# /.test(line) && verbose) say(`        ${line.slice(2)}`);
+        else if (line.startsWith('# ') && verbose) say(`        ${line.slice(2)}`);
         return;
       }
       diagnosing = false;
@@ -91,7 +92,8 @@ function cargo(count) {
     }
     const [, test, verdict] = /^test (\S+).* \.\.\. (FAILED|ignored.*)$/.exec(line) ?? [];
     if (verdict === 'FAILED') say(`FAILED  ${test}`);
-    else if (verdict !== undefined) say(`skipped ${test}: ${verdict.replace(/^ignored,?\s*/, '') || 'marked #[ignore]'}`);
+    else if (verdict !== undefined)
+      say(`skipped ${test}: ${verdict.replace(/^ignored,?\s*/, '') || 'marked #[ignore]'}`);
     if (line === 'failures:') inFailures = true;
     if (inFailures || /^(error|warning: unused)/.test(line)) say(`        ${line}`);
   };
@@ -119,7 +121,15 @@ function hostTestFeatures() {
   return crates.map((crate) => `podwright-${crate}/host-tests`).join(',');
 }
 
-const cargoTest = (...args) => ['cargo', 'test', '--manifest-path', 'native/Cargo.toml', '--workspace', '--locked', ...args];
+const cargoTest = (...args) => [
+  'cargo',
+  'test',
+  '--manifest-path',
+  'native/Cargo.toml',
+  '--workspace',
+  '--locked',
+  ...args,
+];
 
 const filesOf = (suite, ending) =>
   existsSync(`test/${suite}`)

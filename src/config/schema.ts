@@ -16,15 +16,15 @@ export interface Setting<T> {
   readonly derived: string | null;
 }
 
-type Extras = Partial<Pick<Setting<unknown>, 'reloadable' | 'flag' | 'derived'>>;
+type About = Pick<Setting<unknown>, 'doc'> & Partial<Pick<Setting<unknown>, 'reloadable' | 'flag' | 'derived'>>;
 
-const setting = <T>(kind: Kind<T>, initial: NoInfer<T>, doc: string, extras: Extras = {}): Setting<T> => ({
+const setting = <T>(kind: Kind<T>, initial: NoInfer<T>, about: About): Setting<T> => ({
   kind,
   default: initial,
-  doc,
-  reloadable: extras.reloadable ?? false,
-  flag: extras.flag ?? null,
-  derived: extras.derived ?? null,
+  doc: about.doc,
+  reloadable: about.reloadable ?? false,
+  flag: about.flag ?? null,
+  derived: about.derived ?? null,
 });
 
 const address = text(/^$|^(\[[0-9a-f:]+\]|[^:\s]+):\d{1,5}$/i, '"host:port", "[v6 address]:port" or ""');
@@ -57,111 +57,117 @@ const defaultUlimits: readonly Ulimit[] = [{ name: 'nofile', soft: 1024, hard: 5
  */
 export const schema = {
   node: {
-    root: setting(path(), '/var/lib/podwright', 'Directory of what must survive a reboot: images, layers, records.', {
+    root: setting(path(), '/var/lib/podwright', {
+      doc: 'Directory of what must survive a reboot: images, layers, records.',
       flag: 'root',
     }),
-    state: setting(path(), '/run/podwright', 'Directory of what describes running processes.', { flag: 'state' }),
-    socket: setting(path(true), '', 'Unix socket on which the CRI is served.', {
+    state: setting(path(), '/run/podwright', { doc: 'Directory of what describes running processes.', flag: 'state' }),
+    socket: setting(path(true), '', {
+      doc: 'Unix socket on which the CRI is served.',
       flag: 'socket',
       derived: '`podwright.sock` in `state`',
     }),
-    addon: setting(path(true), '', 'The native addon.', { flag: 'addon', derived: '`addon.node` beside the program' }),
-    monitor: setting(path(true), '', 'The program that watches over one pod.', {
+    addon: setting(path(true), '', {
+      doc: 'The native addon.',
+      flag: 'addon',
+      derived: '`addon.node` beside the program',
+    }),
+    monitor: setting(path(true), '', {
+      doc: 'The program that watches over one pod.',
       flag: 'monitor',
       derived: '`podwright-monitor` beside the program',
     }),
   },
   grpc: {
-    maxMessageBytes: setting(size, 16 * 2 ** 20, 'Largest request and answer; the kubelet takes 16 MiB.'),
-    drainTimeoutMs: setting(duration, 5000, 'How long calls under way may go on when the daemon is told to stop.'),
+    drainTimeoutMs: setting(duration, 5000, {
+      doc: 'How long calls under way may go on when the daemon is told to stop.',
+    }),
   },
   log: {
-    level: setting(choice('debug', 'info', 'warn', 'error'), 'info', 'Least level that is logged.', {
+    level: setting(choice('debug', 'info', 'warn', 'error'), 'info', {
+      doc: 'Least level that is logged.',
       flag: 'log-level',
       reloadable: true,
     }),
-    format: setting(choice('auto', 'json', 'pretty'), 'auto', '`auto` is pretty on a terminal and JSON elsewhere.', {
+    format: setting(choice('auto', 'json', 'pretty'), 'auto', {
+      doc: '`auto` is pretty on a terminal and JSON elsewhere.',
       flag: 'log-format',
     }),
   },
   metrics: {
-    address: setting(address, '127.0.0.1:9464', 'Where /metrics is served over HTTP; empty for nowhere.', {
+    address: setting(address, '127.0.0.1:9464', {
+      doc: 'Where /metrics is served over HTTP; empty for nowhere.',
       flag: 'metrics-address',
     }),
   },
   network: {
-    default: setting(
-      choice('none', 'bridge'),
-      'none',
-      'Pod network while `conf_dir` has no configuration: `none` leaves the node not ready, `bridge` uses a bridge of our own.',
-      { flag: 'network-default' },
-    ),
-    bridge: setting(interfaceName, 'podwright0', 'Name of our own bridge.', { flag: 'network-bridge' }),
-    subnet: setting(subnet, '10.224.0.0/16', 'Addresses of pods on our own bridge; its first is the gateway.', {
+    default: setting(choice('none', 'bridge'), 'none', {
+      doc: 'Pod network while `conf_dir` has no configuration: `none` leaves the node not ready, `bridge` uses a bridge of our own.',
+      flag: 'network-default',
+    }),
+    bridge: setting(interfaceName, 'podwright0', { doc: 'Name of our own bridge.', flag: 'network-bridge' }),
+    subnet: setting(subnet, '10.224.0.0/16', {
+      doc: 'Addresses of pods on our own bridge; its first is the gateway.',
       flag: 'network-subnet',
     }),
-    confDir: setting(path(), '/etc/cni/net.d', 'Directory of CNI configurations; the first by name is used.', {
+    confDir: setting(path(), '/etc/cni/net.d', {
+      doc: 'Directory of CNI configurations; the first by name is used.',
       flag: 'cni-conf-dir',
     }),
-    binDirs: setting(list(path(), 'absolute paths'), ['/opt/cni/bin'], 'Directories of CNI plugins, tried in order.', {
+    binDirs: setting(list(path(), 'absolute paths'), ['/opt/cni/bin'], {
+      doc: 'Directories of CNI plugins, tried in order.',
       flag: 'cni-bin-dirs',
     }),
-    pluginTimeoutMs: setting(duration, 60_000, 'How long one CNI plugin may take.'),
+    pluginTimeoutMs: setting(duration, 60_000, { doc: 'How long one CNI plugin may take.' }),
   },
   registry: {
-    configPath: setting(
-      path(),
-      '/etc/podwright/certs.d',
-      'Directory of `<host>/hosts.toml` files: mirrors, certificates and plain HTTP by registry. Read at each pull.',
-      { flag: 'registry-config-path' },
-    ),
-    maxParallelDownloads: setting(integer(1, 64), 4, 'Layers of one image that are downloaded at once.'),
-    stallTimeoutMs: setting(duration, 30_000, 'A download that brings no byte for this long is resumed or given up.'),
+    configPath: setting(path(), '/etc/podwright/certs.d', {
+      doc: 'Directory of `<host>/hosts.toml` files: mirrors, certificates and plain HTTP by registry. Read at each pull.',
+      flag: 'registry-config-path',
+    }),
+    maxParallelDownloads: setting(integer(1, 64), 4, { doc: 'Layers of one image that are downloaded at once.' }),
+    stallTimeoutMs: setting(duration, 30_000, {
+      doc: 'A download that brings no byte for this long is resumed or given up.',
+    }),
   },
   image: {
-    pinned: setting(
-      list(text(/./, 'a reference'), 'references or patterns with *'),
-      [],
-      'Images that are reported as pinned, so that the kubelet never removes them.',
-      { reloadable: true },
-    ),
-    keepBlobs: setting(flag, false, 'Keep the compressed layers after unpacking, to save or push them unchanged.'),
-    maxLayerBytes: setting(size, 64 * 2 ** 30, 'Largest unpacked layer.'),
-    maxEntries: setting(integer(1, 100_000_000), 2_000_000, 'Most files of one layer.'),
-    maxRatio: setting(integer(1, 1_000_000), 500, 'Most unpacked bytes for one compressed byte of a layer.'),
+    pinned: setting(list(text(/./, 'a reference'), 'references or patterns with *'), [], {
+      doc: 'Images that are reported as pinned, so that the kubelet never removes them.',
+      reloadable: true,
+    }),
+    keepBlobs: setting(flag, false, {
+      doc: 'Keep the compressed layers after unpacking, to save or push them unchanged.',
+    }),
+    maxLayerBytes: setting(size, 64 * 2 ** 30, { doc: 'Largest unpacked layer.' }),
+    maxEntries: setting(integer(1, 100_000_000), 2_000_000, { doc: 'Most files of one layer.' }),
+    maxRatio: setting(integer(1, 1_000_000), 500, { doc: 'Most unpacked bytes for one compressed byte of a layer.' }),
   },
   container: {
-    defaultUlimits: setting(
-      list(ulimit, 'limits such as "nofile=1024:524288"'),
-      defaultUlimits,
-      'Resource limits of containers, soft and hard, by their getrlimit(2) names in lower case. Never taken from the daemon.',
-    ),
-    absentMountSources: setting(
-      choice('create', 'reject'),
-      'create',
-      'What happens to a bind mount whose host path is missing: an empty directory is made there, or the container is refused.',
-    ),
-    capabilities: setting(
-      list(capability, 'capabilities such as "CAP_CHOWN"'),
-      defaultCapabilities,
-      'Capabilities of a container that asks for no change.',
-    ),
-    seccompRoot: setting(
-      path(),
-      '/var/lib/kubelet/seccomp',
-      'Directory to which Localhost seccomp profiles are relative.',
-    ),
-    maxLogLine: setting(
-      integer(1024, 1_048_576),
-      16_384,
-      'Bytes after which a line of output is split into partial log lines.',
-    ),
+    defaultUlimits: setting(list(ulimit, 'limits such as "nofile=1024:524288"'), defaultUlimits, {
+      doc: 'Resource limits of containers, soft and hard, by their getrlimit(2) names in lower case. Never taken from the daemon.',
+    }),
+    absentMountSources: setting(choice('create', 'reject'), 'create', {
+      doc: 'What happens to a bind mount whose host path is missing: an empty directory is made there, or the container is refused.',
+    }),
+    capabilities: setting(list(capability, 'capabilities such as "CAP_CHOWN"'), defaultCapabilities, {
+      doc: 'Capabilities of a container that asks for no change.',
+    }),
+    seccompRoot: setting(path(), '/var/lib/kubelet/seccomp', {
+      doc: 'Directory to which Localhost seccomp profiles are relative.',
+    }),
+    maxLogLine: setting(integer(1024, 1_048_576), 16_384, {
+      doc: 'Bytes after which a line of output is split into partial log lines.',
+    }),
   },
   cgroup: {
-    driver: setting(choice('cgroupfs'), 'cgroupfs', 'Who makes cgroups; the kubelet is told by RuntimeConfig.'),
+    driver: setting(choice('cgroupfs'), 'cgroupfs', {
+      doc: 'Who makes cgroups; the kubelet is told by RuntimeConfig.',
+    }),
   },
   trace: {
-    keep: setting(integer(0, 100_000), 256, 'Calls whose stage times are kept in memory for `podwright trace`.'),
+    keep: setting(integer(0, 100_000), 256, {
+      doc: 'Calls whose stage times are kept in memory for `podwright trace`.',
+    }),
   },
 } as const satisfies Readonly<Record<string, Readonly<Record<string, Setting<unknown>>>>>;
 

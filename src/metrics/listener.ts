@@ -1,0 +1,68 @@
+// The HTTP side of /metrics. Must not know what is measured.
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { failureChain, invalidArgument, unavailable } from '../lib/failure.ts';
+
+/** A listener that is up. */
+export interface MetricsServer {
+  /** "host:port" in use. */
+  readonly address: string;
+  readonly close: () => Promise<void>;
+}
+
+const contentType = 'text/plain; version=0.0.4; charset=utf-8';
+
+/** Serves what `scrape` answers at GET /metrics of "host:port"; an address that cannot be had is an unavailable Failure. */
+export async function serveMetrics(address: string, scrape: () => Promise<string>): Promise<MetricsServer> {
+  const { host, port } = parseAddress(address);
+  const server = createServer((request, response) => void answer(request, response, scrape));
+  server.headersTimeout = 5000;
+  server.requestTimeout = 10_000;
+  server.keepAliveTimeout = 60_000;
+  server.maxConnections = 32;
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  server.once('error', reject);
+  server.listen({ host, port }, resolve);
+  try {
+    await promise;
+  } catch (error) {
+    throw unavailable(`could not serve metrics on ${address}`, error);
+  }
+  server.unref(); // the daemon lives as long as its CRI socket
+  const bound = server.address();
+  if (bound === null || typeof bound === 'string') throw unavailable(`metrics address ${address} has no port`);
+  return {
+    address: bound.family === 'IPv6' ? `[${bound.address}]:${bound.port}` : `${bound.address}:${bound.port}`,
+    close: async () => {
+      const ended = Promise.withResolvers<void>();
+      server.close(() => ended.resolve());
+      server.closeAllConnections();
+      await ended.promise;
+    },
+  };
+}
+
+function parseAddress(address: string): { host: string; port: number } {
+  const [, host, port] = /^(.*):(\d+)$/.exec(address) ?? [];
+  if (host === undefined || Number(port) > 65_535) throw invalidArgument(`metrics address ${address} is not host:port`);
+  return { host: host.replace(/^\[(.*)\]$/, '$1'), port: Number(port) };
+}
+
+/** Never rejects: every end is an HTTP answer. */
+async function answer(
+  request: IncomingMessage,
+  response: ServerResponse,
+  scrape: () => Promise<string>,
+): Promise<void> {
+  const respond = (status: number, type: string, body: string): void => {
+    response.writeHead(status, { 'content-type': type, 'content-length': Buffer.byteLength(body) });
+    response.end(request.method === 'HEAD' ? undefined : body);
+  };
+  const path = request.url?.split('?', 1)[0];
+  if (path !== '/metrics') return respond(404, 'text/plain', 'metrics are at /metrics\n');
+  if (request.method !== 'GET' && request.method !== 'HEAD') return respond(405, 'text/plain', 'only GET\n');
+  try {
+    respond(200, contentType, await scrape());
+  } catch (error) {
+    respond(500, 'text/plain', `could not collect metrics: ${failureChain(error)}\n`);
+  }
+}

@@ -1,0 +1,101 @@
+import test from 'ava';
+import { Failure } from '../../../src/lib/failure.ts';
+import { createMetrics, type Metrics } from '../../../src/metrics/metrics.ts';
+
+const make = (): Metrics => createMetrics({ version: '1.2.3', node: 'v24.0.0' });
+
+/** Lines of a scrape whose name starts with podwright_, without the comments. */
+async function own(metrics: Metrics): Promise<readonly string[]> {
+  return (await metrics.scrape()).split('\n').filter((line) => line.startsWith('podwright_'));
+}
+
+test('RPCs are counted by method and code, errors apart', async (t) => {
+  const metrics = make();
+  metrics.observeRpc('Version', 'OK', 0.0004);
+  metrics.observeRpc('Version', 'OK', 0.02);
+  metrics.observeRpc('Version', 'NOT_FOUND', 500);
+  const lines = await own(metrics);
+  const bucket = (le: string, code = 'OK'): string =>
+    `podwright_rpc_duration_seconds_bucket{method="Version",code="${code}",le="${le}"}`;
+  for (const line of [
+    `${bucket('0.0005')} 1`,
+    `${bucket('0.01')} 1`,
+    `${bucket('0.025')} 2`,
+    `${bucket('+Inf')} 2`,
+    `${bucket('120', 'NOT_FOUND')} 0`,
+    `${bucket('+Inf', 'NOT_FOUND')} 1`,
+    'podwright_rpc_duration_seconds_sum{method="Version",code="OK"} 0.0204',
+    'podwright_rpc_duration_seconds_count{method="Version",code="OK"} 2',
+    'podwright_rpc_errors_total{method="Version",code="NOT_FOUND"} 1',
+    'podwright_build_info{version="1.2.3",node="v24.0.0"} 1',
+  ]) {
+    t.true(lines.includes(line), line);
+  }
+  t.false(lines.some((line) => line.startsWith('podwright_rpc_errors_total{method="Version",code="OK"}')));
+});
+
+test('pulls, stages, recovery and gauges', async (t) => {
+  const metrics = make();
+  metrics.observePull({ result: 'ok', bytes: 1000, seconds: 3 });
+  metrics.observePull({ result: 'error', bytes: 10, seconds: 0.1 });
+  metrics.observeStage('RunPodSandbox', 'network', 0.002);
+  metrics.countRecovered('adopt');
+  metrics.countQuarantined('sandbox');
+  t.false((await own(metrics)).some((line) => line.startsWith('podwright_sandboxes')));
+  metrics.setSources({
+    sandboxes: () => ({ ready: 2, notready: 1 }),
+    containers: () => ({ running: 3 }),
+    images: () => 4,
+    unreachableMonitors: () => 0,
+    owedReleases: () => 5,
+  });
+  const lines = await own(metrics);
+  for (const line of [
+    'podwright_image_pulls_total{result="ok"} 1',
+    'podwright_image_pulls_total{result="error"} 1',
+    'podwright_image_pull_bytes_total 1010',
+    'podwright_image_pull_duration_seconds_bucket{result="ok",le="5"} 1',
+    'podwright_pod_start_stage_seconds_count{rpc="RunPodSandbox",stage="network"} 1',
+    'podwright_recovered_total{action="adopt"} 1',
+    'podwright_quarantined_records_total{noun="sandbox"} 1',
+    'podwright_sandboxes{state="ready"} 2',
+    'podwright_sandboxes{state="notready"} 1',
+    'podwright_containers{state="running"} 3',
+    'podwright_images 4',
+    'podwright_unreachable_monitors 0',
+    'podwright_owed_network_releases 5',
+  ]) {
+    t.true(lines.includes(line), line);
+  }
+});
+
+test('label values are escaped, process metrics are there, every series has help and type', async (t) => {
+  const metrics = make();
+  metrics.observeRpc('A"B\\C\n', 'OK', 1);
+  const text = await metrics.scrape();
+  t.true(text.includes('method="A\\"B\\\\C\\n"'));
+  t.regex(text, /^process_resident_memory_bytes \d+/m);
+  t.regex(text, /^nodejs_eventloop_lag_seconds /m);
+  const names = new Set([...text.matchAll(/^# TYPE (\S+)/gm)].map(([, name]) => name));
+  const helped = new Set([...text.matchAll(/^# HELP (\S+) \S/gm)].map(([, name]) => name));
+  t.deepEqual(helped, names);
+});
+
+test('the listener serves /metrics only, and ends', async (t) => {
+  const metrics = make();
+  const address = await metrics.listen('127.0.0.1:0');
+  const answer = await fetch(`http://${address}/metrics`);
+  t.is(answer.status, 200);
+  t.regex(answer.headers.get('content-type') ?? '', /^text\/plain; version=0\.0\.4/);
+  t.regex(await answer.text(), /podwright_build_info/);
+  t.is((await fetch(`http://${address}/`)).status, 404);
+  t.is((await fetch(`http://${address}/metrics`, { method: 'POST' })).status, 405);
+  const error = await t.throwsAsync(() => make().listen(address), {
+    instanceOf: Failure,
+    message: /could not serve metrics on/,
+  });
+  t.is(error.kind, 'unavailable');
+  await metrics.close();
+  await t.throwsAsync(() => fetch(`http://${address}/metrics`));
+  await t.throwsAsync(() => make().listen('nowhere'), { message: /is not host:port/ });
+});

@@ -1,0 +1,99 @@
+//! What callers ask for: each is one or two runs of a program, never more.
+
+use crate::error::{IptablesError, IptablesResult};
+use crate::host_ports::HostPort;
+use crate::names::{Chains, Family};
+use crate::restore::{BridgeRules, change_text, removal_text, tagged_deletions};
+use crate::run::{restore, save};
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+
+/// Two changes of this process never overlap: each reads what is there and then changes it.
+static CHANGE: Mutex<()> = Mutex::new(());
+
+const FAMILIES: [Family; 2] = [Family::V4, Family::V6];
+
+/// Makes or repairs the chains, jumps and fixed rules of a bridge. Rules of pods stay.
+pub fn ensure(rules: &BridgeRules) -> IptablesResult<()> {
+    let _alone = CHANGE.lock().unwrap_or_else(PoisonError::into_inner);
+    for family in rules.families() {
+        let saved = save(family, None)?;
+        restore(family, &rules.text(family, &saved)?)?;
+    }
+    Ok(())
+}
+
+/// Gives a pod exactly the published ports in `wanted`; `previous` is what it is believed to have.
+/// If that belief is wrong, what there is with the pod's tag is looked up and replaced.
+pub fn set_host_ports(chains: &Chains, id: &str, previous: &[HostPort], wanted: &[HostPort]) -> IptablesResult<()> {
+    let _alone = CHANGE.lock().unwrap_or_else(PoisonError::into_inner);
+    for family in FAMILIES {
+        let rules = |ports: &[HostPort]| -> IptablesResult<Vec<String>> {
+            let ours = ports.iter().filter(|port| port.family() == family);
+            let lines: Vec<Vec<String>> = ours.map(|port| port.rules(chains, id)).collect::<IptablesResult<_>>()?;
+            Ok(lines.concat())
+        };
+        let (old, new) = (rules(previous)?, rules(wanted)?);
+        if old.is_empty() && new.is_empty() {
+            continue;
+        }
+        let deletions: Vec<String> = old.iter().map(|rule| format!("-D {rule}")).collect();
+        match restore(family, &change_text(&deletions, &new)) {
+            Err(IptablesError::Refused { .. }) => replace(family, chains, id, &new)?,
+            other => other?,
+        }
+    }
+    Ok(())
+}
+
+fn replace(family: Family, chains: &Chains, id: &str, new: &[String]) -> IptablesResult<()> {
+    let saved = save(family, Some("nat"))?;
+    let (deletions, _) = tagged_deletions(&saved, chains, |owner| owner == id);
+    if deletions.is_empty() && new.is_empty() {
+        return Ok(());
+    }
+    restore(family, &change_text(&deletions, new))
+}
+
+/// Removes the published ports of all pods that are not in `live`: whose they were.
+pub fn prune_host_ports(chains: &Chains, live: &BTreeSet<String>) -> IptablesResult<BTreeSet<String>> {
+    let _alone = CHANGE.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut removed = BTreeSet::new();
+    for family in FAMILIES {
+        let Some(saved) = save_if_possible(family, Some("nat"))? else {
+            continue;
+        };
+        let (deletions, owners) = tagged_deletions(&saved, chains, |id| !live.contains(id));
+        if !deletions.is_empty() {
+            restore(family, &change_text(&deletions, &[]))?;
+        }
+        removed.extend(owners);
+    }
+    Ok(removed)
+}
+
+/// Removes every chain, jump and rule of ours; false when there was none.
+pub fn remove_all(chains: &Chains) -> IptablesResult<bool> {
+    let _alone = CHANGE.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut removed = false;
+    for family in FAMILIES {
+        let Some(saved) = save_if_possible(family, None)? else {
+            continue;
+        };
+        if let Some(text) = removal_text(&saved, chains) {
+            restore(family, &text)?;
+            removed = true;
+        }
+    }
+    Ok(removed)
+}
+
+/// What is there; `None` where there cannot be anything: no program, or no IPv6 in the kernel.
+fn save_if_possible(family: Family, table: Option<&str>) -> IptablesResult<Option<crate::save::Saved>> {
+    match save(family, table) {
+        Ok(saved) => Ok(Some(saved)),
+        Err(IptablesError::Missing { .. }) => Ok(None),
+        Err(IptablesError::Refused { .. }) if family == Family::V6 => Ok(None),
+        Err(error) => Err(error),
+    }
+}

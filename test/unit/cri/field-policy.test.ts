@@ -1,0 +1,131 @@
+import test from 'ava';
+import { Failure } from '../../../src/lib/failure.ts';
+import { criMessage } from '../../../src/proto/cri-codec.ts';
+import { fieldCheck, policyOf } from '../../../src/cri/field-check.ts';
+import { fieldPolicies, type HostSecurity } from '../../../src/cri/field-policy.ts';
+import { imageService } from '../../../src/cri/image-service.ts';
+import { criFields, criMethods, requestType } from '../../../src/cri/reflection.ts';
+import { runtimeService } from '../../../src/cri/runtime-service.ts';
+
+const off: HostSecurity = { selinux: false, apparmor: false };
+const served = [
+  ...Object.keys(runtimeService).map((method) => requestType('RuntimeService', method)),
+  ...Object.keys(imageService).map((method) => requestType('ImageService', method)),
+];
+
+/** Decodes as the border does, then checks. */
+function check(type: string, request: object, host: HostSecurity = off): void {
+  const codec = criMessage(type);
+  fieldCheck(type, criFields, host)(codec.deserialize(codec.serialize(request)));
+}
+
+/** Message types whose fields are decided: those reached through honoured fields of served requests. */
+function reachable(): Set<string> {
+  const seen = new Set<string>();
+  const walk = (type: string): void => {
+    const fields = criFields(type);
+    if (fields === null || seen.has(type)) return;
+    seen.add(type);
+    for (const field of fields) if (policyOf(type, field.name).is === 'honoured') walk(field.type);
+  };
+  served.forEach(walk);
+  return seen;
+}
+
+test('every field of every served request has a policy, and the table has nothing else', (t) => {
+  const types = reachable();
+  for (const type of types) {
+    const names = (criFields(type) ?? []).map(({ name }) => name);
+    t.deepEqual(Object.keys(fieldPolicies[type] ?? {}).toSorted(), names.toSorted(), type);
+  }
+  t.deepEqual(Object.keys(fieldPolicies).toSorted(), [...types].toSorted());
+});
+
+test('the 27 RPCs of this release are served, and no other', (t) => {
+  t.is(served.length, 27);
+  t.is(criMethods('RuntimeService').length, 37);
+  t.is(criMethods('ImageService').length, 6);
+});
+
+test('each refused field alone makes the request UNIMPLEMENTED and is named', (t) => {
+  const security = (member: object) => ({ config: { linux: { security_context: member } } });
+  const cases: [string, object, string][] = [
+    ['CreateContainerRequest', { config: { CDI_devices: [{ name: 'a/b=c' }] } }, 'config.CDI_devices'],
+    ['CreateContainerRequest', { config: { mounts: [{}, { image: { image: 'x' } }] } }, 'config.mounts[1].image'],
+    ['CreateContainerRequest', { config: { mounts: [{ image: {} }] } }, 'config.mounts[0].image'],
+    ['CreateContainerRequest', { config: { mounts: [{ image_sub_path: '0' }] } }, 'config.mounts[0].image_sub_path'],
+    ['CreateContainerRequest', { config: { mounts: [{ mount_options: ['noexec'] }] } }, 'config.mounts[0].mount_options'],
+    ['CreateContainerRequest', { config: { mounts: [{ uidMappings: [{}] }] } }, 'config.mounts[0].uidMappings'],
+    ['CreateContainerRequest', { config: { mounts: [{ gidMappings: [{}] }] } }, 'config.mounts[0].gidMappings'],
+    ['CreateContainerRequest', { config: { image: { image_ref: 'r' } } }, 'config.image.image_ref'],
+    [
+      'CreateContainerRequest',
+      security({ namespace_options: { pid: 'TARGET' } }),
+      'config.linux.security_context.namespace_options.pid TARGET',
+    ],
+    [
+      'RunPodSandboxRequest',
+      security({ namespace_options: { target_id: 'x' } }),
+      'config.linux.security_context.namespace_options.target_id',
+    ],
+    [
+      'RunPodSandboxRequest',
+      security({ namespace_options: { userns_options: {} } }),
+      'config.linux.security_context.namespace_options.userns_options.mode POD',
+    ],
+    [
+      'RunPodSandboxRequest',
+      security({ namespace_options: { userns_options: { mode: 'NODE', uids: [{ length: 1 }] } } }),
+      'config.linux.security_context.namespace_options.userns_options.uids',
+    ],
+  ];
+  for (const [type, request, path] of cases) {
+    const error = t.throws(() => check(type, request), { instanceOf: Failure }, path);
+    t.is(error?.kind, 'unimplemented');
+    t.is(error?.message, `${path} is not supported yet`);
+  }
+});
+
+test('what the kubelet always sends passes', (t) => {
+  t.notThrows(() =>
+    check('CreateContainerRequest', {
+      pod_sandbox_id: 'x',
+      sandbox_config: { linux: { security_context: { namespace_options: { userns_options: { mode: 'POD' } } } } },
+      config: {
+        windows: { security_context: { host_process: true } },
+        linux: {
+          security_context: {
+            namespace_options: { pid: 'CONTAINER', userns_options: { mode: 'NODE' } },
+            selinux_options: { type: 't' },
+            apparmor: { profile_type: 'RuntimeDefault' },
+            apparmor_profile: 'runtime/default',
+          },
+        },
+        mounts: [{ selinux_relabel: true }],
+      },
+    }),
+  );
+});
+
+test('SELinux and AppArmor fields are refused where the module is on', (t) => {
+  const container = (security_context: object) => ({ config: { linux: { security_context } } });
+  const on: HostSecurity = { selinux: true, apparmor: true };
+  const refusedOn = [
+    container({ selinux_options: { level: 's0' } }),
+    container({ apparmor: { profile_type: 'RuntimeDefault' } }),
+    container({ apparmor_profile: 'runtime/default' }),
+    container({ apparmor: { profile_type: 'Localhost', localhost_ref: 'p' } }),
+    { config: { mounts: [{ selinux_relabel: true }] } },
+  ];
+  for (const request of refusedOn) {
+    const error = t.throws(() => check('CreateContainerRequest', request, on), { instanceOf: Failure });
+    t.is(error?.kind, 'unimplemented');
+  }
+  t.notThrows(() => check('CreateContainerRequest', container({ apparmor: { profile_type: 'Unconfined' } }), on));
+  t.notThrows(() => check('CreateContainerRequest', container({ apparmor_profile: 'unconfined' }), on));
+  const localhost = t.throws(
+    () => check('CreateContainerRequest', container({ apparmor: { profile_type: 'Localhost', localhost_ref: 'p' } })),
+    { instanceOf: Failure },
+  );
+  t.is(localhost?.kind, 'failed-precondition');
+});

@@ -1,1 +1,30 @@
-//! podwright-rootfs
+//! Directory trees of images and containers: layers unpacked from tar, files read through a stack of
+//! them, their use of the disk, their removal.
+//! Must not decide anything (limits, places, what is kept), mount, or speak to a network.
+
+pub mod apply_layer;
+mod durable;
+pub mod error;
+mod fs_info;
+mod implied;
+pub mod limits;
+mod metadata;
+mod overlay;
+mod read_through;
+mod remove;
+mod stack;
+pub mod tar;
+mod trash;
+mod tree;
+mod usage;
+mod walk;
+
+pub use apply_layer::{AppliedLayer, apply_layer};
+pub use durable::{commit_dir, make_snapshot, sync_dir, sync_fs, write_file_atomic};
+pub use error::{UnpackError, printable};
+pub use fs_info::{FsInfo, fs_info};
+pub use implied::{inherit_directories, write_implied};
+pub use limits::Limits;
+pub use read_through::{MAX_READ_BYTES, read_through};
+pub use trash::{remove_now, retire, sweep};
+pub use usage::{TreeUsage, tree_usage};

@@ -2,5 +2,7 @@
 //! `src/native/boundary.ts` in the same order; the work is a plain function in
 //! its own crate, tested by cargo without Node.
 
+mod cgroups;
 mod error;
+mod network;
 mod process;

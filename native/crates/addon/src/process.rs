@@ -50,6 +50,36 @@ fn lock_file(path: String) -> Json<Outcome<bool>> {
     Json(locked.into())
 }
 
+/// What `netns_unpin` is given.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct UnpinNetns {
+    path: String,
+}
+
+/// Takes a network namespace's pin away, with the file it was bound on; true when there was one.
+#[neon::export(task)]
+fn netns_unpin(request: Json<UnpinNetns>) -> Json<Outcome<bool>> {
+    Json(unpin(&request.0.path).into())
+}
+
+fn unpin(path: &str) -> SysResult<bool> {
+    use rustix::io::Errno;
+    use rustix::mount::{UnmountFlags, unmount};
+    const OPERATION: &str = "unpin the network namespace";
+    match unmount(path, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW) {
+        Ok(()) | Err(Errno::INVAL) => {} // EINVAL: a plain file, its mount is gone already
+        Err(Errno::NOENT) => return Ok(false),
+        Err(e) => return Err(SysError::new(OPERATION, "umount2", e.raw_os_error(), path)),
+    }
+    match std::fs::remove_file(path) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+            Err(SysError::from_io(OPERATION, "unlink", &e, path))
+        }
+        _ => Ok(true),
+    }
+}
+
 /// Copies the monitor's program into a sealed memfd; later calls do nothing.
 #[neon::export]
 fn prepare_monitor(program: String) -> Json<Outcome<bool>> {

@@ -38,21 +38,37 @@ pub struct Layout {
     pub unified_controllers: Vec<String>,
     /// The v1 hierarchies, each once.
     pub v1: Vec<Hierarchy>,
+    /// Huge page sizes of this kernel as the hugetlb controller spells them: "2MB".
+    pub hugepage_sizes: Vec<String>,
+}
+
+/// In which tree a controller is on this host, and a cgroup's directory there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Home {
+    /// A v1 hierarchy.
+    V1(PathBuf),
+    /// The unified tree.
+    V2(PathBuf),
+    /// None.
+    Absent,
 }
 
 /// v1 mount options that are not controllers (mount(8), kernel/cgroup/cgroup-v1.c).
-const V1_FLAGS: [&str; 8] = ["rw", "ro", "noprefix", "clone_children", "cpuset_v2_mode", "xattr", "favordynmods", "release_agent"];
+const V1_FLAGS: [&str; 8] =
+    ["rw", "ro", "noprefix", "clone_children", "cpuset_v2_mode", "xattr", "favordynmods", "release_agent"];
 
 impl Layout {
     /// Reads `/proc/self/mountinfo` (proc_pid_mountinfo(5)) and the unified root's controllers.
     pub fn detect() -> Result<Self> {
         let path = "/proc/self/mountinfo";
-        let text = std::fs::read_to_string(path).map_err(|e| SysError::from_io("read the mount table", "read", &e, path))?;
+        let text =
+            std::fs::read_to_string(path).map_err(|e| SysError::from_io("read the mount table", "read", &e, path))?;
         let mut layout = Self::from_mountinfo(&text)?;
         if let Some(root) = &layout.unified {
             let controllers = file::read(root, "cgroup.controllers")?;
             layout.unified_controllers = controllers.split_whitespace().map(str::to_owned).collect();
         }
+        layout.hugepage_sizes = hugepage_sizes(Path::new("/sys/kernel/mm/hugepages"));
         Ok(layout)
     }
 
@@ -83,7 +99,7 @@ impl Layout {
             (Some(_), false) => Version::Hybrid,
             (Some(_), true) => Version::V2,
         };
-        Ok(Self { version, unified, unified_controllers: Vec::new(), v1 })
+        Ok(Self { version, unified, unified_controllers: Vec::new(), v1, hugepage_sizes: Vec::new() })
     }
 
     /// The directory of `path` in the unified tree.
@@ -102,9 +118,16 @@ impl Layout {
         self.v1.iter().map(|h| below(&h.mount, path)).collect()
     }
 
-    /// The directory of `path` in the unified tree when `controller` belongs to that tree.
-    pub fn v2_dir(&self, controller: &str, path: &str) -> Option<PathBuf> {
-        self.unified_controllers.iter().any(|c| c == controller).then(|| self.unified_dir(path)).flatten()
+    /// Where `controller` is and the directory of `path` there.
+    pub fn home(&self, controller: &str, path: &str) -> Home {
+        if let Some(dir) = self.v1_dir(controller, path) {
+            return Home::V1(dir);
+        }
+        let offered = self.unified_controllers.iter().any(|c| c == controller);
+        match self.unified_dir(path) {
+            Some(dir) if offered => Home::V2(dir),
+            _ => Home::Absent,
+        }
     }
 }
 
@@ -116,6 +139,25 @@ fn v1_controllers(options: &str) -> Vec<String> {
         .collect();
     found.sort();
     found
+}
+
+/// Directory names such as `hugepages-2048kB`; none without huge pages.
+fn hugepage_sizes(dir: &Path) -> Vec<String> {
+    let names = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    let mut sizes: Vec<u64> = names
+        .filter_map(|entry| entry.file_name().to_str()?.strip_prefix("hugepages-")?.strip_suffix("kB")?.parse().ok())
+        .collect();
+    sizes.sort_unstable();
+    sizes.into_iter().map(size_name).collect()
+}
+
+/// As mm/hugetlb_cgroup.c (mem_fmt) spells a size given in KiB.
+fn size_name(kib: u64) -> String {
+    match kib {
+        k if k >= 1 << 20 => format!("{}GB", k >> 20),
+        k if k >= 1 << 10 => format!("{}MB", k >> 10),
+        k => format!("{k}KB"),
+    }
 }
 
 /// Octal escapes of the mount table: space, tab, newline, backslash.
@@ -172,7 +214,8 @@ mod tests {
         assert_eq!(layout.v1_dir("memory", "/a"), Some("/sys/fs/cgroup/memory/a".into()));
         assert_eq!(layout.v1[2].controllers, ["name=systemd"]);
         assert_eq!(layout.unified_dir("/a"), Some("/sys/fs/cgroup/unified/a".into()));
-        assert_eq!(layout.v2_dir("memory", "/a"), None);
+        assert_eq!(layout.home("memory", "/a"), Home::V1("/sys/fs/cgroup/memory/a".into()));
+        assert_eq!(layout.home("pids", "/a"), Home::Absent);
         Ok(())
     }
 
@@ -183,8 +226,15 @@ mod tests {
         let v1 = Layout::from_mountinfo("25 20 0:22 / /sys/fs/cgroup/my\\040mem rw - cgroup none rw,memory\n")?;
         assert_eq!(v1.version, Version::V1);
         assert_eq!(v1.v1[0].mount, Path::new("/sys/fs/cgroup/my mem"));
+        let offering = Layout { unified_controllers: vec!["pids".into()], ..v2 };
+        assert_eq!(offering.home("pids", "/a"), Home::V2("/sys/fs/cgroup/a".into()));
         assert!(Layout::from_mountinfo("1 1 0:1 / / rw - ext4 /dev/vda rw\n").is_err());
         Ok(())
+    }
+
+    #[test]
+    fn huge_page_sizes_are_spelled_as_the_controller_does() {
+        assert_eq!([64, 2048, 1_048_576].map(size_name), ["64KB", "2MB", "1GB"]);
     }
 
     #[test]

@@ -59,7 +59,11 @@ pub fn facts(layout: &Layout, path: &str) -> Facts {
         freezer_dir: freezer.as_deref().map(text).unwrap_or_default(),
         memory_events,
         procs_dir: procs.as_deref().map(text).unwrap_or_default(),
-        devices_v2_dir: if devices.is_none() { unified.as_deref().map(text).unwrap_or_default() } else { String::new() },
+        devices_v2_dir: if devices.is_none() {
+            unified.as_deref().map(text).unwrap_or_default()
+        } else {
+            String::new()
+        },
         devices_v1_dir: devices.as_deref().map(text).unwrap_or_default(),
     }
 }

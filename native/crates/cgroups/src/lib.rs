@@ -12,10 +12,16 @@ pub mod error;
 pub mod facts;
 pub mod file;
 pub mod freeze;
+pub mod group;
+pub mod journal;
 pub mod kill;
 pub mod oom;
 pub mod procs;
 pub mod resources;
+pub mod stats;
+mod tree;
+pub mod v1;
+pub mod v2;
 
 pub use detect::{Layout, Version};
 pub use error::{CgroupError, Result};

@@ -194,7 +194,11 @@ mod tests {
                 for major in [0, 1, 5, u32::MAX] {
                     for minor in [0, 3, 7] {
                         let got = run(&code, kind, access, major, minor);
-                        assert_eq!(got, plain(rules, kind, access, major, minor), "{rules:?}: {kind} {access} {major}:{minor}");
+                        assert_eq!(
+                            got,
+                            plain(rules, kind, access, major, minor),
+                            "{rules:?}: {kind} {access} {major}:{minor}"
+                        );
                     }
                 }
             }

@@ -32,7 +32,8 @@ mod tests {
 
     #[test]
     fn rules_are_written_in_the_controllers_words() {
-        let null = DeviceRule { allow: true, kind: DeviceKind::Char, major: Some(1), minor: Some(3), access: Access::ALL };
+        let null =
+            DeviceRule { allow: true, kind: DeviceKind::Char, major: Some(1), minor: Some(3), access: Access::ALL };
         assert_eq!(line(&null), "c 1:3 rwm");
         let access = Access { mknod: true, ..Access::default() };
         assert_eq!(line(&DeviceRule { kind: DeviceKind::Block, major: None, minor: None, access, ..null }), "b *:* m");

@@ -1,0 +1,153 @@
+//! Cgroups: each export is one function of the `podwright-cgroups` crate.
+
+use crate::error::{NativeFailure, Outcome};
+use neon::types::extract::Json;
+use podwright_cgroups::stats::{Stats, StatsReader};
+use podwright_cgroups::{CgroupError, Facts, Layout, Place, Resources, Version, group};
+use serde::{Deserialize, Serialize};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+/// How long a kill waits for the last process to be gone.
+const KILL_LIMIT: Duration = Duration::from_secs(10);
+/// Descriptors kept for reading usage: about 18 a container. The hard limit of a process can be
+/// as low as 20,000 for everything.
+const MOST_OPEN: usize = 4096;
+
+static LAYOUT: OnceLock<Layout> = OnceLock::new();
+static READER: Mutex<Option<StatsReader>> = Mutex::new(None);
+
+impl From<CgroupError> for NativeFailure {
+    /// `syscall` names the stage where no call failed: `src/cgroup/cgroup.ts` has a table of them.
+    fn from(e: CgroupError) -> Self {
+        let (stage, object) = match &e {
+            CgroupError::Sys(sys) => return sys.clone().into(),
+            CgroupError::NoCgroups(_) => ("no-cgroups", String::new()),
+            CgroupError::Path { path, .. } => ("cgroup-path", path.clone()),
+            CgroupError::Value { field, .. } => ("resource-value", (*field).to_owned()),
+            CgroupError::MemoryBelowUsage { path, .. } => ("memory-below-usage", path.clone()),
+            CgroupError::UnifiedKey { key, .. } => ("unified-key", key.clone()),
+            CgroupError::NoController { controller, .. } => ("no-controller", (*controller).to_owned()),
+            CgroupError::StillPopulated { path, .. } => ("still-populated", path.clone()),
+        };
+        Self { operation: "cgroup".into(), syscall: stage.into(), errno: e.errno(), object, message: e.to_string() }
+    }
+}
+
+fn layout() -> Result<&'static Layout, CgroupError> {
+    match LAYOUT.get() {
+        Some(layout) => Ok(layout),
+        None => Layout::detect().map(|found| LAYOUT.get_or_init(|| found)),
+    }
+}
+
+/// The reader is only a cache: what a panic left of it is used on.
+fn reader() -> MutexGuard<'static, Option<StatsReader>> {
+    READER.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[derive(Serialize)]
+struct Detected {
+    version: Version,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct PathArgs {
+    path: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct PathsArgs {
+    paths: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct CreateArgs {
+    path: String,
+    resources: Option<Resources>,
+}
+
+#[derive(Serialize)]
+struct Created {
+    facts: Facts,
+    actual: Resources,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct UpdateArgs {
+    path: String,
+    resources: Resources,
+}
+
+/// What this host has; cheap after the first call.
+#[neon::export]
+fn cgroup_detect() -> Json<Outcome<Detected>> {
+    Json(layout().map(|l| Detected { version: l.version }).into())
+}
+
+/// Makes a cgroup in every hierarchy and applies limits; undone on failure.
+#[neon::export(task)]
+fn cgroup_create(Json(args): Json<CreateArgs>) -> Json<Outcome<Created>> {
+    let made = layout().and_then(|l| group::create(l, &args.path, args.resources.as_ref()));
+    Json(made.map(|(facts, actual)| Created { facts, actual }).into())
+}
+
+/// Changes limits, all or none; answers what the kernel then has.
+#[neon::export(task)]
+fn cgroup_update(Json(args): Json<UpdateArgs>) -> Json<Outcome<Resources>> {
+    Json(layout().and_then(|l| group::update(l, &args.path, &args.resources)).into())
+}
+
+/// The limits the kernel has.
+#[neon::export(task)]
+fn cgroup_read(Json(args): Json<PathArgs>) -> Json<Outcome<Resources>> {
+    Json(layout().and_then(|l| group::read(l, &args.path)).into())
+}
+
+/// Removes cgroups with all below them; goes on after a failure and reports the first.
+#[neon::export(task)]
+fn cgroup_remove(Json(args): Json<PathsArgs>) -> Json<Outcome<()>> {
+    let removed = layout().and_then(|l| {
+        let mut first = Ok(());
+        for path in &args.paths {
+            if let Some(reader) = reader().as_mut() {
+                reader.forget(path);
+            }
+            first = first.and(group::remove(l, path));
+        }
+        first
+    });
+    Json(removed.into())
+}
+
+/// SIGKILL to every process until none is left.
+#[neon::export(task)]
+fn cgroup_kill(Json(args): Json<PathArgs>) -> Json<Outcome<()>> {
+    Json(layout().and_then(|l| group::kill(l, &args.path, KILL_LIMIT)).into())
+}
+
+/// Every process in a cgroup and below.
+#[neon::export(task)]
+fn cgroup_procs(Json(args): Json<PathArgs>) -> Json<Outcome<Vec<i32>>> {
+    Json(layout().and_then(|l| group::procs(l, &args.path)).into())
+}
+
+/// Usage of many cgroups, in order; null for one that does not exist.
+#[neon::export(task)]
+fn cgroup_stats(Json(args): Json<PathsArgs>) -> Json<Outcome<Vec<Option<Stats>>>> {
+    let read = layout().and_then(|l| {
+        let mut reader = reader();
+        reader.get_or_insert_with(|| StatsReader::new(l.clone(), MOST_OPEN)).read(&args.paths)
+    });
+    Json(read.into())
+}
+
+/// Makes the cgroup if need be and says how a process is put there.
+#[neon::export(task)]
+fn cgroup_monitor_leaf(Json(args): Json<PathArgs>) -> Json<Outcome<Place>> {
+    Json(layout().and_then(|l| group::place(l, &args.path)).into())
+}

@@ -1,0 +1,601 @@
+//! Pod networks: bridge, attach and detach, rules, counters. Each call runs on a thread of its own:
+//! some enter a pod's namespace, others wait for the kernel or a program, and none may hold a
+//! thread of libuv's pool.
+
+use crate::error::{NativeFailure, Outcome};
+use neon::prelude::*;
+use neon::types::extract::{Json, TryIntoJs};
+use podwright_iptables::{
+    BridgeRules, BridgeSubnet, Chains, ForwardJump, HostPort, IptablesError, Protocol,
+};
+use podwright_netlink::{
+    BridgeSetup, Cidr, Counters, NetlinkError, PodAttachment, PublishedPort, Route,
+};
+use podwright_sys::errno::SysError;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeSet, HashMap};
+use std::fs::{File, create_dir_all};
+use std::net::IpAddr;
+use std::os::fd::IntoRawFd;
+use std::path::{Path, PathBuf};
+
+impl From<NetlinkError> for NativeFailure {
+    fn from(error: NetlinkError) -> Self {
+        let message = error.to_string();
+        match error {
+            NetlinkError::Kernel { source, .. } => Self {
+                message,
+                ..source.into()
+            },
+            other => Self {
+                errno: other.errno(),
+                ..failure("use the network", "netlink", message)
+            },
+        }
+    }
+}
+
+impl From<IptablesError> for NativeFailure {
+    fn from(error: IptablesError) -> Self {
+        let message = error.to_string();
+        match error {
+            IptablesError::Start(source) => source.into(),
+            IptablesError::Missing { program } | IptablesError::Refused { program, .. } => {
+                failure("change the rules", program, message)
+            }
+            IptablesError::Unusable { .. } => failure("change the rules", "check", message),
+        }
+    }
+}
+
+fn failure(operation: &str, syscall: &str, message: String) -> NativeFailure {
+    NativeFailure {
+        operation: operation.into(),
+        syscall: syscall.into(),
+        errno: 0,
+        object: String::new(),
+        message,
+    }
+}
+
+/// Runs `work` on a thread made for it; the promise settles with its outcome.
+fn on_own_thread<'cx, T: Serialize + Send + 'static>(
+    cx: &mut Cx<'cx>,
+    work: impl FnOnce() -> Result<T, NativeFailure> + Send + 'static,
+) -> JsResult<'cx, JsPromise> {
+    let channel = cx.channel();
+    let (deferred, promise) = cx.promise();
+    let started = std::thread::Builder::new()
+        .name("podwright-net".into())
+        .spawn(move || {
+            let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work))
+                .unwrap_or_else(|_| {
+                    let message = "a network thread panicked".to_owned();
+                    Err(failure("use the network", "panic", message))
+                });
+            deferred.settle_with(&channel, move |mut cx| {
+                Json(Outcome::from(outcome)).try_into_js(&mut cx)
+            });
+        });
+    match started {
+        Ok(_) => Ok(promise),
+        Err(error) => cx.throw_error(format!("start a network thread: {error}")),
+    }
+}
+
+fn parsed<T: std::str::FromStr>(what: &str, text: &str) -> Result<T, NativeFailure> {
+    text.parse().map_err(|_| {
+        let message = format!("not a usable {what}: {text:?}");
+        failure("read a network request", "parse", message)
+    })
+}
+
+fn parsed_mac(text: &str) -> Result<[u8; 6], NativeFailure> {
+    let octets: Option<Vec<u8>> = text
+        .split(':')
+        .map(|octet| u8::from_str_radix(octet, 16).ok())
+        .collect();
+    let octets = octets.and_then(|octets| <[u8; 6]>::try_from(octets).ok());
+    octets.ok_or_else(|| {
+        let message = format!("not a usable hardware address: {text:?}");
+        failure("read a network request", "parse", message)
+    })
+}
+
+fn all_parsed<T: std::str::FromStr>(what: &str, texts: &[String]) -> Result<Vec<T>, NativeFailure> {
+    texts.iter().map(|text| parsed(what, text)).collect()
+}
+
+/// The MTU of the interface of the default route; null on an isolated host.
+#[neon::export]
+fn network_default_mtu<'cx>(cx: &mut FunctionContext<'cx>) -> JsResult<'cx, JsPromise> {
+    on_own_thread(cx, || Ok(podwright_netlink::default_route_mtu()?))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct SetupBridge {
+    bridge: String,
+    alias: String,
+    mtu: Option<u32>,
+    mac: Option<String>,
+    gateways: Vec<String>,
+    forwarding: bool,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Made {
+    created: bool,
+}
+
+/// Makes the bridge or brings the one that exists to what is wanted.
+#[neon::export]
+fn network_setup_bridge<'cx>(
+    cx: &mut FunctionContext<'cx>,
+    Json(request): Json<SetupBridge>,
+) -> JsResult<'cx, JsPromise> {
+    on_own_thread(cx, move || {
+        let created = podwright_netlink::set_up_bridge(&BridgeSetup {
+            mac: request.mac.as_deref().map(parsed_mac).transpose()?,
+            gateways: all_parsed("address", &request.gateways)?,
+            bridge: request.bridge,
+            alias: request.alias,
+            mtu: request.mtu,
+            forwarding: request.forwarding,
+        })?;
+        Ok(Made { created })
+    })
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct RemoveBridge {
+    bridge: String,
+    alias: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Removed {
+    removed: bool,
+}
+
+/// Deletes a bridge that has this alias and no ports.
+#[neon::export]
+fn network_remove_bridge<'cx>(
+    cx: &mut FunctionContext<'cx>,
+    Json(request): Json<RemoveBridge>,
+) -> JsResult<'cx, JsPromise> {
+    on_own_thread(cx, move || {
+        let removed = podwright_netlink::remove_bridge(&request.bridge, &request.alias)?;
+        Ok(Removed { removed })
+    })
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct RouteRequest {
+    destination: String,
+    gateway: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Attach {
+    netns: PathBuf,
+    host_interface: String,
+    pod_interface: String,
+    bridge: String,
+    alias: String,
+    mtu: u32,
+    mac: Option<String>,
+    addresses: Vec<String>,
+    routes: Vec<RouteRequest>,
+    hairpin: bool,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct AttachedPod {
+    mac: String,
+    created: bool,
+}
+
+/// A pod's whole connection in one call: veth pair, bridge port, addresses, routes, loopback.
+#[neon::export]
+fn network_attach<'cx>(
+    cx: &mut FunctionContext<'cx>,
+    Json(request): Json<Attach>,
+) -> JsResult<'cx, JsPromise> {
+    on_own_thread(cx, move || {
+        let routes: Result<Vec<Route>, NativeFailure> = request.routes.iter().map(route).collect();
+        let wanted = PodAttachment {
+            mac: request.mac.as_deref().map(parsed_mac).transpose()?,
+            addresses: all_parsed::<Cidr>("address", &request.addresses)?,
+            routes: routes?,
+            netns: request.netns,
+            host_interface: request.host_interface,
+            pod_interface: request.pod_interface,
+            bridge: request.bridge,
+            alias: request.alias,
+            mtu: request.mtu,
+            hairpin: request.hairpin,
+        };
+        let attached = podwright_netlink::attach_on_this_thread(&wanted)?;
+        let octets: Vec<String> = attached.mac.iter().map(|o| format!("{o:02x}")).collect();
+        Ok(AttachedPod {
+            mac: octets.join(":"),
+            created: attached.created,
+        })
+    })
+}
+
+fn route(request: &RouteRequest) -> Result<Route, NativeFailure> {
+    let gateway = request.gateway.as_deref();
+    Ok(Route {
+        destination: parsed("route", &request.destination)?,
+        gateway: gateway.map(|text| parsed("gateway", text)).transpose()?,
+    })
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Detach {
+    host_interface: String,
+}
+
+/// Deletes a pod's veth pair by its host end; one that is gone is fine.
+#[neon::export]
+fn network_detach<'cx>(
+    cx: &mut FunctionContext<'cx>,
+    Json(request): Json<Detach>,
+) -> JsResult<'cx, JsPromise> {
+    on_own_thread(cx, move || {
+        let removed = podwright_netlink::delete_link(&request.host_interface)?;
+        Ok(Removed { removed })
+    })
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Loopback {
+    netns: PathBuf,
+}
+
+/// Brings up loopback in a network namespace.
+#[neon::export]
+fn network_loopback_up<'cx>(
+    cx: &mut FunctionContext<'cx>,
+    Json(request): Json<Loopback>,
+) -> JsResult<'cx, JsPromise> {
+    on_own_thread(cx, move || {
+        Ok(podwright_netlink::loopback_up(&request.netns)?)
+    })
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct ListLinks {
+    prefix: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ListedLink {
+    name: String,
+    alias: String,
+    bridge: Option<String>,
+    up: bool,
+    mtu: u32,
+}
+
+/// The host's interfaces whose name begins with the prefix.
+#[neon::export]
+fn network_list_links<'cx>(
+    cx: &mut FunctionContext<'cx>,
+    Json(request): Json<ListLinks>,
+) -> JsResult<'cx, JsPromise> {
+    on_own_thread(cx, move || {
+        let links = podwright_netlink::list_links("")?;
+        let names: HashMap<u32, String> = links
+            .iter()
+            .map(|link| (link.index, link.name.clone()))
+            .collect();
+        let wanted = links
+            .into_iter()
+            .filter(|link| link.name.starts_with(&request.prefix));
+        let listed: Vec<ListedLink> = wanted
+            .map(|link| ListedLink {
+                bridge: link.master.and_then(|index| names.get(&index).cloned()),
+                name: link.name,
+                alias: link.alias,
+                up: link.up,
+                mtu: link.mtu,
+            })
+            .collect();
+        Ok(listed)
+    })
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct StatsOf {
+    host_interface: Option<String>,
+    pod_interface: String,
+    netns: Option<PathBuf>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct InterfaceStats {
+    pods: Vec<StatsOf>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PodInterface {
+    name: String,
+    rx_bytes: u64,
+    rx_packets: u64,
+    rx_errors: u64,
+    rx_dropped: u64,
+    tx_bytes: u64,
+    tx_packets: u64,
+    tx_errors: u64,
+    tx_dropped: u64,
+}
+
+fn pod_interface(name: &str, counters: Counters) -> PodInterface {
+    PodInterface {
+        name: name.to_owned(),
+        rx_bytes: counters.rx_bytes,
+        rx_packets: counters.rx_packets,
+        rx_errors: counters.rx_errors,
+        rx_dropped: counters.rx_dropped,
+        tx_bytes: counters.tx_bytes,
+        tx_packets: counters.tx_packets,
+        tx_errors: counters.tx_errors,
+        tx_dropped: counters.tx_dropped,
+    }
+}
+
+/// Traffic of many pods as they see it, in the order asked; null for one that has no network. Read
+/// from the host's ends in one walk; a pod without one is entered.
+#[neon::export]
+fn network_interface_stats<'cx>(
+    cx: &mut FunctionContext<'cx>,
+    Json(request): Json<InterfaceStats>,
+) -> JsResult<'cx, JsPromise> {
+    on_own_thread(cx, move || {
+        let outer: HashMap<String, Counters> = podwright_netlink::list_links("")?
+            .into_iter()
+            .map(|link| (link.name, link.counters))
+            .collect();
+        let stats: Vec<Option<Vec<PodInterface>>> = request
+            .pods
+            .iter()
+            .map(|pod| stats_of(pod, &outer))
+            .collect();
+        Ok(stats)
+    })
+}
+
+fn stats_of(pod: &StatsOf, outer: &HashMap<String, Counters>) -> Option<Vec<PodInterface>> {
+    let known = pod.host_interface.as_ref().and_then(|name| outer.get(name));
+    if let Some(counters) = known {
+        let seen = counters.from_the_other_end();
+        return Some(vec![pod_interface(&pod.pod_interface, seen)]);
+    }
+    // a pod that ends while it is asked has no traffic to report
+    let inner = podwright_netlink::pod_counters(pod.netns.as_deref()?).ok()?;
+    Some(inner.iter().map(|(name, c)| pod_interface(name, *c)).collect())
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct SubnetRequest {
+    subnet: String,
+    masquerade: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum ForwardRequest {
+    First,
+    Last,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct EnsureRules {
+    chains: String,
+    bridge: String,
+    subnets: Vec<SubnetRequest>,
+    forward: ForwardRequest,
+}
+
+/// Makes or repairs the chains, jumps and fixed rules of a bridge; rules of pods stay.
+#[neon::export]
+fn network_ensure_rules<'cx>(
+    cx: &mut FunctionContext<'cx>,
+    Json(request): Json<EnsureRules>,
+) -> JsResult<'cx, JsPromise> {
+    on_own_thread(cx, move || {
+        let subnets: Result<Vec<BridgeSubnet>, NativeFailure> =
+            request.subnets.iter().map(bridge_subnet).collect();
+        let rules = BridgeRules {
+            chains: Chains::new(&request.chains)?,
+            bridge: request.bridge,
+            subnets: subnets?,
+            forward: match request.forward {
+                ForwardRequest::First => ForwardJump::First,
+                ForwardRequest::Last => ForwardJump::Last,
+            },
+        };
+        Ok(podwright_iptables::ensure(&rules)?)
+    })
+}
+
+fn bridge_subnet(request: &SubnetRequest) -> Result<BridgeSubnet, NativeFailure> {
+    Ok(BridgeSubnet {
+        subnet: request.subnet.parse()?,
+        masquerade: request.masquerade,
+    })
+}
+
+#[derive(Deserialize, Clone, Copy)]
+#[serde(rename_all = "lowercase")]
+enum ProtocolRequest {
+    Tcp,
+    Udp,
+    Sctp,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct HostPortRequest {
+    protocol: ProtocolRequest,
+    host_ip: Option<String>,
+    host_port: u16,
+    pod_ip: String,
+    container_port: u16,
+    masquerade_from: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct SetHostPorts {
+    chains: String,
+    id: String,
+    bridge: Option<String>,
+    previous: Vec<HostPortRequest>,
+    wanted: Vec<HostPortRequest>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct HostPortsSet {
+    flows_forgotten: usize,
+}
+
+/// Gives a pod exactly the wanted published ports, and forgets UDP flows that know it otherwise.
+#[neon::export]
+fn network_set_host_ports<'cx>(
+    cx: &mut FunctionContext<'cx>,
+    Json(request): Json<SetHostPorts>,
+) -> JsResult<'cx, JsPromise> {
+    on_own_thread(cx, move || {
+        let chains = Chains::new(&request.chains)?;
+        let read = |ports: &[HostPortRequest]| -> Result<Vec<HostPort>, NativeFailure> {
+            ports.iter().map(host_port).collect()
+        };
+        let (previous, wanted) = (read(&request.previous)?, read(&request.wanted)?);
+        if let Some(bridge) = &request.bridge {
+            podwright_netlink::set_up_route_localnet(bridge)?;
+        }
+        podwright_iptables::set_host_ports(&chains, &request.id, &previous, &wanted)?;
+        let udp: Vec<PublishedPort> = previous.iter().chain(&wanted).filter_map(udp).collect();
+        let flows_forgotten = podwright_netlink::forget_udp_flows(&udp)?;
+        Ok(HostPortsSet { flows_forgotten })
+    })
+}
+
+fn host_port(request: &HostPortRequest) -> Result<HostPort, NativeFailure> {
+    let host_ip = request.host_ip.as_deref();
+    let from = request.masquerade_from.as_deref();
+    Ok(HostPort {
+        protocol: match request.protocol {
+            ProtocolRequest::Tcp => Protocol::Tcp,
+            ProtocolRequest::Udp => Protocol::Udp,
+            ProtocolRequest::Sctp => Protocol::Sctp,
+        },
+        host_ip: host_ip
+            .map(|text| parsed::<IpAddr>("host address", text))
+            .transpose()?,
+        host_port: request.host_port,
+        pod_ip: parsed("pod address", &request.pod_ip)?,
+        container_port: request.container_port,
+        masquerade_from: from.map(|text| parsed("subnet", text)).transpose()?,
+    })
+}
+
+fn udp(port: &HostPort) -> Option<PublishedPort> {
+    (port.protocol == Protocol::Udp).then_some(PublishedPort {
+        host_ip: port.host_ip,
+        port: port.host_port,
+    })
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct PruneHostPorts {
+    chains: String,
+    live: BTreeSet<String>,
+}
+
+/// Removes the published ports of every pod that is not alive: the ids of those that had some.
+#[neon::export]
+fn network_prune_host_ports<'cx>(
+    cx: &mut FunctionContext<'cx>,
+    Json(request): Json<PruneHostPorts>,
+) -> JsResult<'cx, JsPromise> {
+    on_own_thread(cx, move || {
+        let chains = Chains::new(&request.chains)?;
+        Ok(podwright_iptables::prune_host_ports(&chains, &request.live)?)
+    })
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct RemoveRules {
+    chains: String,
+}
+
+/// Removes every chain, jump and rule of ours.
+#[neon::export]
+fn network_remove_rules<'cx>(
+    cx: &mut FunctionContext<'cx>,
+    Json(request): Json<RemoveRules>,
+) -> JsResult<'cx, JsPromise> {
+    on_own_thread(cx, move || {
+        let removed = podwright_iptables::remove_all(&Chains::new(&request.chains)?)?;
+        Ok(Removed { removed })
+    })
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct LockDirectory {
+    path: PathBuf,
+}
+
+/// Waits for the exclusive flock(2) on a file, which is made with its directories if absent. The
+/// descriptor is the lock: whoever asked closes it.
+#[neon::export]
+fn network_lock<'cx>(
+    cx: &mut FunctionContext<'cx>,
+    Json(request): Json<LockDirectory>,
+) -> JsResult<'cx, JsPromise> {
+    on_own_thread(cx, move || {
+        let file = locked(&request.path)?;
+        Ok(file.into_raw_fd())
+    })
+}
+
+fn locked(path: &Path) -> Result<File, NativeFailure> {
+    let failed = |syscall: &'static str| {
+        let object = path.display().to_string();
+        move |error: std::io::Error| {
+            SysError::from_io("lock the address allocations", syscall, &error, object)
+        }
+    };
+    if let Some(dir) = path.parent() {
+        create_dir_all(dir).map_err(failed("mkdir"))?;
+    }
+    let mut options = File::options();
+    options.read(true).write(true).create(true).truncate(false);
+    let file = options.open(path).map_err(failed("open"))?;
+    file.lock().map_err(failed("flock"))?;
+    Ok(file)
+}

@@ -1,0 +1,118 @@
+//! Usage as the unified tree prints it.
+
+use super::files::{Missing, Text};
+use super::reader::Group;
+use super::{Cpu, Hugetlb, Memory, Pids, Pressure, Stats, parse};
+
+type Done = std::result::Result<(), Missing>;
+
+pub(super) fn cpu(group: &mut Group, text: &mut Text, stats: &mut Stats) -> Done {
+    let Group { files, dirs, .. } = group;
+    let Some(dir) = &dirs.unified else { return Ok(()) };
+    let Some(content) = files.read(100, dir, "cpu.stat", text)? else { return Ok(()) };
+    let mut cpu = Cpu::default();
+    parse::keyed(content, |key, value| match key {
+        b"usage_usec" => cpu.usage_ns = value * 1000,
+        b"user_usec" => cpu.user_ns = value * 1000,
+        b"system_usec" => cpu.system_ns = value * 1000,
+        b"nr_periods" => cpu.periods = value,
+        b"nr_throttled" => cpu.throttled_periods = value,
+        b"throttled_usec" => cpu.throttled_ns = value * 1000,
+        _ => {}
+    });
+    stats.cpu = Some(cpu);
+    Ok(())
+}
+
+pub(super) fn memory(group: &mut Group, text: &mut Text, stats: &mut Stats) -> Done {
+    let Group { files, dirs, .. } = group;
+    let Some(dir) = &dirs.unified else { return Ok(()) };
+    let Some(usage) = files.read(110, dir, "memory.current", text)?.map(parse::number) else { return Ok(()) };
+    let mut memory = Memory { usage, ..Memory::default() };
+    let mut inactive_file = 0;
+    if let Some(content) = files.read(111, dir, "memory.stat", text)? {
+        parse::keyed(content, |key, value| match key {
+            b"anon" => memory.rss = value,
+            b"file" => memory.cache = value,
+            b"inactive_file" => inactive_file = value,
+            b"pgfault" => memory.page_faults = value,
+            b"pgmajfault" => memory.major_page_faults = value,
+            _ => {}
+        });
+    }
+    memory.limit = files.read(112, dir, "memory.max", text)?.and_then(parse::limit);
+    memory.max_usage = files.read(113, dir, "memory.peak", text)?.map(parse::number);
+    memory.swap_usage = files.read(114, dir, "memory.swap.current", text)?.map(parse::number);
+    memory.swap_limit = files.read(115, dir, "memory.swap.max", text)?.and_then(parse::limit);
+    if let Some(content) = files.read(116, dir, "memory.events", text)? {
+        parse::keyed(content, |key, value| match key {
+            b"max" => memory.failcnt = value,
+            b"oom_kill" => memory.oom_kills = value,
+            _ => {}
+        });
+    }
+    memory.derive(inactive_file);
+    stats.memory = Some(memory);
+    Ok(())
+}
+
+pub(super) fn pids(group: &mut Group, text: &mut Text, stats: &mut Stats) -> Done {
+    let Group { files, dirs, .. } = group;
+    let Some(dir) = &dirs.unified else { return Ok(()) };
+    let Some(current) = files.read(120, dir, "pids.current", text)?.map(parse::number) else { return Ok(()) };
+    let limit = files.read(121, dir, "pids.max", text)?.and_then(parse::limit);
+    stats.pids = Some(Pids { current, limit });
+    Ok(())
+}
+
+pub(super) fn io(group: &mut Group, text: &mut Text, stats: &mut Stats) -> Done {
+    let Group { files, dirs, .. } = group;
+    let Some(dir) = &dirs.unified else { return Ok(()) };
+    let Some(content) = files.read(130, dir, "io.stat", text)? else { return Ok(()) };
+    for (major, minor, rest) in parse::lines(content).filter_map(parse::device) {
+        let io = parse::io_entry(&mut stats.io, major, minor);
+        for word in rest.split(|b| *b == b' ') {
+            let Some(at) = word.iter().position(|b| *b == b'=') else { continue };
+            let value = parse::number(&word[at + 1..]);
+            match &word[..at] {
+                b"rbytes" => io.read_bytes = value,
+                b"wbytes" => io.write_bytes = value,
+                b"rios" => io.read_ops = value,
+                b"wios" => io.write_ops = value,
+                _ => {}
+            }
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn hugetlb(group: &mut Group, sizes: &[String], text: &mut Text, stats: &mut Stats) -> Done {
+    let Group { files, dirs, .. } = group;
+    let (Some(dir), None) = (&dirs.unified, &dirs.hugetlb) else { return Ok(()) };
+    for (at, size) in (140..).step_by(2).zip(sizes) {
+        let Some(usage) = files.read(at, dir, &format!("hugetlb.{size}.current"), text)?.map(parse::number) else {
+            continue;
+        };
+        let mut failcnt = 0;
+        if let Some(content) = files.read(at + 1, dir, &format!("hugetlb.{size}.events"), text)? {
+            parse::keyed(content, |key, value| {
+                if key == b"max" {
+                    failcnt = value;
+                }
+            });
+        }
+        stats.hugetlb.push(Hugetlb { page_size: size.clone(), usage, max_usage: None, failcnt });
+    }
+    Ok(())
+}
+
+/// The three pressure files, also of the unified tree beside v1 hierarchies.
+pub(super) fn pressure(group: &mut Group, text: &mut Text, stats: &mut Stats) -> Done {
+    let Group { files, dirs, .. } = group;
+    let Some(dir) = &dirs.unified else { return Ok(()) };
+    let Some(cpu) = files.read(90, dir, "cpu.pressure", text)?.map(parse::psi) else { return Ok(()) };
+    let Some(memory) = files.read(91, dir, "memory.pressure", text)?.map(parse::psi) else { return Ok(()) };
+    let Some(io) = files.read(92, dir, "io.pressure", text)?.map(parse::psi) else { return Ok(()) };
+    stats.psi = Some(Pressure { cpu, memory, io });
+    Ok(())
+}

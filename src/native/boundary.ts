@@ -23,6 +23,8 @@ export interface ProcessExports {
   processStartTime(pid: number): Outcome<number | null>;
   /** Takes the daemon's exclusive lock for the life of this process; false when another has it. */
   lockFile(path: string): Outcome<boolean>;
+  /** Takes a network namespace's pin away, with the file it was bound on; false when there was none. */
+  netnsUnpin(request: { readonly path: string }): Promise<Outcome<boolean>>;
   /** Copies the monitor's program into a sealed memfd; later calls do nothing. */
   prepareMonitor(program: string): Outcome<boolean>;
   /** Starts a monitor; settles when its first process has ended, with code 0 once it listens. */

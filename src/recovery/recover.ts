@@ -14,8 +14,12 @@ export interface RecoverPorts extends ObservePorts {
   readonly removeSnapshot: (containerId: string) => Promise<void>;
   /** Goes on trying to reach a silent monitor in the background. */
   readonly reachMonitor: (sandboxId: string) => void;
-  readonly log: { readonly info: (fields: object, message: string) => void; readonly warn: (fields: object, message: string) => void };
+  /** Told of each action that was done. */
+  readonly onAction: (type: Action['type']) => void;
+  readonly log: { readonly info: Write; readonly warn: Write };
 }
+
+type Write = (fields: Readonly<Record<string, unknown>>, message: string) => void;
 
 /** What was done, for the log and the metrics. */
 export interface RecoveryReport {
@@ -68,6 +72,7 @@ export async function recover(ports: RecoverPorts): Promise<RecoveryReport> {
       try {
         if ('why' in action) ports.log.info({ ...action }, 'recovering');
         await withinTime(apply(ports, action));
+        ports.onAction(action.type);
       } catch (error) {
         failed += 1;
         ports.log.warn({ ...action, error: failureChain(error) }, 'recovery of an object failed; the next stop or remove tries again');

@@ -123,3 +123,9 @@ function readOrEmpty(path: string): string {
     throw error;
   }
 }
+
+/** Writes this process's id for `npm run down` and benchmarks (RULINGS 26). */
+export const writePidFile = (path: string): void => writeFileSync(path, `${process.pid}\n`, { mode: 0o644 });
+
+/** Takes the pid file away. */
+export const dropPidFile = (path: string): void => rmSync(path, { force: true });

@@ -1,0 +1,201 @@
+// The composition of pods: records, monitors and the verbs over them. Wires, decides nothing.
+import { randomBytes } from 'node:crypto';
+import type { Cgroups } from '../cgroup/cgroup.ts';
+import { containerCgroup, parseCgroupParent, sandboxCgroup } from '../cgroup/path.ts';
+import type { Config } from '../config/schema.ts';
+import { version } from '../config/version.ts';
+import type { ContainerIdentity, ContainerStatus } from '../container/container.ts';
+import { recordExit } from '../container/exits.ts';
+import type { ContainerImageFacts } from '../container/ports.ts';
+import { endProcesses } from '../container/stop.ts';
+import { teardownContainer } from '../container/teardown.ts';
+import { failureChain } from '../lib/failure.ts';
+import type { ContainerId, SandboxId } from '../lib/id.ts';
+import { KeyedLock } from '../lib/keyed-lock.ts';
+import type { Log } from '../log.ts';
+import { Monitors } from '../monitor/monitors.ts';
+import { containerFacts, exitFact, monitorRequests } from '../monitor/requests.ts';
+import type { Native } from '../native/load.ts';
+import type { Network } from '../network/network.ts';
+import { capabilitiesOfMask } from '../oci/capabilities.ts';
+import { defaultSeccompProfile } from '../oci/seccomp-default.ts';
+import type { Paths } from '../paths.ts';
+import type { SandboxIdentity, SandboxStatus } from '../sandbox/sandbox.ts';
+import { teardownSandbox } from '../sandbox/teardown.ts';
+import { seccompFilters } from '../seccomp/filters.ts';
+import { containerRecords } from '../state/containers.ts';
+import { hostFacts } from '../state/host.ts';
+import type { RecordWriter } from '../state/record.ts';
+import { RunFiles } from '../state/run-files.ts';
+import { sandboxRecords } from '../state/sandboxes.ts';
+import type { Storage } from '../storage/storage.ts';
+
+/** Stage times of one call on behalf of a sandbox. */
+export interface StageClock {
+  stage<T>(name: string, work: () => Promise<T>): Promise<T>;
+}
+
+/** What the composition stands on. */
+export interface Hands {
+  readonly config: Config;
+  readonly paths: Paths;
+  readonly native: Native;
+  readonly log: Log;
+  readonly now: () => bigint;
+  readonly cgroups: Cgroups;
+  readonly network: Network;
+  readonly storage: Storage;
+  readonly writer: RecordWriter;
+  readonly findImage: (reference: string) => ContainerImageFacts | null;
+  readonly stages: (sandboxId: string, call: string) => StageClock;
+}
+
+const hexId = (): string => randomBytes(32).toString('hex');
+const never = new AbortController().signal;
+
+/** Everything that lives with pods: records, locks, monitors, ports of the verbs. */
+export function composePods(hands: Hands) {
+  const { config, paths, native, log, cgroups, network, storage, writer, now } = hands;
+  const bootId = native.bootId();
+  const facts = hostFacts();
+  const locks = new KeyedLock();
+  const files = new RunFiles(paths);
+  const dirs = { trashDir: paths.trashDir, quarantineDir: paths.quarantineDir, writer };
+  const sandboxes = sandboxRecords<SandboxIdentity, SandboxStatus>({ dir: paths.sandboxesDir, ...dirs });
+  const containers = containerRecords<ContainerIdentity, ContainerStatus>({ dir: paths.containersDir, ...dirs });
+
+  const monitors = new Monitors({
+    native,
+    socketOf: paths.monitorSocket,
+    place: memo(() => cgroups.monitorPlace()),
+    daemonVersion: version,
+    onEvent: (sandboxId, { exit, oom, logTrouble }) => {
+      if (exit) recordExit(containers, exitFact(exit));
+      if (oom) log.warn({ sandboxId, ...oom }, 'the kernel killed a process of the container for its memory limit');
+      if (logTrouble) log.warn({ sandboxId, ...logTrouble }, 'output of the container cannot be logged and is dropped');
+    },
+    onState: (_, hello) => {
+      for (const { exit } of containerFacts(hello)) if (exit) recordExit(containers, exit);
+    },
+    onGone: (sandboxId) => {
+      log.error({ sandboxId }, 'the monitor of the sandbox is dead; its containers are ended');
+      void loseContainersOf(sandboxId);
+    },
+  });
+  const requests = monitorRequests(monitors);
+  const snapshots = {
+    prepare: (id: string) => storage.snapshots.prepare(id),
+    lowerDirs: (chain: readonly string[]) => storage.layers.lowerDirs(chain),
+    remove: (id: string) => storage.snapshots.remove(id),
+    readFile: (chain: readonly string[], path: string) => storage.rootfsFiles.read(chain, path),
+  };
+  const seccomp = seccompFilters({
+    compile: native.seccompCompile,
+    defaultProfile: (capabilities) => defaultSeccompProfile(capabilities, process.arch),
+    root: config.container.seccompRoot,
+  });
+  const { stages } = hands;
+  const containerPorts = { records: containers, locks, monitors: requests, cgroups, snapshots, files, now, stages };
+  const teardownOne = (id: string): Promise<void> => teardownContainer(containerPorts, id);
+  const containersOf = (sandboxId: string): ContainerId[] =>
+    containers.list().flatMap(({ identity }) => (identity.sandboxId === sandboxId ? [identity.id] : []));
+
+  async function loseContainersOf(sandboxId: string): Promise<void> {
+    for (const id of containersOf(sandboxId)) {
+      try {
+        await haltContainer(id);
+      } catch (error) {
+        log.error({ sandboxId, containerId: id, error: failureChain(error) }, 'ending a container without its monitor');
+      }
+    }
+  }
+  async function haltContainer(id: string): Promise<void> {
+    const container = containers.get(id);
+    if (container) await endProcesses(containerPorts, container, { timeoutMs: 0, signal: never });
+  }
+
+  const releasePorts = {
+    records: sandboxes,
+    cgroups,
+    monitors: requests,
+    network,
+    files,
+    netnsPin: paths.netnsPin,
+    unpinNetns: async (path: string) => void (await native.netnsUnpin({ path })),
+    containersOf,
+    haltContainer,
+    containerCgroup: (id: string) => containers.get(id)?.identity.cgroupPath ?? null,
+  };
+  const teardown = (id: string): Promise<void> => teardownSandbox({ ...releasePorts, teardownContainer: teardownOne }, id);
+  const ulimits = Object.fromEntries(config.container.defaultUlimits.map(({ name, soft, hard }) => [name, { soft, hard }]));
+  return {
+    bootId,
+    facts,
+    locks,
+    files,
+    monitors,
+    requests,
+    sandboxes,
+    containers,
+    containerPorts,
+    releasePorts,
+    teardownSandbox: teardown,
+    teardownContainer: teardownOne,
+    containersOf,
+    runPorts: {
+      ...releasePorts,
+      locks,
+      teardown,
+      now,
+      bootId,
+      stages,
+      newId: () => hexId() as SandboxId,
+      cgroupPathOf: sandboxCgroup,
+    },
+    createPorts: {
+      ...containerPorts,
+      sandboxes,
+      images: { find: hands.findImage },
+      seccomp,
+      teardown: teardownOne,
+      newId: () => hexId() as ContainerId,
+      bootId,
+      host: {
+        capabilities: capabilitiesOfMask(facts.capabilityMask),
+        defaultCapabilities: config.container.capabilities,
+        rlimits: ulimits,
+        ownCgroupNamespace: cgroups.version !== 'v1',
+      },
+      maxLogLineBytes: config.container.maxLogLine,
+      cgroupPathOf: (parent: string, id: string) => containerCgroup(parseCgroupParent(parent) ?? { spelling: 'cgroupfs', path: parent }, id),
+      netnsPin: paths.netnsPin,
+      onNote: noteOnce(log),
+    },
+    execPorts: { records: containers, monitors: requests, files, seccomp, newExecId: hexId },
+  };
+}
+
+export type Pods = ReturnType<typeof composePods>;
+
+/** Remembers the first success of `work`. */
+function memo<T>(work: () => Promise<T>): () => Promise<T> {
+  let known: Promise<T> | null = null;
+  return () => {
+    known ??= work().catch((error: unknown) => {
+      known = null;
+      throw error;
+    });
+    return known;
+  };
+}
+
+/** Logs each kind of note once: a clamped limit is the host's property, not the container's. */
+function noteOnce(log: Log): (containerId: string, note: string) => void {
+  const told = new Set<string>();
+  return (containerId, note) => {
+    const kind = note.replace(/-?\d+/g, 'N');
+    if (told.has(kind)) return;
+    told.add(kind);
+    log.warn({ containerId, note }, 'the host does not allow all that was asked; the same is not told again');
+  };
+}

@@ -1,0 +1,123 @@
+// RuntimeService's verbs over the composed pods. Wires, decides nothing.
+import type { Config } from '../config/schema.ts';
+import { version } from '../config/version.ts';
+import { createContainer } from '../container/create.ts';
+import { execSync } from '../container/exec-sync.ts';
+import { findContainer, listContainers } from '../container/list.ts';
+import { removeContainer } from '../container/remove.ts';
+import { reopenContainerLog } from '../container/reopen-log.ts';
+import { startContainer } from '../container/start.ts';
+import { stopContainer } from '../container/stop.ts';
+import { updateContainerResources } from '../container/update-resources.ts';
+import type { RuntimeVerbs } from '../cri/verbs.ts';
+import type { Network } from '../network/network.ts';
+import { listSandboxes, sandboxStatus } from '../sandbox/list.ts';
+import { removeSandbox } from '../sandbox/remove.ts';
+import { runSandbox } from '../sandbox/run.ts';
+import { stopSandbox } from '../sandbox/stop.ts';
+import type { statsVerbs } from '../stats/sample.ts';
+import type { Pods } from './live.ts';
+
+export interface RuntimeParts {
+  readonly pods: Pods;
+  readonly config: Config;
+  readonly network: Network;
+  readonly stats: ReturnType<typeof statsVerbs>;
+  readonly now: () => bigint;
+  /** Why the runtime is not ready; null when it is. */
+  readonly notReady: () => { readonly reason: string; readonly message: string } | null;
+}
+
+/** The name in every container id ("podwright://…"): never change it (HOUSE). */
+const runtimeName = 'podwright';
+
+const json = (value: unknown): string =>
+  JSON.stringify(value, (_, each: unknown) => (typeof each === 'bigint' ? String(each) : each));
+
+/** Status and configuration. */
+function statusVerbs({ pods, config, network, notReady }: RuntimeParts): Pick<RuntimeVerbs, 'version' | 'status' | 'runtimeConfig' | 'updateRuntimeConfig'> {
+  return {
+    version: async () => ({ runtimeName, runtimeVersion: version }),
+    async status() {
+      const net = await network.status();
+      const why = notReady();
+      const features = { recursiveReadOnlyMounts: pods.facts.recursiveReadOnly, userNamespaces: false };
+      const silent = pods.sandboxes.list().filter((s) => s.status.phase === 'ready' && !pods.monitors.isReachable(s.identity.id));
+      return {
+        conditions: [
+          { type: 'RuntimeReady', status: why === null, reason: why?.reason ?? '', message: why?.message ?? '' },
+          { type: 'NetworkReady', status: net.ready, reason: net.reason, message: net.message },
+        ],
+        handlers: ['', 'podwright'].map((name) => ({ name, ...features })),
+        supplementalGroupsPolicy: true,
+        userNamespacesHostNetwork: false,
+        mountOptions: false,
+        info: {
+          config: json(config),
+          cniconfig: json(net.config),
+          unreachableMonitors: json(silent.map((s) => s.identity.id)),
+        },
+      };
+    },
+    runtimeConfig: async () => ({ cgroupDriver: config.cgroup.driver }),
+    updateRuntimeConfig: async ({ podCidr }) => {
+      if (podCidr !== '') network.setPodCidr(podCidr);
+    },
+  };
+}
+
+type SandboxVerbs = Pick<
+  RuntimeVerbs,
+  'runPodSandbox' | 'stopPodSandbox' | 'removePodSandbox' | 'podSandboxStatus' | 'listPodSandbox'
+>;
+
+function podVerbs({ pods, now }: RuntimeParts): SandboxVerbs {
+  const { sandboxes, locks, requests } = pods;
+  const list = { records: sandboxes, monitors: requests };
+  return {
+    runPodSandbox: (input, context) => runSandbox(pods.runPorts, input, context),
+    stopPodSandbox: ({ id }, { signal }) => stopSandbox({ ...pods.releasePorts, locks, now }, id, signal),
+    removePodSandbox: ({ id }, { signal }) =>
+      removeSandbox({ records: sandboxes, locks, teardown: pods.teardownSandbox }, id, signal),
+    async podSandboxStatus({ id, verbose }) {
+      const view = sandboxStatus(list, id);
+      const { identity, status } = view.sandbox;
+      const containers = pods.containers.list().filter((c) => c.identity.sandboxId === identity.id && c.status.phase === 'created');
+      const info = { pid: status.monitor?.pid ?? 0, netns: pods.runPorts.netnsPin(identity.id), ...identity, status };
+      return { view, containers, timestamp: now(), info: verbose ? { info: json(info) } : {} };
+    },
+    listPodSandbox: async (filter) => listSandboxes(list, filter),
+  };
+}
+
+function containerVerbs({ pods }: RuntimeParts) {
+  const { containers, locks, requests, containerPorts } = pods;
+  return {
+    createContainer: (input, context) => createContainer(pods.createPorts, input, context),
+    startContainer: ({ id }, { signal }) => startContainer(containerPorts, id, signal),
+    stopContainer: (input, { signal }) => stopContainer(containerPorts, input, signal),
+    removeContainer: ({ id }, { signal }) =>
+      removeContainer({ records: containers, locks, teardown: pods.teardownContainer }, id, signal),
+    listContainers: async (filter) => listContainers(containers, filter),
+    async containerStatus({ id, verbose }) {
+      const container = findContainer(containers, id);
+      const { identity, status } = container;
+      const info = { sandboxID: identity.sandboxId, pid: status.pid, snapshotKey: identity.id, config: identity.config, notes: status.notes };
+      return { container, info: verbose ? { info: json({ ...info, runtimeSpec: pods.files.readBundle(identity.id) }) } : {} };
+    },
+    updateContainerResources: (input, { signal }) => updateContainerResources(containerPorts, input, signal),
+    reopenContainerLog: ({ id }, { signal }) => reopenContainerLog({ records: containers, monitors: requests }, id, signal),
+    execSync: (input, { signal }) => execSync(pods.execPorts, input, signal),
+  } satisfies Partial<RuntimeVerbs>;
+}
+
+/** All of them. */
+export const runtimeVerbs = (parts: RuntimeParts): RuntimeVerbs => ({
+  ...statusVerbs(parts),
+  ...podVerbs(parts),
+  ...containerVerbs(parts),
+  containerStats: ({ id }) => parts.stats.containerStats(id),
+  listContainerStats: (filter) => parts.stats.listContainerStats(filter),
+  podSandboxStats: ({ id }) => parts.stats.podSandboxStats(id),
+  listPodSandboxStats: (filter) => parts.stats.listPodSandboxStats(filter),
+});

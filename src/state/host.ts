@@ -1,0 +1,27 @@
+// Facts of the host that plans depend on, read once at start. Must not change anything.
+import { existsSync, readFileSync } from 'node:fs';
+import { release } from 'node:os';
+
+/** What the kernel and this process's rights allow. */
+export interface HostFacts {
+  /** Hexadecimal mask of the daemon's permitted capabilities (/proc/self/status CapPrm). */
+  readonly capabilityMask: string;
+  readonly selinux: boolean;
+  readonly apparmor: boolean;
+  /** Whether mount_setattr(2) can make mounts read-only recursively (Linux 5.12). */
+  readonly recursiveReadOnly: boolean;
+}
+
+const read = (path: string): string => (existsSync(path) ? readFileSync(path, 'utf8').trim() : '');
+
+/** Reads the facts. */
+export function hostFacts(): HostFacts {
+  const status = readFileSync('/proc/self/status', 'utf8');
+  const [major = 0, minor = 0] = release().split('.').map(Number);
+  return {
+    capabilityMask: /^CapPrm:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? '0',
+    selinux: existsSync('/sys/fs/selinux/enforce'),
+    apparmor: read('/sys/module/apparmor/parameters/enabled') === 'Y',
+    recursiveReadOnly: major > 5 || (major === 5 && minor >= 12),
+  };
+}

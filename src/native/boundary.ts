@@ -62,6 +62,11 @@ export interface RootfsExports {
   /** Makes `<dir>/upper` (0755) and `<dir>/work` (0700) for a container's overlay; an empty one that is there is fine. */
   prepareSnapshot(args: { readonly dir: string }): Promise<Outcome<{ readonly upper: string; readonly work: string }>>;
   /**
+   * Gives the directories that a layer's tar only implied (`<layerDir>/implied`) owner, mode and time of the same
+   * directories in the layers below (`diff` directories, topmost first), once those are there. Idempotent; how many were set.
+   */
+  inheritDirectories(args: { readonly layerDir: string; readonly below: readonly string[] }): Promise<Outcome<number>>;
+  /**
    * Renames a finished staging directory to its place and syncs the parent. `committed` is false when
    * somebody else's is there already: then `from` is removed.
    */

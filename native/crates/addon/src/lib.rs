@@ -6,3 +6,5 @@ mod cgroups;
 mod error;
 mod network;
 mod process;
+mod long_work;
+mod rootfs;

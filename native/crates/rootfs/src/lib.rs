@@ -3,6 +3,7 @@
 //! Must not decide anything (limits, places, what is kept), mount, or speak to a network.
 
 pub mod apply_layer;
+mod background;
 mod durable;
 pub mod error;
 mod fs_info;
@@ -20,6 +21,7 @@ mod usage;
 mod walk;
 
 pub use apply_layer::{AppliedLayer, apply_layer};
+pub use background::free_later;
 pub use durable::{commit_dir, make_snapshot, sync_dir, sync_fs, write_file_atomic};
 pub use error::{UnpackError, printable};
 pub use fs_info::{FsInfo, fs_info};

@@ -1,0 +1,49 @@
+//! Long work on threads of its own: unpacking, downloads, walks of trees. libuv's pool has four threads, which
+//! serve all of Node's file and DNS work.
+
+use crate::error::{NativeFailure, Outcome};
+use neon::prelude::*;
+use neon::types::extract::{Json, TryIntoJs};
+use serde::Serialize;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// Runs `work` on a new thread of that name; the promise settles with its outcome. A panic is an outcome too.
+pub(crate) fn on_thread<'cx, T, E>(
+    cx: &mut Cx<'cx>,
+    name: &'static str,
+    work: impl FnOnce() -> Result<T, E> + Send + 'static,
+) -> JsResult<'cx, JsPromise>
+where
+    T: Serialize + Send + 'static,
+    E: Into<NativeFailure>,
+{
+    let channel = cx.channel();
+    let (deferred, promise) = cx.promise();
+    let run = move || {
+        let done = catch_unwind(AssertUnwindSafe(work)).map(|result| result.map_err(Into::into));
+        let outcome = Outcome::from(done.unwrap_or_else(|_| Err(failure(name, "panic", 0, "a native thread panicked"))));
+        // Fails only when Node is ending: then nobody waits.
+        let _ = deferred.try_settle_with(&channel, move |mut cx| Json(outcome).try_into_js(&mut cx));
+    };
+    match std::thread::Builder::new().name(format!("podwright-{name}")).spawn(run) {
+        Ok(_) => Ok(promise),
+        Err(e) => {
+            let (deferred, promise) = cx.promise();
+            let errno = e.raw_os_error().unwrap_or(0);
+            let outcome = Outcome::<T>::Err(failure(name, "clone", errno, "a thread cannot be started"));
+            let value = Json(outcome).try_into_js(cx)?;
+            deferred.resolve(cx, value);
+            Ok(promise)
+        }
+    }
+}
+
+fn failure(operation: &str, syscall: &str, errno: i32, reason: &str) -> NativeFailure {
+    NativeFailure {
+        operation: operation.into(),
+        syscall: syscall.into(),
+        errno,
+        object: String::new(),
+        message: format!("{operation}: {reason}"),
+    }
+}

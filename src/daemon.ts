@@ -85,13 +85,13 @@ export async function startDaemon(config: Config, log: Log): Promise<Daemon> {
   const recovery = runRecovery({ pods, paths, native, network, images, metrics, log });
   const ended = Promise.withResolvers<void>();
   const runtime = runtimeVerbs({ pods, config, network, stats, now, notReady: recovery.notReady });
-  const admin = composeAdmin({ config, pods, images, network, trace, recovery, end: ended.resolve });
+  const admin = composeAdmin({ config, pods, images, network, trace, recovery, log, end: ended.resolve });
   const server = await startCriServer({
     socket,
     files: socketFiles,
     runtime,
     images: images.verbs,
-    admin,
+    services: [admin],
     ports: recovery.rpcPorts,
     host: pods.facts,
   });

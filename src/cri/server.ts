@@ -1,6 +1,6 @@
 // The CRI socket: binding it safely, registering the services, draining. Must not know what an RPC does.
 import { connect } from 'node:net';
-import { Server, ServerCredentials } from '@grpc/grpc-js';
+import { Server, ServerCredentials, type ServiceDefinition, type UntypedServiceImplementation } from '@grpc/grpc-js';
 import { failedPrecondition, failureChain, internal, invalidArgument } from '../lib/failure.ts';
 import type { HostSecurity } from './field-policy.ts';
 import { imageService } from './image-service.ts';
@@ -30,6 +30,14 @@ export interface CriServerParts {
   readonly ports: RpcPorts;
   /** Which security modules the kernel has on: decides about SELinux and AppArmor fields. */
   readonly host: HostSecurity;
+  /** Further services on the same socket. */
+  readonly services: readonly ServedService[];
+}
+
+/** A service as grpc-js takes it. */
+export interface ServedService {
+  readonly definition: ServiceDefinition;
+  readonly handlers: UntypedServiceImplementation;
 }
 
 /** A serving CRI socket. */
@@ -59,6 +67,7 @@ export async function startCriServer(parts: CriServerParts): Promise<CriServer> 
   for (const service of [
     buildService('RuntimeService', runtimeService, { verbs: parts.runtime, ports, host }),
     buildService('ImageService', imageService, { verbs: parts.images, ports, host }),
+    ...parts.services,
   ]) {
     server.addService(service.definition, service.handlers);
   }

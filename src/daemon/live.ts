@@ -9,7 +9,7 @@ import { recordExit } from '../container/exits.ts';
 import type { ContainerImageFacts } from '../container/ports.ts';
 import { endProcesses } from '../container/stop.ts';
 import { teardownContainer } from '../container/teardown.ts';
-import { failureChain } from '../lib/failure.ts';
+import { Failure, failureChain } from '../lib/failure.ts';
 import type { ContainerId, SandboxId } from '../lib/id.ts';
 import { KeyedLock } from '../lib/keyed-lock.ts';
 import type { Log } from '../log.ts';
@@ -52,6 +52,10 @@ export interface Hands {
 
 const hexId = (): string => randomBytes(32).toString('hex');
 const never = new AbortController().signal;
+
+/** Parent of everything that we make when no cgroup_parent is given, and of the monitors (RULINGS 9). */
+const ownCgroup = '/podwright';
+const leaveMs = 3000;
 
 /** Everything that lives with pods: records, locks, monitors, ports of the verbs. */
 export function composePods(hands: Hands) {
@@ -127,6 +131,25 @@ export function composePods(hands: Hands) {
     containerCgroup: (id: string) => containers.get(id)?.identity.cgroupPath ?? null,
   };
   const teardown = (id: string): Promise<void> => teardownSandbox({ ...releasePorts, teardownContainer: teardownOne }, id);
+  async function processesIn(path: string): Promise<number> {
+    try {
+      return (await cgroups.procs(path)).length;
+    } catch (error) {
+      if (error instanceof Failure && error.kind === 'not-found') return 0;
+      throw error;
+    }
+  }
+
+  /** Takes our own part of the cgroup tree away once nobody is in it: monitors leave shortly after their answer. */
+  async function removeOwnCgroups(): Promise<void> {
+    const until = Date.now() + leaveMs;
+    while ((await processesIn(ownCgroup)) > 0) {
+      if (Date.now() > until) return; // another daemon's pods live there: the last one removes it
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+    await cgroups.remove([ownCgroup]);
+  }
+
   const ulimits = Object.fromEntries(config.container.defaultUlimits.map(({ name, soft, hard }) => [name, { soft, hard }]));
   return {
     bootId,
@@ -142,6 +165,7 @@ export function composePods(hands: Hands) {
     teardownSandbox: teardown,
     teardownContainer: teardownOne,
     containersOf,
+    removeOwnCgroups,
     runPorts: {
       ...releasePorts,
       locks,

@@ -1,0 +1,120 @@
+// The admin API over the composed rooms: load, trace, inspect, doctor, shutdown. Wires, decides little.
+import { type AdminService, adminService } from '../admin/service.ts';
+import type { AdminVerbs, Finding } from '../admin/verbs.ts';
+import type { Config } from '../config/schema.ts';
+import { version } from '../config/version.ts';
+import type { Container } from '../container/container.ts';
+import { containerState } from '../container/container.ts';
+import { grpcCodes, statusOf } from '../cri/status-codes.ts';
+import { failureChain, notFound } from '../lib/failure.ts';
+import { ResultList } from '../lib/result-list.ts';
+import type { Log } from '../log.ts';
+import type { Network } from '../network/network.ts';
+import type { Trace } from '../trace/trace.ts';
+import type { Images } from './images.ts';
+import type { Pods } from './live.ts';
+import type { Recovery } from './recovery.ts';
+
+export interface AdminParts {
+  readonly config: Config;
+  readonly pods: Pods;
+  readonly images: Images;
+  readonly network: Network;
+  readonly trace: Trace;
+  readonly recovery: Recovery;
+  readonly log: Log;
+  /** Ends the daemon. */
+  readonly end: () => void;
+}
+
+/** An environment's names without its values: an inspection is what people paste into issues. */
+const withoutValues = ({ identity, status }: Container): object => {
+  const env = identity.config.env.map(({ key }) => key);
+  return { identity: { ...identity, config: { ...identity.config, env } }, status, state: containerState({ identity, status }) };
+};
+
+async function inspect({ pods, images, config, recovery }: AdminParts, id: string): ReturnType<AdminVerbs['inspect']> {
+  if (id === '') {
+    const counts = { sandboxes: pods.sandboxes.size, containers: pods.containers.size, images: images.count() };
+    const memory = process.memoryUsage();
+    const value = { version, pid: process.pid, uptimeSeconds: process.uptime(), bootId: pods.bootId, counts, memory, pulls: images.progress(), setAside: recovery.setAside, config };
+    return { kind: 'daemon', value };
+  }
+  const sandbox = pods.sandboxes.find(id);
+  if (sandbox) {
+    const monitor = { alive: pods.monitors.isAlive(sandbox.identity.id), reachable: pods.monitors.isReachable(sandbox.identity.id) };
+    return { kind: 'sandbox', value: { ...sandbox, monitor, containers: pods.containersOf(sandbox.identity.id) } };
+  }
+  const container = pods.containers.find(id);
+  if (container) return { kind: 'container', value: withoutValues(container) };
+  const image = images.find(id);
+  if (image) return { kind: 'image', value: image };
+  throw notFound(`no sandbox, container or image is called ${id}`);
+}
+
+async function doctor({ pods, network, recovery }: AdminParts): Promise<Finding[]> {
+  const findings: Finding[] = [];
+  const warn = (subject: string, problem: string, advice: string): void => void findings.push({ severity: 'warning', subject, problem, advice });
+  const wrong = (subject: string, problem: string, advice: string): void => void findings.push({ severity: 'error', subject, problem, advice });
+  const why = recovery.notReady();
+  if (why) wrong('podwrightd', `${why.reason}: ${why.message}`, '');
+  const net = await network.status();
+  if (!net.ready) wrong('network', net.message, 'put a CNI configuration into network.conf_dir, or set network.default = "bridge"');
+  if (network.owedReleases() > 0) warn('network', `${network.owedReleases()} releases are owed`, '');
+  for (const { noun, id, why: reason } of recovery.setAside) wrong(`${noun} ${id}`, reason, 'look at it in the quarantine directory; remove it there when it is not needed');
+  for (const { identity, status } of pods.sandboxes.list()) {
+    const subject = `sandbox ${identity.id.slice(0, 13)}`;
+    if (status.phase === 'removing') warn(subject, 'its removal did not end', 'call RemovePodSandbox again; the error says what is in the way');
+    if (status.phase !== 'ready') continue;
+    if (!pods.monitors.isAlive(identity.id)) wrong(subject, 'its monitor is dead', 'the kubelet stops and removes it; by hand: crictl rmp -f');
+    else if (!pods.monitors.isReachable(identity.id)) wrong(subject, 'its monitor is alive and does not answer', '');
+    if (status.monitor && status.monitor.version !== version) warn(subject, `its monitor is of release ${status.monitor.version}`, '');
+  }
+  return findings;
+}
+
+/** Ends every pod and what the network keeps between pods; goes on after a failure and tells all. */
+async function shutdown({ pods, network }: AdminParts, onStep: (step: string) => void): Promise<void> {
+  const results = new ResultList();
+  for (const { identity } of pods.sandboxes.list()) {
+    const { id, config } = identity;
+    await results.attempt(`remove sandbox ${id}`, () => pods.locks.run(`sandbox ${id}`, new AbortController().signal, () => pods.teardownSandbox(id)));
+    onStep(`removed pod ${config.metadata.namespace}/${config.metadata.name} (${id.slice(0, 13)})`);
+  }
+  if (results.ok) {
+    await results.attempt('remove the network', () => network.shutdown({ removeAll: true }));
+    await results.attempt('remove cgroups', () => pods.removeOwnCgroups());
+    onStep('removed the network and the cgroups of our own');
+  }
+  results.throwIfAny('shut down');
+}
+
+/** The admin service, ready for the socket. */
+export function composeAdmin(parts: AdminParts): AdminService {
+  const { images, trace, recovery, log, end } = parts;
+  const verbs: AdminVerbs = {
+    load: (input, onStep, signal) => images.load(input, onStep, signal),
+    async trace(sandboxId) {
+      const subject = sandboxId === '' ? trace.lastPod() : sandboxId;
+      const calls = subject === null ? [] : trace.of(subject);
+      if (calls.length === 0) throw notFound(sandboxId === '' ? 'no pod was started yet' : `no calls are kept of sandbox ${sandboxId}`);
+      return calls;
+    },
+    inspect: (id) => inspect(parts, id),
+    doctor: () => doctor(parts),
+    shutdown: async (onStep) => {
+      await recovery.done;
+      await shutdown(parts, onStep);
+    },
+  };
+  return adminService(verbs, {
+    log,
+    statusOf: (error) => {
+      const { code, message } = statusOf(error);
+      return { code, number: grpcCodes[code], message: message === '' ? failureChain(error) : message };
+    },
+    observe: (method, code, seconds) => recovery.rpcPorts.observe(`Admin/${method}`, code as 'OK', seconds),
+    elapsedMs: () => performance.now(),
+    onShutdown: end,
+  });
+}

@@ -64,7 +64,6 @@ export async function serveForTest(t: ExecutionContext, parts: TestServerParts):
     images: (parts.images ?? {}) as ImageVerbs,
     ports,
     host: { selinux: false, apparmor: false },
-    services: [],
   });
   const client = criClient(socket);
   t.teardown(async () => {

@@ -285,7 +285,6 @@ const serverParts = (socket: string) => ({
   },
   host: { selinux: false, apparmor: false },
   services: [],
-  services: [],
 });
 
 test('the socket has mode 0660; a second daemon is refused; stop removes it', async (t) => {

@@ -2,20 +2,17 @@
 //! some enter a pod's namespace, others wait for the kernel or a program, and none may hold a
 //! thread of libuv's pool.
 
-use crate::error::{NativeFailure, Outcome};
+mod rules;
+
+use crate::error::NativeFailure;
+use crate::long_work::on_thread;
 use neon::prelude::*;
-use neon::types::extract::{Json, TryIntoJs};
-use podwright_iptables::{
-    BridgeRules, BridgeSubnet, Chains, ForwardJump, HostPort, IptablesError, Protocol,
-};
-use podwright_netlink::{
-    BridgeSetup, Cidr, Counters, NetlinkError, PodAttachment, PublishedPort, Route,
-};
+use neon::types::extract::Json;
+use podwright_netlink::{BridgeSetup, Cidr, Counters, NetlinkError, PodAttachment, Route};
 use podwright_sys::errno::SysError;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::fs::{File, create_dir_all};
-use std::net::IpAddr;
 use std::os::fd::IntoRawFd;
 use std::path::{Path, PathBuf};
 
@@ -23,64 +20,22 @@ impl From<NetlinkError> for NativeFailure {
     fn from(error: NetlinkError) -> Self {
         let message = error.to_string();
         match error {
-            NetlinkError::Kernel { source, .. } => Self {
-                message,
-                ..source.into()
-            },
-            other => Self {
-                errno: other.errno(),
-                ..failure("use the network", "netlink", message)
-            },
-        }
-    }
-}
-
-impl From<IptablesError> for NativeFailure {
-    fn from(error: IptablesError) -> Self {
-        let message = error.to_string();
-        match error {
-            IptablesError::Start(source) => source.into(),
-            IptablesError::Missing { program } | IptablesError::Refused { program, .. } => {
-                failure("change the rules", program, message)
-            }
-            IptablesError::Unusable { .. } => failure("change the rules", "check", message),
+            NetlinkError::Kernel { source, .. } => Self { message, ..source.into() },
+            other => Self { errno: other.errno(), ..failure("use the network", "netlink", message) },
         }
     }
 }
 
 fn failure(operation: &str, syscall: &str, message: String) -> NativeFailure {
-    NativeFailure {
-        operation: operation.into(),
-        syscall: syscall.into(),
-        errno: 0,
-        object: String::new(),
-        message,
-    }
+    NativeFailure { operation: operation.into(), syscall: syscall.into(), errno: 0, object: String::new(), message }
 }
 
-/// Runs `work` on a thread made for it; the promise settles with its outcome.
+/// Runs `work` on a thread made for it: it may move to another namespace, for the thread ends with it.
 fn on_own_thread<'cx, T: Serialize + Send + 'static>(
     cx: &mut Cx<'cx>,
     work: impl FnOnce() -> Result<T, NativeFailure> + Send + 'static,
 ) -> JsResult<'cx, JsPromise> {
-    let channel = cx.channel();
-    let (deferred, promise) = cx.promise();
-    let started = std::thread::Builder::new()
-        .name("podwright-net".into())
-        .spawn(move || {
-            let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work))
-                .unwrap_or_else(|_| {
-                    let message = "a network thread panicked".to_owned();
-                    Err(failure("use the network", "panic", message))
-                });
-            deferred.settle_with(&channel, move |mut cx| {
-                Json(Outcome::from(outcome)).try_into_js(&mut cx)
-            });
-        });
-    match started {
-        Ok(_) => Ok(promise),
-        Err(error) => cx.throw_error(format!("start a network thread: {error}")),
-    }
+    on_thread(cx, "network", work)
 }
 
 fn parsed<T: std::str::FromStr>(what: &str, text: &str) -> Result<T, NativeFailure> {
@@ -91,10 +46,7 @@ fn parsed<T: std::str::FromStr>(what: &str, text: &str) -> Result<T, NativeFailu
 }
 
 fn parsed_mac(text: &str) -> Result<[u8; 6], NativeFailure> {
-    let octets: Option<Vec<u8>> = text
-        .split(':')
-        .map(|octet| u8::from_str_radix(octet, 16).ok())
-        .collect();
+    let octets: Option<Vec<u8>> = text.split(':').map(|octet| u8::from_str_radix(octet, 16).ok()).collect();
     let octets = octets.and_then(|octets| <[u8; 6]>::try_from(octets).ok());
     octets.ok_or_else(|| {
         let message = format!("not a usable hardware address: {text:?}");
@@ -204,10 +156,7 @@ struct AttachedPod {
 
 /// A pod's whole connection in one call: veth pair, bridge port, addresses, routes, loopback.
 #[neon::export]
-fn network_attach<'cx>(
-    cx: &mut FunctionContext<'cx>,
-    Json(request): Json<Attach>,
-) -> JsResult<'cx, JsPromise> {
+fn network_attach<'cx>(cx: &mut FunctionContext<'cx>, Json(request): Json<Attach>) -> JsResult<'cx, JsPromise> {
     on_own_thread(cx, move || {
         let routes: Result<Vec<Route>, NativeFailure> = request.routes.iter().map(route).collect();
         let wanted = PodAttachment {
@@ -224,10 +173,7 @@ fn network_attach<'cx>(
         };
         let attached = podwright_netlink::attach_on_this_thread(&wanted)?;
         let octets: Vec<String> = attached.mac.iter().map(|o| format!("{o:02x}")).collect();
-        Ok(AttachedPod {
-            mac: octets.join(":"),
-            created: attached.created,
-        })
+        Ok(AttachedPod { mac: octets.join(":"), created: attached.created })
     })
 }
 
@@ -247,10 +193,7 @@ struct Detach {
 
 /// Deletes a pod's veth pair by its host end; one that is gone is fine.
 #[neon::export]
-fn network_detach<'cx>(
-    cx: &mut FunctionContext<'cx>,
-    Json(request): Json<Detach>,
-) -> JsResult<'cx, JsPromise> {
+fn network_detach<'cx>(cx: &mut FunctionContext<'cx>, Json(request): Json<Detach>) -> JsResult<'cx, JsPromise> {
     on_own_thread(cx, move || {
         let removed = podwright_netlink::delete_link(&request.host_interface)?;
         Ok(Removed { removed })
@@ -265,13 +208,8 @@ struct Loopback {
 
 /// Brings up loopback in a network namespace.
 #[neon::export]
-fn network_loopback_up<'cx>(
-    cx: &mut FunctionContext<'cx>,
-    Json(request): Json<Loopback>,
-) -> JsResult<'cx, JsPromise> {
-    on_own_thread(cx, move || {
-        Ok(podwright_netlink::loopback_up(&request.netns)?)
-    })
+fn network_loopback_up<'cx>(cx: &mut FunctionContext<'cx>, Json(request): Json<Loopback>) -> JsResult<'cx, JsPromise> {
+    on_own_thread(cx, move || Ok(podwright_netlink::loopback_up(&request.netns)?))
 }
 
 #[derive(Deserialize)]
@@ -292,19 +230,11 @@ struct ListedLink {
 
 /// The host's interfaces whose name begins with the prefix.
 #[neon::export]
-fn network_list_links<'cx>(
-    cx: &mut FunctionContext<'cx>,
-    Json(request): Json<ListLinks>,
-) -> JsResult<'cx, JsPromise> {
+fn network_list_links<'cx>(cx: &mut FunctionContext<'cx>, Json(request): Json<ListLinks>) -> JsResult<'cx, JsPromise> {
     on_own_thread(cx, move || {
         let links = podwright_netlink::list_links("")?;
-        let names: HashMap<u32, String> = links
-            .iter()
-            .map(|link| (link.index, link.name.clone()))
-            .collect();
-        let wanted = links
-            .into_iter()
-            .filter(|link| link.name.starts_with(&request.prefix));
+        let names: HashMap<u32, String> = links.iter().map(|link| (link.index, link.name.clone())).collect();
+        let wanted = links.into_iter().filter(|link| link.name.starts_with(&request.prefix));
         let listed: Vec<ListedLink> = wanted
             .map(|link| ListedLink {
                 bridge: link.master.and_then(|index| names.get(&index).cloned()),
@@ -368,15 +298,9 @@ fn network_interface_stats<'cx>(
     Json(request): Json<InterfaceStats>,
 ) -> JsResult<'cx, JsPromise> {
     on_own_thread(cx, move || {
-        let outer: HashMap<String, Counters> = podwright_netlink::list_links("")?
-            .into_iter()
-            .map(|link| (link.name, link.counters))
-            .collect();
-        let stats: Vec<Option<Vec<PodInterface>>> = request
-            .pods
-            .iter()
-            .map(|pod| stats_of(pod, &outer))
-            .collect();
+        let outer: HashMap<String, Counters> =
+            podwright_netlink::list_links("")?.into_iter().map(|link| (link.name, link.counters)).collect();
+        let stats: Vec<Option<Vec<PodInterface>>> = request.pods.iter().map(|pod| stats_of(pod, &outer)).collect();
         Ok(stats)
     })
 }
@@ -394,178 +318,6 @@ fn stats_of(pod: &StatsOf, outer: &HashMap<String, Counters>) -> Option<Vec<PodI
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct SubnetRequest {
-    subnet: String,
-    masquerade: bool,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum ForwardRequest {
-    First,
-    Last,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct EnsureRules {
-    chains: String,
-    bridge: String,
-    subnets: Vec<SubnetRequest>,
-    forward: ForwardRequest,
-}
-
-/// Makes or repairs the chains, jumps and fixed rules of a bridge; rules of pods stay.
-#[neon::export]
-fn network_ensure_rules<'cx>(
-    cx: &mut FunctionContext<'cx>,
-    Json(request): Json<EnsureRules>,
-) -> JsResult<'cx, JsPromise> {
-    on_own_thread(cx, move || {
-        let subnets: Result<Vec<BridgeSubnet>, NativeFailure> =
-            request.subnets.iter().map(bridge_subnet).collect();
-        let rules = BridgeRules {
-            chains: Chains::new(&request.chains)?,
-            bridge: request.bridge,
-            subnets: subnets?,
-            forward: match request.forward {
-                ForwardRequest::First => ForwardJump::First,
-                ForwardRequest::Last => ForwardJump::Last,
-            },
-        };
-        Ok(podwright_iptables::ensure(&rules)?)
-    })
-}
-
-fn bridge_subnet(request: &SubnetRequest) -> Result<BridgeSubnet, NativeFailure> {
-    Ok(BridgeSubnet {
-        subnet: request.subnet.parse()?,
-        masquerade: request.masquerade,
-    })
-}
-
-#[derive(Deserialize, Clone, Copy)]
-#[serde(rename_all = "lowercase")]
-enum ProtocolRequest {
-    Tcp,
-    Udp,
-    Sctp,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct HostPortRequest {
-    protocol: ProtocolRequest,
-    host_ip: Option<String>,
-    host_port: u16,
-    pod_ip: String,
-    container_port: u16,
-    masquerade_from: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct SetHostPorts {
-    chains: String,
-    id: String,
-    bridge: Option<String>,
-    previous: Vec<HostPortRequest>,
-    wanted: Vec<HostPortRequest>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct HostPortsSet {
-    flows_forgotten: usize,
-}
-
-/// Gives a pod exactly the wanted published ports, and forgets UDP flows that know it otherwise.
-#[neon::export]
-fn network_set_host_ports<'cx>(
-    cx: &mut FunctionContext<'cx>,
-    Json(request): Json<SetHostPorts>,
-) -> JsResult<'cx, JsPromise> {
-    on_own_thread(cx, move || {
-        let chains = Chains::new(&request.chains)?;
-        let read = |ports: &[HostPortRequest]| -> Result<Vec<HostPort>, NativeFailure> {
-            ports.iter().map(host_port).collect()
-        };
-        let (previous, wanted) = (read(&request.previous)?, read(&request.wanted)?);
-        if let Some(bridge) = &request.bridge {
-            podwright_netlink::set_up_route_localnet(bridge)?;
-        }
-        podwright_iptables::set_host_ports(&chains, &request.id, &previous, &wanted)?;
-        let udp: Vec<PublishedPort> = previous.iter().chain(&wanted).filter_map(udp).collect();
-        let flows_forgotten = podwright_netlink::forget_udp_flows(&udp)?;
-        Ok(HostPortsSet { flows_forgotten })
-    })
-}
-
-fn host_port(request: &HostPortRequest) -> Result<HostPort, NativeFailure> {
-    let host_ip = request.host_ip.as_deref();
-    let from = request.masquerade_from.as_deref();
-    Ok(HostPort {
-        protocol: match request.protocol {
-            ProtocolRequest::Tcp => Protocol::Tcp,
-            ProtocolRequest::Udp => Protocol::Udp,
-            ProtocolRequest::Sctp => Protocol::Sctp,
-        },
-        host_ip: host_ip
-            .map(|text| parsed::<IpAddr>("host address", text))
-            .transpose()?,
-        host_port: request.host_port,
-        pod_ip: parsed("pod address", &request.pod_ip)?,
-        container_port: request.container_port,
-        masquerade_from: from.map(|text| parsed("subnet", text)).transpose()?,
-    })
-}
-
-fn udp(port: &HostPort) -> Option<PublishedPort> {
-    (port.protocol == Protocol::Udp).then_some(PublishedPort {
-        host_ip: port.host_ip,
-        port: port.host_port,
-    })
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct PruneHostPorts {
-    chains: String,
-    live: BTreeSet<String>,
-}
-
-/// Removes the published ports of every pod that is not alive: the ids of those that had some.
-#[neon::export]
-fn network_prune_host_ports<'cx>(
-    cx: &mut FunctionContext<'cx>,
-    Json(request): Json<PruneHostPorts>,
-) -> JsResult<'cx, JsPromise> {
-    on_own_thread(cx, move || {
-        let chains = Chains::new(&request.chains)?;
-        Ok(podwright_iptables::prune_host_ports(&chains, &request.live)?)
-    })
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct RemoveRules {
-    chains: String,
-}
-
-/// Removes every chain, jump and rule of ours.
-#[neon::export]
-fn network_remove_rules<'cx>(
-    cx: &mut FunctionContext<'cx>,
-    Json(request): Json<RemoveRules>,
-) -> JsResult<'cx, JsPromise> {
-    on_own_thread(cx, move || {
-        let removed = podwright_iptables::remove_all(&Chains::new(&request.chains)?)?;
-        Ok(Removed { removed })
-    })
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct LockDirectory {
     path: PathBuf,
 }
@@ -573,10 +325,7 @@ struct LockDirectory {
 /// Waits for the exclusive flock(2) on a file, which is made with its directories if absent. The
 /// descriptor is the lock: whoever asked closes it.
 #[neon::export]
-fn network_lock<'cx>(
-    cx: &mut FunctionContext<'cx>,
-    Json(request): Json<LockDirectory>,
-) -> JsResult<'cx, JsPromise> {
+fn network_lock<'cx>(cx: &mut FunctionContext<'cx>, Json(request): Json<LockDirectory>) -> JsResult<'cx, JsPromise> {
     on_own_thread(cx, move || {
         let file = locked(&request.path)?;
         Ok(file.into_raw_fd())
@@ -586,9 +335,7 @@ fn network_lock<'cx>(
 fn locked(path: &Path) -> Result<File, NativeFailure> {
     let failed = |syscall: &'static str| {
         let object = path.display().to_string();
-        move |error: std::io::Error| {
-            SysError::from_io("lock the address allocations", syscall, &error, object)
-        }
+        move |error: std::io::Error| SysError::from_io("lock the address allocations", syscall, &error, object)
     };
     if let Some(dir) = path.parent() {
         create_dir_all(dir).map_err(failed("mkdir"))?;

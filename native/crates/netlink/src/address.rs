@@ -74,47 +74,24 @@ pub(crate) fn octets(address: IpAddr) -> Vec<u8> {
 
 /// AF_INET or AF_INET6.
 pub(crate) fn family(address: IpAddr) -> u8 {
-    let family = if address.is_ipv4() {
-        libc::AF_INET
-    } else {
-        libc::AF_INET6
-    };
+    let family = if address.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
     family as u8
 }
 
 /// Puts an address on an interface; one that is there already is fine. No duplicate address
 /// detection for IPv6: the allocation says that it is unique, and waiting a second would be seen.
 pub(crate) fn add_address(index: u32, name: &str, cidr: &Cidr) -> Request {
-    let flags = if cidr.address.is_ipv6() {
-        IFA_F_NODAD
-    } else {
-        0
-    };
-    let mut body = vec![
-        family(cidr.address),
-        cidr.prefix,
-        flags,
-        libc::RT_SCOPE_UNIVERSE,
-    ];
+    let flags = if cidr.address.is_ipv6() { IFA_F_NODAD } else { 0 };
+    let mut body = vec![family(cidr.address), cidr.prefix, flags, libc::RT_SCOPE_UNIVERSE];
     body.extend(index.to_ne_bytes());
     let bytes = octets(cidr.address);
-    let mut message = Message::new(
-        libc::RTM_NEWADDR,
-        libc::NLM_F_ACK | libc::NLM_F_CREATE | libc::NLM_F_EXCL,
-        &body,
-    )
-    .attr(IFA_LOCAL, &bytes)
-    .attr(IFA_ADDRESS, &bytes);
+    let mut message = Message::new(libc::RTM_NEWADDR, libc::NLM_F_ACK | libc::NLM_F_CREATE | libc::NLM_F_EXCL, &body)
+        .attr(IFA_LOCAL, &bytes)
+        .attr(IFA_ADDRESS, &bytes);
     if let Some(broadcast) = cidr.broadcast() {
         message = message.attr(IFA_BROADCAST, &broadcast.octets());
     }
-    Request::new(
-        "add an address",
-        "RTM_NEWADDR",
-        format!("{cidr} to {name}"),
-        message,
-    )
-    .tolerating(&[libc::EEXIST])
+    Request::new("add an address", "RTM_NEWADDR", format!("{cidr} to {name}"), message).tolerating(&[libc::EEXIST])
 }
 
 #[cfg(test)]
@@ -126,23 +103,13 @@ mod tests {
         let cidr: Cidr = "10.88.3.4/16".parse().expect("valid");
         assert_eq!(cidr.to_string(), "10.88.3.4/16");
         assert_eq!(cidr.network().to_string(), "10.88.0.0");
-        assert_eq!(
-            cidr.broadcast().expect("has one").to_string(),
-            "10.88.255.255"
-        );
+        assert_eq!(cidr.broadcast().expect("has one").to_string(), "10.88.255.255");
         let six: Cidr = "fd00::5/64".parse().expect("valid");
         assert_eq!(six.network().to_string(), "fd00::");
         assert_eq!(six.broadcast(), None);
         let all: Cidr = "0.0.0.0/0".parse().expect("valid");
         assert_eq!(all.network().to_string(), "0.0.0.0");
-        for wrong in [
-            "10.0.0.1",
-            "10.0.0.1/33",
-            "fd00::/129",
-            "x/8",
-            "10.0.0.1/",
-            "",
-        ] {
+        for wrong in ["10.0.0.1", "10.0.0.1/33", "fd00::/129", "x/8", "10.0.0.1/", ""] {
             assert!(wrong.parse::<Cidr>().is_err(), "{wrong}");
         }
     }

@@ -2,9 +2,7 @@
 
 use crate::address::{Cidr, add_address};
 use crate::error::{NetlinkError, NetlinkResult};
-use crate::kernel::{
-    IFLA_ADDRESS, IFLA_IFALIAS, IFLA_IFNAME, IFLA_INFO_KIND, IFLA_LINKINFO, IFLA_MTU,
-};
+use crate::kernel::{IFLA_ADDRESS, IFLA_IFALIAS, IFLA_IFNAME, IFLA_INFO_KIND, IFLA_LINKINFO, IFLA_MTU};
 use crate::link::{Link, all, delete, find, ifinfo, set_up};
 use crate::message::Message;
 use crate::socket::{Request, Socket};
@@ -34,28 +32,15 @@ pub fn set_up_bridge(wanted: &BridgeSetup) -> NetlinkResult<bool> {
     let mut socket = Socket::route()?;
     let created = socket.run_one(create(wanted))?.tolerated.is_none();
     let bridge = checked(wanted, find(&mut socket, &wanted.bridge)?)?;
-    if wanted
-        .gateways
-        .iter()
-        .any(|gateway| gateway.address.is_ipv6())
-    {
+    if wanted.gateways.iter().any(|gateway| gateway.address.is_ipv6()) {
         let key = format!("net/ipv6/conf/{}/disable_ipv6", wanted.bridge);
         sysctl::set(&key, "0")?;
     }
     let mut requests = Vec::new();
     if created {
-        let message = Message::new(
-            libc::RTM_NEWLINK,
-            libc::NLM_F_ACK,
-            &ifinfo(bridge.index, 0, 0),
-        )
-        .attr(IFLA_IFALIAS, wanted.alias.as_bytes());
-        requests.push(Request::new(
-            "mark the bridge",
-            "RTM_NEWLINK",
-            &wanted.bridge,
-            message,
-        ));
+        let message = Message::new(libc::RTM_NEWLINK, libc::NLM_F_ACK, &ifinfo(bridge.index, 0, 0))
+            .attr(IFLA_IFALIAS, wanted.alias.as_bytes());
+        requests.push(Request::new("mark the bridge", "RTM_NEWLINK", &wanted.bridge, message));
     }
     for gateway in &wanted.gateways {
         requests.push(add_address(bridge.index, &wanted.bridge, gateway));
@@ -79,8 +64,7 @@ fn create(wanted: &BridgeSetup) -> Request {
     if let Some(mac) = &wanted.mac {
         message = message.attr(IFLA_ADDRESS, mac);
     }
-    Request::new("create the bridge", "RTM_NEWLINK", &wanted.bridge, message)
-        .tolerating(&[libc::EEXIST])
+    Request::new("create the bridge", "RTM_NEWLINK", &wanted.bridge, message).tolerating(&[libc::EEXIST])
 }
 
 fn checked(wanted: &BridgeSetup, found: Option<Link>) -> NetlinkResult<Link> {
@@ -89,29 +73,15 @@ fn checked(wanted: &BridgeSetup, found: Option<Link>) -> NetlinkResult<Link> {
         Some(link) => Err(NetlinkError::NameTaken {
             operation: "create the bridge",
             name: wanted.bridge.clone(),
-            found: if link.kind.is_empty() {
-                "hardware".into()
-            } else {
-                format!("a {}", link.kind)
-            },
+            found: if link.kind.is_empty() { "hardware".into() } else { format!("a {}", link.kind) },
         }),
-        None => Err(SysError::new(
-            "create the bridge",
-            "RTM_GETLINK",
-            libc::ENODEV,
-            &wanted.bridge,
-        )
-        .into()),
+        None => Err(SysError::new("create the bridge", "RTM_GETLINK", libc::ENODEV, &wanted.bridge).into()),
     }
 }
 
 fn forward(wanted: &BridgeSetup) -> NetlinkResult<()> {
     sysctl::set("net/ipv4/ip_forward", "1")?;
-    if wanted
-        .gateways
-        .iter()
-        .any(|gateway| gateway.address.is_ipv6())
-    {
+    if wanted.gateways.iter().any(|gateway| gateway.address.is_ipv6()) {
         sysctl::set("net/ipv6/conf/all/forwarding", "1")?;
     }
     Ok(())
@@ -131,9 +101,7 @@ pub fn remove_bridge(bridge: &str, alias: &str) -> NetlinkResult<bool> {
         return Ok(false);
     };
     let ours = found.kind == "bridge" && found.alias == alias;
-    let used = all(&mut socket)?
-        .iter()
-        .any(|link| link.master == Some(found.index));
+    let used = all(&mut socket)?.iter().any(|link| link.master == Some(found.index));
     if !ours || used {
         return Ok(false);
     }

@@ -4,9 +4,8 @@
 
 use crate::error::NetlinkResult;
 use crate::kernel::{
-    CTA_ID, CTA_IP_V4_DST, CTA_IP_V6_DST, CTA_PROTO_DST_PORT, CTA_PROTO_NUM, CTA_TUPLE_IP,
-    CTA_TUPLE_ORIG, CTA_TUPLE_PROTO, CTA_ZONE, IFA_ADDRESS, IFA_LOCAL, IPCTNL_MSG_CT_DELETE,
-    IPCTNL_MSG_CT_GET, IPCTNL_MSG_CT_NEW,
+    CTA_ID, CTA_IP_V4_DST, CTA_IP_V6_DST, CTA_PROTO_DST_PORT, CTA_PROTO_NUM, CTA_TUPLE_IP, CTA_TUPLE_ORIG,
+    CTA_TUPLE_PROTO, CTA_ZONE, IFA_ADDRESS, IFA_LOCAL, IPCTNL_MSG_CT_DELETE, IPCTNL_MSG_CT_GET, IPCTNL_MSG_CT_NEW,
 };
 use crate::message::{Message, attribute};
 use crate::socket::{Reply, Request, Socket};
@@ -39,11 +38,7 @@ pub fn forget_udp_flows(ports: &[PublishedPort]) -> NetlinkResult<usize> {
     }
     let local = local_addresses()?;
     let mut socket = Socket::netfilter()?;
-    let message = Message::new(
-        message_type(IPCTNL_MSG_CT_GET),
-        libc::NLM_F_DUMP,
-        &[0; NFGEN_LEN],
-    );
+    let message = Message::new(message_type(IPCTNL_MSG_CT_GET), libc::NLM_F_DUMP, &[0; NFGEN_LEN]);
     let request = Request::new("list flows", "IPCTNL_MSG_CT_GET", "", message);
     let replies = socket.dump(request)?;
     let stale: Vec<Request> = replies
@@ -109,8 +104,7 @@ fn forget(flow: &Flow<'_>) -> Request {
         message = message.attr(CTA_ZONE, zone);
     }
     let object = format!("udp to {}:{}", flow.destination, flow.port);
-    Request::new("forget a flow", "IPCTNL_MSG_CT_DELETE", object, message)
-        .tolerating(&[libc::ENOENT])
+    Request::new("forget a flow", "IPCTNL_MSG_CT_DELETE", object, message).tolerating(&[libc::ENOENT])
 }
 
 fn address(bytes: &[u8]) -> Option<IpAddr> {
@@ -145,20 +139,15 @@ mod tests {
         let bytes = Message::new(message_type(IPCTNL_MSG_CT_NEW), 0, &[2, 0, 0, 0])
             .nest_marked(CTA_TUPLE_ORIG, |m| {
                 m.nest_marked(CTA_TUPLE_IP, |m| {
-                    m.attr(CTA_IP_V4_SRC, &[10, 0, 0, 9])
-                        .attr(CTA_IP_V4_DST, &[192, 0, 2, 2])
+                    m.attr(CTA_IP_V4_SRC, &[10, 0, 0, 9]).attr(CTA_IP_V4_DST, &[192, 0, 2, 2])
                 })
                 .nest_marked(CTA_TUPLE_PROTO, |m| {
-                    m.attr(CTA_PROTO_NUM, &[protocol])
-                        .attr(CTA_PROTO_DST_PORT, &5353u16.to_be_bytes())
+                    m.attr(CTA_PROTO_NUM, &[protocol]).attr(CTA_PROTO_DST_PORT, &5353u16.to_be_bytes())
                 })
             })
             .attr(CTA_ID, &[1, 2, 3, 4])
             .finish(1);
-        Reply {
-            kind: message_type(IPCTNL_MSG_CT_NEW),
-            payload: bytes[16..].to_vec(),
-        }
+        Reply { kind: message_type(IPCTNL_MSG_CT_NEW), payload: bytes[16..].to_vec() }
     }
 
     #[test]

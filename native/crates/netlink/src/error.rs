@@ -46,11 +46,7 @@ pub enum NetlinkError {
 }
 
 fn explained(detail: &str) -> String {
-    if detail.is_empty() {
-        String::new()
-    } else {
-        format!(" ({detail})")
-    }
+    if detail.is_empty() { String::new() } else { format!(" ({detail})") }
 }
 
 impl NetlinkError {
@@ -66,10 +62,7 @@ impl NetlinkError {
 
 impl From<SysError> for NetlinkError {
     fn from(source: SysError) -> Self {
-        Self::Kernel {
-            source,
-            detail: String::new(),
-        }
+        Self::Kernel { source, detail: String::new() }
     }
 }
 

@@ -2,8 +2,8 @@
 
 use crate::error::NetlinkResult;
 use crate::kernel::{
-    IFLA_ADDRESS, IFLA_IFALIAS, IFLA_IFNAME, IFLA_INFO_KIND, IFLA_LINK, IFLA_LINKINFO, IFLA_MASTER,
-    IFLA_MTU, IFLA_STATS64,
+    IFLA_ADDRESS, IFLA_IFALIAS, IFLA_IFNAME, IFLA_INFO_KIND, IFLA_LINK, IFLA_LINKINFO, IFLA_MASTER, IFLA_MTU,
+    IFLA_STATS64,
 };
 use crate::message::{Message, attribute, text, u32_at, u64_at};
 use crate::route::default_route_interface;
@@ -106,9 +106,7 @@ pub(crate) fn read_link(reply: &Reply) -> Option<Link> {
             .map(text)
             .unwrap_or_default(),
         mac: attribute(attrs, IFLA_ADDRESS).unwrap_or_default().to_vec(),
-        counters: attribute(attrs, IFLA_STATS64)
-            .and_then(read_counters)
-            .unwrap_or_default(),
+        counters: attribute(attrs, IFLA_STATS64).and_then(read_counters).unwrap_or_default(),
     })
 }
 
@@ -128,8 +126,7 @@ fn read_counters(value: &[u8]) -> Option<Counters> {
 
 /// Asks for one interface by name; an absent one is no failure.
 pub(crate) fn get_link(name: &str) -> Request {
-    let message = Message::new(libc::RTM_GETLINK, libc::NLM_F_ACK, &ifinfo(0, 0, 0))
-        .attr_str(IFLA_IFNAME, name);
+    let message = Message::new(libc::RTM_GETLINK, libc::NLM_F_ACK, &ifinfo(0, 0, 0)).attr_str(IFLA_IFNAME, name);
     Request::new("look up an interface", "RTM_GETLINK", name, message).tolerating(&[libc::ENODEV])
 }
 
@@ -149,8 +146,7 @@ pub(crate) fn all(socket: &mut Socket) -> NetlinkResult<Vec<Link>> {
 
 /// Removes an interface by name; one that is gone is fine.
 pub(crate) fn delete(name: &str) -> Request {
-    let message = Message::new(libc::RTM_DELLINK, libc::NLM_F_ACK, &ifinfo(0, 0, 0))
-        .attr_str(IFLA_IFNAME, name);
+    let message = Message::new(libc::RTM_DELLINK, libc::NLM_F_ACK, &ifinfo(0, 0, 0)).attr_str(IFLA_IFNAME, name);
     Request::new("delete an interface", "RTM_DELLINK", name, message).tolerating(&[libc::ENODEV])
 }
 
@@ -204,10 +200,7 @@ mod tests {
             .attr(IFLA_STATS64, &stats)
             .nest(IFLA_LINKINFO, |m| m.attr_str(IFLA_INFO_KIND, "veth"))
             .finish(1);
-        let reply = |kind, payload: &[u8]| Reply {
-            kind,
-            payload: payload.to_vec(),
-        };
+        let reply = |kind, payload: &[u8]| Reply { kind, payload: payload.to_vec() };
         let link = read_link(&reply(libc::RTM_NEWLINK, &bytes[16..])).expect("a link");
         assert_eq!((link.index, link.up), (9, true));
         assert_eq!(link.name, "pw0123456789abc");

@@ -4,8 +4,8 @@
 use crate::address::{Cidr, add_address};
 use crate::error::{NetlinkError, NetlinkResult};
 use crate::kernel::{
-    IFLA_ADDRESS, IFLA_BRPORT_MODE, IFLA_IFALIAS, IFLA_IFNAME, IFLA_INFO_DATA, IFLA_INFO_KIND,
-    IFLA_LINKINFO, IFLA_MASTER, IFLA_MTU, IFLA_NET_NS_FD, IFLA_PROTINFO, VETH_INFO_PEER,
+    IFLA_ADDRESS, IFLA_BRPORT_MODE, IFLA_IFALIAS, IFLA_IFNAME, IFLA_INFO_DATA, IFLA_INFO_KIND, IFLA_LINKINFO,
+    IFLA_MASTER, IFLA_MTU, IFLA_NET_NS_FD, IFLA_PROTINFO, VETH_INFO_PEER,
 };
 use crate::link::{Counters, Link, all, delete, find, get_link, ifinfo, read_link, set_up};
 use crate::message::Message;
@@ -97,32 +97,18 @@ pub fn attach_on_this_thread(wanted: &PodAttachment) -> NetlinkResult<Attached> 
     }
     host.run(host_side(wanted, outer, bridge))?;
     pod.run(pod_side(wanted, inner.index))?;
-    Ok(Attached {
-        mac: inner.mac,
-        created,
-    })
+    Ok(Attached { mac: inner.mac, created })
 }
 
 fn bridge_index(host: &mut Socket, wanted: &PodAttachment) -> NetlinkResult<u32> {
     match find(host, &wanted.bridge)? {
         Some(link) => Ok(link.index),
-        None => Err(SysError::new(
-            "look up the bridge",
-            "RTM_GETLINK",
-            libc::ENODEV,
-            &wanted.bridge,
-        )
-        .into()),
+        None => Err(SysError::new("look up the bridge", "RTM_GETLINK", libc::ENODEV, &wanted.bridge).into()),
     }
 }
 
 /// The pod's end of the pair: made, or found when an earlier try made it.
-fn pair(
-    wanted: &PodAttachment,
-    host: &mut Socket,
-    pod: &mut Socket,
-    host_netns: i32,
-) -> NetlinkResult<(bool, Link)> {
+fn pair(wanted: &PodAttachment, host: &mut Socket, pod: &mut Socket, host_netns: i32) -> NetlinkResult<(bool, Link)> {
     let (created, inner) = make_pair(wanted, pod, host_netns)?;
     if created {
         let inner = inner.ok_or_else(|| gone(wanted))?;
@@ -149,33 +135,18 @@ fn pair(
 }
 
 fn gone(wanted: &PodAttachment) -> NetlinkError {
-    SysError::new(
-        "create the veth pair",
-        "RTM_GETLINK",
-        libc::ENODEV,
-        &wanted.host_interface,
-    )
-    .into()
+    SysError::new("create the veth pair", "RTM_GETLINK", libc::ENODEV, &wanted.host_interface).into()
 }
 
 fn is_pair(inner: &Link, outer: &Link) -> bool {
     inner.kind == "veth" && outer.kind == "veth" && inner.peer == Some(outer.index)
 }
 
-fn make_pair(
-    wanted: &PodAttachment,
-    pod: &mut Socket,
-    host_netns: i32,
-) -> NetlinkResult<(bool, Option<Link>)> {
-    let answers = pod.run(vec![
-        create_pair(wanted, host_netns),
-        get_link(&wanted.pod_interface),
-        set_up(LOOPBACK, "lo"),
-    ])?;
+fn make_pair(wanted: &PodAttachment, pod: &mut Socket, host_netns: i32) -> NetlinkResult<(bool, Option<Link>)> {
+    let answers =
+        pod.run(vec![create_pair(wanted, host_netns), get_link(&wanted.pod_interface), set_up(LOOPBACK, "lo")])?;
     let created = answers.first().is_some_and(was_made);
-    let inner = answers
-        .get(1)
-        .and_then(|answer| answer.replies.iter().find_map(read_link));
+    let inner = answers.get(1).and_then(|answer| answer.replies.iter().find_map(read_link));
     Ok((created, inner))
 }
 
@@ -193,15 +164,14 @@ fn create_pair(wanted: &PodAttachment, host_netns: i32) -> Request {
     }
     // the peer must not ask to be up: it has no carrier yet, and the kernel answers ENOTCONN
     let message = message.nest(IFLA_LINKINFO, |m| {
-        m.attr_str(IFLA_INFO_KIND, "veth")
-            .nest(IFLA_INFO_DATA, |m| {
-                m.nest(VETH_INFO_PEER, |m| {
-                    m.raw(&ifinfo(0, 0, 0))
-                        .attr_str(IFLA_IFNAME, &wanted.host_interface)
-                        .attr_u32(IFLA_MTU, wanted.mtu)
-                        .attr_u32(IFLA_NET_NS_FD, host_netns as u32)
-                })
+        m.attr_str(IFLA_INFO_KIND, "veth").nest(IFLA_INFO_DATA, |m| {
+            m.nest(VETH_INFO_PEER, |m| {
+                m.raw(&ifinfo(0, 0, 0))
+                    .attr_str(IFLA_IFNAME, &wanted.host_interface)
+                    .attr_u32(IFLA_MTU, wanted.mtu)
+                    .attr_u32(IFLA_NET_NS_FD, host_netns as u32)
             })
+        })
     });
     let object = format!("{} in {}", wanted.host_interface, wanted.netns.display());
     Request::new("create the veth pair", "RTM_NEWLINK", object, message).tolerating(&[libc::EEXIST])
@@ -217,9 +187,7 @@ fn host_side(wanted: &PodAttachment, index: u32, bridge: u32) -> Vec<Request> {
     let mut body = ifinfo(index, 0, 0);
     body[0] = libc::AF_BRIDGE as u8;
     let mode = Message::new(libc::RTM_SETLINK, libc::NLM_F_ACK, &body)
-        .nest_marked(IFLA_PROTINFO, |m| {
-            m.attr(IFLA_BRPORT_MODE, &[u8::from(wanted.hairpin)])
-        });
+        .nest_marked(IFLA_PROTINFO, |m| m.attr(IFLA_BRPORT_MODE, &[u8::from(wanted.hairpin)]));
     vec![
         Request::new("plug into the bridge", "RTM_NEWLINK", name, plug),
         Request::new("set the port's hairpin mode", "RTM_SETLINK", name, mode),
@@ -229,17 +197,8 @@ fn host_side(wanted: &PodAttachment, index: u32, bridge: u32) -> Vec<Request> {
 /// The pod's end: addresses, up, routes, in this order (a route needs its gateway reachable).
 fn pod_side(wanted: &PodAttachment, index: u32) -> Vec<Request> {
     let name = &wanted.pod_interface;
-    let mut requests: Vec<Request> = wanted
-        .addresses
-        .iter()
-        .map(|cidr| add_address(index, name, cidr))
-        .collect();
+    let mut requests: Vec<Request> = wanted.addresses.iter().map(|cidr| add_address(index, name, cidr)).collect();
     requests.push(set_up(index, name));
-    requests.extend(
-        wanted
-            .routes
-            .iter()
-            .map(|route| add_route(index, name, route)),
-    );
+    requests.extend(wanted.routes.iter().map(|route| add_route(index, name, route)));
     requests
 }

@@ -17,11 +17,7 @@ pub struct Route {
 
 /// Adds a route in the main table, or replaces the one to the same destination.
 pub(crate) fn add_route(index: u32, name: &str, route: &Route) -> Request {
-    let scope = if route.gateway.is_some() {
-        libc::RT_SCOPE_UNIVERSE
-    } else {
-        libc::RT_SCOPE_LINK
-    };
+    let scope = if route.gateway.is_some() { libc::RT_SCOPE_UNIVERSE } else { libc::RT_SCOPE_LINK };
     let body = [
         family(route.destination.address),
         route.destination.prefix,
@@ -36,12 +32,9 @@ pub(crate) fn add_route(index: u32, name: &str, route: &Route) -> Request {
         0,
         0,
     ];
-    let mut message = Message::new(
-        libc::RTM_NEWROUTE,
-        libc::NLM_F_ACK | libc::NLM_F_CREATE | libc::NLM_F_REPLACE,
-        &body,
-    )
-    .attr_u32(libc::RTA_OIF, index);
+    let mut message =
+        Message::new(libc::RTM_NEWROUTE, libc::NLM_F_ACK | libc::NLM_F_CREATE | libc::NLM_F_REPLACE, &body)
+            .attr_u32(libc::RTA_OIF, index);
     if route.destination.prefix > 0 {
         message = message.attr(libc::RTA_DST, &octets(route.destination.network()));
     }
@@ -69,10 +62,7 @@ pub(crate) fn default_route_interface(socket: &mut Socket) -> NetlinkResult<Opti
             }
             Err(error) => return Err(error),
         };
-        let best = replies
-            .iter()
-            .filter_map(|reply| default_route(&reply.payload))
-            .min();
+        let best = replies.iter().filter_map(|reply| default_route(&reply.payload)).min();
         if let Some((_, index)) = best {
             return Ok(Some(index));
         }
@@ -89,10 +79,7 @@ fn default_route(payload: &[u8]) -> Option<(u32, u32)> {
         return None;
     }
     let number = |kind| attribute(attrs, kind).and_then(|value| u32_at(value, 0));
-    Some((
-        number(libc::RTA_PRIORITY).unwrap_or(0),
-        number(libc::RTA_OIF)?,
-    ))
+    Some((number(libc::RTA_PRIORITY).unwrap_or(0), number(libc::RTA_OIF)?))
 }
 
 #[cfg(test)]
@@ -103,10 +90,7 @@ mod tests {
     fn tells_default_routes_apart() {
         let message = |prefix: u8, table: u8, kind: u8| {
             let body = [2, prefix, 0, 0, table, 3, 0, kind, 0, 0, 0, 0];
-            Message::new(24, 0, &body)
-                .attr_u32(libc::RTA_PRIORITY, 100)
-                .attr_u32(libc::RTA_OIF, 4)
-                .finish(1)
+            Message::new(24, 0, &body).attr_u32(libc::RTA_PRIORITY, 100).attr_u32(libc::RTA_OIF, 4).finish(1)
         };
         let parse = |bytes: Vec<u8>| default_route(&bytes[16..]);
         assert_eq!(parse(message(0, 254, 1)), Some((100, 4)));

@@ -8,8 +8,7 @@ use podwright_sys::netlink_socket::explain_errors;
 use rustix::io::Errno;
 use rustix::net::netlink::{self, SocketAddrNetlink};
 use rustix::net::{
-    AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType, recv, sendto,
-    socket_with, sockopt,
+    AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType, recv, sendto, socket_with, sockopt,
 };
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
@@ -40,13 +39,7 @@ impl Request {
         object: impl Into<String>,
         message: Message,
     ) -> Self {
-        Self {
-            message,
-            operation,
-            name,
-            object: object.into(),
-            tolerated: &[],
-        }
+        Self { message, operation, name, object: object.into(), tolerated: &[] }
     }
 
     /// The same request, with errnos that count as done.
@@ -56,10 +49,7 @@ impl Request {
     }
 
     fn refused(&self, errno: i32, detail: String) -> NetlinkError {
-        NetlinkError::Kernel {
-            source: SysError::new(self.operation, self.name, errno, self.object.clone()),
-            detail,
-        }
+        NetlinkError::Kernel { source: SysError::new(self.operation, self.name, errno, self.object.clone()), detail }
     }
 }
 
@@ -99,13 +89,8 @@ impl Socket {
         let failed = |syscall: &'static str, errno: Errno| {
             SysError::new("open a netlink socket", syscall, errno.raw_os_error(), "")
         };
-        let fd = socket_with(
-            AddressFamily::NETLINK,
-            SocketType::RAW,
-            SocketFlags::CLOEXEC,
-            protocol,
-        )
-        .map_err(|errno| failed("socket", errno))?;
+        let fd = socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, protocol)
+            .map_err(|errno| failed("socket", errno))?;
         explain_errors(fd.as_fd())?;
         sockopt::set_socket_timeout(&fd, sockopt::Timeout::Recv, Some(ANSWER_LIMIT))
             .map_err(|errno| failed("setsockopt", errno))?;
@@ -168,10 +153,9 @@ impl Socket {
                     failure = failure.or(Some(request.refused(libc::EINTR, String::new())));
                 }
                 match end_of(request, &message)? {
-                    End::No => answers[index].replies.push(Reply {
-                        kind: message.kind,
-                        payload: message.payload.to_vec(),
-                    }),
+                    End::No => {
+                        answers[index].replies.push(Reply { kind: message.kind, payload: message.payload.to_vec() })
+                    }
                     End::Done => open[index] = false,
                     End::Refused(errno, detail) => {
                         open[index] = false;
@@ -190,9 +174,7 @@ impl Socket {
     fn receive(&self, buffer: &mut [u8], requests: &[Request]) -> NetlinkResult<usize> {
         let received = rustix::io::retry_on_intr(|| recv(&self.fd, &mut *buffer, RecvFlags::TRUNC));
         match received {
-            Ok((_, length)) if length > buffer.len() => {
-                Err(malformed(requests, "longer than the buffer"))
-            }
+            Ok((_, length)) if length > buffer.len() => Err(malformed(requests, "longer than the buffer")),
             Ok((_, 0)) => Err(malformed(requests, "empty")),
             Ok((_, length)) => Ok(length),
             Err(errno) => Err(broken(requests, "recv", errno)),
@@ -232,15 +214,9 @@ fn explanation(message: &crate::message::Received<'_>) -> String {
     if message.flags & NLM_F_ACK_TLVS == 0 {
         return String::new();
     }
-    let skip = if i32::from(message.kind) == libc::NLMSG_DONE {
-        4
-    } else {
-        4 + crate::kernel::HEADER_LEN
-    };
+    let skip = if i32::from(message.kind) == libc::NLMSG_DONE { 4 } else { 4 + crate::kernel::HEADER_LEN };
     let attrs = message.payload.get(skip..).unwrap_or_default();
-    attribute(attrs, NLMSGERR_ATTR_MSG)
-        .map(text)
-        .unwrap_or_default()
+    attribute(attrs, NLMSGERR_ATTR_MSG).map(text).unwrap_or_default()
 }
 
 fn broken(requests: &[Request], syscall: &'static str, errno: Errno) -> NetlinkError {
@@ -250,11 +226,7 @@ fn broken(requests: &[Request], syscall: &'static str, errno: Errno) -> NetlinkE
 
 fn malformed(requests: &[Request], reason: &'static str) -> NetlinkError {
     let (operation, object) = about(requests);
-    NetlinkError::Malformed {
-        operation,
-        object,
-        reason,
-    }
+    NetlinkError::Malformed { operation, object, reason }
 }
 
 fn about(requests: &[Request]) -> (&'static str, String) {

@@ -11,6 +11,5 @@ pub(crate) fn set(key: &str, value: &str) -> NetlinkResult<()> {
     if fs::read_to_string(&path).is_ok_and(|now| now.trim() == value) {
         return Ok(());
     }
-    fs::write(&path, value)
-        .map_err(|error| SysError::from_io("set a sysctl", "write", &error, path).into())
+    fs::write(&path, value).map_err(|error| SysError::from_io("set a sysctl", "write", &error, path).into())
 }

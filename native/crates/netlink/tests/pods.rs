@@ -4,8 +4,8 @@
 #![allow(unsafe_code, clippy::unwrap_used)]
 
 use podwright_netlink::{
-    BridgeSetup, Cidr, PodAttachment, Route, attach, delete_link, find_link, inside, list_links,
-    pod_counters, remove_bridge, set_up_bridge,
+    BridgeSetup, Cidr, PodAttachment, Route, attach, delete_link, find_link, inside, list_links, pod_counters,
+    remove_bridge, set_up_bridge,
 };
 use rustix::thread::{UnshareFlags, gettid};
 use std::net::{IpAddr, TcpListener, TcpStream, UdpSocket};
@@ -41,14 +41,10 @@ fn pod() -> Pod {
     std::thread::spawn(move || {
         unshare_net();
         let tid = gettid().as_raw_nonzero();
-        tell.send(PathBuf::from(format!("/proc/self/task/{tid}/ns/net")))
-            .unwrap();
+        tell.send(PathBuf::from(format!("/proc/self/task/{tid}/ns/net"))).unwrap();
         let _ = ended.recv();
     });
-    Pod {
-        netns: told.recv().unwrap(),
-        _end: end,
-    }
+    Pod { netns: told.recv().unwrap(), _end: end }
 }
 
 fn bridge() -> BridgeSetup {
@@ -76,19 +72,10 @@ fn wanted(pod: &Pod, number: u8) -> PodAttachment {
         alias: format!("podwright:{number}"),
         mtu: 1400,
         mac: Some([0x0a, 0x58, 10, 213, 1, number]),
-        addresses: vec![
-            cidr(&format!("10.213.1.{number}/24")),
-            cidr(&format!("fd00:213::{number:x}/64")),
-        ],
+        addresses: vec![cidr(&format!("10.213.1.{number}/24")), cidr(&format!("fd00:213::{number:x}/64"))],
         routes: vec![
-            Route {
-                destination: cidr("0.0.0.0/0"),
-                gateway: gateway("10.213.1.1"),
-            },
-            Route {
-                destination: cidr("::/0"),
-                gateway: gateway("fd00:213::1"),
-            },
+            Route { destination: cidr("0.0.0.0/0"), gateway: gateway("10.213.1.1") },
+            Route { destination: cidr("::/0"), gateway: gateway("fd00:213::1") },
         ],
         hairpin: true,
     }
@@ -108,19 +95,12 @@ fn pods_reach_each_other_and_the_host() {
         for address in ["10.213.1.11:7000", "[fd00:213::b]:7000"] {
             let listener = inside(&one.netns, || Ok(TcpListener::bind(address).unwrap())).unwrap();
             TcpStream::connect_timeout(&address.parse().unwrap(), Duration::from_secs(2)).unwrap();
-            inside(&two.netns, || {
-                Ok(TcpStream::connect_timeout(
-                    &address.parse().unwrap(),
-                    Duration::from_secs(2),
-                ))
-            })
-            .unwrap()
-            .unwrap();
+            inside(&two.netns, || Ok(TcpStream::connect_timeout(&address.parse().unwrap(), Duration::from_secs(2))))
+                .unwrap()
+                .unwrap();
             drop(listener);
         }
-        let host = find_link(&wanted(&one, 11).host_interface)
-            .unwrap()
-            .unwrap();
+        let host = find_link(&wanted(&one, 11).host_interface).unwrap().unwrap();
         assert_eq!(host.alias, "podwright:11");
         assert_eq!(host.mtu, 1400);
         assert_eq!(host.master, Some(find_link("pwt0").unwrap().unwrap().index));
@@ -167,27 +147,18 @@ fn refusals_say_what_and_why() {
         let pod = pod();
         let error = attach(&wanted(&pod, 31)).unwrap_err();
         assert_eq!(error.errno(), libc::ENODEV);
-        assert!(
-            error.to_string().contains("look up the bridge pwt0"),
-            "{error}"
-        );
+        assert!(error.to_string().contains("look up the bridge pwt0"), "{error}");
         set_up_bridge(&bridge()).unwrap();
         let mut bad = wanted(&pod, 31);
         bad.routes[0].gateway = Some("203.0.113.1".parse().unwrap());
         let error = attach(&bad).unwrap_err().to_string();
-        assert!(
-            error.contains("0.0.0.0/0 by eth0 via 203.0.113.1"),
-            "{error}"
-        );
+        assert!(error.contains("0.0.0.0/0 by eth0 via 203.0.113.1"), "{error}");
         let mut lost = wanted(&pod, 32);
         lost.netns = "/proc/nowhere".into();
         assert_eq!(attach(&lost).unwrap_err().errno(), libc::ENOENT);
         lost.netns = "/proc/self/ns/uts".into();
         assert_eq!(attach(&lost).unwrap_err().errno(), libc::EINVAL);
-        let error = set_up_bridge(&BridgeSetup {
-            bridge: "lo".into(),
-            ..bridge()
-        });
+        let error = set_up_bridge(&BridgeSetup { bridge: "lo".into(), ..bridge() });
         assert_eq!(error.unwrap_err().errno(), libc::EEXIST);
     });
 }
@@ -200,10 +171,7 @@ fn flows_to_a_published_port_are_forgotten() {
         assert_eq!(none, 0);
         // without a rule that needs it the kernel tracks nothing here: only the walk is tried
         UdpSocket::bind("127.0.0.1:0").unwrap();
-        let port = podwright_netlink::PublishedPort {
-            host_ip: None,
-            port: 53,
-        };
+        let port = podwright_netlink::PublishedPort { host_ip: None, port: 53 };
         podwright_netlink::forget_udp_flows(&[port]).unwrap();
     });
 }
@@ -230,12 +198,7 @@ fn speed() {
         }
         for (name, mut times) in [("attach", attach_us), ("delete", delete_us)] {
             times.sort_unstable();
-            println!(
-                "{name}: min {} p50 {} p90 {} µs",
-                times[0],
-                times[times.len() / 2],
-                times[times.len() * 9 / 10]
-            );
+            println!("{name}: min {} p50 {} p90 {} µs", times[0], times[times.len() / 2], times[times.len() * 9 / 10]);
         }
     });
 }

@@ -1,0 +1,128 @@
+import test from 'ava';
+import { type Container, containerState, type ContainerStatus, mayAct } from '../../../src/container/container.ts';
+import { exitReason, recordExit } from '../../../src/container/exits.ts';
+import { checkContainer, logPathOf, pidMode } from '../../../src/container/plan.ts';
+import { mergeResources } from '../../../src/container/update-resources.ts';
+import type { ContainerId, ImageId, SandboxId } from '../../../src/lib/id.ts';
+import type { LinuxResources, Sandbox } from '../../../src/sandbox/sandbox.ts';
+import { containerConfig, sandboxConfig } from '../../helpers/builders.ts';
+
+const exit = { exitCode: 0, reason: 'Completed', message: '', finishedAt: 9n } as const;
+const container = (status: Partial<ContainerStatus>): Container => ({
+  identity: {
+    id: 'c' as ContainerId,
+    sandboxId: 's' as SandboxId,
+    config: containerConfig(),
+    imageId: 'i' as ImageId,
+    imageRef: '',
+    chain: [],
+    logPath: '',
+    cgroupPath: '/p/c',
+    stopSignal: 'SIGTERM',
+    createdAt: 3n,
+  },
+  status: {
+    phase: 'created',
+    pid: 0,
+    startTime: 0,
+    bootId: 'b',
+    startedAt: 0n,
+    exit: null,
+    user: { uid: 0, gid: 0, supplementalGroups: [] },
+    resources: null,
+    stopRequestedAt: 0n,
+    deliveredAt: 0n,
+    notes: [],
+    ...status,
+  },
+});
+
+test('the state follows from the facts', (t) => {
+  t.is(containerState(container({})), 'created');
+  t.is(containerState(container({ startedAt: 5n })), 'running');
+  t.is(containerState(container({ startedAt: 5n, exit })), 'exited');
+  t.is(containerState(container({ exit: { ...exit, reason: 'StartError', exitCode: 128 } })), 'exited');
+  t.is(containerState(container({ startedAt: 5n, exit: { ...exit, reason: 'Unknown', exitCode: 255 } })), 'exited');
+  t.is(containerState(container({ exit: { ...exit, reason: 'Unknown', exitCode: 255 } })), 'unknown');
+});
+
+test('what may be done in which state', (t) => {
+  const states = ['created', 'running', 'exited', 'unknown'] as const;
+  const verbs = ['start', 'exec', 'update', 'reopen-log'] as const;
+  const allowed = verbs.flatMap((verb) => states.filter((state) => mayAct(verb, state)).map((state) => `${verb}:${state}`));
+  t.deepEqual(allowed, ['start:created', 'exec:running', 'update:created', 'update:running', 'reopen-log:running']);
+});
+
+test('reasons in the words of the kubelet', (t) => {
+  t.is(exitReason({ exitCode: 0, oomKilled: false }), 'Completed');
+  t.is(exitReason({ exitCode: 1, oomKilled: false }), 'Error');
+  t.is(exitReason({ exitCode: 137, oomKilled: true }), 'OOMKilled');
+});
+
+const fact = { containerId: 'c', exitCode: 2, oomKilled: false, finishedAt: 4n, started: true, logDroppedBytes: 0 };
+
+test('the first exit fact stands, and ends after the start', (t) => {
+  let record = container({ startedAt: 100n, pid: 7 });
+  const records = {
+    get: () => record,
+    update: (_: string, patch: Partial<ContainerStatus>) => (record = { ...record, status: { ...record.status, ...patch } }),
+  };
+  recordExit(records, fact);
+  t.deepEqual(record.status.exit, { exitCode: 2, reason: 'Error', message: '', finishedAt: 101n });
+  t.is(record.status.pid, 0);
+  recordExit(records, { ...fact, exitCode: 9 });
+  t.is(record.status.exit?.exitCode, 2);
+});
+
+const none: LinuxResources = {
+  cpuPeriod: null,
+  cpuQuota: null,
+  cpuShares: null,
+  memoryLimitBytes: null,
+  oomScoreAdj: 0,
+  cpusetCpus: '',
+  cpusetMems: '',
+  hugepageLimits: [],
+  unified: {},
+  memorySwapLimitBytes: null,
+};
+
+test('an update leaves alone what it does not name', (t) => {
+  const before = { ...none, cpuShares: 512, memoryLimitBytes: 100, oomScoreAdj: 5, hugepageLimits: [{ pageSize: '2MB', limit: 1 }] };
+  t.deepEqual(mergeResources(before, { ...none, memoryLimitBytes: 200, unified: { a: '1' } }), { ...before, memoryLimitBytes: 200, unified: { a: '1' } });
+  t.deepEqual(mergeResources(before, { ...none, hugepageLimits: [{ pageSize: '2MB', limit: 7 }] }).hugepageLimits, [{ pageSize: '2MB', limit: 7 }]);
+  t.is(mergeResources(null, none), none);
+});
+
+const sandbox: Sandbox = {
+  identity: { id: 's' as SandboxId, config: sandboxConfig({ logDirectory: '/logs/' }), runtimeHandler: '', createdAt: 1n, cgroupPath: '/p', ownsCgroup: true },
+  status: { phase: 'ready', ips: [], hostInterface: null, monitor: null, pausePid: 0, stopRequestedAt: 0n, deliveredAt: 0n },
+};
+
+test('a log never leaves its directory', (t) => {
+  const at = (logPath: string) => logPathOf(containerConfig({ logPath }), sandbox);
+  t.deepEqual([at('c/0.log'), at('../../etc/x'), at('')], ['/logs/c/0.log', '/logs/etc/x', '']);
+});
+
+const base = containerConfig();
+const refusals: [string, ReturnType<typeof containerConfig>, RegExp][] = [
+  ['no name', containerConfig({ metadata: { name: '', attempt: 0 } }), /metadata.name is empty/],
+  ['no image', containerConfig({ image: { ...base.image, image: '' } }), /image.image is empty/],
+  ['privileged in a plain pod', containerConfig({ security: { ...base.security, privileged: true } }), /not privileged/],
+  ['a variable without a name', containerConfig({ env: [{ key: 'A', value: '' }, { key: '', value: '' }] }), /envs\[1\].key/],
+  ['a variable with = in its name', containerConfig({ env: [{ key: 'A=B', value: '' }] }), /envs\[0\].key/],
+];
+for (const [name, config, message] of refusals) {
+  test(`refused: ${name}`, (t) => void t.throws(() => checkContainer(config, sandbox), { message }));
+}
+
+test('a log path needs a directory', (t) => {
+  const without = { ...sandbox, identity: { ...sandbox.identity, config: sandboxConfig({ logDirectory: '' }) } };
+  t.throws(() => checkContainer(base, without), { message: /no log_directory/ });
+});
+
+test('pid modes', (t) => {
+  t.is(pidMode(base), 'container');
+  const target = containerConfig({ security: { ...base.security, namespaces: { ...base.security.namespaces, pid: 'target' } } });
+  t.throws(() => pidMode(target), { message: /TARGET/ });
+});

@@ -82,6 +82,8 @@ export interface ImageRecord {
 export interface Image extends ImageRecord {
   /** By a glob of the config: the kubelet's garbage collection leaves it. CRI Image.pinned. */
   readonly pinned: boolean;
+  /** CRI ContainerStatus.image_ref of containers made from it: a digested name, or the id. */
+  readonly ref: string;
 }
 
 /** ChainIDs of layers given bottom first by their diff ids (image-spec, config.md "Layer ChainID"). */
@@ -154,5 +156,9 @@ export function isPinned(record: ImageRecord, globs: readonly string[]): boolean
 
 const escapeRegExp = (text: string): string => text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
 
-/** CRI ContainerStatus.image_ref: the first digested name, or the id where the image has none. */
-export const imageRef = (record: ImageRecord): string => record.repoDigests[0] ?? record.id;
+/** A record as it is handed out. */
+export const imageView = (record: ImageRecord, pinnedGlobs: readonly string[]): Image => ({
+  ...record,
+  pinned: isPinned(record, pinnedGlobs),
+  ref: record.repoDigests[0] ?? record.id,
+});

@@ -1,3 +1,4 @@
+// PURE
 // Why an exchange brought no answer, told apart by what an operator would look at.
 // Must not know what was asked for.
 

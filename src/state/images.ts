@@ -2,6 +2,7 @@
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { type Failure, internal, resourceExhausted } from '../lib/failure.ts';
 import { DamagedRecord, NewerRecord, readRecord, type RecordWriter } from './record.ts';
 import type { LoadReport } from './record-store.ts';
 
@@ -44,7 +45,7 @@ export class ImageRecords<R extends Stored> {
         continue;
       }
       try {
-        const record = decode<R>(readRecord(join(dir, name)));
+        const record = decode(readRecord(join(dir, name))) as R;
         if (fileName(record.id) !== name)
           throw new DamagedRecord(join(dir, name), `it holds the record of ${record.id}`);
         this.#index.set(record.id, record);
@@ -64,15 +65,23 @@ export class ImageRecords<R extends Stored> {
   async put(record: R): Promise<void> {
     const { dir, writer } = this.#options;
     const data = { ...record, pulledAt: String(record.pulledAt), namedAt: String(record.namedAt) };
-    writer.write(join(dir, fileName(record.id)), data);
-    this.#index.set(record.id, record);
-    await writer.flush();
+    try {
+      writer.write(join(dir, fileName(record.id)), data);
+      this.#index.set(record.id, record);
+      await writer.flush();
+    } catch (error) {
+      throw writeFailure(error, `write the record of image ${record.id}`);
+    }
   }
 
   /** Takes a record away; nothing to do is success. */
   async remove(id: string): Promise<void> {
     this.#index.delete(id);
-    await rm(join(this.#options.dir, fileName(id)), { force: true });
+    try {
+      await rm(join(this.#options.dir, fileName(id)), { force: true });
+    } catch (error) {
+      throw writeFailure(error, `remove the record of image ${id}`);
+    }
   }
 
   get(id: string): R | undefined {
@@ -92,9 +101,16 @@ export class ImageRecords<R extends Stored> {
   }
 }
 
-function decode<R extends Stored>(data: unknown): R {
+function writeFailure(error: unknown, doing: string): Failure {
+  const { code } = error as NodeJS.ErrnoException;
+  return code === 'ENOSPC' || code === 'EDQUOT'
+    ? resourceExhausted(`${doing}: no space left`, error)
+    : internal(doing, error);
+}
+
+function decode(data: unknown): Stored {
   const plain = data as Plain;
   if (typeof plain.id !== 'string' || !/^sha256:[0-9a-f]{64}$/.test(plain.id))
     throw new Error('the record has no image id');
-  return { ...(data as R), pulledAt: big(plain, 'pulledAt'), namedAt: big(plain, 'namedAt') };
+  return { ...(data as Stored), pulledAt: big(plain, 'pulledAt'), namedAt: big(plain, 'namedAt') };
 }

@@ -20,6 +20,7 @@ export class Content {
   readonly #dir: string;
   readonly #options: ContentOptions;
   readonly #index = new Set<string>();
+  readonly #removing = new Map<Digest, Promise<void>>();
   #serial = 0;
 
   constructor(options: ContentOptions) {
@@ -59,6 +60,7 @@ export class Content {
     if (createHash('sha256').update(bytes).digest('hex') !== digestHex(digest)) {
       throw failedPrecondition(`blob ${digest} has another digest`);
     }
+    await this.#removing.get(digest); // or it would take the new file
     const tmp = `${this.path(digest)}.tmp-${(this.#serial += 1)}`;
     try {
       const file = await open(tmp, 'wx', 0o600);
@@ -91,6 +93,7 @@ export class Content {
   async fetch(blob: { digest: Digest; size: number }, from: FetchFrom, signal: AbortSignal): Promise<void> {
     const { native, bounds } = this.#options;
     const { host, ...source } = from;
+    await this.#removing.get(blob.digest);
     const handle = `blob-${digestHex(blob.digest).slice(0, 16)}-${(this.#serial += 1)}`;
     await fetchCall(native, {
       handle,
@@ -117,10 +120,14 @@ export class Content {
 
   async remove(digest: Digest): Promise<void> {
     if (!this.#index.delete(digestHex(digest))) return;
+    const work = rm(this.path(digest), { force: true });
+    this.#removing.set(digest, work);
     try {
-      await rm(this.path(digest), { force: true });
+      await work;
     } catch (error) {
       throw diskFailure(error, `remove blob ${digest}`);
+    } finally {
+      this.#removing.delete(digest);
     }
   }
 }

@@ -1,6 +1,7 @@
 // What this room needs of the addon, and what callers give it to fetch. Types only.
 import type { UnpackLimits } from '../native/boundary.ts';
 import type { Native } from '../native/load.ts';
+export type { FetchProgress } from '../native/boundary.ts';
 import type { ChainId, Digest } from '../lib/id.ts';
 
 /** The part of the addon that works on layers, snapshots and blobs. */

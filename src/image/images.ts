@@ -1,0 +1,99 @@
+// Composes the image room for daemon.ts: a record of bound functions, no logic of its own.
+import type { Clock } from '../lib/clock.ts';
+import type { ImageId } from '../lib/id.ts';
+import { KeyedLock } from '../lib/keyed-lock.ts';
+import { SingleFlight } from '../lib/single-flight.ts';
+import type { Registry } from '../registry/registry.ts';
+import type { Storage } from '../storage/storage.ts';
+import { fsInfo, type StoreUsage } from './fs-info.ts';
+import { type Image, imageView, type Platform } from './image.ts';
+import { Leases } from './leases.ts';
+import { list } from './list.ts';
+import { load } from './load.ts';
+import type { ImageContext, ImageLog, ImageRecordIndex, ImageSettings, PullEvent, PullRequest } from './ports.ts';
+import type { PullView } from './progress.ts';
+import { pull } from './pull.ts';
+import { remove } from './remove.ts';
+import { type ImagesReport, startImages } from './start.ts';
+import { status, statusInfo } from './status.ts';
+import { Sweeper, type SweepReport } from './sweep.ts';
+
+export interface ImagesOptions {
+  readonly registry: Registry;
+  readonly storage: Storage;
+  readonly records: ImageRecordIndex;
+  readonly clock: Clock;
+  readonly log: ImageLog;
+  readonly config: () => ImageSettings;
+  /** registry/platform.ts `platformOf(process.arch)`. */
+  readonly platform: Platform;
+  /** Chain ids of the layers that containers stand on, of all that have a record. */
+  readonly inUseChains: () => Iterable<string>;
+  readonly onPull: (event: PullEvent) => void;
+}
+
+/** The image room. */
+export interface Images {
+  /** Repairs what a crash left; once, after the records and the storage were loaded. */
+  readonly start: () => Promise<ImagesReport>;
+  readonly pull: (request: PullRequest, signal: AbortSignal) => Promise<ImageId>;
+  readonly load: (path: string, signal: AbortSignal) => Promise<Image[]>;
+  readonly list: (filter: string) => Image[];
+  readonly status: (text: string) => Image | null;
+  readonly statusInfo: (image: Image) => Promise<Readonly<Record<string, string>>>;
+  readonly remove: (text: string) => Promise<void>;
+  readonly fsInfo: () => Promise<{ images: StoreUsage[]; containers: StoreUsage[] }>;
+  /** The same as status: what a container is made from. */
+  readonly find: (text: string) => Image | null;
+  readonly get: (id: ImageId) => Image | null;
+  readonly progress: () => PullView[];
+  /** Keeps layers from being swept until the returned function is called, as while a container is created. */
+  readonly hold: (chain: Iterable<string>) => () => void;
+  /** Sweeps soon, in the background: call it when a container is gone, and once after recovery. */
+  readonly collect: () => void;
+  readonly sweep: () => Promise<SweepReport>;
+  /** Ends timers and waits for a running sweep. */
+  readonly stop: () => Promise<void>;
+}
+
+/** How long layers of a pull that failed wait for its retry. */
+const graceMs = 600_000;
+
+/** Puts the room together. */
+export function createImages(options: ImagesOptions): Images {
+  const leases = new Leases();
+  const { storage, records, clock, log, inUseChains } = options;
+  const sweeper = new Sweeper({ storage, records, leases, clock, log, inUseChains, graceMs });
+  const ctx: ImageContext = {
+    ...options,
+    leases,
+    sweeper,
+    lock: new KeyedLock(),
+    flights: new SingleFlight<ImageId>(),
+    active: new Set(),
+  };
+  const find = (text: string): Image | null => status(ctx, text);
+  return {
+    start: () => startImages(ctx),
+    pull: (request, signal) => pull(ctx, request, signal),
+    load: (path, signal) => load(ctx, path, signal),
+    list: (filter) => list(ctx, filter),
+    status: find,
+    statusInfo: (image) => statusInfo(ctx, image),
+    remove: (text) => remove(ctx, text),
+    fsInfo: () => fsInfo(ctx),
+    find,
+    get: (id) => {
+      const record = records.get(id);
+      return record ? imageView(record, options.config().pinned) : null;
+    },
+    progress: () => {
+      const running = ctx.active.size === 0 ? [] : storage.progress();
+      return [...ctx.active].map((one) => one.view(running));
+    },
+    hold: (chain) => leases.hold(chain),
+    collect: () => sweeper.schedule(0),
+    sweep: () => sweeper.sweep(),
+    stop: () => sweeper.stop(),
+  };
+}

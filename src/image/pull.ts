@@ -1,0 +1,217 @@
+// PullImage: a reference becomes an image that is complete here.
+// Must not move bytes or know HTTP: the registry and the storage do.
+import { createHash } from 'node:crypto';
+import { Failure, type FailureKind, failedPrecondition, failureChain } from '../lib/failure.ts';
+import { type Digest, digestHex, type ImageId } from '../lib/id.ts';
+import type { Repository, ResolvedImage } from '../registry/repository.ts';
+import type { Layer, LayerSource } from '../storage/layers.ts';
+import type { LayerBlob } from '../storage/ports.ts';
+import { eachBounded } from './bounded.ts';
+import { commitImage, imageLayer, nameImage, type Names } from './commit.ts';
+import { blobsOf } from './garbage.ts';
+import { chainIds, findImage, type ImageLayer, type ImageRecord } from './image.ts';
+import { type ParsedConfig, parseImageConfig } from './image-config.ts';
+import type { ImageContext, PullRequest } from './ports.ts';
+import { PullProgress } from './progress.ts';
+import { formatReference, parseReference, type Reference, repoDigest, repoTag } from './reference.ts';
+
+/** One pull under way. */
+interface Pull {
+  readonly reference: Reference;
+  readonly label: string;
+  readonly request: PullRequest;
+  readonly progress: PullProgress;
+}
+
+/**
+ * Pulls an image and returns its id. Calls for the same reference with the same credentials share one
+ * pull; an image that is here is asked for at its registry all the same, with the caller's credentials.
+ * Throws not-found, permission-denied, registry-unavailable, resource-exhausted, failed-precondition (bad
+ * content), unimplemented (not an image), invalid-argument (bad reference).
+ */
+export async function pull(ctx: ImageContext, request: PullRequest, signal: AbortSignal): Promise<ImageId> {
+  const reference = parseReference(request.reference);
+  const label = formatReference(reference);
+  return ctx.flights.run(`${label} ${credentialKey(request)}`, signal, async (own) => {
+    const progress = new PullProgress(label, ctx.clock.now());
+    ctx.active.add(progress);
+    try {
+      const record = await pullOnce(ctx, { reference, label, request, progress }, own);
+      report(ctx, progress, 'ok');
+      ctx.log.info({ image: label, id: record.id, bytes: progress.bytes }, 'image pulled');
+      return record.id;
+    } catch (error) {
+      const failure = named(error, label);
+      report(ctx, progress, failure instanceof Failure ? failure.kind : 'internal');
+      ctx.sweeper.scheduleForRetry();
+      throw failure;
+    } finally {
+      ctx.active.delete(progress);
+    }
+  });
+}
+
+/** Callers with other credentials must prove themselves: the key tells them apart without showing a secret. */
+const credentialKey = (request: PullRequest): string =>
+  createHash('sha256')
+    .update(JSON.stringify([request.auth, request.runtimeHandler, request.userSpecifiedImage, request.annotations]))
+    .digest('hex');
+
+function report(ctx: ImageContext, progress: PullProgress, outcome: 'ok' | FailureKind): void {
+  const durationMs = Number(ctx.clock.now() - progress.startedAt) / 1e6;
+  ctx.onPull({ reference: progress.reference, outcome, durationMs, bytes: progress.bytes });
+}
+
+/** A failure that says which image it is about. */
+function named(error: unknown, label: string): unknown {
+  if (!(error instanceof Failure) || failureChain(error).includes(label)) return error;
+  return new Failure(error.kind, `pull image ${label}`, { cause: error, details: error.details });
+}
+
+async function pullOnce(ctx: ImageContext, job: Pull, signal: AbortSignal): Promise<ImageRecord> {
+  const { reference, label, request } = job;
+  const repository = await ctx.registry.open({
+    host: reference.domain,
+    path: reference.path,
+    tag: reference.tag,
+    digest: reference.digest,
+    label,
+    auth: request.auth,
+  });
+  const known = findImage(ctx.records.list(), label);
+  if (known && isComplete(ctx, known)) {
+    const digest = await repository.probe(signal);
+    const kept =
+      digest === known.targetDigest ? await keepAs(ctx, known, { names: namesOf(job, digest), target: null }) : null;
+    if (kept !== null) return kept;
+  }
+  const resolved = await repository.resolve(ctx.platform, signal);
+  const names = namesOf(job, resolved.target.digest);
+  const same = ctx.records.list().find((r) => r.manifestDigest === resolved.manifest.digest);
+  const kept = same ? await keepAs(ctx, same, { names, target: resolved.target }) : null;
+  return kept ?? build(ctx, { ...job, repository, resolved, names }, signal);
+}
+
+interface Keep {
+  readonly names: Names;
+  /** What the reference points to now, null if that is known. */
+  readonly target: ResolvedImage['target'] | null;
+}
+
+/** Names an image that is here, if all of it still is when nobody can take it any more. */
+async function keepAs(ctx: ImageContext, image: ImageRecord, as: Keep): Promise<ImageRecord | null> {
+  const { names, target } = as;
+  const targetDigest = target?.digest ?? image.targetDigest;
+  const release = ctx.leases.hold([...image.chain, ...blobsOf(image), targetDigest]);
+  try {
+    if (!isComplete(ctx, image)) return null;
+    if (target) await ctx.storage.content.put(target.digest, target.bytes);
+    return await nameImage(ctx, { ...image, targetDigest }, names);
+  } finally {
+    release();
+  }
+}
+
+/** Whether all of an image is still here, the compressed layers too if they are to be kept. */
+const isComplete = (ctx: ImageContext, record: ImageRecord): boolean =>
+  record.chain.every((id) => ctx.storage.layers.has(id)) &&
+  ctx.storage.content.has(record.manifestDigest) &&
+  (!ctx.config().keepBlobs || record.layers.every((layer) => ctx.storage.content.has(layer.digest)));
+
+const namesOf = ({ reference, request }: Pull, target: Digest): Names => {
+  const tag = repoTag(reference);
+  return {
+    tags: tag === null ? [] : [tag],
+    digests: [repoDigest(reference, target)],
+    userSpecifiedImage: request.userSpecifiedImage,
+    annotations: request.annotations,
+  };
+};
+
+interface Build extends Pull {
+  readonly repository: Repository;
+  readonly resolved: ResolvedImage;
+  readonly names: Names;
+}
+
+async function build(ctx: ImageContext, job: Build, signal: AbortSignal): Promise<ImageRecord> {
+  const { repository, label } = job;
+  const { manifest, target } = job.resolved;
+  const bytes = await repository.config(manifest.config, signal);
+  const parsed = parseImageConfig(bytes, label);
+  const blobs = layerBlobs(job, parsed);
+  const keep = ctx.config().keepBlobs;
+  const documents = [manifest.config.digest, manifest.digest, target.digest];
+  // from here on garbage collection must leave them, though no record names them
+  const release = ctx.leases.hold([...blobs.flatMap((b) => [b.chainId as string, b.digest]), ...documents]);
+  try {
+    job.progress.expect(blobs);
+    const limit = ctx.config().maxParallelDownloads;
+    const layers = await eachBounded(blobs, { limit, signal }, (blob, own) => bring(ctx, { job, blob, keep }, own));
+    signal.throwIfAborted();
+    return await commitImage(ctx, {
+      config: { digest: manifest.config.digest, bytes, parsed },
+      manifest,
+      target,
+      layers,
+      blobsKept: keep,
+      names: job.names,
+    });
+  } finally {
+    release();
+  }
+}
+
+/** What must come, bottom first; the manifest and the config must agree on it. */
+function layerBlobs({ label, resolved }: Build, parsed: ParsedConfig): LayerBlob[] {
+  const { layers } = resolved.manifest;
+  const { diffIds, platform } = parsed;
+  if (platform.os !== '' && platform.os !== 'linux') {
+    throw failedPrecondition(`image ${label} is for ${platform.os}, not for linux`);
+  }
+  if (layers.length !== diffIds.length) {
+    throw failedPrecondition(
+      `image ${label} has ${layers.length} layers in its manifest but ${diffIds.length} in its config`,
+    );
+  }
+  const chain = chainIds(diffIds);
+  return layers.map((layer, at) => ({ ...layer, diffId: diffIds[at], chainId: chain[at] }) as LayerBlob);
+}
+
+interface Bring {
+  readonly job: Build;
+  readonly blob: LayerBlob;
+  readonly keep: boolean;
+}
+
+async function bring(ctx: ImageContext, { job, blob, keep }: Bring, signal: AbortSignal): Promise<ImageLayer> {
+  const { layers, content } = ctx.storage;
+  const before = ctx.clock.now();
+  const present = layers.has(blob.chainId);
+  const keepBlobPath = keep && !content.has(blob.digest) ? content.path(blob.digest) : null;
+  let mine = false;
+  const fetch = (unpack: (source: LayerSource) => Promise<Layer>, own: AbortSignal): Promise<Layer> => {
+    mine = true;
+    return job.repository.blob(blob.digest, own, (from) => unpack({ type: 'registry', from, keepBlobPath }));
+  };
+  const layer = await layers.ensure(blob, signal, fetch).catch((error: unknown) => {
+    // another pull's attempt failed, perhaps at another registry: try by ourselves
+    signal.throwIfAborted();
+    if (mine) throw error;
+    return layers.ensure(blob, signal, fetch);
+  });
+  if (keepBlobPath !== null) {
+    if (mine) content.adopt(blob.digest);
+    else await job.repository.blob(blob.digest, signal, (from) => content.fetch(blob, from, signal));
+  }
+  job.progress.arrived(blob.chainId, present ? 'present' : 'done');
+  if (!present) {
+    const durationMs = Number(ctx.clock.now() - before) / 1e6;
+    const layerHex = digestHex(blob.digest).slice(0, 12);
+    ctx.log.debug(
+      { image: job.label, layer: layerHex, bytes: blob.size, unpacked: layer.bytes, durationMs },
+      'layer unpacked',
+    );
+  }
+  return imageLayer(layer, blob);
+}

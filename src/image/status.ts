@@ -1,0 +1,29 @@
+// ImageStatus: from memory; the raw config only when asked for.
+import { findImage, type Image, imageView } from './image.ts';
+import type { ImageContext } from './ports.ts';
+
+/** The image that a text names (findImage), null if there is none. */
+export function status(ctx: Pick<ImageContext, 'records' | 'config'>, text: string): Image | null {
+  const record = findImage(ctx.records.list(), text);
+  return record === null ? null : imageView(record, ctx.config().pinned);
+}
+
+/** CRI ImageStatusResponse.info: `info` with the chain and the OCI config, as crictl and its users read it. */
+export async function statusInfo(
+  ctx: Pick<ImageContext, 'storage'>,
+  image: Image,
+): Promise<Readonly<Record<string, string>>> {
+  const config = await ctx.storage.content.read(image.id as string as Image['manifestDigest']);
+  const imageSpec: unknown = config === null ? null : JSON.parse(config.toString('utf8'));
+  const { manifestDigest, targetDigest, mediaType, layers, blobsKept } = image;
+  const info = {
+    chainID: image.chain.at(-1) ?? '',
+    imageSpec,
+    manifestDigest,
+    targetDigest,
+    mediaType,
+    layers,
+    blobsKept,
+  };
+  return { info: JSON.stringify(info) };
+}

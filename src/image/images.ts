@@ -9,7 +9,7 @@ import { fsInfo, type StoreUsage } from './fs-info.ts';
 import { type Image, imageView, type Platform } from './image.ts';
 import { Leases } from './leases.ts';
 import { list } from './list.ts';
-import { load } from './load.ts';
+import { load, type LoadRequest } from './load.ts';
 import type { ImageContext, ImageLog, ImageRecordIndex, ImageSettings, PullEvent, PullRequest } from './ports.ts';
 import type { PullView } from './progress.ts';
 import { pull } from './pull.ts';
@@ -37,7 +37,7 @@ export interface Images {
   /** Repairs what a crash left; once, after the records and the storage were loaded. */
   readonly start: () => Promise<ImagesReport>;
   readonly pull: (request: PullRequest, signal: AbortSignal) => Promise<ImageId>;
-  readonly load: (path: string, signal: AbortSignal) => Promise<Image[]>;
+  readonly load: (request: LoadRequest, signal: AbortSignal) => Promise<Image[]>;
   readonly list: (filter: string) => Image[];
   readonly status: (text: string) => Image | null;
   readonly statusInfo: (image: Image) => Promise<Readonly<Record<string, string>>>;
@@ -76,7 +76,7 @@ export function createImages(options: ImagesOptions): Images {
   return {
     start: () => startImages(ctx),
     pull: (request, signal) => pull(ctx, request, signal),
-    load: (path, signal) => load(ctx, path, signal),
+    load: (request, signal) => load(ctx, request, signal),
     list: (filter) => list(ctx, filter),
     status: find,
     statusInfo: (image) => statusInfo(ctx, image),

@@ -1,7 +1,7 @@
 // Loads images from an archive on disk: a docker archive, or an OCI layout (directory or tar).
 // Must not trust a name of a file: everything with a digest is checked against it.
 import { createHash } from 'node:crypto';
-import { failedPrecondition, notFound } from '../lib/failure.ts';
+import { failedPrecondition, invalidArgument, notFound } from '../lib/failure.ts';
 import { type Digest, isDigest } from '../lib/id.ts';
 import {
   type Descriptor,
@@ -18,7 +18,7 @@ import { type Blob, commitImage, imageLayer } from './commit.ts';
 import { chainIds, type Image, type ImageLayer, imageView } from './image.ts';
 import { parseImageConfig } from './image-config.ts';
 import type { ImageContext } from './ports.ts';
-import { parseReference, repositoryName } from './reference.ts';
+import { parseReference, repositoryName, repoTag } from './reference.ts';
 
 /** One image to load: its documents, and where its layers are. */
 interface Found {
@@ -30,22 +30,57 @@ interface Found {
   readonly tags: readonly string[];
 }
 
+/** What to load. */
+export interface LoadRequest {
+  /** Absolute, on this host. */
+  readonly path: string;
+  /** Name of the image if the archive gives it none; "" for no name. */
+  readonly reference: string;
+  /** Told when a layer begins and when it is done. */
+  readonly onStep: (step: LoadStep) => void;
+}
+
+/** How far a load has come. */
+export interface LoadStep {
+  /** "layer sha256:…". */
+  readonly what: string;
+  /** Of the layer as it is in the archive. */
+  readonly doneBytes: number;
+  readonly totalBytes: number;
+}
+
 const deepestIndex = 4;
 
 /**
  * Loads every image of an archive for this platform. Throws failed-precondition for content that is not
  * what its digests say, not-found if there is nothing for this platform.
  */
-export async function load(ctx: ImageContext, path: string, signal: AbortSignal): Promise<Image[]> {
+export async function load(ctx: ImageContext, request: LoadRequest, signal: AbortSignal): Promise<Image[]> {
+  const { path } = request;
+  const name = request.reference === '' ? null : wantedTag(request.reference);
   const archive = await ctx.storage.archives.open(path);
   try {
+    const found = await findImages(ctx, archive, path);
+    const nameless = found.filter((one) => one.tags.length === 0);
+    if (name !== null && nameless.length > 1) {
+      throw invalidArgument(`image archive ${path} has ${nameless.length} images without a name, for one reference`);
+    }
     const images: Image[] = [];
-    for (const found of await findImages(ctx, archive, path))
-      images.push(await loadOne(ctx, { archive, path, found }, signal));
+    for (const one of found) {
+      const tags = one.tags.length === 0 && name !== null ? [name] : one.tags;
+      images.push(await loadOne(ctx, { archive, request, found: { ...one, tags } }, signal));
+    }
     return images;
   } finally {
     await archive.close();
   }
+}
+
+function wantedTag(reference: string): string {
+  const tag = repoTag(parseReference(reference));
+  if (tag === null)
+    throw invalidArgument(`reference ${JSON.stringify(reference)} for a loaded image must have a tag, not a digest`);
+  return tag;
 }
 
 async function findImages(ctx: ImageContext, archive: Archive, path: string): Promise<Found[]> {
@@ -135,11 +170,12 @@ const sha256 = (bytes: Uint8Array): Digest =>
 
 interface Job {
   readonly archive: Archive;
-  readonly path: string;
+  readonly request: LoadRequest;
   readonly found: Found;
 }
 
-async function loadOne(ctx: ImageContext, { archive, path, found }: Job, signal: AbortSignal): Promise<Image> {
+async function loadOne(ctx: ImageContext, { archive, request, found }: Job, signal: AbortSignal): Promise<Image> {
+  const { path } = request;
   const parsed = parseImageConfig(found.config.bytes, `image archive ${path}`);
   const { diffIds } = parsed;
   if (diffIds.length !== found.layers.length) {
@@ -152,7 +188,9 @@ async function loadOne(ctx: ImageContext, { archive, path, found }: Job, signal:
   try {
     const limit = ctx.config().maxParallelDownloads;
     const jobs = found.layers.map((layer, at) => ({ ...layer, chainId: chain[at], diffId: diffIds[at] }) as LayerJob);
-    const layers = await eachBounded(jobs, { limit, signal }, (job, own) => unpack(ctx, { archive, path, job }, own));
+    const layers = await eachBounded(jobs, { limit, signal }, (job, own) =>
+      unpack(ctx, { archive, request, job }, own),
+    );
     const manifest = found.manifest ?? writeManifest(found.config, layers);
     const target = found.target ?? manifest;
     const releaseDocuments = ctx.leases.hold([found.config.digest, manifest.digest, target.digest]);
@@ -179,25 +217,25 @@ type LayerJob = Found['layers'][number] & Pick<ImageLayer, 'chainId' | 'diffId'>
 
 async function unpack(
   ctx: ImageContext,
-  { archive, path, job }: { archive: Archive; path: string; job: LayerJob },
+  { archive, request, job }: { archive: Archive; request: LoadRequest; job: LayerJob },
   signal: AbortSignal,
 ): Promise<ImageLayer> {
   const entry = archive.entry(job.entry);
-  const there = ctx.storage.layers.get(job.chainId);
-  if (entry === null && !there)
-    throw failedPrecondition(`image archive ${path} has no file ${JSON.stringify(job.entry)}`);
-  const blob = { ...job, digest: job.digest ?? job.diffId, size: entry?.size ?? 0 };
-  const layer = await ctx.storage.layers.ensure(blob, signal, (from) =>
-    from({
-      type: 'archive',
-      path: archive.path,
-      entry: entry as NonNullable<typeof entry>,
-      verifyDigest: job.digest !== null,
-    }),
-  );
+  const size = entry?.size ?? 0;
+  const step = (doneBytes: number): void =>
+    request.onStep({ what: `layer ${job.digest ?? job.diffId}`, doneBytes, totalBytes: size });
+  step(0);
+  const blob = { ...job, digest: job.digest ?? job.diffId, size };
+  const layer = await ctx.storage.layers.ensure(blob, signal, (from) => {
+    if (entry === null)
+      throw failedPrecondition(`image archive ${request.path} has no file ${JSON.stringify(job.entry)}`);
+    return from({ type: 'archive', path: archive.path, entry, verifyDigest: job.digest !== null });
+  });
+  step(size);
+  // without a digest of its own the blob is what it was when it was unpacked, here or at an earlier pull
   const known =
-    job.digest === null ? { digest: layer.blobDigest, size: layer.blobBytes } : { digest: job.digest, size: blob.size };
-  return imageLayer(layer, { ...known, mediaType: job.mediaType });
+    job.digest === null ? { digest: layer.blobDigest, size: layer.blobBytes } : { digest: job.digest, size };
+  return imageLayer(layer, { ...known, mediaType: job.digest === null ? layer.mediaType : job.mediaType });
 }
 
 /** A docker archive has no manifest: one is written that tells the truth of what was there. */

@@ -65,7 +65,13 @@ export const fieldPolicies: Readonly<Record<string, Readonly<Record<string, Fiel
   PodSandboxMetadata: { name: done, uid: done, namespace: done, attempt: done },
   DNSConfig: { servers: done, searches: done, options: done },
   PortMapping: { protocol: done, container_port: done, host_port: done, host_ip: done },
-  LinuxPodSandboxConfig: { cgroup_parent: done, security_context: done, sysctls: done, overhead: done, resources: done },
+  LinuxPodSandboxConfig: {
+    cgroup_parent: done,
+    security_context: done,
+    sysctls: done,
+    overhead: done,
+    resources: done,
+  },
   LinuxSandboxSecurityContext: {
     namespace_options: done,
     selinux_options: selinux,
@@ -188,7 +194,9 @@ export const fieldPolicies: Readonly<Record<string, Readonly<Record<string, Fiel
   PullImageRequest: {
     image: done,
     auth: done,
-    sandbox_config: ignored('only its metadata is read, to name the pod in the log; there is no per-pod policy or accounting yet'),
+    sandbox_config: ignored(
+      'only its metadata is read, to name the pod in the log; there is no per-pod policy or accounting yet',
+    ),
   },
   AuthConfig: {
     username: done,

@@ -5,7 +5,9 @@ import type { FieldDescriptor } from './field-check.ts';
 import descriptor from '../proto/generated/runtime.json' with { type: 'json' };
 
 interface MessageJson {
-  readonly fields?: Readonly<Record<string, { readonly type: string; readonly rule?: string; readonly keyType?: string }>>;
+  readonly fields?: Readonly<
+    Record<string, { readonly type: string; readonly rule?: string; readonly keyType?: string }>
+  >;
   readonly nested?: Readonly<Record<string, MessageJson>>;
   readonly values?: Readonly<Record<string, number>>;
   readonly methods?: Readonly<Record<string, { readonly requestType: string; readonly responseType: string }>>;

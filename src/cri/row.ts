@@ -14,9 +14,13 @@ export const mutating = { whileRecovering: 'unavailable', level: 'info' } as con
 /** About nothing in particular. */
 export const nothing = (): Subject => ({});
 /** About one container. */
-export const aContainer = (request: { readonly container_id: string }): Subject => ({ containerId: request.container_id });
+export const aContainer = (request: { readonly container_id: string }): Subject => ({
+  containerId: request.container_id,
+});
 /** About one sandbox. */
-export const aSandbox = (request: { readonly pod_sandbox_id: string }): Subject => ({ sandboxId: request.pod_sandbox_id });
+export const aSandbox = (request: { readonly pod_sandbox_id: string }): Subject => ({
+  sandboxId: request.pod_sandbox_id,
+});
 /** About one image. */
 export const anImage = (request: { readonly image: { readonly image: string } | null }): Subject => ({
   image: request.image?.image ?? '',

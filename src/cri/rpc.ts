@@ -1,9 +1,9 @@
 // Wraps one verb as a gRPC handler: abort signal, recovery gate, field check, log, metrics, status.
 // Must not know which verb it is or what its messages hold.
-import type { handleUnaryCall, ServerUnaryCall, sendUnaryData } from '@grpc/grpc-js';
+import { type handleUnaryCall, type ServerUnaryCall, type sendUnaryData, status as grpcStatus } from '@grpc/grpc-js';
 import { cancelled, deadlineExceeded, Failure, resourceExhausted, unavailable } from '../lib/failure.ts';
 import type { FieldCheck } from './field-check.ts';
-import { type GrpcCode, grpcCodes, type RpcStatus, statusOf } from './status-codes.ts';
+import { type GrpcCode, type RpcStatus, statusOf } from './status-codes.ts';
 import type { CallContext, CallLog } from './verbs.ts';
 
 /** What happens to a call while the daemon still reconciles what a stop or crash left (RULINGS 12). */
@@ -83,7 +83,7 @@ class RunningCall {
       abort.stop();
       this.#delivered.length = 0;
       const status = statusOf(error);
-      callback({ code: grpcCodes[status.code], details: status.message });
+      callback({ code: grpcStatus[status.code], details: status.message });
       this.#finish(call.request, status, error);
     }
     this.#tellDelivered();
@@ -111,7 +111,9 @@ class RunningCall {
       onDelivered: (then) => void this.#delivered.push(then),
     });
     if (answer.byteLength > maxMessageBytes) {
-      throw resourceExhausted(`the answer of ${answer.byteLength} bytes is larger than a message may be (${maxMessageBytes})`);
+      throw resourceExhausted(
+        `the answer of ${answer.byteLength} bytes is larger than a message may be (${maxMessageBytes})`,
+      );
     }
     return answer;
   }

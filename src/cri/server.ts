@@ -84,7 +84,9 @@ export async function startCriServer(parts: CriServerParts): Promise<CriServer> 
 async function bind(server: Server, { socket, files }: CriServerParts): Promise<void> {
   const fresh = `${socket}.new`;
   if (Buffer.byteLength(fresh) > 107) {
-    throw invalidArgument(`socket path ${socket} is longer than 103 bytes, more than a unix socket address holds with ".new" behind it`);
+    throw invalidArgument(
+      `socket path ${socket} is longer than 103 bytes, more than a unix socket address holds with ".new" behind it`,
+    );
   }
   await files.remove(fresh);
   const { promise, resolve, reject } = Promise.withResolvers<void>();

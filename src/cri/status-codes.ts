@@ -2,10 +2,11 @@
 // Failure kind → gRPC code and CRI message prefix, in one total table. Must not decide anything else.
 import { Failure, failureChain, type FailureKind } from '../lib/failure.ts';
 
-/** gRPC codes by name (google.rpc.Code). */
+/** The gRPC codes we send, by name (google.rpc.Code). */
 export const grpcCodes = {
   OK: 0,
   CANCELLED: 1,
+  UNKNOWN: 2,
   INVALID_ARGUMENT: 3,
   DEADLINE_EXCEEDED: 4,
   NOT_FOUND: 5,
@@ -16,7 +17,6 @@ export const grpcCodes = {
   UNIMPLEMENTED: 12,
   INTERNAL: 13,
   UNAVAILABLE: 14,
-  UNKNOWN: 2,
 } as const;
 
 /** Name of a gRPC code we send. */

@@ -25,7 +25,7 @@ export interface CallContext {
   /** W3C `traceparent` of the caller, "" for none. */
   readonly traceparent: string;
   /** Runs `then` once when a success was handed to the caller; never when it had gone away (RULINGS 13). */
-  onDelivered(then: () => void): void;
+  readonly onDelivered: (then: () => void) => void;
 }
 
 /** One verb. Rejects with a Failure; anything else is a bug and answered as INTERNAL. */
@@ -156,9 +156,15 @@ export interface ImageVerbs {
   pullImage: Verb<PullImage, ImageId>;
   /** `image` "" = all. */
   listImages: Verb<{ readonly image: string }, readonly Image[]>;
-  imageStatus: Verb<{ readonly image: string; readonly verbose: boolean }, { readonly image: Image | null; readonly info: Info }>;
+  imageStatus: Verb<
+    { readonly image: string; readonly verbose: boolean },
+    { readonly image: Image | null; readonly info: Info }
+  >;
   removeImage: Verb<{ readonly image: string }, void>;
-  imageFsInfo: Verb<null, { readonly images: readonly FilesystemUsage[]; readonly containers: readonly FilesystemUsage[] }>;
+  imageFsInfo: Verb<
+    null,
+    { readonly images: readonly FilesystemUsage[]; readonly containers: readonly FilesystemUsage[] }
+  >;
 }
 
 /** CRI PullImageRequest. */

@@ -59,19 +59,35 @@ function calls(client: Client, service: ServiceName): Readonly<Record<string, Lo
       name,
       (request = {}, options = {}) => {
         const { promise, resolve, reject } = Promise.withResolvers<object>();
-        const done = (error: ServiceError | null, answer?: object): void => (error ? reject(error) : resolve(answer ?? {}));
+        const done = (error: ServiceError | null, answer?: object): void =>
+          error ? reject(error) : resolve(answer ?? {});
         const metadata = new Metadata();
         for (const [key, value] of Object.entries(options.metadata ?? {})) metadata.set(key, value);
         const deadline = options.deadlineMs === undefined ? {} : { deadline: Date.now() + options.deadlineMs };
         const { path, requestSerialize, responseDeserialize } = method;
         if (method.responseStream) {
-          const stream = client.makeServerStreamRequest(path, requestSerialize, responseDeserialize, request, metadata, deadline);
+          const stream = client.makeServerStreamRequest(
+            path,
+            requestSerialize,
+            responseDeserialize,
+            request,
+            metadata,
+            deadline,
+          );
           stream.on('data', (item: object) => resolve(item));
           stream.on('error', reject);
           stream.on('end', () => resolve({}));
           return promise;
         }
-        const call = client.makeUnaryRequest(path, requestSerialize, responseDeserialize, request, metadata, deadline, done);
+        const call = client.makeUnaryRequest(
+          path,
+          requestSerialize,
+          responseDeserialize,
+          request,
+          metadata,
+          deadline,
+          done,
+        );
         options.signal?.addEventListener('abort', () => call.cancel(), { once: true });
         return promise;
       },

@@ -100,7 +100,8 @@ function decodeDevice(field: string, from: Device__Output): ContainerDevice {
   if (!/^[rwm]{0,3}$/.test(from.permissions)) refuse(`${field}.permissions`, 'is not made of r, w and m');
   return {
     hostPath: absolutePath(`${field}.host_path`, from.host_path),
-    containerPath: from.container_path === '' ? from.host_path : absolutePath(`${field}.container_path`, from.container_path),
+    containerPath:
+      from.container_path === '' ? from.host_path : absolutePath(`${field}.container_path`, from.container_path),
     permissions: from.permissions,
   };
 }

@@ -36,14 +36,14 @@ export function integer(field: string, text: string): number {
   return Number.isSafeInteger(value) ? value : refuse(field, `${text} is out of range`);
 }
 
-/** An int64 within bounds, both included. */
-export function integerIn(field: string, text: string | number, low: number, high: number): number {
+/** An integer within bounds, both included. */
+export function integerIn(field: string, text: string | number, [low, high]: readonly [number, number]): number {
   const value = typeof text === 'number' ? text : integer(field, text);
   return value >= low && value <= high ? value : refuse(field, `${value} is not between ${low} and ${high}`);
 }
 
 /** A uid or gid. 2^32 - 1 is excluded: it means "leave as it is" to chown(2) and setresuid(2). */
-export const userNumber = (field: string, text: string): number => integerIn(field, text, 0, 0xffff_fffe);
+export const userNumber = (field: string, text: string): number => integerIn(field, text, [0, 0xffff_fffe]);
 
 /**
  * A number of bytes. Beyond 2^53 it is rounded down to whole pages, which a number holds exactly and
@@ -77,5 +77,7 @@ export function known<T>(field: string, table: Readonly<Record<string, T>>, name
 
 /** A runtime handler: "" (the default) or `podwright`. */
 export function decodeHandler(field: string, name: string): string {
-  return name === '' || name === 'podwright' ? name : refuse(field, `${JSON.stringify(name)} is not a runtime handler here`);
+  return name === '' || name === 'podwright'
+    ? name
+    : refuse(field, `${JSON.stringify(name)} is not a runtime handler here`);
 }

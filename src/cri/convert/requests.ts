@@ -18,13 +18,19 @@ export const sandboxById = (from: { readonly pod_sandbox_id: string }): ById => 
 });
 
 /** ContainerStatusRequest. */
-export const containerStatusRequest = (from: { readonly container_id: string; readonly verbose: boolean }): StatusRequest => ({
+export const containerStatusRequest = (from: {
+  readonly container_id: string;
+  readonly verbose: boolean;
+}): StatusRequest => ({
   ...containerById(from),
   verbose: from.verbose,
 });
 
 /** PodSandboxStatusRequest. */
-export const sandboxStatusRequest = (from: { readonly pod_sandbox_id: string; readonly verbose: boolean }): StatusRequest => ({
+export const sandboxStatusRequest = (from: {
+  readonly pod_sandbox_id: string;
+  readonly verbose: boolean;
+}): StatusRequest => ({
   ...sandboxById(from),
   verbose: from.verbose,
 });
@@ -42,7 +48,9 @@ export const decodeStop = (from: StopContainerRequest__Output): ById & { readonl
 });
 
 /** ExecSyncRequest. */
-export function decodeExecSync(from: ExecSyncRequest__Output): ById & { command: readonly string[]; timeoutMs: number } {
+export function decodeExecSync(
+  from: ExecSyncRequest__Output,
+): ById & { command: readonly string[]; timeoutMs: number } {
   if (from.cmd.length === 0) refuse('cmd', 'is empty');
   return {
     ...containerById(from),

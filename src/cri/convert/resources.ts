@@ -12,11 +12,11 @@ export function decodeResources(field: string, from: LinuxContainerResources__Ou
   if (from === null) return null;
   const given = <T extends number>(value: T): T | null => (value === 0 ? null : value);
   return {
-    cpuPeriod: given(integerIn(`${field}.cpu_period`, from.cpu_period, 0, Number.MAX_SAFE_INTEGER)),
+    cpuPeriod: given(integerIn(`${field}.cpu_period`, from.cpu_period, [0, Number.MAX_SAFE_INTEGER])),
     cpuQuota: given(integer(`${field}.cpu_quota`, from.cpu_quota)),
-    cpuShares: given(integerIn(`${field}.cpu_shares`, from.cpu_shares, 0, Number.MAX_SAFE_INTEGER)),
+    cpuShares: given(integerIn(`${field}.cpu_shares`, from.cpu_shares, [0, Number.MAX_SAFE_INTEGER])),
     memoryLimitBytes: given(byteCount(`${field}.memory_limit_in_bytes`, from.memory_limit_in_bytes)),
-    oomScoreAdj: integerIn(`${field}.oom_score_adj`, from.oom_score_adj, -1000, 1000),
+    oomScoreAdj: integerIn(`${field}.oom_score_adj`, from.oom_score_adj, [-1000, 1000]),
     cpusetCpus: from.cpuset_cpus,
     cpusetMems: from.cpuset_mems,
     hugepageLimits: from.hugepage_limits.map(({ page_size, limit }, i) => ({

@@ -81,13 +81,16 @@ const protocols = { TCP: 'tcp', UDP: 'udp', SCTP: 'sctp' } as const;
 function decodePort(field: string, from: PortMapping__Output): PortMapping {
   return {
     protocol: known(`${field}.protocol`, protocols, from.protocol),
-    containerPort: integerIn(`${field}.container_port`, from.container_port, from.host_port === 0 ? 0 : 1, 65535),
-    hostPort: integerIn(`${field}.host_port`, from.host_port, 0, 65535),
+    containerPort: integerIn(`${field}.container_port`, from.container_port, [from.host_port === 0 ? 0 : 1, 65535]),
+    hostPort: integerIn(`${field}.host_port`, from.host_port, [0, 65535]),
     hostIp: from.host_ip,
   };
 }
 
-const stateNames = { ready: 'SANDBOX_READY', 'not-ready': 'SANDBOX_NOTREADY' } as const satisfies Record<SandboxState, string>;
+const stateNames = { ready: 'SANDBOX_READY', 'not-ready': 'SANDBOX_NOTREADY' } as const satisfies Record<
+  SandboxState,
+  string
+>;
 
 /** PodSandboxMetadata of an answer. */
 export const encodeMetadata = ({ name, namespace, uid, attempt }: SandboxMetadata): PodSandboxMetadata => ({

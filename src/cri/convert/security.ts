@@ -30,7 +30,9 @@ export function decodeNamespaces(field: string, from: NamespaceOption__Output | 
 }
 
 function podOrNode(field: string, mode: NamespaceMode): NamespaceMode {
-  return mode === 'pod' || mode === 'node' ? mode : refuse(field, `${modeNames[mode]} is not possible: only POD and NODE`);
+  return mode === 'pod' || mode === 'node'
+    ? mode
+    : refuse(field, `${modeNames[mode]} is not possible: only POD and NODE`);
 }
 
 /** Namespaces of an answer. */
@@ -49,7 +51,8 @@ function decodeProfile({ field, profile }: Profiled): SecurityProfile | null {
   if (profile === null) return null;
   const type = known(`${field}.profile_type`, profileTypes, profile.profile_type);
   if (type === 'localhost') nonEmpty(`${field}.localhost_ref`, profile.localhost_ref);
-  else if (profile.localhost_ref !== '') refuse(`${field}.localhost_ref`, `is set, but profile_type is ${profile.profile_type}`);
+  else if (profile.localhost_ref !== '')
+    refuse(`${field}.localhost_ref`, `is set, but profile_type is ${profile.profile_type}`);
   return { type, localhostRef: profile.localhost_ref };
 }
 
@@ -95,7 +98,10 @@ const nothing: SandboxSecurity = {
 };
 
 /** LinuxSandboxSecurityContext; `field` is its path in the request. */
-export function decodeSandboxSecurity(field: string, from: LinuxSandboxSecurityContext__Output | null): SandboxSecurity {
+export function decodeSandboxSecurity(
+  field: string,
+  from: LinuxSandboxSecurityContext__Output | null,
+): SandboxSecurity {
   if (from === null) return nothing;
   const runAsUser = decodeId(`${field}.run_as_user`, from.run_as_user);
   const runAsGroup = decodeId(`${field}.run_as_group`, from.run_as_group);
@@ -120,7 +126,14 @@ export function decodeContainerSecurity(
   from: LinuxContainerSecurityContext__Output | null,
 ): ContainerSecurity {
   if (from === null) {
-    return { ...nothing, capabilities: null, runAsUsername: '', noNewPrivileges: false, maskedPaths: [], readonlyPaths: [] };
+    return {
+      ...nothing,
+      capabilities: null,
+      runAsUsername: '',
+      noNewPrivileges: false,
+      maskedPaths: [],
+      readonlyPaths: [],
+    };
   }
   return {
     ...decodeUser(field, from),

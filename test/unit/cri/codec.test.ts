@@ -3,7 +3,10 @@ import { criMessage } from '../../../src/proto/cri-codec.ts';
 import { criFields, criMessages } from '../../../src/cri/reflection.ts';
 import descriptor from '../../../src/proto/generated/runtime.json' with { type: 'json' };
 
-type Enums = Record<string, { values?: Record<string, number>; nested?: Record<string, { values?: Record<string, number> }> }>;
+type Enums = Record<
+  string,
+  { values?: Record<string, number>; nested?: Record<string, { values?: Record<string, number> }> }
+>;
 const v1 = descriptor.nested.runtime.nested.v1.nested as unknown as Enums;
 
 /** The last name of an enum, so that it differs from the default. */

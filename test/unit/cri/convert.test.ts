@@ -4,11 +4,7 @@ import type { ContainerId, ImageId, SandboxId } from '../../../src/lib/id.ts';
 import { criMessage } from '../../../src/proto/cri-codec.ts';
 import type { Container } from '../../../src/container/container.ts';
 import type { Sandbox } from '../../../src/sandbox/sandbox.ts';
-import {
-  decodeContainerConfig,
-  encodeContainer,
-  encodeContainerStatus,
-} from '../../../src/cri/convert/container.ts';
+import { decodeContainerConfig, encodeContainer, encodeContainerStatus } from '../../../src/cri/convert/container.ts';
 import { decodeContainerFilter, decodeSandboxFilter } from '../../../src/cri/convert/filters.ts';
 import { decodePull } from '../../../src/cri/convert/image.ts';
 import { decodeExecSync, decodeStop, decodeUpdate } from '../../../src/cri/convert/requests.ts';
@@ -18,9 +14,9 @@ import { decodeSignal, encodeSignal } from '../../../src/cri/convert/signals.ts'
 import { containerConfig, sandboxConfig } from '../../helpers/builders.ts';
 
 /** As the wire gives it. */
-const received = <T>(type: string, message: object): T => {
+const received = (type: string, message: object): never => {
   const codec = criMessage(type);
-  return codec.deserialize(codec.serialize(message)) as T;
+  return codec.deserialize(codec.serialize(message)) as never;
 };
 const sandboxOf = (config: object) => decodeSandboxConfig(received('PodSandboxConfig', config));
 const containerOf = (config: object) => decodeContainerConfig(received('ContainerConfig', config));
@@ -98,7 +94,10 @@ test('wrong sandbox fields are refused by name', (t) => {
     ['config.hostname is longer than 64 bytes', { ...pod, hostname: 'ä'.repeat(33) }],
     ['config.log_directory "logs" is not an absolute path', { ...pod, log_directory: 'logs' }],
     ['config.dns_config.servers[0] contains a line break', { ...pod, dns_config: { servers: ['1\nevil'] } }],
-    ['config.port_mappings[0].container_port 0 is not between 1 and 65535', { ...pod, port_mappings: [{ host_port: 1 }] }],
+    [
+      'config.port_mappings[0].container_port 0 is not between 1 and 65535',
+      { ...pod, port_mappings: [{ host_port: 1 }] },
+    ],
     ['config.port_mappings[0].protocol has the unknown value 9', { ...pod, port_mappings: [{ protocol: 9 }] }],
     [
       'config.linux.security_context.namespace_options.network CONTAINER is not possible: only POD and NODE',
@@ -126,12 +125,23 @@ test('a container config arrives whole', (t) => {
     stop_signal: 'SIGNAL_SIGRTMINPLUS3',
     linux: {
       resources: { cpu_quota: -1, memory_limit_in_bytes: '9223372036854775807', unified: { 'memory.high': '1' } },
-      security_context: { seccomp_profile_path: 'localhost//p', apparmor_profile: 'unconfined', capabilities: { add_capabilities: ['ALL'] } },
+      security_context: {
+        seccomp_profile_path: 'localhost//p',
+        apparmor_profile: 'unconfined',
+        capabilities: { add_capabilities: ['ALL'] },
+      },
     },
   });
   t.deepEqual(config.env, [{ key: 'A', value: 'ü=1' }]);
   t.deepEqual(config.mounts, [
-    { containerPath: '/d', hostPath: '/h', readonly: true, selinuxRelabel: false, propagation: 'private', recursiveReadOnly: true },
+    {
+      containerPath: '/d',
+      hostPath: '/h',
+      readonly: true,
+      selinuxRelabel: false,
+      propagation: 'private',
+      recursiveReadOnly: true,
+    },
   ]);
   t.deepEqual(config.devices, [{ hostPath: '/dev/fuse', containerPath: '/dev/fuse', permissions: 'rw' }]);
   t.is(config.stopSignal, 'SIGRTMIN+3');
@@ -150,7 +160,10 @@ test('wrong container fields are refused by name, without values of the environm
     ['config.metadata is missing', { image: { image: 'x' } }],
     ['config.image is missing', { metadata: { name: 'c' } }],
     ['config.image.image is empty', { ...box, image: {} }],
-    ['config.image.runtime_handler "kata" is not a runtime handler here', { ...box, image: { image: 'x', runtime_handler: 'kata' } }],
+    [
+      'config.image.runtime_handler "kata" is not a runtime handler here',
+      { ...box, image: { image: 'x', runtime_handler: 'kata' } },
+    ],
     ['config.envs[0].key is empty', { ...box, envs: [{}] }],
     ['config.envs[0].key contains "="', { ...box, envs: [{ key: 'A=B' }] }],
     ['config.envs[0].value is not valid UTF-8', { ...box, envs: [{ key: 'A', value: Buffer.from([0xff]) }] }],
@@ -159,13 +172,25 @@ test('wrong container fields are refused by name, without values of the environm
     ['config.log_path "/x" is not relative to the log_directory', { ...box, log_path: '/x' }],
     ['config.log_path "a/../../x" leaves the log_directory', { ...box, log_path: 'a/../../x' }],
     ['config.mounts[0].host_path is empty', { ...box, mounts: [{ container_path: '/d' }] }],
-    ['config.mounts[0].recursive_read_only is set without readonly', { ...box, mounts: [{ ...mount, recursive_read_only: true }] }],
+    [
+      'config.mounts[0].recursive_read_only is set without readonly',
+      { ...box, mounts: [{ ...mount, recursive_read_only: true }] },
+    ],
     [
       'config.mounts[0].recursive_read_only is set with PROPAGATION_BIDIRECTIONAL',
-      { ...box, mounts: [{ ...mount, readonly: true, recursive_read_only: true, propagation: 'PROPAGATION_BIDIRECTIONAL' }] },
+      {
+        ...box,
+        mounts: [{ ...mount, readonly: true, recursive_read_only: true, propagation: 'PROPAGATION_BIDIRECTIONAL' }],
+      },
     ],
-    ['config.devices[0].permissions is not made of r, w and m', { ...box, devices: [{ host_path: '/d', permissions: 'x' }] }],
-    ['config.linux.resources.oom_score_adj 1001 is not between -1000 and 1000', { ...box, linux: { resources: { oom_score_adj: 1001 } } }],
+    [
+      'config.devices[0].permissions is not made of r, w and m',
+      { ...box, devices: [{ host_path: '/d', permissions: 'x' }] },
+    ],
+    [
+      'config.linux.resources.oom_score_adj 1001 is not between -1000 and 1000',
+      { ...box, linux: { resources: { oom_score_adj: 1001 } } },
+    ],
     [
       'config.linux.resources.unified["../x"] is not a cgroup file',
       { ...box, linux: { resources: { unified: { '../x': '1' } } } },
@@ -178,7 +203,10 @@ test('wrong container fields are refused by name, without values of the environm
       'config.linux.security_context.seccomp.localhost_ref "p" is not an absolute path',
       secured({ seccomp: { profile_type: 'Localhost', localhost_ref: 'p' } }),
     ],
-    ['config.linux.security_context.masked_paths[0] "proc" is not an absolute path', secured({ masked_paths: ['proc'] })],
+    [
+      'config.linux.security_context.masked_paths[0] "proc" is not an absolute path',
+      secured({ masked_paths: ['proc'] }),
+    ],
   ];
   for (const [message, config] of cases) refuses(t, message, () => containerOf(config));
 });
@@ -217,7 +245,7 @@ const container: Container = {
 };
 
 test('a container status has exact times and every fact', (t) => {
-  const status = received<Record<string, unknown>>('ContainerStatus', encodeContainerStatus(container));
+  const status: Record<string, unknown> = received('ContainerStatus', encodeContainerStatus(container));
   t.like(status, {
     id: 'c1',
     state: 'CONTAINER_EXITED',
@@ -295,7 +323,9 @@ test('timeouts are milliseconds; update and exec need their parts', (t) => {
   t.is(decodeStop(received('StopContainerRequest', { container_id: 'a', timeout: -1 })).timeoutMs, 0);
   refuses(t, 'container_id is empty', () => decodeStop(received('StopContainerRequest', {})));
   refuses(t, 'cmd is empty', () => decodeExecSync(received('ExecSyncRequest', { container_id: 'a' })));
-  refuses(t, 'linux is missing', () => decodeUpdate(received('UpdateContainerResourcesRequest', { container_id: 'a', windows: {} })));
+  refuses(t, 'linux is missing', () =>
+    decodeUpdate(received('UpdateContainerResourcesRequest', { container_id: 'a', windows: {} })),
+  );
 });
 
 test('resources go there and back', (t) => {

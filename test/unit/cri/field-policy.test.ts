@@ -54,7 +54,11 @@ test('each refused field alone makes the request UNIMPLEMENTED and is named', (t
     ['CreateContainerRequest', { config: { mounts: [{}, { image: { image: 'x' } }] } }, 'config.mounts[1].image'],
     ['CreateContainerRequest', { config: { mounts: [{ image: {} }] } }, 'config.mounts[0].image'],
     ['CreateContainerRequest', { config: { mounts: [{ image_sub_path: '0' }] } }, 'config.mounts[0].image_sub_path'],
-    ['CreateContainerRequest', { config: { mounts: [{ mount_options: ['noexec'] }] } }, 'config.mounts[0].mount_options'],
+    [
+      'CreateContainerRequest',
+      { config: { mounts: [{ mount_options: ['noexec'] }] } },
+      'config.mounts[0].mount_options',
+    ],
     ['CreateContainerRequest', { config: { mounts: [{ uidMappings: [{}] }] } }, 'config.mounts[0].uidMappings'],
     ['CreateContainerRequest', { config: { mounts: [{ gidMappings: [{}] }] } }, 'config.mounts[0].gidMappings'],
     ['CreateContainerRequest', { config: { image: { image_ref: 'r' } } }, 'config.image.image_ref'],

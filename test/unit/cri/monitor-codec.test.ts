@@ -47,11 +47,14 @@ test('enums decode to names and a default enum to its first name', (t) => {
 
 test('golden bytes: hello', (t) => {
   const bytes = encodeFrame({ request: { id: 1, hello: { version: 1, daemonVersion: '0.1.0' } } });
-  t.is(bytes.toString('hex'), '0a0d080112090801' + '1205302e312e30');
+  t.is(bytes.toString('hex'), '0a0d0801120908011205302e312e30');
 });
 
 test('fields of a newer protocol are skipped', (t) => {
-  const newer = Buffer.concat([encodeFrame({ event: { oom: { containerId: 'c' } } }), Buffer.from([0xc2, 0x3e, 1, 65])]);
+  const newer = Buffer.concat([
+    encodeFrame({ event: { oom: { containerId: 'c' } } }),
+    Buffer.from([0xc2, 0x3e, 1, 65]),
+  ]);
   t.is(decodeFrame(newer).event?.oom?.containerId, 'c');
 });
 

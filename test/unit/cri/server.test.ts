@@ -38,14 +38,22 @@ test('Version answers all four fields', async (t) => {
 test('every RPC that is not in a table answers UNIMPLEMENTED, streams too', async (t) => {
   const { client } = await serveForTest(t, {});
   const unserved = [
-    ...criMethods('RuntimeService').filter((m) => !Object.hasOwn(runtimeService, m)).map((m) => [client.runtime, m] as const),
-    ...criMethods('ImageService').filter((m) => !Object.hasOwn(imageService, m)).map((m) => [client.image, m] as const),
+    ...criMethods('RuntimeService')
+      .filter((m) => !Object.hasOwn(runtimeService, m))
+      .map((m) => [client.runtime, m] as const),
+    ...criMethods('ImageService')
+      .filter((m) => !Object.hasOwn(imageService, m))
+      .map((m) => [client.image, m] as const),
   ];
   t.is(unserved.length, 16);
   for (const [service, method] of unserved) {
     const error = await refused(t, (service as unknown as Record<string, () => Promise<unknown>>)[method]!());
     t.is(error.code, status.UNIMPLEMENTED, method);
   }
+});
+
+test('our code numbers are those of gRPC', (t) => {
+  for (const [name, number] of Object.entries(grpcCodes)) t.is(status[name as keyof typeof status], number);
 });
 
 test('each failure kind has its code and prefix', async (t) => {
@@ -60,7 +68,7 @@ test('each failure kind has its code and prefix', async (t) => {
   });
   for (kind of kinds) {
     const error = await refused(t, client.runtime.Version());
-    t.is(error.code, grpcCodes[statusRules[kind].code], kind);
+    t.is(error.code, status[statusRules[kind].code], kind);
     t.is(error.details, `${statusRules[kind].prefix}outer: inner ü\ufffd`, kind);
   }
   t.is(statusRules['registry-unavailable'].prefix, 'RegistryUnavailable: ');
@@ -92,10 +100,13 @@ test('a failed mutation is logged as a warning, a failed read only for debugging
   const { client, log } = await serveForTest(t, { runtime: { startContainer: missing, containerStatus: missing } });
   await refused(t, client.runtime.StartContainer({ container_id: 'x' }));
   await refused(t, client.runtime.ContainerStatus({ container_id: 'x' }));
-  t.deepEqual(log.map(({ level, fields }) => [level, fields.containerId, fields.code]), [
-    ['warn', 'x', 'NOT_FOUND'],
-    ['debug', 'x', 'NOT_FOUND'],
-  ]);
+  t.deepEqual(
+    log.map(({ level, fields }) => [level, fields.containerId, fields.code]),
+    [
+      ['warn', 'x', 'NOT_FOUND'],
+      ['debug', 'x', 'NOT_FOUND'],
+    ],
+  );
 });
 
 /** Waits until the border has reported as many calls: a caller that is gone hears of nothing. */
@@ -156,7 +167,10 @@ test.serial('a success after the caller went away is not delivered', async (t) =
   await client.runtime.RunPodSandbox(pod);
   await refused(
     t,
-    client.runtime.RunPodSandbox({ config: { metadata: { ...pod.config.metadata, name: 'slow' } } }, { deadlineMs: 1500 }),
+    client.runtime.RunPodSandbox(
+      { config: { metadata: { ...pod.config.metadata, name: 'slow' } } },
+      { deadlineMs: 1500 },
+    ),
   );
   t.deepEqual(await reported(observed, 2), ['OK', 'DEADLINE_EXCEEDED']);
   t.deepEqual(delivered, ['a']);
@@ -206,7 +220,11 @@ test('a request of 16 MiB and an answer of almost 16 MiB pass; larger ones are R
   let size = limit - 64;
   const { client } = await serveForTest(t, {
     runtime: {
-      execSync: async ({ command }) => ({ stdout: Buffer.alloc(size), stderr: Buffer.alloc(0), exitCode: command.length }),
+      execSync: async ({ command }) => ({
+        stdout: Buffer.alloc(size),
+        stderr: Buffer.alloc(0),
+        exitCode: command.length,
+      }),
     },
   });
   const exec = (bytes: number) => client.runtime.ExecSync({ container_id: 'c', cmd: ['x'.repeat(bytes)] });
@@ -228,7 +246,10 @@ test('a refused field and a wrong field come back by name', async (t) => {
   );
   t.is(cdi.code, status.UNIMPLEMENTED);
   t.is(cdi.details, 'config.CDI_devices is not supported yet');
-  const missing = await refused(t, client.runtime.CreateContainer({ pod_sandbox_id: 's', config: { image: { image: 'i' } } }));
+  const missing = await refused(
+    t,
+    client.runtime.CreateContainer({ pod_sandbox_id: 's', config: { image: { image: 'i' } } }),
+  );
   t.is(missing.code, status.INVALID_ARGUMENT);
   t.is(missing.details, 'config.metadata is missing');
 });

@@ -1,0 +1,21 @@
+// argv → program → exit code.
+import { connect } from './client.ts';
+import { runProgram } from './program.ts';
+import type { Terminal } from './session.ts';
+
+const { stdout, stderr } = process;
+
+const terminal: Terminal = {
+  out: (text) => void stdout.write(text),
+  progress: (text) => {
+    if (stderr.isTTY) stderr.write(`\r\u001b[K${text.slice(0, stderr.columns - 1)}`);
+  },
+  nowMs: Date.now,
+  directory: process.cwd(),
+  connect,
+};
+
+// a reader such as `head` that has seen enough
+stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
+
+process.exitCode = await runProgram(process.argv.slice(2), terminal, (text) => void stderr.write(text));

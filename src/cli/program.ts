@@ -1,0 +1,77 @@
+// The command line of `podwright`: which commands there are, and how it ends.
+// Must not do anything a command does.
+import { Command, CommanderError, Option } from 'commander';
+import { schema } from '../config/schema.ts';
+import { version } from '../config/version.ts';
+import { failureChain } from '../lib/failure.ts';
+import { isUnreachable } from './client.ts';
+import { diagnose } from './doctor.ts';
+import { listImages } from './images.ts';
+import { inspect } from './inspect.ts';
+import { loadImage } from './load.ts';
+import { listPods } from './pods.ts';
+import { listContainers } from './ps.ts';
+import { command, type Shell, type Terminal } from './session.ts';
+import { shutdown } from './shutdown.ts';
+import { showStatus } from './status.ts';
+import { showTrace } from './trace.ts';
+import { showVersion } from './version.ts';
+
+const defaultSocket = `${schema.node.state.default}/podwright.sock`;
+
+const exitCodes = `
+Exit status: 0 done, 1 failed (or status and doctor found something wrong), 2 wrong usage,
+3 the daemon is not running.`;
+
+/** Runs the tool with the arguments after its name; answers the exit status. Never rejects. */
+export async function runProgram(
+  argv: readonly string[],
+  terminal: Terminal,
+  fail: (text: string) => void,
+): Promise<number> {
+  const shell: Shell = { terminal, exitCode: 0 };
+  const program = buildProgram(shell, fail);
+  try {
+    await program.parseAsync(argv, { from: 'user' });
+    return shell.exitCode;
+  } catch (error) {
+    // commander has printed its own already
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+    terminal.progress('');
+    fail(`podwright: ${failureChain(error)}\n`);
+    if (!isUnreachable(error)) return 1;
+    fail('Start it as root: podwrightd (or, for a node of its own, npm run up). Another socket: --socket.\n');
+    return 3;
+  }
+}
+
+function buildProgram(shell: Shell, fail: (text: string) => void): Command {
+  const program = new Command('podwright')
+    .description('Looks at podwrightd and the pods it runs.')
+    .version(version, '-V, --version', 'print the version of this tool')
+    .addOption(new Option('-r, --socket <path>', 'socket of the daemon').default(defaultSocket))
+    .addOption(new Option('-o, --output <form>', 'form of the output').choices(['table', 'json']).default('table'))
+    .addHelpText('after', exitCodes)
+    .exitOverride()
+    .configureOutput({ writeOut: shell.terminal.out, writeErr: fail });
+  const add = (names: string, does: string, run: Parameters<typeof command>[2]['run']): Command => {
+    const one = command(shell, names, { does, run });
+    one.copyInheritedSettings(program);
+    program.addCommand(one);
+    return one;
+  };
+  add('version', 'Versions of this tool and of the daemon', showVersion);
+  add('status', 'Whether the node can run pods, and what it runs', showStatus);
+  add('pods', 'The pods', listPods);
+  add('ps', 'The running containers', listContainers).option('-a, --all', 'created and exited ones too');
+  add('images', 'The images on disk', listImages);
+  add('load <file>', 'Load an image from a docker archive or an OCI layout', loadImage).option(
+    '-n, --name <reference>',
+    'name for an image that brings none',
+  );
+  add('trace [pod]', "Stage times of a pod's start: by id, name, or the last pod", showTrace);
+  add('inspect [id]', 'What the daemon knows of a pod, container or image, or of itself', inspect);
+  add('doctor', 'What is wrong or unfinished on this node', diagnose);
+  add('shutdown', 'End every pod, remove the network of our own, end the daemon', shutdown);
+  return program;
+}

@@ -1,0 +1,47 @@
+import type * as grpc from '@grpc/grpc-js';
+import type { MessageTypeDefinition } from '@grpc/proto-loader';
+
+import type { AdminClient as _podwright_v1_AdminClient, AdminDefinition as _podwright_v1_AdminDefinition } from './podwright/v1/Admin.ts';
+import type { DoctorRequest as _podwright_v1_DoctorRequest, DoctorRequest__Output as _podwright_v1_DoctorRequest__Output } from './podwright/v1/DoctorRequest.ts';
+import type { DoctorResponse as _podwright_v1_DoctorResponse, DoctorResponse__Output as _podwright_v1_DoctorResponse__Output } from './podwright/v1/DoctorResponse.ts';
+import type { Finding as _podwright_v1_Finding, Finding__Output as _podwright_v1_Finding__Output } from './podwright/v1/Finding.ts';
+import type { InspectRequest as _podwright_v1_InspectRequest, InspectRequest__Output as _podwright_v1_InspectRequest__Output } from './podwright/v1/InspectRequest.ts';
+import type { InspectResponse as _podwright_v1_InspectResponse, InspectResponse__Output as _podwright_v1_InspectResponse__Output } from './podwright/v1/InspectResponse.ts';
+import type { LoadEvent as _podwright_v1_LoadEvent, LoadEvent__Output as _podwright_v1_LoadEvent__Output } from './podwright/v1/LoadEvent.ts';
+import type { LoadRequest as _podwright_v1_LoadRequest, LoadRequest__Output as _podwright_v1_LoadRequest__Output } from './podwright/v1/LoadRequest.ts';
+import type { LoadStep as _podwright_v1_LoadStep, LoadStep__Output as _podwright_v1_LoadStep__Output } from './podwright/v1/LoadStep.ts';
+import type { LoadedImage as _podwright_v1_LoadedImage, LoadedImage__Output as _podwright_v1_LoadedImage__Output } from './podwright/v1/LoadedImage.ts';
+import type { ShutdownEvent as _podwright_v1_ShutdownEvent, ShutdownEvent__Output as _podwright_v1_ShutdownEvent__Output } from './podwright/v1/ShutdownEvent.ts';
+import type { ShutdownRequest as _podwright_v1_ShutdownRequest, ShutdownRequest__Output as _podwright_v1_ShutdownRequest__Output } from './podwright/v1/ShutdownRequest.ts';
+import type { TraceRequest as _podwright_v1_TraceRequest, TraceRequest__Output as _podwright_v1_TraceRequest__Output } from './podwright/v1/TraceRequest.ts';
+import type { TraceResponse as _podwright_v1_TraceResponse, TraceResponse__Output as _podwright_v1_TraceResponse__Output } from './podwright/v1/TraceResponse.ts';
+import type { TracedCall as _podwright_v1_TracedCall, TracedCall__Output as _podwright_v1_TracedCall__Output } from './podwright/v1/TracedCall.ts';
+import type { TracedStage as _podwright_v1_TracedStage, TracedStage__Output as _podwright_v1_TracedStage__Output } from './podwright/v1/TracedStage.ts';
+
+type SubtypeConstructor<Constructor extends new (...args: any) => any, Subtype> = {
+  new(...args: ConstructorParameters<Constructor>): Subtype;
+};
+
+export interface ProtoGrpcType {
+  podwright: {
+    v1: {
+      Admin: SubtypeConstructor<typeof grpc.Client, _podwright_v1_AdminClient> & { service: _podwright_v1_AdminDefinition }
+      DoctorRequest: MessageTypeDefinition<_podwright_v1_DoctorRequest, _podwright_v1_DoctorRequest__Output>
+      DoctorResponse: MessageTypeDefinition<_podwright_v1_DoctorResponse, _podwright_v1_DoctorResponse__Output>
+      Finding: MessageTypeDefinition<_podwright_v1_Finding, _podwright_v1_Finding__Output>
+      InspectRequest: MessageTypeDefinition<_podwright_v1_InspectRequest, _podwright_v1_InspectRequest__Output>
+      InspectResponse: MessageTypeDefinition<_podwright_v1_InspectResponse, _podwright_v1_InspectResponse__Output>
+      LoadEvent: MessageTypeDefinition<_podwright_v1_LoadEvent, _podwright_v1_LoadEvent__Output>
+      LoadRequest: MessageTypeDefinition<_podwright_v1_LoadRequest, _podwright_v1_LoadRequest__Output>
+      LoadStep: MessageTypeDefinition<_podwright_v1_LoadStep, _podwright_v1_LoadStep__Output>
+      LoadedImage: MessageTypeDefinition<_podwright_v1_LoadedImage, _podwright_v1_LoadedImage__Output>
+      ShutdownEvent: MessageTypeDefinition<_podwright_v1_ShutdownEvent, _podwright_v1_ShutdownEvent__Output>
+      ShutdownRequest: MessageTypeDefinition<_podwright_v1_ShutdownRequest, _podwright_v1_ShutdownRequest__Output>
+      TraceRequest: MessageTypeDefinition<_podwright_v1_TraceRequest, _podwright_v1_TraceRequest__Output>
+      TraceResponse: MessageTypeDefinition<_podwright_v1_TraceResponse, _podwright_v1_TraceResponse__Output>
+      TracedCall: MessageTypeDefinition<_podwright_v1_TracedCall, _podwright_v1_TracedCall__Output>
+      TracedStage: MessageTypeDefinition<_podwright_v1_TracedStage, _podwright_v1_TracedStage__Output>
+    }
+  }
+}
+

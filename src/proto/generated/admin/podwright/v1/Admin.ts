@@ -1,0 +1,75 @@
+// Original file: proto/podwright/v1/admin.proto
+
+import type * as grpc from '@grpc/grpc-js'
+import type { MethodDefinition } from '@grpc/proto-loader'
+import type { DoctorRequest as _podwright_v1_DoctorRequest, DoctorRequest__Output as _podwright_v1_DoctorRequest__Output } from '../../podwright/v1/DoctorRequest.ts';
+import type { DoctorResponse as _podwright_v1_DoctorResponse, DoctorResponse__Output as _podwright_v1_DoctorResponse__Output } from '../../podwright/v1/DoctorResponse.ts';
+import type { InspectRequest as _podwright_v1_InspectRequest, InspectRequest__Output as _podwright_v1_InspectRequest__Output } from '../../podwright/v1/InspectRequest.ts';
+import type { InspectResponse as _podwright_v1_InspectResponse, InspectResponse__Output as _podwright_v1_InspectResponse__Output } from '../../podwright/v1/InspectResponse.ts';
+import type { LoadEvent as _podwright_v1_LoadEvent, LoadEvent__Output as _podwright_v1_LoadEvent__Output } from '../../podwright/v1/LoadEvent.ts';
+import type { LoadRequest as _podwright_v1_LoadRequest, LoadRequest__Output as _podwright_v1_LoadRequest__Output } from '../../podwright/v1/LoadRequest.ts';
+import type { ShutdownEvent as _podwright_v1_ShutdownEvent, ShutdownEvent__Output as _podwright_v1_ShutdownEvent__Output } from '../../podwright/v1/ShutdownEvent.ts';
+import type { ShutdownRequest as _podwright_v1_ShutdownRequest, ShutdownRequest__Output as _podwright_v1_ShutdownRequest__Output } from '../../podwright/v1/ShutdownRequest.ts';
+import type { TraceRequest as _podwright_v1_TraceRequest, TraceRequest__Output as _podwright_v1_TraceRequest__Output } from '../../podwright/v1/TraceRequest.ts';
+import type { TraceResponse as _podwright_v1_TraceResponse, TraceResponse__Output as _podwright_v1_TraceResponse__Output } from '../../podwright/v1/TraceResponse.ts';
+
+export interface AdminClient extends grpc.Client {
+  Doctor(argument: _podwright_v1_DoctorRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_podwright_v1_DoctorResponse__Output>): grpc.ClientUnaryCall;
+  Doctor(argument: _podwright_v1_DoctorRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_podwright_v1_DoctorResponse__Output>): grpc.ClientUnaryCall;
+  Doctor(argument: _podwright_v1_DoctorRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_podwright_v1_DoctorResponse__Output>): grpc.ClientUnaryCall;
+  Doctor(argument: _podwright_v1_DoctorRequest, callback: grpc.requestCallback<_podwright_v1_DoctorResponse__Output>): grpc.ClientUnaryCall;
+  doctor(argument: _podwright_v1_DoctorRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_podwright_v1_DoctorResponse__Output>): grpc.ClientUnaryCall;
+  doctor(argument: _podwright_v1_DoctorRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_podwright_v1_DoctorResponse__Output>): grpc.ClientUnaryCall;
+  doctor(argument: _podwright_v1_DoctorRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_podwright_v1_DoctorResponse__Output>): grpc.ClientUnaryCall;
+  doctor(argument: _podwright_v1_DoctorRequest, callback: grpc.requestCallback<_podwright_v1_DoctorResponse__Output>): grpc.ClientUnaryCall;
+  
+  Inspect(argument: _podwright_v1_InspectRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_podwright_v1_InspectResponse__Output>): grpc.ClientUnaryCall;
+  Inspect(argument: _podwright_v1_InspectRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_podwright_v1_InspectResponse__Output>): grpc.ClientUnaryCall;
+  Inspect(argument: _podwright_v1_InspectRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_podwright_v1_InspectResponse__Output>): grpc.ClientUnaryCall;
+  Inspect(argument: _podwright_v1_InspectRequest, callback: grpc.requestCallback<_podwright_v1_InspectResponse__Output>): grpc.ClientUnaryCall;
+  inspect(argument: _podwright_v1_InspectRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_podwright_v1_InspectResponse__Output>): grpc.ClientUnaryCall;
+  inspect(argument: _podwright_v1_InspectRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_podwright_v1_InspectResponse__Output>): grpc.ClientUnaryCall;
+  inspect(argument: _podwright_v1_InspectRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_podwright_v1_InspectResponse__Output>): grpc.ClientUnaryCall;
+  inspect(argument: _podwright_v1_InspectRequest, callback: grpc.requestCallback<_podwright_v1_InspectResponse__Output>): grpc.ClientUnaryCall;
+  
+  Load(argument: _podwright_v1_LoadRequest, metadata: grpc.Metadata, options?: grpc.CallOptions): grpc.ClientReadableStream<_podwright_v1_LoadEvent__Output>;
+  Load(argument: _podwright_v1_LoadRequest, options?: grpc.CallOptions): grpc.ClientReadableStream<_podwright_v1_LoadEvent__Output>;
+  load(argument: _podwright_v1_LoadRequest, metadata: grpc.Metadata, options?: grpc.CallOptions): grpc.ClientReadableStream<_podwright_v1_LoadEvent__Output>;
+  load(argument: _podwright_v1_LoadRequest, options?: grpc.CallOptions): grpc.ClientReadableStream<_podwright_v1_LoadEvent__Output>;
+  
+  Shutdown(argument: _podwright_v1_ShutdownRequest, metadata: grpc.Metadata, options?: grpc.CallOptions): grpc.ClientReadableStream<_podwright_v1_ShutdownEvent__Output>;
+  Shutdown(argument: _podwright_v1_ShutdownRequest, options?: grpc.CallOptions): grpc.ClientReadableStream<_podwright_v1_ShutdownEvent__Output>;
+  shutdown(argument: _podwright_v1_ShutdownRequest, metadata: grpc.Metadata, options?: grpc.CallOptions): grpc.ClientReadableStream<_podwright_v1_ShutdownEvent__Output>;
+  shutdown(argument: _podwright_v1_ShutdownRequest, options?: grpc.CallOptions): grpc.ClientReadableStream<_podwright_v1_ShutdownEvent__Output>;
+  
+  Trace(argument: _podwright_v1_TraceRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_podwright_v1_TraceResponse__Output>): grpc.ClientUnaryCall;
+  Trace(argument: _podwright_v1_TraceRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_podwright_v1_TraceResponse__Output>): grpc.ClientUnaryCall;
+  Trace(argument: _podwright_v1_TraceRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_podwright_v1_TraceResponse__Output>): grpc.ClientUnaryCall;
+  Trace(argument: _podwright_v1_TraceRequest, callback: grpc.requestCallback<_podwright_v1_TraceResponse__Output>): grpc.ClientUnaryCall;
+  trace(argument: _podwright_v1_TraceRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_podwright_v1_TraceResponse__Output>): grpc.ClientUnaryCall;
+  trace(argument: _podwright_v1_TraceRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_podwright_v1_TraceResponse__Output>): grpc.ClientUnaryCall;
+  trace(argument: _podwright_v1_TraceRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_podwright_v1_TraceResponse__Output>): grpc.ClientUnaryCall;
+  trace(argument: _podwright_v1_TraceRequest, callback: grpc.requestCallback<_podwright_v1_TraceResponse__Output>): grpc.ClientUnaryCall;
+  
+}
+
+export interface AdminHandlers extends grpc.UntypedServiceImplementation {
+  Doctor: grpc.handleUnaryCall<_podwright_v1_DoctorRequest__Output, _podwright_v1_DoctorResponse>;
+  
+  Inspect: grpc.handleUnaryCall<_podwright_v1_InspectRequest__Output, _podwright_v1_InspectResponse>;
+  
+  Load: grpc.handleServerStreamingCall<_podwright_v1_LoadRequest__Output, _podwright_v1_LoadEvent>;
+  
+  Shutdown: grpc.handleServerStreamingCall<_podwright_v1_ShutdownRequest__Output, _podwright_v1_ShutdownEvent>;
+  
+  Trace: grpc.handleUnaryCall<_podwright_v1_TraceRequest__Output, _podwright_v1_TraceResponse>;
+  
+}
+
+export interface AdminDefinition extends grpc.ServiceDefinition {
+  Doctor: MethodDefinition<_podwright_v1_DoctorRequest, _podwright_v1_DoctorResponse, _podwright_v1_DoctorRequest__Output, _podwright_v1_DoctorResponse__Output>
+  Inspect: MethodDefinition<_podwright_v1_InspectRequest, _podwright_v1_InspectResponse, _podwright_v1_InspectRequest__Output, _podwright_v1_InspectResponse__Output>
+  Load: MethodDefinition<_podwright_v1_LoadRequest, _podwright_v1_LoadEvent, _podwright_v1_LoadRequest__Output, _podwright_v1_LoadEvent__Output>
+  Shutdown: MethodDefinition<_podwright_v1_ShutdownRequest, _podwright_v1_ShutdownEvent, _podwright_v1_ShutdownRequest__Output, _podwright_v1_ShutdownEvent__Output>
+  Trace: MethodDefinition<_podwright_v1_TraceRequest, _podwright_v1_TraceResponse, _podwright_v1_TraceRequest__Output, _podwright_v1_TraceResponse__Output>
+}

@@ -360,5 +360,129 @@ export interface SeccompExports {
   seccompCompile(args: { readonly profileJson: string }): Outcome<{ readonly bpf: string; readonly flags: number; readonly instructions: number }>;
 }
 
+// ---- network.rs
+
+/** A route of a pod; `gateway` null: the destination is on the link. CIDR forms. */
+export interface NetworkRoute {
+  readonly destination: string;
+  readonly gateway: string | null;
+}
+
+/** A veth pair as it shall be. Interface names are at most 15 bytes (IFNAMSIZ). */
+export interface NetworkAttachArgs {
+  /** Path of the pod's pinned network namespace. */
+  readonly netns: string;
+  readonly hostInterface: string;
+  readonly podInterface: string;
+  readonly bridge: string;
+  /** Written on the host's end (IFLA_IFALIAS). */
+  readonly alias: string;
+  /** Bytes, both ends. */
+  readonly mtu: number;
+  /** Hardware address of the pod's end ("0a:58:…"), null for one drawn by the kernel. */
+  readonly mac: string | null;
+  /** Addresses with prefix length. */
+  readonly addresses: readonly string[];
+  readonly routes: readonly NetworkRoute[];
+  readonly hairpin: boolean;
+}
+
+export interface NetworkBridgeArgs {
+  readonly bridge: string;
+  /** Written on the bridge if it is made here: says who may delete it. */
+  readonly alias: string;
+  /** Bytes; null leaves what is there. */
+  readonly mtu: number | null;
+  readonly mac: string | null;
+  /** Addresses of the bridge with prefix length. */
+  readonly gateways: readonly string[];
+  /** Whether the host shall route (ip_forward). */
+  readonly forwarding: boolean;
+}
+
+export interface NetworkRulesArgs {
+  /** Prefix of the chains' names, at most 16 characters. */
+  readonly chains: string;
+  readonly bridge: string;
+  readonly subnets: readonly { readonly subnet: string; readonly masquerade: boolean }[];
+  /** Place of our jump in FORWARD. */
+  readonly forward: 'first' | 'last';
+}
+
+/** A port of the host that leads to a port of a pod. */
+export interface NetworkHostPort {
+  readonly protocol: 'tcp' | 'udp' | 'sctp';
+  /** Null: all addresses of the host. */
+  readonly hostIp: string | null;
+  readonly hostPort: number;
+  readonly podIp: string;
+  readonly containerPort: number;
+  /** The subnet whose connections get the host's address as source (hairpin), null for none. */
+  readonly masqueradeFrom: string | null;
+}
+
+export interface NetworkHostPortsArgs {
+  readonly chains: string;
+  /** The sandbox's id: the tag of the rules. */
+  readonly id: string;
+  /** The bridge to open to connections from 127.0.0.1, null for none. */
+  readonly bridge: string | null;
+  readonly previous: readonly NetworkHostPort[];
+  readonly wanted: readonly NetworkHostPort[];
+}
+
+export interface NetworkLink {
+  readonly name: string;
+  readonly alias: string;
+  /** The bridge it is a port of. */
+  readonly bridge: string | null;
+  readonly up: boolean;
+  readonly mtu: number;
+}
+
+/** Traffic since the interface was made, as the pod sees it: packets and bytes. */
+export interface NetworkCounters {
+  readonly name: string;
+  readonly rxBytes: number;
+  readonly rxPackets: number;
+  readonly rxErrors: number;
+  readonly rxDropped: number;
+  readonly txBytes: number;
+  readonly txPackets: number;
+  readonly txErrors: number;
+  readonly txDropped: number;
+}
+
+export interface NetworkExports {
+  /** MTU of the interface of the default route, null on an isolated host. */
+  networkDefaultMtu(): Promise<Outcome<number | null>>;
+  /** Makes the bridge, or brings the one that exists to what is wanted. */
+  networkSetupBridge(args: NetworkBridgeArgs): Promise<Outcome<{ readonly created: boolean }>>;
+  /** Deletes a bridge that has this alias and no ports. */
+  networkRemoveBridge(args: { readonly bridge: string; readonly alias: string }): Promise<Outcome<{ readonly removed: boolean }>>;
+  /** A pod's whole connection in one call: veth pair, bridge port, addresses, routes, loopback. Repairs one that is there. */
+  networkAttach(args: NetworkAttachArgs): Promise<Outcome<{ readonly mac: string; readonly created: boolean }>>;
+  /** Deletes a pod's veth pair by its host end; one that is gone is fine. */
+  networkDetach(args: { readonly hostInterface: string }): Promise<Outcome<{ readonly removed: boolean }>>;
+  /** Brings up loopback in a network namespace. */
+  networkLoopbackUp(args: { readonly netns: string }): Promise<Outcome<null>>;
+  /** The host's interfaces whose name begins with the prefix. */
+  networkListLinks(args: { readonly prefix: string }): Promise<Outcome<readonly NetworkLink[]>>;
+  /** Traffic of many pods, in the order asked; null for one that has no network any more. */
+  networkInterfaceStats(args: {
+    readonly pods: readonly { readonly hostInterface: string | null; readonly podInterface: string; readonly netns: string | null }[];
+  }): Promise<Outcome<readonly (readonly NetworkCounters[] | null)[]>>;
+  /** Makes or repairs the chains, jumps and fixed rules of a bridge (iptables-restore); rules of pods stay. */
+  networkEnsureRules(args: NetworkRulesArgs): Promise<Outcome<null>>;
+  /** Gives a pod exactly the wanted published ports; forgets UDP flows that know it otherwise (conntrack). */
+  networkSetHostPorts(args: NetworkHostPortsArgs): Promise<Outcome<{ readonly flowsForgotten: number }>>;
+  /** Removes the published ports of every sandbox that is not in `live`: whose they were. */
+  networkPruneHostPorts(args: { readonly chains: string; readonly live: readonly string[] }): Promise<Outcome<readonly string[]>>;
+  /** Removes every chain, jump and rule with this prefix. */
+  networkRemoveRules(args: { readonly chains: string }): Promise<Outcome<{ readonly removed: boolean }>>;
+  /** Waits for the exclusive flock(2) on a file, made if absent. The number is a descriptor: close it to unlock. */
+  networkLock(args: { readonly path: string }): Promise<Outcome<number>>;
+}
+
 /** The raw module, as `require` gives it. */
-export type RawAddon = CgroupsExports & SeccompExports & ProcessExports & RootfsExports & FetchExports;
+export type RawAddon = CgroupsExports & SeccompExports & ProcessExports & RootfsExports & FetchExports & NetworkExports;

@@ -26,6 +26,7 @@ stale() {
 
 # timed WHAT COMMAND... runs the command, says how long it took, and leaves a stamp
 # with the time at which it began: what changes meanwhile is built next time.
+# (A command that runs before || is not ended by set -e: the builders below return by themselves.)
 timed() {
   local what=$1 start=$SECONDS
   shift
@@ -44,7 +45,7 @@ put() {
 
 bundle() {
   local name
-  "$NODE" hack/build-bundle.mjs
+  "$NODE" hack/build-bundle.mjs || return
   for name in podwrightd podwright; do
     cp "hack/launcher/$name" "dist/.$name.new"
     chmod 755 "dist/.$name.new"
@@ -55,7 +56,7 @@ bundle() {
 target_dir() { (cd native && printf '%s' "${CARGO_TARGET_DIR:-$PWD/target}"); }
 
 addon() {
-  (cd native && cargo build --release --locked -q -p podwright-addon)
+  (cd native && cargo build --release --locked -q -p podwright-addon) || return
   put "$(target_dir)/release/libpodwright_addon.so" addon.node
 }
 
@@ -66,7 +67,7 @@ static_program() {
     target=$(uname -m)-unknown-linux-gnu
     export RUSTFLAGS="${RUSTFLAGS:-} -C target-feature=+crt-static"
   fi
-  (cd native && cargo build --profile monitor --locked -q --target "$target" -p "$1")
+  (cd native && cargo build --profile monitor --locked -q --target "$target" -p "$1") || return
   put "$(target_dir)/$target/monitor/$1" "$1"
 }
 

@@ -45,28 +45,28 @@ export function command(
   nameAndArgs: string,
   about: { readonly does: string; readonly run: Run },
 ): Command {
-  return new Command(nameAndArgs.split(' ', 1)[0])
-    .description(about.does)
-    .arguments(nameAndArgs.split(' ').slice(1).join(' '))
-    .action(async (...given: unknown[]) => {
-      const self = given.at(-1) as Command;
-      const args = given.slice(0, -2).map((arg) => (typeof arg === 'string' ? arg : ''));
-      const options = self.optsWithGlobals<Record<string, unknown>>();
-      const socket = String(options['socket']).replace(/^unix:\/\//, '');
-      const { terminal } = shell;
-      const client = terminal.connect(socket);
-      const json = options['output'] === 'json';
-      try {
-        const session: Session = {
-          ...terminal,
-          client,
-          socket,
-          print: (value, text) => terminal.out(json ? `${JSON.stringify(value, null, 2)}\n` : text()),
-          failWith: (exitCode) => void (shell.exitCode = exitCode),
-        };
-        await about.run(session, args, options);
-      } finally {
-        client.close();
-      }
-    });
+  const [name, ...argumentNames] = nameAndArgs.split(' ');
+  const one = new Command(name).description(about.does);
+  for (const argument of argumentNames) one.argument(argument);
+  return one.action(async (...given: unknown[]) => {
+    const self = given.at(-1) as Command;
+    const args = given.slice(0, -2).map((arg) => (typeof arg === 'string' ? arg : ''));
+    const options = self.optsWithGlobals<Record<string, unknown>>();
+    const socket = String(options['socket']).replace(/^unix:\/\//, '');
+    const { terminal } = shell;
+    const client = terminal.connect(socket);
+    const json = options['output'] === 'json';
+    try {
+      const session: Session = {
+        ...terminal,
+        client,
+        socket,
+        print: (value, text) => terminal.out(json ? `${JSON.stringify(value, null, 2)}\n` : text()),
+        failWith: (exitCode) => void (shell.exitCode = exitCode),
+      };
+      await about.run(session, args, options);
+    } finally {
+      client.close();
+    }
+  });
 }

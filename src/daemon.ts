@@ -67,9 +67,8 @@ export async function startDaemon(config: Config, log: Log): Promise<Daemon> {
     now,
     cgroups,
     network,
-    storage: images.storage,
+    images,
     writer,
-    findImage: images.facts,
     stages: (id, call) => trace.stages(id, call),
   });
   const stats = statsVerbs({
@@ -107,6 +106,7 @@ export async function startDaemon(config: Config, log: Log): Promise<Daemon> {
       await server.stop(config.grpc.drainTimeoutMs);
       await metrics.close();
       pods.monitors.close();
+      await images.stop();
       await network.shutdown({ removeAll: false });
       await writer.flush();
       dropPidFile(paths.pidFile);

@@ -29,7 +29,11 @@ export interface CreateContainerPorts {
   readonly records: ContainerRecords;
   readonly sandboxes: SandboxIndex;
   readonly locks: KeyedLock;
-  readonly images: { readonly find: (reference: string) => ContainerImageFacts | null };
+  readonly images: {
+    readonly find: (reference: string) => ContainerImageFacts | null;
+    /** Keeps layers from being swept until the returned function is called. */
+    readonly hold: (chain: readonly string[]) => () => void;
+  };
   readonly snapshots: Snapshots;
   readonly cgroups: ContainerCgroups;
   readonly monitors: ContainerMonitors;
@@ -97,8 +101,16 @@ async function adoptEarlier(ports: CreateContainerPorts, earlier: Container, con
 async function create(ports: CreateContainerPorts, config: ContainerConfig, sandbox: Sandbox): Promise<Container> {
   const image = ports.images.find(config.image.image);
   if (!image) throw notFound(`image ${config.image.image} is not present: pull it first`);
-  const stopSignal = effectiveStopSignal(config.stopSignal, image.config.stopSignal);
-  const user = await containerUser(ports, config, image);
+  const release = ports.images.hold(image.chain);
+  try {
+    return await createFrom(ports, config, { sandbox, image, user: await containerUser(ports, config, image) });
+  } finally {
+    release();
+  }
+}
+
+async function createFrom(ports: CreateContainerPorts, config: ContainerConfig, parts: Parts): Promise<Container> {
+  const { sandbox, image, user } = parts;
   const id = ports.newId();
   const identity: ContainerIdentity = {
     id,
@@ -109,7 +121,7 @@ async function create(ports: CreateContainerPorts, config: ContainerConfig, sand
     chain: image.chain,
     logPath: logPathOf(config, sandbox),
     cgroupPath: ports.cgroupPathOf(sandbox.identity.cgroupPath, id),
-    stopSignal,
+    stopSignal: effectiveStopSignal(config.stopSignal, image.config.stopSignal),
     createdAt: ports.now(),
   };
   ports.records.create(identity, {
@@ -127,7 +139,7 @@ async function create(ports: CreateContainerPorts, config: ContainerConfig, sand
   });
   return ports.locks.run(`container ${id}`, never, async () => {
     try {
-      return await build(ports, identity, { sandbox, image, user });
+      return await build(ports, identity, parts);
     } catch (error) {
       await clearAway(ports, id, error);
       throw error;

@@ -44,9 +44,14 @@ export interface Hands {
   readonly now: () => bigint;
   readonly cgroups: Cgroups;
   readonly network: Network;
-  readonly storage: Storage;
   readonly writer: RecordWriter;
-  readonly findImage: (reference: string) => ContainerImageFacts | null;
+  readonly images: {
+    readonly facts: (reference: string) => ContainerImageFacts | null;
+    readonly hold: (chain: readonly string[]) => () => void;
+    /** Sweeps soon what no image and no container needs. */
+    readonly collect: () => void;
+    readonly storage: Storage;
+  };
   readonly stages: (sandboxId: string, call: string) => StageClock;
 }
 
@@ -59,7 +64,8 @@ const leaveMs = 3000;
 
 /** Everything that lives with pods: records, locks, monitors, ports of the verbs. */
 export function composePods(hands: Hands) {
-  const { config, paths, native, log, cgroups, network, storage, writer, now } = hands;
+  const { config, paths, native, log, cgroups, network, images, writer, now } = hands;
+  const { storage } = images;
   const bootId = native.bootId();
   const facts = hostFacts();
   const locks = new KeyedLock();
@@ -100,7 +106,11 @@ export function composePods(hands: Hands) {
   });
   const { stages } = hands;
   const containerPorts = { records: containers, locks, monitors: requests, cgroups, snapshots, files, now, stages };
-  const teardownOne = (id: string): Promise<void> => teardownContainer(containerPorts, id);
+  const teardownOne = async (id: string): Promise<void> => {
+    const imageId = containers.get(id)?.identity.imageId;
+    await teardownContainer(containerPorts, id);
+    if (imageId !== undefined && images.facts(imageId) === null) images.collect();
+  };
   const containersOf = (sandboxId: string): ContainerId[] =>
     containers.list().flatMap(({ identity }) => (identity.sandboxId === sandboxId ? [identity.id] : []));
 
@@ -179,7 +189,7 @@ export function composePods(hands: Hands) {
     createPorts: {
       ...containerPorts,
       sandboxes,
-      images: { find: hands.findImage },
+      images: { find: images.facts, hold: images.hold },
       seccomp,
       teardown: teardownOne,
       newId: () => hexId() as ContainerId,

@@ -179,7 +179,7 @@ export function fakeHost() {
   const createPorts = {
     ...containerPorts,
     sandboxes: sandboxRecords,
-    images: { find: () => image },
+    images: { find: () => image, hold: () => () => undefined },
     seccomp: async () => ({ bpf: Buffer.alloc(0), flags: 0 }),
     teardown: teardownOne,
     newId: () => hex() as ContainerId,

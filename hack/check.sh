@@ -12,13 +12,8 @@ hack/bootstrap.sh check || exit 1
 export PATH=$PWD/node_modules/.bin:$PATH
 
 LOG=$(mktemp)
-trap 'rm -rf "$LOG" "$LOG.d"' EXIT
+trap 'rm -f "$LOG"' EXIT
 failed=()
-
-generated() {
-  hack/proto.sh "$LOG.d" && diff -r "$LOG.d" src/proto/generated ||
-    { echo 'src/proto/generated is not what proto/ says: run hack/proto.sh'; return 1; }
-}
 
 run() {
   case $1 in
@@ -27,7 +22,7 @@ run() {
     types) tsc -p tsconfig.json ;;
     rooms) node hack/check-rooms.mjs ;;
     sizes) node hack/check-sizes.mjs ;;
-    generated) generated ;;
+    generated) hack/check-generated.sh ;;
     config-docs) node hack/config-docs.mjs --check ;;
     rustfmt) (cd native && cargo fmt --check) ;;
     clippy) (cd native && cargo clippy --workspace --all-targets --locked -q -- -D warnings) ;;

@@ -133,7 +133,7 @@ const cargoTest = (...args) => [
 
 const filesOf = (suite, ending) =>
   existsSync(`test/${suite}`)
-    ? readdirSync(`test/${suite}`, { recursive: true })
+    ? readdirSync(`test/${suite}`, { recursive: true, encoding: 'utf8' })
         .filter((name) => name.endsWith(ending))
         .map((name) => `test/${suite}/${name}`)
         .sort()

@@ -93,8 +93,10 @@ console.log(`\nlog (${logDirectory}/web.log)\n${indent(readFileSync(`${logDirect
 const { stats } = await call('ContainerStats', { container_id: id });
 const kib = (value) => `${Math.round(Number(value?.value ?? 0) / 1024)} KiB`;
 const cpuMs = Number(stats.cpu?.usage_core_nano_seconds?.value ?? 0) / 1e6;
-console.log(`\nstats\n    cpu ${cpuMs.toFixed(1)} ms, memory ${kib(stats.memory?.working_set_bytes)} of ${64 * 1024} KiB,` +
-  ` writable layer ${kib(stats.writable_layer?.used_bytes)}`);
+console.log(
+  `\nstats\n    cpu ${cpuMs.toFixed(1)} ms, memory ${kib(stats.memory?.working_set_bytes)} of ${64 * 1024} KiB,` +
+    ` writable layer ${kib(stats.writable_layer?.used_bytes)}`,
+);
 
 const short = id.slice(0, 13);
 console.log(`

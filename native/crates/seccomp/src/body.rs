@@ -56,7 +56,9 @@ fn write_condition(code: &mut Assembler, condition: &Condition, yes: Target, no:
         Test::MaskedEqual { mask, value } => {
             let halves = [(LOW, mask as u32, value as u32), (HIGH, (mask >> 32) as u32, (value >> 32) as u32)];
             let count = if wide { 2 } else { 1 };
-            halves[..count].iter().fold(yes, |yes, (half, mask, value)| write_half(code, (index, *half), (*mask, *value), yes, no))
+            halves[..count]
+                .iter()
+                .fold(yes, |yes, (half, mask, value)| write_half(code, (index, *half), (*mask, *value), yes, no))
         }
         Test::Greater(value) => write_ordered(code, JGT_K, (index, value), (yes, no), wide),
         Test::GreaterOrEqual(value) => write_ordered(code, JGE_K, (index, value), (yes, no), wide),
@@ -64,7 +66,13 @@ fn write_condition(code: &mut Assembler, condition: &Condition, yes: Target, no:
 }
 
 /// One 32-bit half: `half & mask == value`. A half whose mask is empty always has its value, 0.
-fn write_half(code: &mut Assembler, (index, half): (u32, u32), (mask, value): (u32, u32), yes: Target, no: Target) -> Target {
+fn write_half(
+    code: &mut Assembler,
+    (index, half): (u32, u32),
+    (mask, value): (u32, u32),
+    yes: Target,
+    no: Target,
+) -> Target {
     if mask == 0 {
         return yes;
     }
@@ -77,7 +85,13 @@ fn write_half(code: &mut Assembler, (index, half): (u32, u32), (mask, value): (u
 }
 
 /// The upper half decides unless it is equal; then the lower half does.
-fn write_ordered(code: &mut Assembler, compare: u16, (index, value): (u32, u64), (yes, no): (Target, Target), wide: bool) -> Target {
+fn write_ordered(
+    code: &mut Assembler,
+    compare: u16,
+    (index, value): (u32, u64),
+    (yes, no): (Target, Target),
+    wide: bool,
+) -> Target {
     let low = code.branch(compare, value as u32, yes, no);
     let low = code.load(offset(index, LOW), low);
     if !wide {

@@ -110,23 +110,24 @@ impl Section<'_> {
         dispatch::push(ranges, base, default);
         let named = self.profile.syscalls.iter().flat_map(|rule| &rule.names).filter_map(|name| arch.number(name));
         let newest = named.filter(|number| number - base < PRIVATE).max();
-        let verdicts = verdicts(self.profile, arch, self.default)?;
-        let mut unknown_from = newest.zip(self.unknown).map(|(newest, value)| (newest + 1, Target::Return(value)));
-        let mut otherwise = default;
+        let unknown = newest.zip(self.unknown).map(|(newest, value)| (newest + 1, Target::Return(value)));
+        let mut common = verdicts(self.profile, arch, self.default)?;
+        let private = common.split_off(&(base + PRIVATE));
+        self.listed(ranges, common, arch);
+        if let Some((start, target)) = unknown {
+            dispatch::push(ranges, start, target);
+            dispatch::push(ranges, base + PRIVATE, default);
+        }
+        self.listed(ranges, private, arch);
+        Ok(())
+    }
+
+    fn listed(&mut self, ranges: &mut Vec<Range>, verdicts: BTreeMap<u32, Verdict>, arch: Arch) {
         for (number, verdict) in verdicts {
-            // ARM's private calls come after the numbers no kernel has given yet.
-            if let Some((start, target)) = unknown_from.take_if(|(start, _)| number >= *start) {
-                dispatch::push(ranges, start, target);
-                otherwise = target;
-            }
             let target = self.target(verdict, arch);
             dispatch::push(ranges, number, target);
-            dispatch::push(ranges, number + 1, otherwise);
+            dispatch::push(ranges, number + 1, Target::Return(self.default));
         }
-        if let Some((start, target)) = unknown_from {
-            dispatch::push(ranges, start, target);
-        }
-        Ok(())
     }
 
     fn target(&mut self, verdict: Verdict, arch: Arch) -> Target {

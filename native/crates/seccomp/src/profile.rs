@@ -115,7 +115,9 @@ impl Profile {
                 "SECCOMP_FILTER_FLAG_LOG" => 1 << 1,
                 "SECCOMP_FILTER_FLAG_SPEC_ALLOW" => 1 << 2,
                 // Only with a listener.
-                "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV" => return Err(SeccompError::Unsupported { what: "WAIT_KILLABLE_RECV" }),
+                "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV" => {
+                    return Err(SeccompError::Unsupported { what: "WAIT_KILLABLE_RECV" });
+                }
                 _ => return Err(SeccompError::value("flag", flag, "is unknown")),
             };
             Ok(bits | bit)
@@ -155,13 +157,19 @@ mod tests {
         refuse(r#"{"syscalls":[]}"#);
         refuse(r#"{"defaultAction":"SCMP_ACT_ALLOW","listenerPath":"/x"}"#);
         refuse(r#"{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":[""],"action":"SCMP_ACT_LOG"}]}"#);
-        refuse(r#"{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["read"],"action":"SCMP_ACT_LOG","includes":{"caps":["X"]}}]}"#);
-        refuse(r#"{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["read"],"action":"SCMP_ACT_LOG","args":[{"index":6,"value":0,"op":"SCMP_CMP_EQ"}]}]}"#);
+        refuse(
+            r#"{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["read"],"action":"SCMP_ACT_LOG","includes":{"caps":["X"]}}]}"#,
+        );
+        refuse(
+            r#"{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["read"],"action":"SCMP_ACT_LOG","args":[{"index":6,"value":0,"op":"SCMP_CMP_EQ"}]}]}"#,
+        );
     }
 
     #[test]
     fn flags_are_bits() -> Result<()> {
-        let mut p = Profile::parse(r#"{"defaultAction":"SCMP_ACT_ALLOW","flags":["SECCOMP_FILTER_FLAG_LOG","SECCOMP_FILTER_FLAG_SPEC_ALLOW"]}"#)?;
+        let mut p = Profile::parse(
+            r#"{"defaultAction":"SCMP_ACT_ALLOW","flags":["SECCOMP_FILTER_FLAG_LOG","SECCOMP_FILTER_FLAG_SPEC_ALLOW"]}"#,
+        )?;
         assert_eq!(p.flag_bits()?, 6);
         p.flags.push("X".into());
         assert!(p.flag_bits().is_err());

@@ -234,7 +234,9 @@ async function unpack(
   step(size);
   // without a digest of its own the blob is what it was when it was unpacked, here or at an earlier pull
   const known =
-    job.digest === null ? { digest: layer.blobDigest, size: layer.blobBytes } : { digest: job.digest, size };
+    job.digest === null || entry === null
+      ? { digest: layer.blobDigest, size: layer.blobBytes }
+      : { digest: job.digest, size };
   return imageLayer(layer, { ...known, mediaType: job.digest === null ? layer.mediaType : job.mediaType });
 }
 

@@ -1,0 +1,140 @@
+import test from 'ava';
+import { Failure } from '../../../src/lib/failure.ts';
+import { findEndpoints, hostDirectories } from '../../../src/registry/hosts.ts';
+import { parseHostsFile } from '../../../src/registry/hosts-toml.ts';
+
+const noProxy = { http: '', https: '', none: '' };
+const endpoints = (registry: string, files: Readonly<Record<string, string>> = {}) =>
+  findEndpoints(
+    { hostsDir: '/certs.d', readText: async (path) => files[path] ?? null, proxies: noProxy, connectMs: 10 },
+    registry,
+  );
+
+test('directory names of a registry', (t) => {
+  t.deepEqual(hostDirectories('docker.io'), ['docker.io', '_default']);
+  t.deepEqual(hostDirectories('reg:5000'), ['reg_5000_', 'reg:5000', '_default']);
+  t.deepEqual(hostDirectories('[::1]:5000'), ['[::1]_5000_', '[::1]:5000', '_default']);
+  t.deepEqual(hostDirectories('[::1]'), ['[::1]', '_default']);
+});
+
+test('without settings: TLS, plain HTTP on loopback', async (t) => {
+  const base = async (registry: string) => (await endpoints(registry)).map((e) => e.base);
+  t.deepEqual(await base('registry.k8s.io'), ['https://registry.k8s.io/v2']);
+  t.deepEqual(await base('docker.io'), ['https://registry-1.docker.io/v2']);
+  t.deepEqual(await base('127.0.0.1:5000'), ['http://127.0.0.1:5000/v2']);
+  t.deepEqual(await base('localhost'), ['http://localhost/v2']);
+  t.deepEqual(await base('localhost:443'), ['https://localhost/v2']);
+  t.deepEqual(await base('[::1]:5000'), ['http://[::1]:5000/v2']);
+  t.deepEqual(await base('10.0.0.1:5000'), ['https://10.0.0.1:5000/v2']);
+  const [hub] = await endpoints('docker.io');
+  t.like(hub, { isOrigin: true, namespace: null, canResolve: true, canPull: true });
+});
+
+test('mirrors in their order, then the server', async (t) => {
+  const text = `
+server = "https://reg.example"
+[host."http://mirror.one:5000"]
+  capabilities = ["pull", "resolve"]
+[host."https://mirror.two/path"]
+  capabilities = ["pull"]
+  override_path = true
+  credentials_from = "origin"
+  dial_timeout = "1.5s"
+  [host."https://mirror.two/path".header]
+    X-One = "1"
+    X-Two = ["a", "b"]
+[host."mirror.three/v2"]
+`;
+  const list = await endpoints('reg.example', { '/certs.d/reg.example/hosts.toml': text });
+  t.deepEqual(
+    list.map((e) => [e.base, e.isOrigin, e.namespace]),
+    [
+      ['http://mirror.one:5000/v2', false, 'reg.example'],
+      ['https://mirror.two/path', false, 'reg.example'],
+      ['https://mirror.three/v2', false, 'reg.example'],
+      ['https://reg.example/v2', true, null],
+    ],
+  );
+  t.like(list[1], { canResolve: false, canPull: true, sharesCredentials: true, connectMs: 1500 });
+  t.deepEqual(list[1]?.headers, [
+    ['X-One', '1'],
+    ['X-Two', 'a'],
+    ['X-Two', 'b'],
+  ]);
+});
+
+test('spellings of the directory, the default, and settings of the server alone', async (t) => {
+  const mirror = '[host."http://m"]';
+  for (const dir of ['reg_5000_', 'reg:5000', '_default']) {
+    const list = await endpoints('reg:5000', { [`/certs.d/${dir}/hosts.toml`]: mirror });
+    t.deepEqual(
+      list.map((e) => e.base),
+      ['http://m/v2', 'https://reg:5000/v2'],
+      dir,
+    );
+  }
+  const [only] = await endpoints('reg', { '/certs.d/reg/hosts.toml': 'skip_verify = true' });
+  t.like(only, { base: 'https://reg/v2', isOrigin: true });
+  t.true(only?.tls.skipVerify && only.material.skipVerify);
+});
+
+test('certificates: relative to the directory, read at once, missing ones named', async (t) => {
+  const text = 'server = "https://reg"\nca = "ca.pem"\nclient = [["/abs/c.pem", "k.pem"]]';
+  const files = {
+    '/certs.d/reg/hosts.toml': text,
+    '/certs.d/reg/ca.pem': 'CA',
+    '/abs/c.pem': 'CERT',
+    '/certs.d/reg/k.pem': 'KEY',
+  };
+  const [only] = await endpoints('reg', files);
+  t.deepEqual(only?.tls, {
+    caFiles: ['/certs.d/reg/ca.pem'],
+    clientCert: '/abs/c.pem',
+    clientKey: '/certs.d/reg/k.pem',
+    skipVerify: false,
+  });
+  t.deepEqual(only?.material, { ca: ['CA'], cert: 'CERT', key: 'KEY', skipVerify: false });
+  await t.throwsAsync(endpoints('reg', { '/certs.d/reg/hosts.toml': text }), {
+    message: 'registry certificate file /certs.d/reg/ca.pem does not exist',
+  });
+});
+
+test('proxies: by environment, by host, none', async (t) => {
+  const proxies = { http: '', https: 'proxy:3128', none: 'm3' };
+  const text =
+    '[host."https://m1"]\n[host."https://m2"]\nproxy = "http://own:1"\n[host."https://m3"]\n[host."https://m4"]\nproxy = ""';
+  const options = {
+    hostsDir: '/c',
+    readText: async (p: string) => (p === '/c/r/hosts.toml' ? text : null),
+    proxies,
+    connectMs: 1,
+  };
+  const list = await findEndpoints(options, 'r');
+  t.deepEqual(
+    list.map((e) => e.proxy),
+    ['http://proxy:3128', 'http://own:1', null, null, 'http://proxy:3128'],
+  );
+});
+
+for (const [name, text, message] of [
+  ['no TOML', 'server = ', /line 1/],
+  ['an unknown key', '[host."http://m"]\nskip_verfiy = true', /"skip_verfiy" is unknown/],
+  ['an unknown capability', '[host."http://m"]\ncapabilities = ["pul"]', /capability "pul" is unknown/],
+  ['a wrong type', '[host."http://m"]\nskip_verify = "yes"', /skip_verify is not true or false/],
+  ['a bad duration', '[host."http://m"]\ndial_timeout = "soon"', /dial_timeout/],
+  ['two client certificates', '[host."http://m"]\nclient = [["a","b"],["c","d"]]', /exactly one certificate/],
+  ['a bad header', '[host."http://m".header]\n"a b" = "c"', /not a header's name/],
+  ['a bad header value', '[host."http://m".header]\na = "b\\nc"', /no header may have/],
+] as const) {
+  test(`hosts.toml with ${name} is refused by name`, (t) => {
+    const error = t.throws(() => parseHostsFile(text, '/c/r/hosts.toml'), { instanceOf: Failure, message });
+    t.is(error.kind, 'failed-precondition');
+    t.regex(error.message, /^registry hosts file \/c\/r\/hosts\.toml is not usable/);
+  });
+}
+
+test('a host that is no address is refused', async (t) => {
+  await t.throwsAsync(endpoints('r', { '/certs.d/r/hosts.toml': '[host."https://user@m"]' }), {
+    message: /not a usable address/,
+  });
+});

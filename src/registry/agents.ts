@@ -81,7 +81,8 @@ let authorities: readonly string[] | undefined;
 
 function systemAuthorities(): string[] {
   if (authorities === undefined) {
-    const system = getCACertificates('system');
+    // the same certificates are found in the bundle and in the directory of the store
+    const system = [...new Set(getCACertificates('system'))];
     authorities = system.length > 0 ? system : rootCertificates;
   }
   return [...authorities];

@@ -101,13 +101,13 @@ export async function startFakeRegistry(tls: { key: string; cert: string } | nul
   return registry;
 }
 
-/** Answers with the errors body of the distribution API. */
+/** Answers with the errors body of the distribution API; with headers if they are given. */
 export function refuse(
   response: ServerResponse,
   status: number,
-  code: string,
-  headers: Record<string, string> = {},
+  why: string | { readonly code: string; readonly headers: Readonly<Record<string, string>> },
 ): true {
+  const { code, headers } = typeof why === 'string' ? { code: why, headers: {} } : why;
   response.writeHead(status, { 'content-type': 'application/json', ...headers });
   response.end(JSON.stringify({ errors: [{ code, message: code.toLowerCase().replaceAll('_', ' ') }] }));
   return true;
@@ -125,8 +125,8 @@ interface Call {
 
 function serve(registry: FakeRegistry, stores: Stores, { request, response }: Call): void {
   const url = new URL(request.url, registry.url);
-  if (url.pathname === '/token') return void giveToken(registry, url, { request, response });
-  if (!isAllowed(registry, request)) return void challenge(registry, url, response);
+  if (url.pathname === '/token') return giveToken(registry, url, { request, response });
+  if (!isAllowed(registry, request)) return challenge(registry, url, response);
   const match = /^\/v2\/(.+)\/(manifests|blobs)\/([^/]+)$/.exec(url.pathname);
   if (!match) return void refuse(response, url.pathname === '/v2/' ? 200 : 404, 'UNSUPPORTED');
   const [, repository = '', kind, reference = ''] = match;
@@ -171,7 +171,7 @@ function challenge(registry: FakeRegistry, url: URL, response: ServerResponse): 
     auth.type === 'bearer'
       ? `Bearer realm="${realm}",service="fake",scope="repository:${repository}:pull"`
       : 'Basic realm="fake"';
-  refuse(response, 401, 'UNAUTHORIZED', { 'www-authenticate': header });
+  refuse(response, 401, { code: 'UNAUTHORIZED', headers: { 'www-authenticate': header } });
 }
 
 function giveToken(registry: FakeRegistry, url: URL, { request, response }: Call): void {

@@ -12,10 +12,11 @@ async function attempts(error: Error, patch: Partial<RetryPolicy> = {}): Promise
   const sleep = async (ms: number): Promise<void> => void pauses.push(ms);
   const policy = { attempts: 3, baseMs: 100, longestMs: 5000, random: () => 0, sleep, nowMs: () => 0, ...patch };
   let tries = 0;
-  await retrying(policy, signal, async () => {
+  const failing = async (): Promise<never> => {
     tries += 1;
     throw error;
-  }).catch(() => undefined);
+  };
+  await retrying(policy, signal, failing).catch(() => undefined);
   return { tries, pauses };
 }
 

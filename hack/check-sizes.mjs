@@ -15,7 +15,7 @@ const namedByProtocol = /(^|\/)(v1|v2|v4|v5|sha256)\.(ts|rs)$/;
 const complaints = [];
 const summary = [];
 for (const { name, directory, file, ceiling, median } of rules) {
-  const files = readdirSync(directory, { recursive: true })
+  const files = readdirSync(directory, { recursive: true, encoding: 'utf8' })
     .filter((path) => file.test(path) && !generated.test(`${directory}/${path}`))
     .map((path) => ({
       path: join(directory, path),

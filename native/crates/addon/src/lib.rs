@@ -8,3 +8,5 @@ mod network;
 mod process;
 mod long_work;
 mod rootfs;
+mod seccomp;
+mod fetch;

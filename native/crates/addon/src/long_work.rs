@@ -21,7 +21,8 @@ where
     let (deferred, promise) = cx.promise();
     let run = move || {
         let done = catch_unwind(AssertUnwindSafe(work)).map(|result| result.map_err(Into::into));
-        let outcome = Outcome::from(done.unwrap_or_else(|_| Err(failure(name, "panic", 0, "a native thread panicked"))));
+        let outcome =
+            Outcome::from(done.unwrap_or_else(|_| Err(failure(name, "panic", 0, "a native thread panicked"))));
         // Fails only when Node is ending: then nobody waits.
         let _ = deferred.try_settle_with(&channel, move |mut cx| Json(outcome).try_into_js(&mut cx));
     };

@@ -92,9 +92,7 @@ struct Committed {
 /// One rename commits a directory; false when another is there already.
 #[neon::export]
 fn commit_dir<'cx>(cx: &mut Cx<'cx>, Json(args): Json<CommitDir>) -> JsResult<'cx, JsPromise> {
-    on_thread(cx, "commit", move || {
-        rootfs::commit_dir(&args.from, &args.to).map(|committed| Committed { committed })
-    })
+    on_thread(cx, "commit", move || rootfs::commit_dir(&args.from, &args.to).map(|committed| Committed { committed }))
 }
 
 /// syncfs(2).

@@ -1,1 +1,24 @@
-//! podwright-fetch
+//! Blobs of images: downloaded or read from an archive, verified, inflated and unpacked, on own threads.
+//! Must not decide anything (which host, which credentials, which limits) and never writes a credential anywhere.
+
+mod agent;
+pub mod archive;
+mod blob;
+mod cause;
+mod compression;
+mod digest;
+mod download;
+mod job;
+mod layer;
+mod pipe;
+mod pipeline;
+mod redirect;
+pub mod request;
+mod tls;
+mod url;
+
+pub use blob::{FetchedBlob, MAX_IN_MEMORY, fetch_blob};
+pub use cause::{Cause, FetchError};
+pub use digest::Digest;
+pub use job::{Job, Progress, cancel, progress};
+pub use layer::{UnpackedLayer, fetch_layer, unpack_from_archive};

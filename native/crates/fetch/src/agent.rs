@@ -1,0 +1,113 @@
+//! The HTTP client of one fetch, and what its errors mean to us.
+
+use crate::cause::Cause;
+use crate::request::Source;
+use crate::tls::tls_config;
+use std::error::Error as StdError;
+use std::fmt;
+use std::io;
+use std::time::Duration;
+use ureq::config::Config;
+use ureq::http::Uri;
+use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
+use ureq::{Agent, Error, Proxy, Timeout};
+
+/// Response headers larger than this are refused; signed URLs in Location are a few kB.
+const MAX_HEADER_BYTES: usize = 64 << 10;
+
+/// An agent of its own for a fetch: shutting it down interrupts that fetch and no other.
+pub(crate) fn agent(source: &Source, with_client_cert: bool) -> Result<Agent, Cause> {
+    let stall = Some(Duration::from_millis(source.stall_ms.max(1)));
+    let connect = Some(Duration::from_millis(source.connect_ms.max(1)));
+    let proxy = match &source.proxy {
+        None => None,
+        Some(url) => Some(Proxy::new(&url.0).map_err(|_| Cause::Request("the proxy's url is malformed"))?),
+    };
+    let config = Config::builder()
+        .http_status_as_error(false)
+        .https_only(!source.allow_http)
+        .proxy(proxy)
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .user_agent(concat!("podwright/", env!("CARGO_PKG_VERSION")))
+        // A transfer encoding of the blob would not have the blob's digest.
+        .accept_encoding("identity")
+        .timeout_resolve(connect)
+        .timeout_connect(connect)
+        .timeout_send_request(stall)
+        .timeout_recv_response(stall)
+        .timeout_per_read(stall)
+        .timeout_per_write(stall)
+        .max_response_header_size(MAX_HEADER_BYTES)
+        .tls_config(tls_config(&source.tls, with_client_cert)?)
+        .build();
+    Ok(Agent::with_parts(config, DefaultConnector::default(), NamingResolver(DefaultResolver::default())))
+}
+
+/// Marks failures of name resolution, which otherwise look like those of connecting.
+#[derive(Debug)]
+struct NamingResolver(DefaultResolver);
+
+#[derive(Debug)]
+struct NameFailure(String);
+
+impl fmt::Display for NameFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl StdError for NameFailure {}
+
+impl Resolver for NamingResolver {
+    fn resolve(&self, uri: &Uri, config: &Config, timeout: NextTimeout) -> Result<ResolvedSocketAddrs, Error> {
+        self.0.resolve(uri, config, timeout).map_err(|e| match e {
+            Error::Io(e) => Error::Io(io::Error::other(NameFailure(e.to_string()))),
+            other => other,
+        })
+    }
+}
+
+/// What an error of the client means; texts that may hold a URL are replaced.
+pub(crate) fn cause_of(error: Error) -> Cause {
+    match error {
+        Error::Timeout(what) => Cause::Timeout(match what {
+            Timeout::Resolve => "resolving the name",
+            Timeout::Connect => "connecting",
+            Timeout::PerWrite | Timeout::SendRequest => "sending the request",
+            _ => "no bytes came",
+        }),
+        Error::HostNotFound => Cause::Dns("not found".to_owned()),
+        Error::Io(e) => cause_of_io(e),
+        Error::Tls(text) => Cause::Tls(text.to_owned()),
+        Error::Rustls(e) => Cause::Tls(e.to_string()),
+        Error::Pem(e) => Cause::Tls(e.to_string()),
+        Error::TlsRequired => Cause::Tls("the connection is not encrypted".to_owned()),
+        Error::ConnectionFailed => Cause::Connect(io::ErrorKind::NotConnected.into()),
+        Error::ConnectProxyFailed(answer) => Cause::Connect(io::Error::other(format!("proxy: {answer}"))),
+        Error::BadUri(_) | Error::RequireHttpsOnly(_) | Error::Http(_) => {
+            Cause::Request("the url or a header is malformed")
+        }
+        Error::InvalidProxyUrl => Cause::Request("the proxy's url is malformed"),
+        other => Cause::Protocol(other.to_string()),
+    }
+}
+
+/// The same for reading a body, where the client's errors come wrapped.
+pub(crate) fn cause_of_io(error: io::Error) -> Cause {
+    let Some(inner) = error.get_ref() else { return Cause::Connect(error) };
+    if let Some(name) = inner.downcast_ref::<NameFailure>() {
+        return Cause::Dns(name.to_string());
+    }
+    if let Some(tls) = inner.downcast_ref::<rustls::Error>() {
+        return Cause::Tls(tls.to_string());
+    }
+    if !inner.is::<Error>() {
+        return Cause::Connect(error);
+    }
+    match error.into_inner().map(|inner| inner.downcast::<Error>()) {
+        Some(Ok(client)) => cause_of(*client),
+        _ => Cause::Protocol("a failure without a cause".to_owned()),
+    }
+}

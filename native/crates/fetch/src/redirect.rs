@@ -1,0 +1,91 @@
+//! One GET with its redirects: each hop by hand, so that nothing secret goes to another host.
+
+use crate::agent::{agent, cause_of};
+use crate::cause::Cause;
+use crate::job::Job;
+use crate::request::{Header, Source};
+use crate::url::Url;
+use ureq::http::{HeaderMap, Request, Response};
+use ureq::{Agent, Body};
+
+/// As curl and Go: beyond this it is a loop.
+const MAX_HOPS: usize = 10;
+
+/// Agents of a fetch: with our certificate for the host itself, without for others.
+pub(crate) struct Client<'a> {
+    source: &'a Source,
+    url: Url,
+    own: Agent,
+    other: Option<Agent>,
+}
+
+impl<'a> Client<'a> {
+    pub(crate) fn new(source: &'a Source, job: &Job) -> Result<Self, Cause> {
+        let url = Url::parse(&source.url)?;
+        allowed(source, &url)?;
+        let own = agent(source, true)?;
+        job.use_agent(&own)?;
+        Ok(Self { source, url, own, other: None })
+    }
+
+    /// Asks for the blob from `offset` on; the answer's status is any but a redirect.
+    pub(crate) fn get(&mut self, offset: u64, job: &Job) -> Result<Response<Body>, Cause> {
+        let mut url = self.url.clone();
+        let mut own_host = true;
+        for _ in 0..=MAX_HOPS {
+            job.check()?;
+            let agent = self.agent(own_host, job)?;
+            let response = agent.run(self.request(&url, own_host, offset)?).map_err(cause_of)?;
+            if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
+                return Ok(response);
+            }
+            let location = text(response.headers(), "location")
+                .ok_or_else(|| Cause::Protocol("a redirect leads nowhere".to_owned()))?;
+            url = url.join(location).map_err(|_| Cause::Protocol("a redirect leads to no http url".to_owned()))?;
+            allowed(self.source, &url)?;
+            // Once away, credentials stay away, even if a later hop leads back.
+            own_host = own_host && url.same_origin(&self.url);
+        }
+        Err(Cause::Protocol("too many redirects".to_owned()))
+    }
+
+    fn agent(&mut self, own_host: bool, job: &Job) -> Result<Agent, Cause> {
+        if own_host || self.source.tls.client_cert.is_none() {
+            return Ok(self.own.clone());
+        }
+        let other = match self.other.take() {
+            Some(other) => other,
+            None => agent(self.source, false)?,
+        };
+        job.use_agent(&other)?;
+        self.other = Some(other.clone());
+        Ok(other)
+    }
+
+    fn request(&self, url: &Url, own_host: bool, offset: u64) -> Result<Request<()>, Cause> {
+        let mut request = Request::get(url.to_request());
+        for Header(name, value) in &self.source.headers {
+            // Any header of the caller may be a credential; these two never are.
+            if own_host || name.eq_ignore_ascii_case("accept") || name.eq_ignore_ascii_case("user-agent") {
+                request = request.header(name, value);
+            }
+        }
+        if offset > 0 {
+            request = request.header("range", format!("bytes={offset}-"));
+        }
+        request.body(()).map_err(|_| Cause::Request("the url or a header is malformed"))
+    }
+}
+
+/// A header's value if it is text.
+pub(crate) fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+fn allowed(source: &Source, url: &Url) -> Result<(), Cause> {
+    if url.https || source.allow_http {
+        Ok(())
+    } else {
+        Err(Cause::Tls(format!("{} would be asked over plain http", url.authority)))
+    }
+}

@@ -11,6 +11,8 @@ cd "$(dirname "$0")/.."
 
 RUST_MINIMUM=90 # of 1.x: native/Cargo.toml, rust-version
 say() { printf '[bootstrap] %s\n' "$*" >&2; }
+TMP=$(mktemp -d)
+trap 'rm -rf "$TMP"' EXIT
 die() { printf '[bootstrap] %s\n' "$*" >&2; exit 1; }
 
 # apt_need COMMAND=PACKAGE... installs the packages whose command (or file) is missing.
@@ -38,24 +40,34 @@ rust_minor() {
   [[ $version =~ ^cargo\ 1\.([0-9]+) ]] && echo "${BASH_REMATCH[1]}" || echo 0
 }
 
+rustup_line='curl --proto =https --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y --profile minimal'
+
+# rustup from its own site, else from the distribution (Debian 13 has it).
+need_rustup() {
+  ! command -v rustup > /dev/null || return 0
+  say 'installing rustup'
+  if curl --proto =https --tlsv1.2 -sSf --connect-timeout 15 https://sh.rustup.rs -o "$TMP/rustup.sh"; then
+    sh "$TMP/rustup.sh" -y -q --profile minimal --default-toolchain none --no-modify-path > /dev/null 2>&1 || return 1
+    PATH=$HOME/.cargo/bin:$PATH
+  elif LC_ALL=C apt-cache policy rustup 2> /dev/null | grep -q 'Candidate: [0-9]'; then
+    apt_need rustup=rustup
+  fi
+  command -v rustup > /dev/null
+}
+
 need_rust() {
   [ -d "$HOME/.cargo/bin" ] && PATH=$PATH:$HOME/.cargo/bin
-  [ "$(rust_minor)" -ge $RUST_MINIMUM ] && return
-  local line="curl --proto =https --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y --profile minimal --default-toolchain stable"
-  if command -v rustup > /dev/null; then
-    say "installing a Rust toolchain of at least 1.$RUST_MINIMUM"
-    rustup toolchain install stable --profile minimal > /dev/null 2>&1 || die "rustup could not install a toolchain; run: rustup toolchain install stable"
-    rustup default stable > /dev/null 2>&1
-  else
-    say "installing Rust by rustup"
-    curl --proto =https --tlsv1.2 -sSf https://sh.rustup.rs |
-      sh -s -- -y -q --profile minimal --default-toolchain stable --no-modify-path > /dev/null ||
-      die "Rust 1.$RUST_MINIMUM or later is needed and could not be installed. Run:
-  $line"
-    PATH=$HOME/.cargo/bin:$PATH
-  fi
-  [ "$(rust_minor)" -ge $RUST_MINIMUM ] || die "cargo is $(cargo --version 2>&1), and 1.$RUST_MINIMUM is needed. Run:
-  $line"
+  [ "$(rust_minor)" -lt $RUST_MINIMUM ] || return 0
+  local found
+  found=$(cargo --version 2> /dev/null || echo 'no cargo')
+  need_rustup || die "Rust 1.$RUST_MINIMUM or later is needed ($found) and rustup could not be installed. Run:
+  $rustup_line"
+  say "installing a Rust toolchain ($found)"
+  rustup toolchain install stable --profile minimal > /dev/null 2>&1 && rustup default stable > /dev/null 2>&1 ||
+    die 'rustup could not install a toolchain. Run: rustup toolchain install stable && rustup default stable'
+  hash -r
+  [ "$(rust_minor)" -ge $RUST_MINIMUM ] || die "cargo in PATH is $(cargo --version 2>&1), and 1.$RUST_MINIMUM is needed. Run:
+  $rustup_line"
 }
 
 # The monitor is static: with musl where that target can be had, else with glibc (hack/build.sh).

@@ -101,7 +101,7 @@ export function composePods(hands: Hands) {
   };
   const seccomp = seccompFilters({
     compile: native.seccompCompile,
-    defaultProfile: (capabilities) => defaultSeccompProfile(capabilities, process.arch),
+    defaultProfile: (capabilities) => defaultSeccompProfile(capabilities, process.arch === 'arm64' ? 'arm64' : 'x64'),
     root: config.container.seccompRoot,
   });
   const { stages } = hands;

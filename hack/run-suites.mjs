@@ -136,6 +136,7 @@ const cargoTest = (...args) => [
   'native/Cargo.toml',
   '--workspace',
   '--locked',
+  '--no-fail-fast',
   ...args,
 ];
 

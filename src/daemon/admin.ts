@@ -1,5 +1,5 @@
 // The admin API over the composed rooms: load, trace, inspect, doctor, shutdown. Wires, decides little.
-import { type AdminService, adminService } from '../admin/service.ts';
+import { type AdminService, adminService } from '../admin/border.ts';
 import type { AdminVerbs, Finding } from '../admin/verbs.ts';
 import type { Config } from '../config/schema.ts';
 import { version } from '../config/version.ts';

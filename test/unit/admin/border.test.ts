@@ -3,7 +3,7 @@ import test, { type ExecutionContext } from 'ava';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type AdminPorts, adminService } from '../../../src/admin/service.ts';
+import { type AdminPorts, adminService } from '../../../src/admin/border.ts';
 import type { AdminVerbs, LoadStep } from '../../../src/admin/verbs.ts';
 import { connect } from '../../../src/cli/client.ts';
 import { Failure, notFound } from '../../../src/lib/failure.ts';

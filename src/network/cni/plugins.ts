@@ -1,0 +1,117 @@
+// Networks made by executing plugins: any configuration that bridge/ does not carry out itself.
+import { internal } from '../../lib/failure.ts';
+import type { Attachment } from '../request.ts';
+import { podInterface } from '../request.ts';
+import { atLeast, type NetworkConfig, type PluginConfig } from './conflist.ts';
+import { pluginEnvironment, pluginInput, runtimeConfig, type PodOfPlugin } from './plugin-input.ts';
+import { attachmentOf, parseResult } from './result.ts';
+import { findPlugin, runPlugin } from './run-plugin.ts';
+
+/** Where plugins are and how long one may take. */
+export interface PluginOptions {
+  readonly binDirs: readonly string[];
+  readonly timeoutMs: number;
+}
+
+/** A pod's connection, as DEL needs to know it. */
+export interface PluginAttachment {
+  readonly config: NetworkConfig;
+  readonly pod: PodOfPlugin;
+  readonly podCidr: string;
+}
+
+interface Step {
+  readonly plugin: PluginConfig;
+  readonly command: 'ADD' | 'DEL';
+  readonly netns: string;
+  readonly previous: unknown;
+  readonly signal: AbortSignal | null;
+}
+
+async function run(options: PluginOptions, to: PluginAttachment, step: Step): Promise<string> {
+  const { config, pod, podCidr } = to;
+  const { plugin } = step;
+  return runPlugin({
+    type: plugin.type,
+    command: step.command,
+    binDirs: options.binDirs,
+    environment: pluginEnvironment(step.command, pod, { netns: step.netns, binDirs: options.binDirs }),
+    input: pluginInput(config, plugin, { runtimeConfig: runtimeConfig(plugin, pod, podCidr), previous: step.previous }),
+    timeoutMs: options.timeoutMs,
+    signal: step.signal,
+  });
+}
+
+/** ADD of every plugin in order, each given the result so far. The result is what DEL needs later. */
+export async function addByPlugins(
+  options: PluginOptions,
+  to: PluginAttachment,
+  call: { readonly netns: string; readonly signal: AbortSignal },
+): Promise<{ readonly result: unknown; readonly attachment: Attachment }> {
+  let result: unknown = null;
+  for (const plugin of to.config.plugins) {
+    const stdout = await run(options, to, { plugin, command: 'ADD', previous: result, ...call });
+    try {
+      result = parseResult(stdout, result);
+    } catch (error) {
+      throw internal(`read the result of CNI plugin ${plugin.type}`, error);
+    }
+  }
+  const attachment = attachmentOf(result);
+  if (attachment.ips.length === 0) throw internal(`network ${to.config.name} gave the pod no address`);
+  return { result, attachment };
+}
+
+/**
+ * DEL of every plugin, last first. It stops at the first failure, so that the retry finds what that plugin
+ * still needs. `netns` is null once the namespace is gone.
+ */
+export async function deleteByPlugins(
+  options: PluginOptions,
+  to: PluginAttachment,
+  call: { readonly netns: string | null; readonly result: unknown },
+): Promise<void> {
+  // a previous result in DEL came with 0.4.0
+  const previous = atLeast(to.config, '0.4.0') ? call.result : null;
+  for (const plugin of to.config.plugins.toReversed()) {
+    await run(options, to, { plugin, command: 'DEL', netns: call.netns ?? '', previous, signal: null });
+  }
+}
+
+/** Whether pods could be connected: every plugin is there, and those of 1.1 say that they are ready (STATUS). */
+export async function pluginStatus(options: PluginOptions, config: NetworkConfig): Promise<void> {
+  for (const { type } of config.plugins) await findPlugin(type, options.binDirs);
+  if (!atLeast(config, '1.1.0')) return;
+  await runForNetwork(options, config, { command: 'STATUS', extra: {} });
+}
+
+/** Lets plugins of 1.1 release what belongs to none of the live sandboxes (GC). */
+export async function collectByPlugins(
+  options: PluginOptions,
+  config: NetworkConfig,
+  live: readonly string[],
+): Promise<void> {
+  if (!atLeast(config, '1.1.0') || config.disableGc) return;
+  const valid = live.map((containerID) => ({ containerID, ifname: podInterface }));
+  const extra = { 'cni.dev/valid-attachments': valid };
+  await runForNetwork(options, config, { command: 'GC', extra });
+}
+
+async function runForNetwork(
+  options: PluginOptions,
+  config: NetworkConfig,
+  verb: { readonly command: 'STATUS' | 'GC'; readonly extra: Readonly<Record<string, unknown>> },
+): Promise<void> {
+  for (const plugin of config.plugins) {
+    const raw = { ...plugin.raw, ...verb.extra };
+    await runPlugin({
+      type: plugin.type,
+      command: verb.command,
+      binDirs: options.binDirs,
+      environment: { CNI_COMMAND: verb.command, CNI_PATH: options.binDirs.join(':') },
+      input: pluginInput(config, { ...plugin, raw }, { runtimeConfig: null, previous: null }),
+      timeoutMs: options.timeoutMs,
+      signal: null,
+    });
+  }
+}

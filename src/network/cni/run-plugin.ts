@@ -1,0 +1,104 @@
+// Executes one plugin. The only user of child_process in the house: foreign programs, off the fast path.
+import { spawn } from 'node:child_process';
+import { constants } from 'node:fs';
+import { access } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Failure, cancelled, deadlineExceeded, internal, unavailable } from '../../lib/failure.ts';
+import { parsePluginError, tryAgainLater } from './result.ts';
+
+/** One execution. */
+export interface PluginCall {
+  readonly type: string;
+  readonly command: string;
+  readonly binDirs: readonly string[];
+  readonly environment: Readonly<Record<string, string>>;
+  readonly input: string;
+  readonly timeoutMs: number;
+  readonly signal: AbortSignal | null;
+}
+
+// more than any plugin prints; beyond it is a runaway
+const mostOutput = 8 * 1024 * 1024;
+
+/** The plugin's program; a failure when no directory has it. */
+export async function findPlugin(type: string, binDirs: readonly string[]): Promise<string> {
+  for (const dir of binDirs) {
+    const file = join(dir, type);
+    try {
+      await access(file, constants.X_OK);
+      return file;
+    } catch {
+      continue; // not in this one
+    }
+  }
+  throw unavailable(`the CNI plugin ${type} was not found in ${binDirs.join(', ')}`);
+}
+
+interface Ended {
+  readonly code: number | null;
+  readonly signal: string | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs a plugin to its end and returns what it printed. */
+export async function runPlugin(call: PluginCall): Promise<string> {
+  const program = await findPlugin(call.type, call.binDirs);
+  const what = `CNI plugin ${call.type} ${call.command}`;
+  const timeout = AbortSignal.timeout(call.timeoutMs);
+  const stop = call.signal ? AbortSignal.any([call.signal, timeout]) : timeout;
+  const ended = await execute(program, call, stop);
+  if (timeout.aborted) throw deadlineExceeded(`${what} did not end within ${call.timeoutMs} ms`);
+  if (call.signal?.aborted) throw cancelReason(call.signal, what);
+  if (ended.code === 0) return ended.stdout;
+  throw refusal(what, ended);
+}
+
+function cancelReason(signal: AbortSignal, what: string): Failure {
+  return signal.reason instanceof Failure ? signal.reason : cancelled(`${what} was cancelled`, signal.reason);
+}
+
+function refusal(what: string, ended: Ended): Failure {
+  const error = parsePluginError(ended.stdout);
+  if (error) {
+    const make = error.code === tryAgainLater ? unavailable : internal;
+    const text = [error.msg, error.details].filter((part) => part !== '').join('; ');
+    return make(`${what} failed: ${text} (code ${error.code})`, undefined, { pluginCode: error.code });
+  }
+  const how = ended.signal === null ? `exit code ${ended.code}` : `signal ${ended.signal}`;
+  const said = [ended.stderr, ended.stdout].map((text) => text.trim().slice(-500)).filter((text) => text !== '');
+  return internal(`${what} failed: ${[how, ...said].join('; ')}`);
+}
+
+function execute(program: string, call: PluginCall, stop: AbortSignal): Promise<Ended> {
+  const { promise, resolve, reject } = Promise.withResolvers<Ended>();
+  if (stop.aborted) return Promise.resolve({ code: null, signal: 'SIGKILL', stdout: '', stderr: '' });
+  // a group of its own, so that what the plugin started (its IPAM plugin) dies with it
+  const child = spawn(program, [], { detached: true, env: { ...process.env, ...call.environment }, cwd: '/' });
+  const kill = (): void => {
+    try {
+      if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL');
+    } catch {
+      // it ended at this moment
+    }
+  };
+  stop.addEventListener('abort', kill, { once: true });
+  const texts = { stdout: '', stderr: '' };
+  for (const name of ['stdout', 'stderr'] as const) {
+    child[name].setEncoding('utf8').on('data', (chunk: string) => {
+      texts[name] += chunk;
+      if (texts[name].length > mostOutput) kill();
+    });
+  }
+  child.stdin.on('error', () => undefined); // a plugin may end without reading; its answer counts
+  child.stdin.end(call.input);
+  child.on('error', (error) => {
+    stop.removeEventListener('abort', kill);
+    reject(internal(`start CNI plugin ${call.type}`, error));
+  });
+  child.on('close', (code, signal) => {
+    stop.removeEventListener('abort', kill);
+    resolve({ code, signal, ...texts });
+  });
+  return promise;
+}

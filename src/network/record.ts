@@ -1,0 +1,184 @@
+// `network.json` of a sandbox: what was asked of the network and what came of it, written before the first
+// effect, so that releasing always has its input, also after a reboot or without the configuration.
+import { closeSync, fsyncSync, openSync, readFileSync, readdirSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { crc32 } from 'node:zlib';
+import { isObjectId } from '../lib/id.ts';
+import type { BridgeNetwork } from './bridge/settings.ts';
+import type { NetworkConfig } from './cni/conflist.ts';
+import type { Attachment, AttachRequest } from './request.ts';
+
+/** A pod on a bridge of ours. */
+export interface BridgeRecord {
+  readonly driver: 'bridge';
+  readonly request: AttachRequest;
+  readonly network: BridgeNetwork;
+  /** One per range set; null until they are reserved. */
+  readonly addresses: readonly string[] | null;
+}
+
+/** A pod connected by plugins. */
+export interface PluginRecord {
+  readonly driver: 'plugins';
+  readonly request: AttachRequest;
+  readonly config: NetworkConfig;
+  readonly podCidr: string;
+  /** What the last plugin printed; null until all have. */
+  readonly result: unknown;
+  readonly attachment: Attachment | null;
+}
+
+export type NetworkRecord = BridgeRecord | PluginRecord;
+
+/** The name of the network that a record is about. */
+export const networkName = (record: NetworkRecord): string =>
+  record.driver === 'bridge' ? record.network.name : record.config.name;
+
+const formatVersion = 1;
+const fileName = 'network.json';
+// a power cut takes at most what happened within this time, as with all records
+const syncDelayMs = 500;
+
+const checksum = (json: string): string => crc32(json).toString(16).padStart(8, '0');
+
+/** A record that cannot be used; `newer`: it is of a release after this one and must be left alone. */
+export class UnreadableRecord extends Error {
+  readonly newer: boolean;
+  constructor(file: string, why: string, newer = false) {
+    super(`network record ${file}: ${why}`);
+    this.name = 'UnreadableRecord';
+    this.newer = newer;
+  }
+}
+
+/** The records of all sandboxes. */
+export class NetworkRecords {
+  readonly #dirOf: (sandboxId: string) => string;
+  readonly #onError: (error: unknown) => void;
+  readonly #unsynced = new Set<string>();
+  #timer: NodeJS.Timeout | null = null;
+
+  constructor(dirOf: (sandboxId: string) => string, onError: (error: unknown) => void) {
+    this.#dirOf = dirOf;
+    this.#onError = onError;
+  }
+
+  #file(sandboxId: string): string {
+    return join(this.#dirOf(sandboxId), fileName);
+  }
+
+  /** Replaces a sandbox's record by one rename. `sync`: it is durable when this returns. */
+  write(record: NetworkRecord, options: { readonly sync: boolean }): void {
+    const file = this.#file(record.request.sandboxId);
+    const json = JSON.stringify(record);
+    const fd = openSync(`${file}.new`, 'w', 0o600);
+    try {
+      writeSync(fd, `{"version":${formatVersion},"checksum":"${checksum(json)}","data":${json}}\n`);
+      if (options.sync) fsyncSync(fd);
+    } finally {
+      closeSync(fd);
+    }
+    renameSync(`${file}.new`, file);
+    if (options.sync) syncNow(dirname(file));
+    else this.#syncSoon(file);
+  }
+
+  /** A sandbox's record; null when there is none. Throws UnreadableRecord. */
+  read(sandboxId: string): NetworkRecord | null {
+    const file = this.#file(sandboxId);
+    let text: string;
+    try {
+      text = readFileSync(file, 'utf8');
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === 'ENOENT' || code === 'ENOTDIR') return null;
+      throw error;
+    }
+    return decode(text, file);
+  }
+
+  /** Removes a sandbox's record; one that is gone is fine. */
+  remove(sandboxId: string): void {
+    const file = this.#file(sandboxId);
+    this.#unsynced.delete(file);
+    rmSync(file, { force: true });
+    rmSync(`${file}.new`, { force: true });
+  }
+
+  /** The ids of all sandboxes that have a record. */
+  ids(): string[] {
+    const sandboxes = dirname(this.#dirOf('0'));
+    return namesIn(sandboxes).filter((id) => isObjectId(id) && namesIn(join(sandboxes, id)).includes(fileName));
+  }
+
+  /** Makes durable what is not yet. */
+  async flush(): Promise<void> {
+    if (this.#timer) clearTimeout(this.#timer);
+    this.#timer = null;
+    const files = [...this.#unsynced];
+    this.#unsynced.clear();
+    for (const file of files) {
+      await syncPath(file);
+      await syncPath(dirname(file));
+    }
+  }
+
+  #syncSoon(file: string): void {
+    this.#unsynced.add(file);
+    this.#timer ??= setTimeout(() => {
+      this.flush().catch(this.#onError);
+    }, syncDelayMs).unref();
+  }
+}
+
+function decode(text: string, file: string): NetworkRecord {
+  let envelope: { version?: unknown; checksum?: unknown; data?: unknown } | null;
+  try {
+    envelope = JSON.parse(text) as typeof envelope;
+  } catch (error) {
+    throw new UnreadableRecord(file, (error as Error).message);
+  }
+  if (typeof envelope !== 'object' || envelope === null || typeof envelope.version !== 'number') {
+    throw new UnreadableRecord(file, 'no envelope');
+  }
+  if (envelope.version > formatVersion) {
+    throw new UnreadableRecord(file, `format version ${envelope.version} is not read by this release`, true);
+  }
+  if (checksum(JSON.stringify(envelope.data)) !== envelope.checksum)
+    throw new UnreadableRecord(file, 'checksum differs');
+  return envelope.data as NetworkRecord;
+}
+
+function namesIn(dir: string): string[] {
+  try {
+    return readdirSync(dir);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT' || code === 'ENOTDIR') return [];
+    throw error;
+  }
+}
+
+function syncNow(path: string): void {
+  const fd = openSync(path, 'r');
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+async function syncPath(path: string): Promise<void> {
+  try {
+    const handle = await open(path, 'r');
+    try {
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+  } catch (error) {
+    // released meanwhile
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+  }
+}

@@ -7,14 +7,14 @@ const signal = new AbortController().signal;
 const status = (code: number, retryAfter = ''): StatusError =>
   new StatusError({ status: code, host: 'h', detail: '', retryAfter });
 
-async function attempts(error: Error, patch: Partial<RetryPolicy> = {}): Promise<{ tries: number; pauses: number[] }> {
+async function attempts(thrown: Error, patch: Partial<RetryPolicy> = {}): Promise<{ tries: number; pauses: number[] }> {
   const pauses: number[] = [];
   const sleep = async (ms: number): Promise<void> => void pauses.push(ms);
   const policy = { attempts: 3, baseMs: 100, longestMs: 5000, random: () => 0, sleep, nowMs: () => 0, ...patch };
   let tries = 0;
   const failing = async (): Promise<never> => {
     tries += 1;
-    throw error;
+    throw thrown;
   };
   await retrying(policy, signal, failing).catch(() => undefined);
   return { tries, pauses };

@@ -1,0 +1,112 @@
+// An image room on a temporary root, over a fake or the real addon, for tests of its verbs.
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { ExecutionContext } from 'ava';
+import type { ImageRecord } from '../../src/image/image.ts';
+import { createImages, type Images } from '../../src/image/images.ts';
+import type { ImageSettings, PullEvent, PullRequest } from '../../src/image/ports.ts';
+import { monotonicClock } from '../../src/lib/clock.ts';
+import { buildPaths, type Paths } from '../../src/paths.ts';
+import { createRegistry, defaultRetry } from '../../src/registry/registry.ts';
+import { ImageRecords } from '../../src/state/images.ts';
+import { RecordWriter } from '../../src/state/record.ts';
+import type { StorageNative } from '../../src/storage/ports.ts';
+import { createStorage, type Storage } from '../../src/storage/storage.ts';
+import { readTextFile } from '../../src/storage/text-file.ts';
+
+export interface ImageRoom {
+  readonly root: string;
+  readonly paths: Paths;
+  readonly images: Images;
+  readonly storage: Storage;
+  readonly records: ImageRecords<ImageRecord>;
+  readonly events: PullEvent[];
+  readonly settings: { -readonly [K in keyof ImageSettings]: ImageSettings[K] };
+  /** Chain ids that containers stand on. */
+  readonly inUse: Set<string>;
+  readonly log: { readonly level: string; readonly fields: object; readonly message: string }[];
+  /** Pulls a reference without credentials. */
+  pull(reference: string, patch?: Partial<PullRequest>, signal?: AbortSignal): Promise<string>;
+  /** Names in a directory of the root that are not its fixtures. */
+  names(dir: string): string[];
+}
+
+const bounds = {
+  stallMs: 5000,
+  attempts: 2,
+  limits: {
+    maxEntries: 100_000,
+    maxBytes: 2 ** 31,
+    maxRatio: 500,
+    maxDepth: 100,
+    maxPathBytes: 4096,
+    maxXattrBytes: 65_536,
+  },
+};
+
+/** A root for one test, removed at its end. */
+export function temporaryRoot(t: ExecutionContext): string {
+  const root = mkdtempSync(join(tmpdir(), 'podwright-images-'));
+  t.teardown(() => rmSync(root, { recursive: true, force: true }));
+  return root;
+}
+
+/** Opens an image room as a daemon's start does. */
+export async function openImageRoom(t: ExecutionContext, native: StorageNative, root: string): Promise<ImageRoom> {
+  const paths = buildPaths(root, `${root}/run`, `${root}/run/socket`);
+  const clock = monotonicClock(() => Date.now());
+  const log: ImageRoom['log'][number][] = [];
+  const note = (level: string) => (fields: object, message: string) => void log.push({ level, fields, message });
+  const onError = (error: unknown): void => t.fail(String(error));
+  const records = new ImageRecords<ImageRecord>({
+    dir: paths.imagesDir,
+    quarantineDir: paths.quarantineDir,
+    writer: new RecordWriter(onError),
+  });
+  records.load();
+  const storage = createStorage({ paths, native, clock, bounds, onError });
+  await storage.load();
+  const registry = createRegistry({
+    hostsDir: `${root}/certs.d`,
+    readText: readTextFile,
+    proxies: { http: '', https: '', none: '' },
+    userAgent: 'test/1',
+    timeouts: { connectMs: 1000, idleMs: 2000, totalMs: 5000 },
+    retry: { ...defaultRetry, baseMs: 1, longestMs: 20 },
+  });
+  const events: PullEvent[] = [];
+  const settings = { maxParallelDownloads: 2, keepBlobs: false, pinned: [] as readonly string[] };
+  const inUse = new Set<string>();
+  const images = createImages({
+    registry,
+    storage,
+    records,
+    clock,
+    log: { debug: note('debug'), info: note('info'), warn: note('warn') },
+    config: () => settings,
+    platform: { os: 'linux', architecture: 'amd64', variant: '' },
+    inUseChains: () => inUse,
+    onPull: (event) => void events.push(event),
+  });
+  await images.start();
+  t.teardown(async () => {
+    await images.stop();
+    registry.close();
+  });
+  const request = { userSpecifiedImage: '', annotations: {}, runtimeHandler: '', auth: null, namespace: null };
+  return {
+    root,
+    paths,
+    images,
+    storage,
+    records,
+    events,
+    settings,
+    inUse,
+    log,
+    pull: (reference, patch = {}, signal = new AbortController().signal) =>
+      images.pull({ ...request, reference, ...patch }, signal),
+    names: (dir) => readdirSync(dir).filter((name) => name !== 'empty'),
+  };
+}

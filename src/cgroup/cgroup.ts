@@ -1,6 +1,6 @@
 // The hand that makes, limits, reads, kills and removes cgroups through the addon.
 // Must not hold a default, choose a path, or know pods and containers.
-import { Failure, failedPrecondition, internal, invalidArgument, notFound } from '../lib/failure.ts';
+import { type Failure, failedPrecondition, internal, invalidArgument, notFound } from '../lib/failure.ts';
 import type { CgroupFacts, CgroupPlace, CgroupResources, CgroupStats, CgroupsExports, CgroupVersion } from '../native/boundary.ts';
 import { errno, NativeError } from '../native/errors.ts';
 import type { Native } from '../native/load.ts';

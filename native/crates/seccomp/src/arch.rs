@@ -60,9 +60,10 @@ impl Arch {
         }
     }
 
-    /// Whether arguments have 32 bits.
+    /// Whether arguments are taken as 32 bits wide. On x32 the registers are wider, but its pointers
+    /// and integers are not, and the kernel drops the upper halves of those.
     pub fn is_32_bit(self) -> bool {
-        matches!(self, Self::X86 | Self::Arm)
+        matches!(self, Self::X86 | Self::X32 | Self::Arm)
     }
 
     /// The number of a call as a filter sees it.

@@ -19,6 +19,8 @@ pub mod error;
 pub mod interpret;
 #[cfg(test)]
 mod meaning;
+#[cfg(any(test, feature = "host-tests"))]
+pub mod plain;
 pub mod profile;
 mod rules;
 mod tables;

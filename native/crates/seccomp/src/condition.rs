@@ -48,6 +48,11 @@ impl Condition {
         Self { index, test: Test::MaskedEqual { mask: u64::MAX, value }, negated: false }
     }
 
+    /// Whether no bit of the argument is looked at: as good as no condition.
+    pub(crate) fn always_holds(&self) -> bool {
+        matches!(self.test, Test::MaskedEqual { mask: 0, .. })
+    }
+
     /// The value of a plain "argument is".
     pub(crate) fn equals(&self) -> Option<u64> {
         match self.test {

@@ -114,7 +114,7 @@ fn agree(json: &str, native: Arch, random: &mut Random) -> Tested {
 #[test]
 fn random_profiles_mean_what_they_say() -> Tested {
     let mut random = Random(1);
-    for _ in 0..600 {
+    for _ in 0..250 {
         let json = random.profile();
         agree(&json, Arch::X86_64, &mut random)?;
         agree(&json, Arch::Aarch64, &mut random)?;
@@ -164,7 +164,7 @@ fn long_programs_reach_their_far_ends() -> Tested {
 #[test]
 fn damaged_profiles_are_errors_and_never_panics() {
     let mut random = Random(9);
-    for _ in 0..4000 {
+    for _ in 0..1500 {
         let mut bytes = random.profile().into_bytes();
         for _ in 0..=random.next(6) {
             let at = random.next(bytes.len() as u64) as usize;

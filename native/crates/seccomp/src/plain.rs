@@ -19,13 +19,15 @@ fn holds(arg: &Arg, call: &Call, narrow: bool) -> bool {
     }
 }
 
-/// Whether the rule's arguments hold; `None` when it has none.
+/// Whether the rule's arguments hold; `None` when it asks nothing of them.
 fn arguments_hold(rule: &Syscall, call: &Call, narrow: bool) -> Option<bool> {
-    if rule.args.is_empty() {
+    let asks = |arg: &&Arg| arg.op != "SCMP_CMP_MASKED_EQ" || (arg.value as u32 != 0 || (!narrow && arg.value != 0));
+    let repeated = (0..6).any(|index| rule.args.iter().filter(|a| a.index == index).count() > 1);
+    let asking: Vec<&Arg> = rule.args.iter().filter(asks).collect();
+    if asking.is_empty() || (repeated && asking.len() < rule.args.len()) {
         return None;
     }
-    let repeated = (0..6).any(|index| rule.args.iter().filter(|a| a.index == index).count() > 1);
-    let mut each = rule.args.iter().map(|arg| holds(arg, call, narrow));
+    let mut each = asking.into_iter().map(|arg| holds(arg, call, narrow));
     Some(if repeated { each.any(|held| held) } else { each.all(|held| held) })
 }
 
@@ -34,7 +36,7 @@ fn speaks(rule: &Syscall, value: u32, call: &Call, arch: Arch) -> Option<Option<
     if rule.names.iter().any(|name| arch.number(name) == Some(call.number)) {
         return Some(arguments_hold(rule, call, arch.is_32_bit()));
     }
-    if arch != Arch::X86 || (action::lets_through(value) && !rule.args.is_empty()) {
+    if arch != Arch::X86 || (action::lets_through(value) && arguments_hold(rule, call, true).is_some()) {
         return None;
     }
     let behind = rule.names.iter().filter_map(|name| arch::multiplexed(name));

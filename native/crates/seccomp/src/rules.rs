@@ -49,7 +49,11 @@ pub(crate) fn verdicts(profile: &Profile, arch: Arch, default: u32) -> Result<BT
 fn alternatives(rule: &Syscall, arch: Arch) -> Result<Vec<Vec<Condition>>> {
     let conditions = rule.args.iter().map(|arg| Condition::new(arg, arch)).collect::<Result<Vec<_>>>()?;
     let repeated = conditions.iter().enumerate().any(|(at, c)| conditions[..at].iter().any(|d| d.index == c.index));
-    Ok(if repeated { conditions.into_iter().map(|c| vec![c]).collect() } else { vec![conditions] })
+    let mut lists = if repeated { conditions.into_iter().map(|c| vec![c]).collect() } else { vec![conditions] };
+    for list in &mut lists {
+        list.retain(|condition| !condition.always_holds());
+    }
+    Ok(lists)
 }
 
 fn add(verdicts: &mut BTreeMap<u32, Verdict>, number: u32, alternatives: &[Vec<Condition>], value: u32) {

@@ -1,5 +1,5 @@
 // Builds a filter with libseccomp from lines on stdin and writes its BPF to stdout: the reference
-// of tests/libseccomp.rs. Names libseccomp does not know are written to stderr, one a line.
+// of tests/libseccomp.rs. What libseccomp does not know is written to stderr: "ARCH NAME".
 //   default ACTION | arch NAME | rule ACTION NAME COUNT {INDEX OP VALUE VALUE2}...
 #include <errno.h>
 #include <seccomp.h>
@@ -9,6 +9,8 @@
 #include <unistd.h>
 
 static scmp_filter_ctx filter;
+static char archs[8][32] = {"x86_64"};
+static int arch_count = 1;
 
 static void fail(const char *what, int rc) {
 	fprintf(stderr, "failed: %s: %s\n", what, strerror(-rc));
@@ -36,11 +38,12 @@ static void rule(void) {
 			fail("argument", -EINVAL);
 		args[i].op = operator_of(op);
 	}
+	for (int i = 0; i < arch_count; i++)
+		if (seccomp_syscall_resolve_name_arch(seccomp_arch_resolve_name(archs[i]), name) < 0)
+			fprintf(stderr, "%s %s\n", archs[i], name);
 	int number = seccomp_syscall_resolve_name(name);
-	if (number == __NR_SCMP_ERROR) {
-		fprintf(stderr, "%s\n", name);
+	if (number == __NR_SCMP_ERROR)
 		return;
-	}
 	int rc = seccomp_rule_add_array(filter, action, number, count, args);
 	// The same call with another action: the first stays.
 	if (rc != 0 && rc != -EEXIST)
@@ -60,6 +63,8 @@ int main(void) {
 			rc = seccomp_arch_add(filter, seccomp_arch_resolve_name(name));
 			if (rc != 0 && rc != -EEXIST)
 				fail(name, rc);
+			if (arch_count < 8)
+				strcpy(archs[arch_count++], name);
 		} else if (strcmp(word, "rule") == 0) {
 			rule();
 		} else {

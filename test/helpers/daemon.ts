@@ -1,0 +1,274 @@
+// A real podwrightd on directories, a bridge, a subnet and ports of its own, for tests on the real kernel.
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import {
+  closeSync,
+  existsSync,
+  type FSWatcher,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  watch,
+} from 'node:fs';
+import { createServer, type AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import type { TestFn } from 'ava';
+import { criClient, type CriClient } from './cri-client.ts';
+import { type Belongings, networkResidue, podResidue } from './residue.ts';
+import { serveImages } from './registry.ts';
+import { sweep } from './sweep.ts';
+import { patienceMs, until } from './until.ts';
+
+const run = promisify(execFile);
+const dist = join(import.meta.dirname, '../../dist');
+
+/** How a test's daemon differs from the usual one. */
+export interface DaemonOptions {
+  /** `network.default`; "bridge" unless given. */
+  readonly network?: 'bridge' | 'none';
+  /** More flags. */
+  readonly flags?: readonly string[];
+  /** Where root, state and all else go; a new directory of /tmp unless given. */
+  readonly dir?: string;
+}
+
+/** A free port of loopback. */
+export async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+/** One daemon; it can be started, killed and started again on the same directories. */
+export class TestDaemon implements Belongings {
+  readonly dir: string;
+  readonly root: string;
+  readonly state: string;
+  readonly socket: string;
+  readonly confDir: string;
+  readonly certsDir: string;
+  readonly bridge: string;
+  readonly subnet: string;
+  /** Ids of every sandbox and container that it ever had, reported or not. */
+  readonly ids = new Set<string>();
+  readonly #options: DaemonOptions;
+  #metricsPort = 0;
+  #process: ChildProcess | null = null;
+  #client: CriClient | null = null;
+  #watchers: FSWatcher[] = [];
+
+  constructor(options: DaemonOptions = {}) {
+    this.#options = options;
+    const random = randomBytes(4);
+    this.dir = options.dir ?? mkdtempSync('/tmp/pwt-');
+    this.root = join(this.dir, 'root');
+    this.state = join(this.dir, 'state');
+    this.socket = join(this.state, 'podwright.sock');
+    this.confDir = join(this.dir, 'net.d');
+    this.certsDir = join(this.dir, 'certs.d');
+    this.bridge = `pw-t${random.toString('hex')}`;
+    this.subnet = `10.${200 + (random.readUInt8(0) % 50)}.${random.readUInt8(1)}.0/24`;
+  }
+
+  get #live(): CriClient {
+    if (this.#client === null) throw new Error('the daemon of this test was not started');
+    return this.#client;
+  }
+
+  get runtime(): CriClient['runtime'] {
+    return this.#live.runtime;
+  }
+
+  get image(): CriClient['image'] {
+    return this.#live.image;
+  }
+
+  get pid(): number {
+    if (this.#process?.pid === undefined) throw new Error('the daemon of this test does not run');
+    return this.#process.pid;
+  }
+
+  get running(): boolean {
+    return this.#process !== null;
+  }
+
+  /** The first address of the subnet: the bridge's own. */
+  get gateway(): string {
+    return this.subnet.replace('.0/24', '.1');
+  }
+
+  get metricsUrl(): string {
+    return `http://127.0.0.1:${this.#metricsPort}/metrics`;
+  }
+
+  /** The command line after the program's name. */
+  get flags(): string[] {
+    const { network = 'bridge', flags = [] } = this.#options;
+    const own = [`--root=${this.root}`, `--state=${this.state}`, `--network-default=${network}`];
+    own.push(`--network-bridge=${this.bridge}`, `--network-subnet=${this.subnet}`, `--cni-conf-dir=${this.confDir}`);
+    own.push(`--registry-config-path=${this.certsDir}`, `--metrics-address=127.0.0.1:${this.#metricsPort}`);
+    return [...own, '--log-level=debug', '--log-format=json', ...flags];
+  }
+
+  /** Starts the process without waiting for anything but its existence. */
+  spawn(): void {
+    if (this.#process !== null) throw new Error('the daemon of this test runs already');
+    const log = openSync(join(this.dir, 'log'), 'a');
+    const child = spawn(join(dist, 'podwrightd'), this.flags, { stdio: ['ignore', log, log] });
+    closeSync(log);
+    this.#process = child;
+    child.on('exit', () => {
+      if (this.#process === child) this.#process = null;
+    });
+    this.#client?.close();
+    this.#client = criClient(this.socket);
+  }
+
+  /** Starts it and waits until recovery is over and every call is served. */
+  async start(): Promise<void> {
+    await serveImages();
+    if (this.#metricsPort === 0) this.#metricsPort = await freePort();
+    this.#watch();
+    this.spawn();
+    await this.ready();
+  }
+
+  /** Waits until Status says RuntimeReady. */
+  async ready(): Promise<void> {
+    await until('the daemon is ready', async () => {
+      if (this.#process === null) throw new Error(`podwrightd ended while starting:\n${this.log(4000)}`);
+      const status = await this.runtime.Status({}, { deadlineMs: 5000 }).catch(() => null);
+      return status?.status?.conditions.some(({ type, status: holds }) => type === 'RuntimeReady' && holds);
+    });
+  }
+
+  /** kill -9; resolves when the process is gone. */
+  async kill9(): Promise<void> {
+    await this.#end('SIGKILL');
+  }
+
+  /** SIGTERM; resolves when the process is gone. Pods live on. */
+  async stop(): Promise<void> {
+    await this.#end('SIGTERM');
+  }
+
+  /** SIGTERM and a new start. */
+  async restart(): Promise<void> {
+    await this.stop();
+    await this.start();
+  }
+
+  /** kill -9 and a new start. */
+  async crash(): Promise<void> {
+    await this.kill9();
+    await this.start();
+  }
+
+  /** `podwright shutdown`: pods, network and daemon end; throws what the command says when it fails. */
+  async shutdown(): Promise<void> {
+    await this.podwright('shutdown');
+    await until('the daemon ends after shutdown', () => this.#process === null);
+  }
+
+  /** Runs the podwright command against this daemon and answers its output. */
+  async podwright(...args: string[]): Promise<string> {
+    const { stdout } = await run(join(dist, 'podwright'), ['--socket', this.socket, ...args]);
+    return stdout;
+  }
+
+  /** Stops and removes every sandbox, containers included. */
+  async removeAllPods(): Promise<void> {
+    const { items } = await this.runtime.ListPodSandbox({});
+    await Promise.all(items.map(({ id }) => this.removePod(id)));
+  }
+
+  async removePod(id: string): Promise<void> {
+    await this.runtime.StopPodSandbox({ pod_sandbox_id: id });
+    await this.runtime.RemovePodSandbox({ pod_sandbox_id: id });
+  }
+
+  /** The end of its log. */
+  log(bytes = 20_000): string {
+    const file = join(this.dir, 'log');
+    return existsSync(file) ? readFileSync(file, 'utf8').slice(-bytes) : '';
+  }
+
+  /** Waits until nothing of any pod is left on the host and answers what still is at the deadline. */
+  async leftOfPods(): Promise<string[]> {
+    return settle(() => podResidue(this));
+  }
+
+  /** As leftOfPods, of what the daemon keeps between pods. */
+  async leftOfNetwork(): Promise<string[]> {
+    return settle(() => networkResidue(this));
+  }
+
+  /** Ends everything by force and removes every file: for after a test that may have failed. */
+  async destroy(): Promise<void> {
+    if (this.#process !== null) await this.kill9();
+    this.#client?.close();
+    for (const watcher of this.#watchers) watcher.close();
+    await sweep(this);
+    if (this.#options.dir === undefined) rmSync(this.dir, { recursive: true, force: true });
+  }
+
+  async #end(signal: NodeJS.Signals): Promise<void> {
+    const child = this.#process;
+    if (child === null) return;
+    child.kill(signal);
+    await until(`the daemon ends by ${signal}`, () => this.#process === null);
+  }
+
+  /** Learns ids from the record directories, so that what an interrupted call leaves can be told as ours. */
+  #watch(): void {
+    if (this.#watchers.length > 0) return;
+    for (const dir of [this.confDir, this.certsDir]) mkdirSync(dir, { recursive: true });
+    for (const noun of ['sandboxes', 'containers']) {
+      const dir = join(this.root, noun);
+      mkdirSync(dir, { recursive: true, mode: 0o700 });
+      const watcher = watch(dir, (_, name) => {
+        const id = /[0-9a-f]{64}/.exec(name ?? '')?.[0];
+        if (id !== undefined) this.ids.add(id);
+      });
+      watcher.unref();
+      this.#watchers.push(watcher);
+    }
+  }
+}
+
+/** Probes until the list is empty or the time is over; answers the last list. */
+async function settle(probe: () => Promise<string[]>): Promise<string[]> {
+  const deadline = Date.now() + patienceMs;
+  for (;;) {
+    const found = await probe();
+    if (found.length === 0 || Date.now() > deadline) return found;
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}
+
+/** A daemon for all tests of a file: started before them, its log shown when one fails, swept away at the end. */
+export function useDaemon(test: TestFn, options: DaemonOptions = {}): TestDaemon {
+  const daemon = new TestDaemon(options);
+  test.before('the daemon starts', () => daemon.start());
+  test.afterEach.always('the log of a failed test', (t) => {
+    if (!t.passed) t.log(daemon.log());
+  });
+  test.after.always('everything is swept away', () => daemon.destroy());
+  return daemon;
+}
+
+/** The last test of a file: pods are removed and leave nothing, then `podwright shutdown` leaves no network either. */
+export function endsWithoutResidue(test: TestFn, daemon: TestDaemon): void {
+  test.serial('nothing is left on the host', async (t) => {
+    await daemon.removeAllPods();
+    t.deepEqual(await daemon.leftOfPods(), []);
+    await daemon.shutdown();
+    t.deepEqual(await daemon.leftOfNetwork(), []);
+    t.false(existsSync(daemon.socket));
+  });
+}

@@ -1,0 +1,56 @@
+// Ends by force what a failed test left of its own daemon. Never touches what is another's.
+import { execFile } from 'node:child_process';
+import { existsSync, rmdirSync } from 'node:fs';
+import { promisify } from 'node:util';
+import { chainsOf, hostInterfaceOf } from '../../src/network/bridge/plan.ts';
+import { type Belongings, cgroupsOf, mountsOf, processesOf } from './residue.ts';
+import { until } from './until.ts';
+
+const run = promisify(execFile);
+
+/** Runs a program whose failure only means that there was nothing to do. */
+const attempt = (program: string, ...args: string[]): Promise<unknown> => run(program, args).catch(() => undefined);
+
+async function dropRules(chains: string): Promise<void> {
+  for (const program of ['iptables', 'ip6tables']) {
+    for (const table of ['nat', 'filter', 'mangle', 'raw']) {
+      const saved = await run(`${program}-save`, ['-t', table]).catch(() => ({ stdout: '' }));
+      const lines = saved.stdout.split('\n').filter((line) => line.includes(chains));
+      for (const line of lines.filter((one) => one.startsWith('-A'))) {
+        await attempt(program, '-t', table, '-D', ...line.split(' ').slice(1));
+      }
+      for (const line of lines.filter((one) => one.startsWith(':'))) {
+        await attempt(program, '-t', table, '-X', line.slice(1).split(' ')[0] ?? '');
+      }
+    }
+  }
+}
+
+/** Kills monitors and containers, detaches mounts, removes interfaces, rules and cgroups of one daemon. */
+export async function sweep(own: Belongings): Promise<void> {
+  await until('processes of the test end', () => {
+    const left = processesOf(own);
+    for (const { pid } of left) {
+      try {
+        process.kill(pid, 'SIGKILL');
+      } catch {
+        // it ended meanwhile
+      }
+    }
+    return left.length === 0;
+  });
+  for (const point of mountsOf(own).reverse()) await attempt('umount', '-l', point);
+  for (const id of own.ids) {
+    const link = hostInterfaceOf(id);
+    if (existsSync(`/sys/class/net/${link}`)) await attempt('ip', 'link', 'delete', link);
+  }
+  if (existsSync(`/sys/class/net/${own.bridge}`)) await attempt('ip', 'link', 'delete', own.bridge);
+  await dropRules(chainsOf(own.bridge));
+  for (const path of cgroupsOf(own.ids).sort((a, b) => b.length - a.length)) {
+    try {
+      rmdirSync(path);
+    } catch {
+      // its processes have not all been reaped yet; the directory is empty and harmless
+    }
+  }
+}

@@ -2,6 +2,7 @@
 import { alreadyExists, Failure, failedPrecondition, failureChain, notFound } from '../lib/failure.ts';
 import type { ContainerId } from '../lib/id.ts';
 import type { KeyedLock } from '../lib/keyed-lock.ts';
+import { allEnded } from '../lib/result-list.ts';
 import { effectiveStopSignal } from '../oci/signals.ts';
 import { type ResolvedUser, resolveUser } from '../oci/user.ts';
 import type { Sandbox, SecurityProfile } from '../sandbox/sandbox.ts';
@@ -176,7 +177,7 @@ async function build(ports: CreateContainerPorts, identity: ContainerIdentity, p
   const { stage } = ports.stages(sandboxId, 'CreateContainer');
   const spec = planContainer(specInput(ports, identity, parts));
   const { privileged, seccomp } = config.security;
-  const [snapshot, cgroup, filter] = await Promise.all([
+  const [snapshot, cgroup, filter] = await allEnded([
     stage('snapshot', () => ports.snapshots.prepare(id)),
     stage('cgroup', () => ports.cgroups.create(identity.cgroupPath, config.resources && cgroupResources(config.resources))),
     stage('seccomp', () => ports.seccomp(privileged ? null : seccomp, spec.process.capabilities.bounding)),

@@ -2,6 +2,7 @@
 import { alreadyExists, Failure, failureChain, invalidArgument } from '../lib/failure.ts';
 import type { SandboxId } from '../lib/id.ts';
 import type { KeyedLock } from '../lib/keyed-lock.ts';
+import { allEnded } from '../lib/result-list.ts';
 import { podFiles } from './files.ts';
 import { planSandbox, type SandboxPlan } from './plan.ts';
 import type { SandboxCgroups, SandboxFiles, SandboxMonitors, SandboxNetwork, SandboxRecords, Stages } from './ports.ts';
@@ -131,7 +132,7 @@ async function clearAway(ports: RunSandboxPorts, id: string, failure: unknown): 
 async function build(ports: RunSandboxPorts, identity: SandboxIdentity, plan: SandboxPlan): Promise<Sandbox> {
   const { id, config } = identity;
   const { stage } = ports.stages(id, 'RunPodSandbox');
-  const [pauseCgroup, monitor] = await Promise.all([
+  const [pauseCgroup, monitor] = await allEnded([
     stage('cgroup', () => makeCgroups(ports, identity, plan)),
     stage('monitor', () => ports.monitors.launch(id)),
   ]);

@@ -56,6 +56,7 @@ export function fakeHost() {
   const resources = new Set<string>();
   const calls: string[] = [];
   let failAt = -1;
+  let refusal: Error | null = null;
   let clock = 1_000n;
   const step = (name: string): void => {
     calls.push(name);
@@ -66,7 +67,15 @@ export function fakeHost() {
   const containerRecords = memoryRecords<ContainerIdentity, ContainerStatus>(step, 'container record');
   const locks = new KeyedLock();
   const monitors = new Set<string>();
-  const facts = { place: { unifiedDir: '', v1Tasks: [] }, killFile: '', freezerDir: '', memoryEvents: '', procsDir: '', devicesV1Dir: '', devicesV2Dir: '' };
+  const facts = {
+    place: { unifiedDir: '', v1Tasks: [] },
+    killFile: '',
+    freezerDir: '',
+    memoryEvents: '',
+    procsDir: '',
+    devicesV1Dir: '',
+    devicesV2Dir: '',
+  };
   const cgroups = {
     create: async (path: string) => {
       step('cgroup.create');
@@ -114,7 +123,10 @@ export function fakeHost() {
       resources.delete(`process ${containerId}`);
       const finishedAt = exits.get(containerId) ?? now();
       exits.set(containerId, finishedAt);
-      return { exit: { containerId, exitCode: 137, oomKilled: false, finishedAt, started: true, logDroppedBytes: 0 }, stuck: [] };
+      return {
+        exit: { containerId, exitCode: 137, oomKilled: false, finishedAt, started: true, logDroppedBytes: 0 },
+        stuck: [],
+      };
     },
     removeContainer: async (_: string, id: string) => {
       step('monitor.removeContainer');
@@ -174,13 +186,25 @@ export function fakeHost() {
   };
   const stages = () => ({ stage: <T>(_: string, work: () => Promise<T>) => work() });
   const netnsPin = (id: string): string => `/netns/${id}`;
-  const containerPorts = { records: containerRecords, locks, monitors: monitor, cgroups, snapshots, files, now, stages };
+  const containerPorts = {
+    records: containerRecords,
+    locks,
+    monitors: monitor,
+    cgroups,
+    snapshots,
+    files,
+    now,
+    stages,
+  };
   const teardownOne = (id: string): Promise<void> => teardownContainer(containerPorts, id);
   const createPorts = {
     ...containerPorts,
     sandboxes: sandboxRecords,
     images: { find: () => image, hold: () => () => undefined },
-    seccomp: async () => ({ bpf: Buffer.alloc(0), flags: 0 }),
+    seccomp: async () => {
+      if (refusal) throw refusal;
+      return { bpf: Buffer.alloc(0), flags: 0 };
+    },
     teardown: teardownOne,
     newId: () => hex() as ContainerId,
     bootId: 'boot',
@@ -198,14 +222,19 @@ export function fakeHost() {
     files,
     netnsPin,
     unpinNetns: async (path: string) => void resources.delete(path.replace('/netns/', 'netns ')),
-    containersOf: (id: string) => containerRecords.list().filter((c) => c.identity.sandboxId === id).map((c) => c.identity.id),
+    containersOf: (id: string) =>
+      containerRecords
+        .list()
+        .filter((c) => c.identity.sandboxId === id)
+        .map((c) => c.identity.id),
     haltContainer: async (id: string) => {
       const container = containerRecords.get(id) as Container;
       await endProcesses(containerPorts, container, { timeoutMs: 0, signal: never });
     },
     containerCgroup: (id: string) => containerRecords.get(id)?.identity.cgroupPath ?? null,
   };
-  const teardown = (id: string): Promise<void> => teardownSandbox({ ...releasePorts, teardownContainer: teardownOne }, id);
+  const teardown = (id: string): Promise<void> =>
+    teardownSandbox({ ...releasePorts, teardownContainer: teardownOne }, id);
   const runPorts = {
     ...releasePorts,
     locks,
@@ -213,20 +242,30 @@ export function fakeHost() {
     now,
     newId: () => hex() as SandboxId,
     bootId: 'boot',
-    cgroupPathOf: (parent: string, id: string) => (parent === '' ? { path: `/pods/${id}`, owned: true } : { path: parent, owned: false }),
+    cgroupPathOf: (parent: string, id: string) =>
+      parent === '' ? { path: `/pods/${id}`, owned: true } : { path: parent, owned: false },
     stages,
   };
   const never = new AbortController().signal;
   type Input = Parameters<typeof runSandbox>[1];
   type ContainerInput = Parameters<typeof createContainer>[1];
-  const caller = (delivered: boolean) => ({ signal: never, onDelivered: (then: () => void) => void (delivered && then()) });
+  const caller = (delivered: boolean) => ({
+    signal: never,
+    onDelivered: (then: () => void) => void (delivered && then()),
+  });
   return {
     resources,
     calls,
+    locks,
+    /** The host's hands: a test may replace one of their functions. */
+    hands: { monitor, cgroups, snapshots, network, files },
+    containerPorts,
+    haltContainer: releasePorts.haltContainer,
     sandboxRecords,
     containerRecords,
     monitors,
     failAtCall: (n: number) => (failAt = n),
+    refuseSeccomp: (error: Error) => (refusal = error),
     run: (input: Input, delivered = true) => runSandbox(runPorts, input, caller(delivered)),
     stop: (id: string) => stopSandbox({ ...releasePorts, locks, now }, id, never),
     remove: (id: string) => removeSandbox({ records: sandboxRecords, locks, teardown }, id, never),

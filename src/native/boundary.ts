@@ -108,7 +108,7 @@ export interface FetchSource {
   /** Chosen by the caller, unique among running fetches: for fetchProgress and fetchCancel. */
   readonly handle: string;
   readonly url: string;
-  /** Name and value; Authorization, Cookie and Proxy-Authorization are dropped on a redirect to another host. */
+  /** Name and value; all but Accept and User-Agent are dropped on a redirect to another host. */
   readonly headers: readonly (readonly [string, string])[];
   /** Whether plain HTTP may be spoken, to this host and where it redirects. */
   readonly allowHttp: boolean;

@@ -31,7 +31,7 @@ fn register(operation: &'static str, handle: &str, total: u64) -> Result<Job, Fe
         operation,
         object: handle.to_owned(),
         from: String::new(),
-        cause,
+        cause: Box::new(cause),
     })
 }
 

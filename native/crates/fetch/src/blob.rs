@@ -66,7 +66,7 @@ pub fn fetch_blob(request: &FetchBlob, job: &Job) -> Result<FetchedBlob, FetchEr
         operation: "fetch blob",
         object: request.expected.digest.clone(),
         from,
-        cause,
+        cause: Box::new(cause),
     })
 }
 

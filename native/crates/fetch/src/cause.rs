@@ -134,7 +134,7 @@ pub struct FetchError {
     /// `host:port` or the archive; empty if none.
     pub from: String,
     /// What went wrong.
-    pub cause: Cause,
+    pub cause: Box<Cause>,
 }
 
 impl fmt::Display for FetchError {
@@ -149,6 +149,6 @@ impl fmt::Display for FetchError {
 
 impl std::error::Error for FetchError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&self.cause)
+        Some(self.cause.as_ref())
     }
 }

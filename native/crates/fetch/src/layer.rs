@@ -46,7 +46,7 @@ pub fn fetch_layer(request: &FetchLayer, job: &Job) -> Result<UnpackedLayer, Fet
         operation: "fetch layer",
         object: request.expected.digest.clone(),
         from,
-        cause,
+        cause: Box::new(cause),
     })
 }
 
@@ -75,7 +75,7 @@ pub fn unpack_from_archive(request: &UnpackFromArchive, job: &Job) -> Result<Unp
         operation: "unpack layer",
         object: request.expected.diff_id.clone(),
         from,
-        cause,
+        cause: Box::new(cause),
     })
 }
 

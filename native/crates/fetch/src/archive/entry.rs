@@ -64,7 +64,7 @@ pub fn read_entry(archive: &Path, entry: &EntryAt) -> Result<Vec<u8>, FetchError
         Ok(data)
     };
     let from = archive.display().to_string();
-    read().map_err(|cause| FetchError { operation: "read", object: entry.name.clone(), from, cause })
+    read().map_err(|cause| FetchError { operation: "read", object: entry.name.clone(), from, cause: Box::new(cause) })
 }
 
 /// A regular file or a directory; anything else (a device, a pipe) is not even opened for reading.

@@ -71,7 +71,7 @@ pub fn index(path: &Path, work_dir: &Path) -> Result<ArchiveIndex, FetchError> {
         operation: "read archive",
         object: path.display().to_string(),
         from: String::new(),
-        cause,
+        cause: Box::new(cause),
     })
 }
 

@@ -27,9 +27,11 @@ export interface ImageRoom {
   readonly inUse: Set<string>;
   readonly log: { readonly level: string; readonly fields: object; readonly message: string }[];
   /** Pulls a reference without credentials. */
-  pull(reference: string, patch?: Partial<PullRequest>, signal?: AbortSignal): Promise<string>;
+  readonly pull: (reference: string, patch?: Partial<PullRequest>, signal?: AbortSignal) => Promise<string>;
   /** Names in a directory of the root that are not its fixtures. */
-  names(dir: string): string[];
+  readonly names: (dir: string) => string[];
+  /** Waits until no layer is being made, and says whether that came to be. */
+  readonly settled: () => Promise<boolean>;
 }
 
 const bounds = {
@@ -108,5 +110,10 @@ export async function openImageRoom(t: ExecutionContext, native: StorageNative, 
     pull: (reference, patch = {}, signal = new AbortController().signal) =>
       images.pull({ ...request, reference, ...patch }, signal),
     names: (dir) => readdirSync(dir).filter((name) => name !== 'empty'),
+    settled: async () => {
+      const busy = (): boolean => readdirSync(paths.layersDir).some((name) => name.startsWith('.'));
+      for (let tries = 0; tries < 200 && busy(); tries += 1) await new Promise((resolve) => setTimeout(resolve, 10));
+      return !busy();
+    },
   };
 }

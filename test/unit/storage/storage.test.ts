@@ -1,0 +1,221 @@
+import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import test, { type ExecutionContext } from 'ava';
+import { Failure } from '../../../src/lib/failure.ts';
+import type { ChainId, Digest } from '../../../src/lib/id.ts';
+import { NativeError } from '../../../src/native/errors.ts';
+import { createStorage, type Storage } from '../../../src/storage/storage.ts';
+import { fetchFailure } from '../../../src/storage/native-failure.ts';
+import { readTextFile } from '../../../src/storage/text-file.ts';
+import {
+  fakeStorageNative,
+  type FakeStorageNative,
+  nativeFailure,
+  writeDeep,
+} from '../../helpers/fake-storage-native.ts';
+import { digestOf } from '../../helpers/image-parts.ts';
+import { temporaryRoot } from '../../helpers/image-room.ts';
+
+interface Made {
+  readonly root: string;
+  readonly storage: Storage;
+  readonly native: FakeStorageNative;
+  readonly clock: { nowNanos: bigint };
+  readonly errors: unknown[];
+}
+
+const never = new AbortController().signal;
+const limits = { maxEntries: 1, maxBytes: 1, maxRatio: 1, maxDepth: 1, maxPathBytes: 1, maxXattrBytes: 1 };
+
+async function setup(t: ExecutionContext, root = temporaryRoot(t)): Promise<Made> {
+  const native = fakeStorageNative();
+  const clock = { nowNanos: 1n };
+  const errors: unknown[] = [];
+  const storage = createStorage({
+    paths: {
+      layersDir: `${root}/layers`,
+      contentDir: `${root}/content`,
+      snapshotsDir: `${root}/snapshots`,
+      ingestDir: `${root}/ingest`,
+      trashDir: `${root}/trash`,
+    },
+    native,
+    clock: { now: () => clock.nowNanos },
+    bounds: { stallMs: 1, attempts: 1, limits },
+    onError: (error) => void errors.push(error),
+  });
+  await storage.load();
+  return { root, storage, native, clock, errors };
+}
+
+const chain = (c: string): ChainId => `sha256:${c.repeat(64)}` as string as ChainId;
+
+/** Unpacks a file as a layer. */
+async function makeLayer({ root, storage }: Made, chainId: ChainId, text = chainId as string): Promise<void> {
+  const path = join(root, 'source');
+  await writeDeep(join(path, 'layer'), text);
+  const digest = digestOf(Buffer.from(text)) as string as Digest;
+  const blob = { chainId, diffId: digest, digest, size: text.length, mediaType: 'm' };
+  const entry = { name: 'layer', offset: 0, size: text.length };
+  await storage.layers.ensure(blob, never, (unpack) => unpack({ type: 'archive', path, entry, verifyDigest: true }));
+}
+
+test('a layer is there after one rename, and after a restart', async (t) => {
+  const made = await setup(t);
+  await makeLayer(made, chain('a'));
+  t.true(made.storage.layers.has(chain('a')));
+  t.deepEqual(readdirSync(`${made.root}/layers`).sort(), ['a'.repeat(64), 'empty']);
+  const again = await setup(t, made.root);
+  t.deepEqual(again.storage.layers.get(chain('a')), made.storage.layers.get(chain('a')));
+  await again.storage.layers.remove(chain('a'));
+  t.false(existsSync(`${made.root}/layers/${'a'.repeat(64)}`));
+});
+
+test('a layer whose directory is there already is not put twice', async (t) => {
+  const made = await setup(t);
+  mkdirSync(`${made.root}/layers/${'a'.repeat(64)}/diff`, { recursive: true });
+  await makeLayer(made, chain('a'));
+  t.true(made.storage.layers.has(chain('a')));
+  t.false(readdirSync(`${made.root}/layers`).some((name) => name.startsWith('.')));
+});
+
+test('a commit that fails leaves no staging', async (t) => {
+  const made = await setup(t);
+  made.native.failNext('writeFileAtomic', nativeFailure('rename', 28));
+  const error = await t.throwsAsync(makeLayer(made, chain('a')), { instanceOf: Failure });
+  t.is(error.kind, 'resource-exhausted');
+  t.deepEqual(readdirSync(`${made.root}/layers`), ['empty']);
+  await makeLayer(made, chain('a'));
+});
+
+test('layer records that are damaged, foreign or newer', async (t) => {
+  const made = await setup(t);
+  await makeLayer(made, chain('a'));
+  const put = (name: string, text: string): Promise<void> => writeDeep(`${made.root}/layers/${name}/layer.json`, text);
+  await put('b'.repeat(64), 'x');
+  await put('c'.repeat(64), JSON.stringify({ version: 1, chainId: chain('d') }));
+  await put('d'.repeat(64), JSON.stringify({ version: 99 }));
+  await put('e'.repeat(64), '{}');
+  const fresh = createStorage({
+    paths: {
+      layersDir: `${made.root}/layers`,
+      contentDir: `${made.root}/content`,
+      snapshotsDir: `${made.root}/snapshots`,
+      ingestDir: `${made.root}/ingest`,
+      trashDir: `${made.root}/trash`,
+    },
+    native: made.native,
+    clock: { now: () => 1n },
+    bounds: { stallMs: 1, attempts: 1, limits },
+    onError: () => undefined,
+  });
+  const { layers } = await fresh.load();
+  t.is(layers.loaded, 1);
+  t.deepEqual(layers.damaged.map((d) => d.name[0]).sort(), ['b', 'c', 'd', 'e']);
+  t.deepEqual(
+    readdirSync(`${made.root}/layers`)
+      .map((name) => name[0])
+      .sort(),
+    ['a', 'd', 'e'],
+    'a, what a newer release wrote, and the empty one',
+  );
+});
+
+test('blobs: checked, durable, removed, dropped if unfinished', async (t) => {
+  const { root, storage } = await setup(t);
+  const bytes = Buffer.from('hello');
+  const digest = digestOf(bytes) as string as Digest;
+  await storage.content.put(digest, bytes);
+  await storage.content.put(digest, bytes);
+  t.deepEqual(await storage.content.read(digest), bytes);
+  const error = await t.throwsAsync(storage.content.put(chain('a') as string as Digest, bytes), {
+    instanceOf: Failure,
+  });
+  t.is(error.kind, 'failed-precondition');
+  writeFileSync(`${root}/content/sha256/junk`, 'x');
+  const again = await setup(t, root);
+  t.deepEqual(again.storage.content.list(), [digest]);
+  t.deepEqual(readdirSync(`${root}/content/sha256`), [digest.slice(7)]);
+  const removing = again.storage.content.remove(digest);
+  await again.storage.content.put(digest, bytes);
+  await removing;
+  t.true(existsSync(again.storage.content.path(digest)), 'a blob put while its old self goes stays');
+  t.is(await again.storage.content.read(chain('b') as string as Digest), null);
+});
+
+test('writable layers: usage at most ten seconds old, measured once for all who ask', async (t) => {
+  const { storage, native, clock, root } = await setup(t);
+  const made = await storage.snapshots.prepare('c1');
+  t.deepEqual(made, { upper: `${root}/snapshots/c1/upper`, work: `${root}/snapshots/c1/work` });
+  const measured = (): number => native.calls.filter((c) => c.name === 'layerUsage').length;
+  await Promise.all([storage.snapshots.usage('c1'), storage.snapshots.usage('c1')]);
+  t.is(measured(), 1);
+  t.deepEqual(storage.snapshots.knownUsage(), { bytes: 4096, inodes: 0 });
+  clock.nowNanos += 9_999_999_999n;
+  await storage.snapshots.usage('c1');
+  t.is(measured(), 1);
+  clock.nowNanos += 2n;
+  native.failNext('layerUsage', nativeFailure('rename', 5));
+  await t.throwsAsync(storage.snapshots.usage('c1'), { message: /measure the writable layer of container c1/ });
+  await storage.snapshots.usage('c1');
+  t.is(measured(), 3);
+  await storage.snapshots.remove('c1');
+  await storage.snapshots.remove('c1');
+  t.false(existsSync(`${root}/snapshots/c1`));
+  t.deepEqual(storage.snapshots.knownUsage(), { bytes: 0, inodes: 0 });
+});
+
+test('files of a root file system: topmost layer first, read once', async (t) => {
+  const { storage, native, root } = await setup(t);
+  await writeDeep(`${root}/layers/${'a'.repeat(64)}/diff/etc/passwd`, 'below');
+  await writeDeep(`${root}/layers/${'b'.repeat(64)}/diff/etc/passwd`, 'above');
+  const stack = [chain('a'), chain('b')];
+  t.is(await storage.rootfsFiles.read(stack, 'etc/passwd'), 'above');
+  t.is(await storage.rootfsFiles.read(stack, 'etc/passwd'), 'above');
+  t.is(await storage.rootfsFiles.read([chain('a')], 'etc/passwd'), 'below');
+  t.is(await storage.rootfsFiles.read(stack, 'etc/group'), null);
+  t.is(native.calls.filter((c) => c.name === 'readThrough').length, 3);
+  native.failNext('readThrough', nativeFailure('rename', 27));
+  await t.throwsAsync(storage.rootfsFiles.read([], 'etc/passwd'), { message: /read etc\/passwd of the image/ });
+  t.is(await storage.rootfsFiles.read([], 'etc/passwd'), null, 'a failure is not remembered');
+});
+
+test('every stage of a fetch has a kind', (t) => {
+  for (const [stage, errno, kind, blames] of [
+    ['http', 500, 'registry-unavailable', true],
+    ['dns', 0, 'registry-unavailable', true],
+    ['connect', 111, 'registry-unavailable', true],
+    ['tls', 0, 'registry-unavailable', true],
+    ['timeout', 0, 'registry-unavailable', true],
+    ['digest', 0, 'failed-precondition', true],
+    ['inflate', 0, 'failed-precondition', true],
+    ['tar', 0, 'failed-precondition', true],
+    ['limit', 0, 'resource-exhausted', false],
+    ['cancel', 0, 'cancelled', false],
+    ['disk', 28, 'resource-exhausted', false],
+    ['disk', 5, 'internal', false],
+    ['request', 0, 'internal', false],
+  ] as const) {
+    const failure = fetchFailure(nativeFailure(stage, errno), 'get layer x', 'r.io');
+    t.is(failure.kind, kind, stage);
+    t.is('host' in failure.details, blames, stage);
+    t.regex(failure.message, /get layer x from r\.io/);
+  }
+  t.regex(
+    fetchFailure(nativeFailure('archive', 0), 'read archive', '').message,
+    /^read archive: the archive is not usable/,
+  );
+  const strange = new NativeError({ operation: 'o', syscall: 'openat2', errno: 40, object: '', message: 'm' });
+  t.is(fetchFailure(strange, 'x', '').kind, 'internal');
+  t.throws(() => fetchFailure(new TypeError('bug'), 'x', ''), { instanceOf: TypeError });
+});
+
+test('text files: absent is null, the rest is said', async (t) => {
+  const { root } = await setup(t);
+  await writeDeep(`${root}/f`, 'text');
+  t.is(await readTextFile(`${root}/f`, 4), 'text');
+  t.is(await readTextFile(`${root}/g`, 4), null);
+  t.is(await readTextFile(`${root}/f/g`, 4), null);
+  await t.throwsAsync(readTextFile(`${root}/f`, 3), { message: /larger than 3 bytes/ });
+  await t.throwsAsync(readTextFile(root, 4096), { message: /read file/ });
+});

@@ -65,14 +65,20 @@ remove_tree "$state"
 rm -f "$log"
 [ -z "$purge" ] || { remove_tree "$root"; say "removed $root"; }
 
+# what of ours is still there; cgroups are shared with other daemons of this machine, if there are any
 left=()
-[ -e "/sys/class/net/$bridge" ] && left+=("interface $bridge")
-while read -r cgroup; do left+=("cgroup $cgroup"); done < <(find /sys/fs/cgroup -maxdepth 3 -type d -name podwright 2> /dev/null)
-while read -r pid; do left+=("process $pid"); done < <(
-  for exe in /proc/[0-9]*/exe; do
-    case $(readlink "$exe" 2> /dev/null) in *podwright-monitor*) exe=${exe#/proc/}; echo "${exe%/exe}" ;; esac
-  done
-)
+others=
+[ ! -e "/sys/class/net/$bridge" ] || left+=("interface $bridge")
+for process in /proc/[0-9]*; do
+  command=$(tr '\0' ' ' < "$process/cmdline" 2> /dev/null) || continue
+  case $command in
+    podwright-monitor\ serve*"$state/sockets/"*) left+=("process ${process#/proc/}: $command") ;;
+    podwright-monitor\ serve* | *podwrightd.js*) others=1 ;;
+  esac
+done
+if [ -z "$others" ]; then
+  while read -r cgroup; do left+=("cgroup $cgroup"); done < <(find /sys/fs/cgroup -maxdepth 2 -type d -name podwright 2> /dev/null)
+fi
 if [ ${#left[@]} -gt 0 ]; then
   printf '[down] left: %s\n' "${left[@]}" >&2
   exit 1

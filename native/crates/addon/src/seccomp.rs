@@ -1,6 +1,8 @@
 //! Seccomp: profiles compiled once.
 
 use crate::error::{NativeFailure, Outcome};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use neon::types::extract::Json;
 use podwright_seccomp::{Profile, SeccompError, compile};
 use serde::{Deserialize, Serialize};
@@ -47,35 +49,10 @@ fn compiled(text: String) -> Result<Compiled, SeccompError> {
         return Ok(found);
     }
     let program = compile(&Profile::parse(&text)?)?;
-    let made = Compiled { bpf: base64(&program.bytes()), flags: program.flags, instructions: program.insns.len() };
+    let made = Compiled { bpf: STANDARD.encode(program.bytes()), flags: program.flags, instructions: program.insns.len() };
     if kept.len() == MOST_KEPT {
         kept.remove(0);
     }
     kept.push((text, made.clone()));
     Ok(made)
-}
-
-/// RFC 4648 base64 with padding.
-fn base64(bytes: &[u8]) -> String {
-    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for chunk in bytes.chunks(3) {
-        let word = chunk.iter().fold(0_u32, |w, b| (w << 8) | u32::from(*b)) << (8 * (3 - chunk.len()));
-        for at in 0..4 {
-            let letter = LETTERS[(word >> (18 - 6 * at)) as usize & 63] as char;
-            text.push(if at <= chunk.len() { letter } else { '=' });
-        }
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::base64;
-
-    #[test]
-    fn base64_as_in_the_rfc() {
-        let texts = ["", "f", "fo", "foo", "foob", "fooba", "foobar"].map(|t| base64(t.as_bytes()));
-        assert_eq!(texts, ["", "Zg==", "Zm8=", "Zm9v", "Zm9vYg==", "Zm9vYmE=", "Zm9vYmFy"]);
-    }
 }

@@ -1,0 +1,247 @@
+//! The unified tree's files as text: what is written for a request and what is read back. Plain
+//! files in a temporary directory stand in for the kernel's, so nothing here needs cgroup v2.
+
+use podwright_cgroups::{CgroupError, HugepageLimit, Layout, Resources, Version, group};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+type Tested = Result<(), Box<dyn std::error::Error>>;
+
+/// A tree with one cgroup `/pod/c` that has these files.
+struct Tree {
+    root: PathBuf,
+    layout: Layout,
+}
+
+impl Tree {
+    fn new(files: &[(&str, &str)]) -> std::io::Result<Self> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("podwright-v2-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let root = std::env::temp_dir().join(name);
+        let dir = root.join("pod/c");
+        std::fs::create_dir_all(&dir)?;
+        for (name, text) in files {
+            std::fs::write(dir.join(name), format!("{text}\n"))?;
+        }
+        let controllers = ["cpu", "cpuset", "memory", "pids", "hugetlb", "io"].map(str::to_owned).to_vec();
+        let layout = Layout {
+            version: Version::V2,
+            unified: Some(root.clone()),
+            unified_controllers: controllers,
+            v1: Vec::new(),
+            hugepage_sizes: vec!["2MB".into()],
+        };
+        Ok(Self { root, layout })
+    }
+
+    /// A container's usual files.
+    fn usual() -> std::io::Result<Self> {
+        Self::new(&[
+            ("cpu.weight", "100"),
+            ("cpu.max", "max 100000"),
+            ("cpuset.cpus", ""),
+            ("cpuset.mems", ""),
+            ("memory.max", "max"),
+            ("memory.current", "1048576"),
+            ("memory.swap.max", "max"),
+            ("memory.oom.group", "0"),
+            ("memory.high", "max"),
+            ("memory.stat", "anon 600000\nfile 400000\ninactive_file 200000\nactive_file 100000\nslab_reclaimable 0"),
+            ("pids.max", "max"),
+            ("hugetlb.2MB.max", "max"),
+            ("hugetlb.2MB.rsvd.max", "max"),
+        ])
+    }
+
+    fn update(&self, r: &Resources) -> podwright_cgroups::Result<Resources> {
+        group::update(&self.layout, "/pod/c", r)
+    }
+
+    fn text(&self, name: &str) -> std::io::Result<String> {
+        Ok(std::fs::read_to_string(self.dir().join(name))?.trim_end().to_owned())
+    }
+
+    fn dir(&self) -> PathBuf {
+        self.root.join("pod/c")
+    }
+}
+
+impl Drop for Tree {
+    fn drop(&mut self) {
+        let _gone = std::fs::remove_dir_all(&self.root);
+    }
+}
+
+fn resources(change: impl FnOnce(&mut Resources)) -> Resources {
+    let mut r = Resources::default();
+    change(&mut r);
+    r
+}
+
+/// Plain files keep the tail of a longer old text; values of equal or greater length avoid that.
+const MIB: i64 = 1 << 20;
+
+#[test]
+fn each_limit_is_written_as_the_kernel_reads_it() -> Tested {
+    let tree = Tree::usual()?;
+    let actual = tree.update(&resources(|r| {
+        r.cpu_shares = Some(2048);
+        r.cpu_quota = Some(50_000);
+        r.cpuset_cpus = "0-1".into();
+        r.cpuset_mems = "0".into();
+        r.memory_limit_bytes = Some(64 * MIB);
+        r.memory_swap_limit_bytes = Some(96 * MIB);
+        r.pids_limit = Some(100);
+        r.hugepage_limits = vec![HugepageLimit { page_size: "2MB".into(), limit: 4 * MIB }];
+        r.unified = [("memory.oom.group".to_owned(), "1".to_owned())].into();
+    }))?;
+    assert_eq!(tree.text("cpu.weight")?, "174");
+    assert_eq!(tree.text("cpu.max")?, "50000 100000");
+    assert_eq!(tree.text("memory.max")?, "67108864");
+    assert_eq!(tree.text("memory.swap.max")?, "33554432");
+    assert_eq!(tree.text("pids.max")?, "100");
+    assert_eq!(tree.text("hugetlb.2MB.max")?, "4194304");
+    assert_eq!(tree.text("hugetlb.2MB.rsvd.max")?, "4194304");
+    assert_eq!(tree.text("memory.oom.group")?, "1");
+    // Answered in the words of the request: 2048 shares, not the least that make this weight.
+    assert_eq!(actual.cpu_shares, Some(2048));
+    assert_eq!((actual.cpu_quota, actual.cpu_period), (Some(50_000), Some(100_000)));
+    assert_eq!((actual.memory_limit_bytes, actual.memory_swap_limit_bytes), (Some(64 * MIB), Some(96 * MIB)));
+    assert_eq!(actual.unified.get("memory.oom.group").map(String::as_str), Some("1"));
+    Ok(())
+}
+
+#[test]
+fn what_is_not_asked_for_stays() -> Tested {
+    let tree = Tree::usual()?;
+    let actual = tree.update(&resources(|r| r.cpu_period = Some(200_000)))?;
+    assert_eq!(tree.text("cpu.max")?, "max 200000");
+    assert_eq!(tree.text("cpu.weight")?, "100");
+    assert_eq!((actual.cpu_quota, actual.memory_limit_bytes, actual.pids_limit), (Some(-1), Some(-1), Some(-1)));
+    Ok(())
+}
+
+#[test]
+fn swap_counts_memory_in_the_request_and_not_in_the_file() -> Tested {
+    let tree = Tree::usual()?;
+    let swap = |memory, total| {
+        resources(|r| {
+            r.memory_limit_bytes = memory;
+            r.memory_swap_limit_bytes = Some(total);
+        })
+    };
+    tree.update(&swap(Some(64 * MIB), 64 * MIB))?;
+    assert!(tree.text("memory.swap.max")?.starts_with('0'));
+    assert!(matches!(tree.update(&swap(Some(64 * MIB), 63 * MIB)), Err(CgroupError::Value { .. })));
+    // Against the limit that is there.
+    std::fs::write(tree.dir().join("memory.swap.max"), "")?;
+    tree.update(&swap(None, 65 * MIB))?;
+    assert_eq!(tree.text("memory.swap.max")?, "1048576");
+    std::fs::write(tree.dir().join("memory.swap.max"), "0")?;
+    tree.update(&swap(None, -1))?;
+    assert_eq!(tree.text("memory.swap.max")?, "max");
+    Ok(())
+}
+
+#[test]
+fn a_kernel_without_swap_accounting_takes_limits_that_allow_no_swap() -> Tested {
+    let tree = Tree::usual()?;
+    std::fs::remove_file(tree.dir().join("memory.swap.max"))?;
+    let limits = |total| {
+        resources(|r| {
+            r.memory_limit_bytes = Some(64 * MIB);
+            r.memory_swap_limit_bytes = Some(total);
+        })
+    };
+    assert_eq!(tree.update(&limits(64 * MIB))?.memory_swap_limit_bytes, None);
+    tree.update(&limits(-1))?;
+    assert!(matches!(tree.update(&limits(65 * MIB)), Err(CgroupError::NoController { .. })));
+    Ok(())
+}
+
+#[test]
+fn a_memory_limit_below_what_is_held_changes_nothing() -> Tested {
+    let tree = Tree::usual()?;
+    let refused = tree.update(&resources(|r| {
+        r.memory_limit_bytes = Some(500_000);
+        r.pids_limit = Some(100);
+    }));
+    // Without memory.reclaim: usage less what is reclaimable.
+    assert!(matches!(refused, Err(CgroupError::MemoryBelowUsage { usage: 748_576, .. })), "{refused:?}");
+    assert_eq!((tree.text("memory.max")?, tree.text("pids.max")?), ("max".into(), "max".into()));
+    tree.update(&resources(|r| r.memory_limit_bytes = Some(800_000)))?;
+    assert_eq!(tree.text("memory.max")?, "800000");
+    Ok(())
+}
+
+#[test]
+fn a_failure_takes_back_what_was_written() -> Tested {
+    let tree = Tree::usual()?;
+    let refused = tree.update(&resources(|r| {
+        r.memory_limit_bytes = Some(64 * MIB);
+        r.cpu_quota = Some(50_000);
+        r.unified = [("memory.nonsense".to_owned(), "1".to_owned())].into();
+    }));
+    assert!(matches!(refused, Err(CgroupError::UnifiedKey { .. })), "{refused:?}");
+    assert!(tree.text("memory.max")?.starts_with("max"));
+    assert!(tree.text("cpu.max")?.starts_with("max 100000"));
+    Ok(())
+}
+
+#[test]
+fn huge_page_limits_of_zero_need_no_controller() -> Tested {
+    let tree = Tree::new(&[])?;
+    let huge = |limit| resources(|r| r.hugepage_limits = vec![HugepageLimit { page_size: "1GB".into(), limit }]);
+    tree.update(&huge(0))?;
+    assert!(tree.update(&huge(1 << 30)).is_err());
+    Ok(())
+}
+
+#[test]
+fn a_controller_that_is_off_is_named() -> Tested {
+    let tree = Tree::new(&[("cpu.weight", "100"), ("cpu.max", "max 100000")])?;
+    for r in [resources(|r| r.pids_limit = Some(5)), resources(|r| r.memory_limit_bytes = Some(MIB))] {
+        assert!(matches!(tree.update(&r), Err(CgroupError::NoController { .. })));
+    }
+    Ok(())
+}
+
+#[test]
+fn controllers_are_switched_on_from_the_root_down() -> Tested {
+    let tree = Tree::new(&[])?;
+    for dir in [tree.root.clone(), tree.root.join("pod")] {
+        std::fs::write(dir.join("cgroup.controllers"), "cpuset cpu io memory rdma\n")?;
+        std::fs::write(dir.join("cgroup.subtree_control"), "cpu\n")?;
+    }
+    group::create(&tree.layout, "/pod/new", None)?;
+    for dir in [tree.root.clone(), tree.root.join("pod")] {
+        let written = std::fs::read_to_string(dir.join("cgroup.subtree_control"))?;
+        assert_eq!(written.trim_end(), "+cpuset +io +memory");
+    }
+    assert!(Path::new(&tree.root.join("pod/new")).is_dir());
+    group::remove(&tree.layout, "/pod/new")?;
+    assert!(!tree.root.join("pod/new").exists() && tree.root.join("pod").exists());
+    Ok(())
+}
+
+#[test]
+fn a_failed_creation_leaves_nothing() -> Tested {
+    let tree = Tree::new(&[])?;
+    let refused = group::create(&tree.layout, "/other/deep/c", Some(&resources(|r| r.pids_limit = Some(5))));
+    assert!(refused.is_err());
+    assert!(!tree.root.join("other").exists());
+    Ok(())
+}
+
+#[test]
+fn facts_name_the_files_of_the_unified_tree() -> Tested {
+    let tree = Tree::new(&[("cgroup.kill", ""), ("memory.events", ""), ("memory.events.local", "")])?;
+    let facts = podwright_cgroups::facts::facts(&tree.layout, "/pod/c");
+    let dir = tree.dir().to_string_lossy().into_owned();
+    assert_eq!(facts.place.unified_dir, dir);
+    assert!(facts.place.v1_tasks.is_empty() && facts.freezer_dir.is_empty() && facts.devices_v1_dir.is_empty());
+    assert_eq!(facts.kill_file, format!("{dir}/cgroup.kill"));
+    assert_eq!(facts.memory_events, format!("{dir}/memory.events.local"));
+    assert_eq!((facts.procs_dir, facts.devices_v2_dir), (dir.clone(), dir));
+    Ok(())
+}

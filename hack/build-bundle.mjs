@@ -18,6 +18,19 @@ const banner = [
   'const require = podwrightCreateRequire(import.meta.url);',
 ].join('');
 
+// An ES import of a built-in module reads all its exports, lazy ones too: that of node:http loads undici, 100 ms.
+const requireBuiltins = {
+  name: 'require-builtins',
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /^node:/ }, ({ path, kind }) =>
+      kind === 'require-call' ? { path, external: true } : { path, namespace: 'builtin' },
+    );
+    onLoad({ filter: /./, namespace: 'builtin' }, ({ path }) => ({
+      contents: `module.exports = require(${JSON.stringify(path)});`,
+    }));
+  },
+};
+
 async function bundle(name, entry) {
   const { outputFiles } = await build({
     entryPoints: [entry],
@@ -34,6 +47,7 @@ async function bundle(name, entry) {
     legalComments: 'external',
     charset: 'utf8',
     banner: { js: banner },
+    plugins: [requireBuiltins],
     define: { __dirname: 'import.meta.dirname', __filename: 'import.meta.filename' },
     logLevel: 'warning',
     write: false,

@@ -99,6 +99,7 @@ console.log(
 );
 
 const short = id.slice(0, 13);
+const tool = socket === '/run/podwright/podwright.sock' ? 'dist/podwright' : `dist/podwright -r ${socket}`;
 console.log(`
 The daemon serves on ${socket}. Next:
     export CONTAINER_RUNTIME_ENDPOINT=unix://${socket}
@@ -106,6 +107,6 @@ The daemon serves on ${socket}. Next:
     crictl exec -it ${short} sh
     crictl logs ${short}
     crictl stats
-    dist/podwright trace demo
+    ${tool} trace demo
     npm run down`);
 grpc.close();

@@ -79,7 +79,7 @@ test.serial('a sandbox config that is wrong is INVALID_ARGUMENT and names the fi
       /run_as_group/,
       { ...config, linux: { ...linux, security_context: { ...linux.security_context, run_as_group: { value: '1' } } } },
     ],
-    [/pid/, { ...config, linux: { ...linux, security_context: { namespace_options: { network: 'CONTAINER' } } } }],
+    [/network/, { ...config, linux: { ...linux, security_context: { namespace_options: { network: 'CONTAINER' } } } }],
   ];
   for (const [message, wrong] of cases) {
     await fails(t, daemon.runtime.RunPodSandbox({ config: wrong as never }), { code: 'INVALID_ARGUMENT', message });

@@ -1,0 +1,197 @@
+// The network of pods on our own bridge: addresses, pod to pod, out through NAT, host ports, names.
+import { createSocket } from 'node:dgram';
+import { existsSync, readFileSync } from 'node:fs';
+import { hostname } from 'node:os';
+import test from 'ava';
+import { endsWithoutResidue, freePort, useDaemon } from '../helpers/daemon.ts';
+import { ask, makeOutside, type Outside } from '../helpers/outside.ts';
+import { fails, podConfig, podIp, pull, runPod, scripted, shell, start, type Pod } from '../helpers/pods.ts';
+import { until } from '../helpers/until.ts';
+
+const daemon = useDaemon(test);
+let world: Outside;
+let pod: Pod;
+let ip: string;
+let id: string;
+
+/** Serves: TCP 8080 tells who asks, UDP 5353 the same. */
+const server =
+  'udpsvd 0.0.0.0 5353 sh -c "echo \\$UDPREMOTEADDR" & exec tcpsvd 0.0.0.0 8080 sh -c "echo \\$TCPREMOTEADDR"';
+
+const withoutPort = (address: string): string => address.replace(/:\d+$/, '');
+
+test.before('a pod that serves, and a world outside', async () => {
+  await pull(daemon);
+  world = await makeOutside();
+  pod = await runPod(daemon);
+  ip = await podIp(daemon, pod);
+  id = await start(daemon, pod, scripted(server));
+  await until('it serves', () => ask(ip, 8080).catch(() => null));
+});
+
+test.after.always('the world outside ends', () => world?.end());
+
+test.serial('a pod has an address of the subnet and is reached from the host', async (t) => {
+  t.true(ip.startsWith(daemon.gateway.replace(/\d+$/, '')), ip);
+  t.is(withoutPort(await ask(ip, 8080)), daemon.gateway);
+});
+
+test.serial('inside are loopback and one interface with that address, and the default route', async (t) => {
+  t.regex(await shell(daemon, id, 'ip -4 addr show lo'), /state UNKNOWN|<.*UP.*>[\s\S]*127\.0\.0\.1\/8/);
+  t.true((await shell(daemon, id, 'ip -4 addr show eth0')).includes(`${ip}/24`));
+  t.regex(
+    await shell(daemon, id, 'ip route'),
+    new RegExp(`default via ${daemon.gateway.replaceAll('.', '\\.')} dev eth0`),
+  );
+  t.is(await shell(daemon, id, 'ls /sys/class/net | tr "\\n" " "'), 'eth0 lo');
+});
+
+test.serial('pods reach each other by address, with their own', async (t) => {
+  const other = await runPod(daemon);
+  const client = await start(daemon, other, scripted('sleep 3600'));
+  t.is(withoutPort(await shell(daemon, client, `nc -w 5 ${ip} 8080 < /dev/null`)), await podIp(daemon, other));
+  t.is(await shell(daemon, client, `ping -c 1 -W 5 ${ip} > /dev/null && echo pong`), 'pong');
+  await daemon.removePod(other.id);
+});
+
+test.serial("the world outside sees the host's address: traffic that leaves is masqueraded", async (t) => {
+  await world.serve('tcp', 9000);
+  await world.serve('udp', 9001);
+  t.is(withoutPort(await shell(daemon, id, `nc -w 5 ${world.ip} 9000 < /dev/null`)), world.hostIp);
+  t.is(withoutPort(await shell(daemon, id, `echo hi | nc -u -w 2 ${world.ip} 9001`)), world.hostIp);
+  t.regex(await shell(daemon, id, `ping -c 1 -W 5 ${world.ip}`), / 0% packet loss/);
+});
+
+test.serial(
+  'host ports of TCP and UDP lead to the pod, from outside and from localhost, and end with it',
+  async (t) => {
+    const [tcp, udp, local] = [await freePort(), await freePort(), await freePort()];
+    const wish = {
+      port_mappings: [
+        { protocol: 'TCP', container_port: 8080, host_port: tcp },
+        { protocol: 'UDP', container_port: 5353, host_port: udp },
+        { protocol: 'TCP', container_port: 8080, host_port: local, host_ip: '127.0.0.1' },
+        { protocol: 'TCP', container_port: 8080, host_port: 0 },
+      ],
+    } as const;
+    const other = await runPod(daemon, wish as never);
+    await start(daemon, other, scripted(server));
+    const address = await podIp(daemon, other);
+    await until('it serves', () => ask(address, 8080).catch(() => null));
+    const outsideIn = (...args: string[]): Promise<string> =>
+      world.busybox('nc', '-w', '3', ...args).then((text) => text.trim());
+    t.is(withoutPort(await outsideIn(world.hostIp, String(tcp))), world.ip, 'the source is kept');
+    t.truthy(await ask('127.0.0.1', tcp));
+    t.truthy(await ask(world.hostIp, tcp));
+    t.truthy(await ask('127.0.0.1', local));
+    await t.throwsAsync(outsideIn(world.hostIp, String(local)));
+    t.truthy(await shell(daemon, id, `nc -w 5 ${daemon.gateway} ${tcp} < /dev/null`), 'from another pod');
+    t.truthy(await askUdp(world.hostIp, udp));
+    t.is(
+      withoutPort(await world.busybox('sh', '-c', `echo hi | nc -u -w 2 ${world.hostIp} ${udp}`).catch(String)).trim(),
+      world.ip,
+    );
+    const taken = daemon.runtime.RunPodSandbox({ config: podConfig(daemon, wish as never) });
+    await t.throwsAsync(
+      taken.then(({ pod_sandbox_id }) => daemon.removePod(pod_sandbox_id).then(() => undefined)),
+      undefined,
+      'the same port twice',
+    );
+    await daemon.runtime.StopPodSandbox({ pod_sandbox_id: other.id });
+    await t.throwsAsync(ask('127.0.0.1', tcp));
+    await daemon.runtime.RemovePodSandbox({ pod_sandbox_id: other.id });
+  },
+);
+
+/** Sends datagrams until one is answered. */
+async function askUdp(host: string, port: number): Promise<string> {
+  const socket = createSocket('udp4');
+  let answer: string | null = null;
+  socket.on('message', (text) => (answer = text.toString()));
+  try {
+    return await until('a datagram is answered', () => {
+      if (answer === null) socket.send('hi', port, host);
+      return answer;
+    });
+  } finally {
+    socket.close();
+  }
+}
+
+test.serial("a pod's address is free again after its stop, and given to nobody before", async (t) => {
+  const seen = new Set<string>();
+  for (let n = 0; n < 5; n += 1) {
+    const other = await runPod(daemon);
+    seen.add(await podIp(daemon, other));
+    await daemon.removePod(other.id);
+  }
+  t.false(seen.has(ip));
+  t.is(seen.size, 5, 'the next free after the last given, as host-local does');
+});
+
+test.serial('resolv.conf is what dns_config says, hosts and hostname name the pod', async (t) => {
+  const other = await runPod(daemon, {
+    hostname: 'named',
+    dns_config: { servers: ['10.96.0.10', '1.1.1.1'], searches: ['a.svc', 'b.svc'], options: ['ndots:5', 'timeout:2'] },
+  });
+  const inside = await start(daemon, other, scripted('sleep 3600'));
+  const expected = 'search a.svc b.svc\nnameserver 10.96.0.10\nnameserver 1.1.1.1\noptions ndots:5 timeout:2';
+  t.is(await shell(daemon, inside, 'cat /etc/resolv.conf'), expected);
+  t.is(await shell(daemon, inside, 'hostname; cat /etc/hostname; echo $HOSTNAME'), 'named\nnamed\nnamed');
+  const hosts = await shell(daemon, inside, 'cat /etc/hosts');
+  t.regex(hosts, /^127\.0\.0\.1\s+localhost/m);
+  t.regex(hosts, new RegExp(`^${(await podIp(daemon, other)).replaceAll('.', '\\.')}\\s+named$`, 'm'));
+  await daemon.removePod(other.id);
+  t.is(
+    await shell(daemon, id, 'cat /etc/resolv.conf'),
+    readFileSync('/etc/resolv.conf', 'utf8').trim(),
+    "without one, the host's",
+  );
+});
+
+test.serial("a pod of the host's network has the host's interfaces and name, and no address of its own", async (t) => {
+  const host = { linux: { security_context: { namespace_options: { network: 'NODE' } } } } as const;
+  const other = await runPod(daemon, { ...host, hostname: '' });
+  const inside = await start(daemon, other, scripted('sleep 3600', host));
+  t.is(await shell(daemon, inside, 'hostname'), hostname());
+  t.true((await shell(daemon, inside, 'ls /sys/class/net')).split('\n').includes(daemon.bridge));
+  const { status } = await daemon.runtime.PodSandboxStatus({ pod_sandbox_id: other.id });
+  t.is(status?.network?.ip ?? '', '');
+  t.is(status?.linux?.namespaces?.options?.network, 'NODE');
+  t.is(withoutPort(await shell(daemon, inside, `nc -w 5 ${ip} 8080 < /dev/null`)), daemon.gateway);
+  await daemon.removePod(other.id);
+});
+
+test.serial("sysctls of the pod's network are set in it alone", async (t) => {
+  const name = 'net.ipv4.ip_local_port_range';
+  const file = `/proc/sys/${name.replaceAll('.', '/')}`;
+  const before = readFileSync(file, 'utf8');
+  const other = await runPod(daemon, {
+    linux: { sysctls: { [name]: '40000 40100', 'net/ipv4/ip_unprivileged_port_start': '81' } },
+  });
+  const inside = await start(daemon, other, scripted('sleep 3600'));
+  t.is(await shell(daemon, inside, `cat ${file} /proc/sys/net/ipv4/ip_unprivileged_port_start`), '40000\t40100\n81');
+  t.is(readFileSync(file, 'utf8'), before);
+  await daemon.removePod(other.id);
+  const node = { security_context: { namespace_options: { network: 'NODE' } }, sysctls: { [name]: '1 2' } } as const;
+  await fails(t, daemon.runtime.RunPodSandbox({ config: podConfig(daemon, { linux: node }) }), {
+    code: 'INVALID_ARGUMENT',
+    message: /sysctls/,
+  });
+});
+
+test.serial('one pod costs the host one mount and one interface', async (t) => {
+  const count = (): number =>
+    readFileSync('/proc/self/mountinfo', 'utf8')
+      .split('\n')
+      .filter((line) => line.includes(daemon.dir)).length;
+  const before = count();
+  const other = await runPod(daemon);
+  await start(daemon, other, scripted('sleep 3600'));
+  t.true(count() - before <= 1, 'RULINGS 3: the pin of its network namespace');
+  t.true(existsSync(`/sys/class/net/pw${other.id.slice(0, 13)}`));
+  await daemon.removePod(other.id);
+  t.is(count(), before);
+});
+
+endsWithoutResidue(test, daemon);

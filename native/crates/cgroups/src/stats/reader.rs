@@ -25,6 +25,9 @@ pub struct StatsReader {
 pub(crate) struct Group {
     pub(crate) files: Files,
     pub(crate) dirs: Dirs,
+    /// Page sizes it counts; looked for once, because most cgroups have none and two failed opens
+    /// cost as much as half the other files.
+    pub(crate) page_sizes: Option<Vec<String>>,
     last_read: u64,
 }
 
@@ -83,7 +86,7 @@ impl StatsReader {
                     let held = group.files.count();
                     (group, held)
                 }
-                None => (Group { files: Files::new(), dirs: self.dirs(path), last_read: 0 }, 0),
+                None => (Group { files: Files::new(), dirs: self.dirs(path), page_sizes: None, last_read: 0 }, 0),
             };
             self.open -= held;
             match sample(&self.layout, &mut group, &mut self.text) {
@@ -146,10 +149,23 @@ fn sample(layout: &Layout, group: &mut Group, text: &mut Text) -> std::result::R
     if stats.cpu.is_none() && stats.memory.is_none() && stats.pids.is_none() {
         return Ok(None);
     }
-    v1::hugetlb(group, &layout.hugepage_sizes, text, &mut stats)?;
-    v2::hugetlb(group, &layout.hugepage_sizes, text, &mut stats)?;
+    if group.page_sizes.is_none() {
+        group.page_sizes = Some(page_sizes(&layout.hugepage_sizes, &group.dirs));
+    }
+    v1::hugetlb(group, text, &mut stats)?;
+    v2::hugetlb(group, text, &mut stats)?;
     v2::pressure(group, text, &mut stats)?;
     Ok(Some(stats))
+}
+
+/// The sizes whose files are there.
+fn page_sizes(all: &[String], dirs: &Dirs) -> Vec<String> {
+    let (dir, file) = match (&dirs.hugetlb, &dirs.unified) {
+        (Some(dir), _) => (dir, "usage_in_bytes"),
+        (None, Some(dir)) => (dir, "current"),
+        (None, None) => return Vec::new(),
+    };
+    all.iter().filter(|size| dir.join(format!("hugetlb.{size}.{file}")).exists()).cloned().collect()
 }
 
 fn now_ns() -> u64 {

@@ -111,10 +111,10 @@ pub(super) fn io(group: &mut Group, text: &mut Text, stats: &mut Stats) -> Done 
     Ok(())
 }
 
-pub(super) fn hugetlb(group: &mut Group, sizes: &[String], text: &mut Text, stats: &mut Stats) -> Done {
-    let Group { files, dirs, .. } = group;
+pub(super) fn hugetlb(group: &mut Group, text: &mut Text, stats: &mut Stats) -> Done {
+    let Group { files, dirs, page_sizes, .. } = group;
     let Some(dir) = &dirs.hugetlb else { return Ok(()) };
-    for (at, size) in (40..).step_by(3).zip(sizes) {
+    for (at, size) in (40..).step_by(3).zip(page_sizes.iter().flatten()) {
         let Some(usage) = files.read(at, dir, &format!("hugetlb.{size}.usage_in_bytes"), text)?.map(parse::number)
         else {
             continue;

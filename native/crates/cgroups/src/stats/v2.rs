@@ -86,10 +86,10 @@ pub(super) fn io(group: &mut Group, text: &mut Text, stats: &mut Stats) -> Done 
     Ok(())
 }
 
-pub(super) fn hugetlb(group: &mut Group, sizes: &[String], text: &mut Text, stats: &mut Stats) -> Done {
-    let Group { files, dirs, .. } = group;
+pub(super) fn hugetlb(group: &mut Group, text: &mut Text, stats: &mut Stats) -> Done {
+    let Group { files, dirs, page_sizes, .. } = group;
     let (Some(dir), None) = (&dirs.unified, &dirs.hugetlb) else { return Ok(()) };
-    for (at, size) in (140..).step_by(2).zip(sizes) {
+    for (at, size) in (140..).step_by(2).zip(page_sizes.iter().flatten()) {
         let Some(usage) = files.read(at, dir, &format!("hugetlb.{size}.current"), text)?.map(parse::number) else {
             continue;
         };

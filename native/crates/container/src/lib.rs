@@ -1,8 +1,31 @@
 //! The OCI runtime as a library: from a bundle and facts to a process in its namespaces.
 //! Must not hold state between calls, talk to the daemon, or know of more than one container.
 
+pub mod cgroup;
+mod cgroup_mount;
 pub mod credentials;
+mod devices;
 pub mod error;
+pub mod handles;
+pub mod init;
+pub mod join;
+mod launch;
+mod limits;
+pub mod logfile;
+mod mounts;
+pub mod options;
+pub mod paths;
 pub mod pause;
 pub mod place;
+pub mod process;
+mod refusals;
 pub mod report;
+pub mod request;
+mod root;
+mod rules;
+pub mod shared_mount;
+mod sources;
+pub mod spec;
+pub mod steps;
+pub mod sysctl;
+mod terminal;

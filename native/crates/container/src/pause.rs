@@ -5,13 +5,13 @@ use crate::credentials;
 use crate::error::{Kind, StepError, StepResult, failed};
 use crate::place::{self, Place};
 use crate::report::{self, Received, Report};
+use crate::shared_mount::SharedMount;
 use podwright_sys::clone::{self, Forked};
 use podwright_sys::exec::Program;
-use podwright_sys::signal;
+use podwright_sys::{namespace, signal};
 use rustix::fs::{Mode, OFlags};
 use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, MountPropagationFlags, MoveMountFlags, UnmountFlags, fsconfig_create,
-    fsmount, fsopen, mount_change, move_mount, unmount,
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, fsconfig_create, fsmount, fsopen, move_mount,
 };
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
@@ -26,8 +26,8 @@ pub struct Pause {
     pub pid: i32,
     /// Its pid namespace.
     pub namespace: OwnedFd,
-    /// A detached mount of /proc that shows this namespace.
-    pub proc_mount: OwnedFd,
+    /// A mount of /proc that shows this namespace.
+    pub proc_mount: SharedMount,
     /// What was clamped.
     pub notes: Vec<String>,
 }
@@ -82,7 +82,7 @@ fn hear(pid: i32, socket: &OwnedFd) -> StepResult<Pause> {
         "open",
         &path,
     ))?;
-    Ok(Pause { pid, namespace, proc_mount, notes })
+    Ok(Pause { pid, namespace, proc_mount: SharedMount::new(proc_mount)?, notes })
 }
 
 /// The child's way; returns only an error.
@@ -123,12 +123,8 @@ fn detached(kind: &'static str, attributes: MountAttrFlags) -> StepResult<OwnedF
 
 /// A mount namespace with nothing in it.
 fn empty_root() -> StepResult<()> {
-    podwright_sys::namespace::unshare(podwright_sys::namespace::MOUNT)?;
-    mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC).map_err(failed(
-        "make private",
-        "mount",
-        "/",
-    ))?;
+    namespace::unshare(namespace::MOUNT)?;
+    crate::root::make_private()?;
     let root = detached("tmpfs", MountAttrFlags::MOUNT_ATTR_RDONLY | MountAttrFlags::MOUNT_ATTR_NOEXEC)?;
     // any directory will do, and /proc is everywhere
     move_mount(&root, "", rustix::fs::CWD, "/proc", MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH).map_err(failed(
@@ -136,10 +132,7 @@ fn empty_root() -> StepResult<()> {
         "move_mount",
         "/proc",
     ))?;
-    rustix::process::fchdir(&root).map_err(failed("enter", "fchdir", "the empty root"))?;
-    rustix::process::pivot_root(".", ".").map_err(failed("change the root", "pivot_root", "."))?;
-    unmount(".", UnmountFlags::DETACH).map_err(failed("leave the host's root", "umount2", "."))?;
-    rustix::process::chdir("/").map_err(failed("enter", "chdir", "/"))
+    crate::root::pivot(root.as_fd())
 }
 
 /// The `pause` stage: what runs after the exec. Children that end are reaped by the kernel

@@ -1,6 +1,6 @@
 //! From a request to the function that carries it out.
 
-use crate::reply::{Answer, Asker, done, failure};
+use crate::reply::{Answer, Asker, failure};
 use crate::server::Monitor;
 use podwright_protocol::VERSION;
 use podwright_protocol::message::failure::Kind;
@@ -21,9 +21,15 @@ impl Monitor {
         let answer = match call {
             Call::Hello(hello) => self.hello(asker, &hello),
             Call::CreateSandbox(request) => self.create_sandbox(request),
+            Call::SignalContainer(request) => self.signal_container(&request),
             Call::GetState(_) => Ok(response::Result::State(self.state())),
-            Call::Shutdown(_) => return self.shutdown(asker),
-            _ => Err(failure(Kind::Unsupported, "call", "", "not known")),
+            Call::CreateContainer(request) => return self.create_container(asker, request),
+            Call::StartContainer(request) => return self.start_container(asker, &request.container_id),
+            Call::StopContainer(request) => return self.stop_container(asker, &request),
+            Call::RemoveContainer(request) => return self.remove_container(asker, &request.container_id),
+            Call::ReopenLog(request) => return self.reopen_log(asker, &request.container_id),
+            Call::ExecSync(request) => return self.exec_sync(asker, &request),
+            Call::Shutdown(_) => return self.shutdown(Some(asker)),
         };
         self.answer(asker, answer)
     }
@@ -48,17 +54,7 @@ impl Monitor {
             sandbox_id: self.id.clone(),
             sandbox_created: self.sandbox.is_some(),
             pause_pid: self.sandbox.as_ref().map_or(0, |s| s.pause_pid()),
-            containers: Vec::new(),
+            containers: self.containers.values().filter(|c| !c.id.is_empty()).map(|c| c.fact()).collect(),
         }
-    }
-
-    fn shutdown(&mut self, asker: Asker) -> SysResult<()> {
-        if let Some(sandbox) = self.sandbox.take() {
-            sandbox.unpin();
-        }
-        self.answer(asker, done())?;
-        let _ = rustix::fs::unlink(&self.socket_path);
-        self.end();
-        Ok(())
     }
 }

@@ -29,8 +29,6 @@ pub(crate) enum Source {
     Output(u64, Output),
     /// OOM notices of a container's cgroup.
     Oom(u64),
-    /// The way to a container's log writer process.
-    Writer(u64),
 }
 
 const KEY_BITS: u32 = 56;
@@ -45,7 +43,6 @@ impl Source {
             Self::Output(key, Output::Stdout) => (4, key),
             Self::Output(key, Output::Stderr) => (5, key),
             Self::Oom(key) => (6, key),
-            Self::Writer(key) => (7, key),
         };
         (kind << KEY_BITS) | key
     }
@@ -60,7 +57,6 @@ impl Source {
             4 => Self::Output(key, Output::Stdout),
             5 => Self::Output(key, Output::Stderr),
             6 => Self::Oom(key),
-            7 => Self::Writer(key),
             _ => return None,
         })
     }
@@ -159,7 +155,6 @@ mod tests {
             Source::Output(9, Output::Stdout),
             Source::Output(9, Output::Stderr),
             Source::Oom(3),
-            Source::Writer(4),
         ];
         for source in all {
             assert_eq!(Source::unpack(source.pack()), Some(source));

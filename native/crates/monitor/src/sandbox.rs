@@ -2,12 +2,15 @@
 
 use crate::reply::{Answer, failure, sys_failure};
 use crate::server::Monitor;
-use crate::sysctl;
 use podwright_container::error::StepError;
 use podwright_container::pause::{self, Pause};
 use podwright_container::place::Place;
+use podwright_container::shared_mount::SharedMount;
+use podwright_container::sysctl;
 use podwright_protocol::message::failure::Kind;
-use podwright_protocol::message::{CgroupPlace, CreateSandbox, CreateSandboxReply, Failure, NamespaceMode, response};
+use podwright_protocol::message::{
+    CgroupPlace, CreateSandbox, CreateSandboxReply, Failure, NamespaceMode, Sysctl, response,
+};
 use podwright_sys::errno::SysError;
 use podwright_sys::namespace;
 use rustix::fs::{Mode, OFlags};
@@ -15,7 +18,6 @@ use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, UnmountFlags, fsconfig_create, fsconfig_set_string, fsmount, fsopen,
     mount_bind, unmount,
 };
-use std::os::fd::OwnedFd;
 
 /// Size of /dev/shm when the request names none.
 const SHM_BYTES: u64 = 64 * 1024 * 1024;
@@ -26,7 +28,7 @@ pub(crate) struct Sandbox {
     /// The request, to tell a repetition from a contradiction.
     request: CreateSandbox,
     /// A detached tmpfs; none when the host's ipc namespace is used.
-    pub(crate) shm: Option<OwnedFd>,
+    pub(crate) shm: Option<SharedMount>,
     /// The shared pid namespace's init; none when pids are not shared.
     pub(crate) pause: Option<Pause>,
 }
@@ -106,7 +108,9 @@ fn make(request: CreateSandbox) -> Result<Sandbox, Box<Failure>> {
         rustix::system::sethostname(request.hostname.as_bytes())
             .map_err(|e| call_failure("set the hostname", "sethostname", e, &request.hostname))?;
     }
-    sysctl::apply(&request.sysctls)?;
+    for Sysctl { name, value } in &request.sysctls {
+        sysctl::write(name, value).map_err(|e| step_failure(&e))?;
+    }
     let shm = if request.ipc() == NamespaceMode::Pod { Some(shm(request.shm_bytes)?) } else { None };
     let pause = match request.pid() {
         NamespaceMode::Pod => {
@@ -136,7 +140,10 @@ fn check(request: &CreateSandbox) -> Result<(), Box<Failure>> {
     if request.hostname.len() > 64 {
         return invalid(&request.hostname, "a hostname has at most 64 bytes");
     }
-    sysctl::check(request)
+    let own = |mode: NamespaceMode| mode == NamespaceMode::Pod;
+    request.sysctls.iter().try_for_each(|sysctl| {
+        sysctl::check(&sysctl.name, own(request.net()), own(request.ipc())).map_err(|e| step_failure(&e))
+    })
 }
 
 fn call_failure(operation: &'static str, syscall: &'static str, e: rustix::io::Errno, object: &str) -> Box<Failure> {
@@ -144,7 +151,7 @@ fn call_failure(operation: &'static str, syscall: &'static str, e: rustix::io::E
 }
 
 /// A tmpfs that is mounted nowhere: each container gets a clone of it.
-fn shm(bytes: u64) -> Result<OwnedFd, Box<Failure>> {
+fn shm(bytes: u64) -> Result<SharedMount, Box<Failure>> {
     let failed = |syscall: &'static str| move |e| call_failure("make the pod's /dev/shm", syscall, e, "tmpfs");
     let size = if bytes == 0 { SHM_BYTES } else { bytes }.to_string();
     let context = fsopen("tmpfs", FsOpenFlags::FSOPEN_CLOEXEC).map_err(failed("fsopen"))?;
@@ -154,7 +161,8 @@ fn shm(bytes: u64) -> Result<OwnedFd, Box<Failure>> {
     fsconfig_create(&context).map_err(failed("fsconfig"))?;
     let attributes =
         MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV | MountAttrFlags::MOUNT_ATTR_NOEXEC;
-    fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes).map_err(failed("fsmount"))
+    let mount = fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes).map_err(failed("fsmount"))?;
+    SharedMount::new(mount).map_err(|e| step_failure(&e))
 }
 
 /// Binds the network namespace on a file, which it makes; a pin left by an earlier life goes first.

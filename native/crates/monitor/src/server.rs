@@ -3,7 +3,11 @@
 use crate::arguments::ServeOptions;
 use crate::clock;
 use crate::connection::Connection;
+use crate::container::Container;
+use crate::exec::Exec;
+use crate::exec_cgroup::ExecCgroup;
 use crate::poller::{Poller, Ready, Source};
+use crate::reopen::Reopen;
 use crate::reply::{Answer, Asker};
 use crate::sandbox::Sandbox;
 use crate::timers::{Due, Timers};
@@ -11,16 +15,22 @@ use podwright_protocol::frame;
 use podwright_protocol::message::{Event, Frame, Response, event, frame::Body, response};
 use podwright_sys::buffer::Buffer;
 use podwright_sys::errno::{SysError, SysResult};
-use podwright_sys::signal;
+use podwright_sys::signal::{self, Ending};
 use rustix::net::SocketFlags;
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 
 /// One read takes at most this much: a pipe's usual size.
-const SCRATCH: usize = 64 * 1024;
+pub(crate) const SCRATCH: usize = 64 * 1024;
 
 /// The scratch pages go back to the kernel after so long without use, in milliseconds.
 const REST_AFTER_MS: u64 = 1000;
+
+fn boot_id() -> SysResult<String> {
+    let path = "/proc/sys/kernel/random/boot_id";
+    let text = std::fs::read_to_string(path).map_err(|e| SysError::from_io("read", "read", &e, path))?;
+    Ok(text.trim().to_owned())
+}
 
 /// The monitor of one sandbox.
 #[derive(Debug)]
@@ -37,7 +47,23 @@ pub(crate) struct Monitor {
     pub(crate) sandbox: Option<Sandbox>,
     /// Where bytes are read into; no child has it.
     pub(crate) scratch: Buffer,
-    scratch_rests: bool,
+    /// Where log records are put together.
+    pub(crate) room: Buffer,
+    /// Containers by key.
+    pub(crate) containers: BTreeMap<u64, Container>,
+    /// Execs by key.
+    pub(crate) execs: BTreeMap<u64, Exec>,
+    /// Reopenings of logs by key.
+    pub(crate) reopens: BTreeMap<u64, Reopen>,
+    /// Processes that ended before it was known whose they are.
+    pub(crate) strays: Vec<(i32, Ending)>,
+    /// Cgroups of execs whose processes were still ending.
+    pub(crate) cgroups_to_remove: Vec<ExecCgroup>,
+    /// Who waits for the shutdown, once that has begun.
+    pub(crate) ending: Option<Vec<Asker>>,
+    /// The kernel's boot id.
+    pub(crate) boot_id: String,
+    buffers_rest: bool,
     listener: OwnedFd,
     signals: OwnedFd,
     connections: BTreeMap<u64, Connection>,
@@ -59,7 +85,15 @@ impl Monitor {
             timers: Timers::default(),
             sandbox: None,
             scratch: Buffer::new(SCRATCH)?,
-            scratch_rests: true,
+            room: Buffer::new(SCRATCH)?,
+            containers: BTreeMap::new(),
+            execs: BTreeMap::new(),
+            reopens: BTreeMap::new(),
+            strays: Vec::new(),
+            cgroups_to_remove: Vec::new(),
+            ending: None,
+            boot_id: boot_id()?,
+            buffers_rest: true,
             listener,
             signals,
             connections: BTreeMap::new(),
@@ -87,18 +121,39 @@ impl Monitor {
             Source::Listener => self.accept(),
             Source::Signals => self.take_signals(),
             Source::Connection(key) => self.serve_connection(key, ready),
-            _ => Ok(()),
+            Source::Report(key) => self.report_ready(key),
+            Source::Output(key, output) => self.output_ready(key, output),
+            Source::Oom(key) => {
+                self.oom_ready(key);
+                Ok(())
+            }
         }
     }
 
     fn handle_due(&mut self, due: Due) -> SysResult<()> {
         match due {
-            Due::Rest => {
-                self.scratch.rest();
-                self.scratch_rests = true;
-                Ok(())
-            }
+            Due::Rest => self.rest(),
+            Due::CreateDeadline(key) => return self.create_deadline(key),
+            Due::StopDeadline(key) => return self.stop_deadline(key),
+            Due::KillAgain(key) => self.kill_again(key),
+            Due::Stuck(key) => return self.stop_stuck(key),
+            Due::DrainEnd(key) => return self.drain_end(key),
+            Due::ExitFile(key) => self.write_exit_file(key),
+            Due::OomCount(key) => return self.oom_count(key),
+            Due::ExecDeadline(key) => return self.exec_deadline(key),
+            Due::ExecDrained(key) => return self.exec_drained(key),
+            Due::ExecGiveUp(key) => return self.exec_give_up(key),
+            Due::ExecCgroups => self.remove_exec_cgroups(),
+            Due::ReopenDeadline(key) => return self.reopen_deadline(key),
+            Due::ShutdownLimit => return self.shutdown_limit(),
         }
+        Ok(())
+    }
+
+    fn rest(&mut self) {
+        self.scratch.rest();
+        self.room.rest();
+        self.buffers_rest = true;
     }
 
     /// A key that was never used before.
@@ -108,10 +163,10 @@ impl Monitor {
         key
     }
 
-    /// To be called when the scratch buffer was used: its pages go back after a while.
+    /// To be called when the buffers were used: their pages go back after a while.
     pub(crate) fn scratch_used(&mut self) {
-        if self.scratch_rests {
-            self.scratch_rests = false;
+        if self.buffers_rest {
+            self.buffers_rest = false;
             self.timers.add(clock::deadline(REST_AFTER_MS), Due::Rest);
         }
     }
@@ -133,16 +188,13 @@ impl Monitor {
     }
 
     fn take_signals(&mut self) -> SysResult<()> {
-        let mut info = [0_u8; 128 * 8];
-        loop {
-            match rustix::io::read(&self.signals, &mut info) {
-                Ok(0) | Err(rustix::io::Errno::AGAIN) => break,
-                Ok(_) | Err(rustix::io::Errno::INTR) => {}
-                Err(e) => return Err(SysError::new("read signals", "read", e.raw_os_error(), "")),
-            }
+        let mut terminate = false;
+        while let Some(number) = signal::read_fd(&self.signals)? {
+            terminate |= number == signal::TERMINATE;
         }
-        while signal::reap_any()?.is_some() {}
-        Ok(())
+        self.reap()?;
+        self.look_for_end()?;
+        if terminate { self.terminate() } else { Ok(()) }
     }
 
     fn serve_connection(&mut self, key: u64, ready: Ready) -> SysResult<()> {

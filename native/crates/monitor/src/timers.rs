@@ -3,11 +3,37 @@
 
 use std::collections::BTreeMap;
 
-/// What is due.
+/// What is due; the numbers are keys of containers, execs and reopenings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Due {
-    /// The scratch buffer's pages may go.
+    /// The buffers' pages may go.
     Rest,
+    /// A container's set-up takes too long.
+    CreateDeadline(u64),
+    /// A stop's grace is over.
+    StopDeadline(u64),
+    /// A kill is to be repeated.
+    KillAgain(u64),
+    /// What was killed has not ended.
+    Stuck(u64),
+    /// No more output is waited for after an exit.
+    DrainEnd(u64),
+    /// An exit file is to be tried again.
+    ExitFile(u64),
+    /// OOM kills are to be counted.
+    OomCount(u64),
+    /// An exec's time limit.
+    ExecDeadline(u64),
+    /// No more output of an exec is waited for.
+    ExecDrained(u64),
+    /// A killed exec has not ended.
+    ExecGiveUp(u64),
+    /// Cgroups of execs are to be removed.
+    ExecCgroups,
+    /// A log's opening takes too long.
+    ReopenDeadline(u64),
+    /// The shutdown takes too long.
+    ShutdownLimit,
 }
 
 /// Entries by time.
@@ -44,10 +70,10 @@ mod tests {
     fn entries_come_in_order_when_due() {
         let mut timers = Timers::default();
         timers.add(20, Due::Rest);
-        timers.add(10, Due::Rest);
+        timers.add(10, Due::Stuck(1));
         assert_eq!(timers.next(), Some(10));
         assert_eq!(timers.take_due(9), None);
-        assert_eq!(timers.take_due(10), Some(Due::Rest));
+        assert_eq!(timers.take_due(10), Some(Due::Stuck(1)));
         assert_eq!(timers.next(), Some(20));
         assert_eq!(timers.take_due(15), None);
     }

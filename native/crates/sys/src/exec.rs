@@ -52,9 +52,7 @@ fn errno() -> i32 {
 
 fn c_strings(what: &'static str, list: &[String]) -> SysResult<Vec<CString>> {
     let one = |s: &String| CString::new(s.as_str());
-    list.iter()
-        .map(|s| one(s).map_err(|_| SysError::new("read the process", "execve", libc::EINVAL, what)))
-        .collect()
+    list.iter().map(|s| one(s).map_err(|_| SysError::new("read the process", "execve", libc::EINVAL, what))).collect()
 }
 
 fn pointers(list: &[CString]) -> Vec<*const libc::c_char> {

@@ -109,3 +109,20 @@ pub fn reap_automatically() {
     // SAFETY: SIG_IGN runs no code of ours.
     unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };
 }
+
+/// The number of SIGTERM.
+pub const TERMINATE: i32 = libc::SIGTERM;
+
+/// Takes the next signal from a descriptor of [`child_and_term_fd`]; `None` when there is none now.
+///
+/// # Errors
+/// The errno of the read.
+pub fn read_fd(fd: &OwnedFd) -> SysResult<Option<i32>> {
+    let mut info = [0_u8; size_of::<libc::signalfd_siginfo>()];
+    match rustix::io::read(fd, &mut info) {
+        // the number is the first field
+        Ok(_) => Ok(Some(i32::from_ne_bytes([info[0], info[1], info[2], info[3]]))),
+        Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => Ok(None),
+        Err(e) => Err(SysError::new("read signals", "read", e.raw_os_error(), "")),
+    }
+}

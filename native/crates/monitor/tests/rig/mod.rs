@@ -1,9 +1,12 @@
 //! Starts real monitors for tests and takes everything away again.
 #![allow(dead_code, clippy::unwrap_used, missing_docs, unreachable_pub)]
 
+pub mod bundle;
+pub mod cgroups;
+
 use podwright_protocol::client::Client;
 use podwright_protocol::message::request::Call;
-use podwright_protocol::message::{CreateSandbox, HelloReply, NamespaceMode, Shutdown};
+use podwright_protocol::message::{CreateSandbox, ExitFact, HelloReply, NamespaceMode, Shutdown, event};
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -16,6 +19,9 @@ pub struct Rig {
     pub dir: PathBuf,
     pub client: Client,
     pub hello: HelloReply,
+    pub bundles: u32,
+    pub exits: Vec<ExitFact>,
+    pub others: Vec<event::Event>,
 }
 
 impl Rig {
@@ -30,7 +36,21 @@ impl Rig {
             .unwrap();
         assert!(status.success());
         let (client, hello) = Client::open(&socket).unwrap();
-        Self { id, dir, client, hello }
+        Self { id, dir, client, hello, bundles: 0, exits: Vec::new(), others: Vec::new() }
+    }
+
+    /// A monitor whose sandbox is made.
+    pub fn ready() -> Self {
+        Self::ready_with(|_| {})
+    }
+
+    /// The same with a changed request.
+    pub fn ready_with(change: impl FnOnce(&mut CreateSandbox)) -> Self {
+        let mut rig = Self::start();
+        let mut request = rig.sandbox();
+        change(&mut request);
+        rig.client.call(Call::CreateSandbox(request)).unwrap();
+        rig
     }
 
     pub fn socket(&self) -> PathBuf {

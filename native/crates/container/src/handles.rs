@@ -1,0 +1,99 @@
+//! The descriptors that a child is given: what it must have although it closes everything.
+
+use crate::error::{StepResult, failed};
+use crate::shared_mount::SharedMountRef;
+use podwright_sys::clone;
+use rustix::fs::{FileType, Mode, OFlags, fstat};
+use rustix::process::Uid;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+/// Descriptors of an init or exec child.
+#[derive(Debug)]
+pub struct Handles<'a> {
+    /// The way to the monitor.
+    pub socket: BorrowedFd<'a>,
+    /// Standard input; none: /dev/null.
+    pub stdin: Option<BorrowedFd<'a>>,
+    /// Standard output; none: /dev/null, until there is a terminal.
+    pub stdout: Option<BorrowedFd<'a>>,
+    /// Standard error; none: /dev/null, until there is a terminal.
+    pub stderr: Option<BorrowedFd<'a>>,
+    /// The pod's pid namespace, when pids are shared.
+    pub pid_namespace: Option<BorrowedFd<'a>>,
+    /// A mount of /proc that shows it.
+    pub proc_mount: Option<SharedMountRef<'a>>,
+    /// The pod's /dev/shm.
+    pub shm: Option<SharedMountRef<'a>>,
+    /// The process whose namespaces an exec joins (a pidfd).
+    pub target: Option<BorrowedFd<'a>>,
+}
+
+impl<'a> Handles<'a> {
+    /// Only the way to the monitor.
+    pub fn new(socket: BorrowedFd<'a>) -> Self {
+        Self {
+            socket,
+            stdin: None,
+            stdout: None,
+            stderr: None,
+            pid_namespace: None,
+            proc_mount: None,
+            shm: None,
+            target: None,
+        }
+    }
+
+    /// All of them.
+    pub fn list(&self) -> Vec<BorrowedFd<'a>> {
+        let shared = |mount: Option<SharedMountRef<'a>>| mount.map(|m| m.fd);
+        let (proc_mount, shm) = (shared(self.proc_mount), shared(self.shm));
+        let optional = [self.stdin, self.stdout, self.stderr, self.pid_namespace, proc_mount, shm, self.target];
+        std::iter::once(self.socket).chain(optional.into_iter().flatten()).collect()
+    }
+
+    /// Makes the standard streams what they shall be.
+    ///
+    /// # Errors
+    /// The failing call.
+    pub fn set_streams(&self) -> StepResult<()> {
+        let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()).map_err(failed(
+            "open",
+            "open",
+            "/dev/null",
+        ))?;
+        for (number, stream) in [(0, self.stdin), (1, self.stdout), (2, self.stderr)] {
+            clone::set_standard_stream(stream.unwrap_or(null.as_fd()), number)?;
+        }
+        Ok(())
+    }
+}
+
+/// Makes a terminal's slave all three standard streams.
+///
+/// # Errors
+/// The errno of dup2.
+pub fn set_terminal_streams(slave: &OwnedFd) -> StepResult<()> {
+    for number in 0..=2 {
+        clone::set_standard_stream(slave.as_fd(), number)?;
+    }
+    Ok(())
+}
+
+/// Gives the pipes among the standard streams to the process's user, who may open them again by
+/// their names in /dev.
+///
+/// # Errors
+/// The failing call.
+pub fn own_streams(uid: u32) -> StepResult<()> {
+    for stream in [rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr()] {
+        let stat = fstat(stream).map_err(failed("look at a standard stream", "fstat", ""))?;
+        if FileType::from_raw_mode(stat.st_mode) == FileType::Fifo && stat.st_uid != uid {
+            rustix::fs::fchown(stream, Some(Uid::from_raw(uid)), None).map_err(failed(
+                "own a standard stream",
+                "fchown",
+                "",
+            ))?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,256 @@
+//! The init child: walks the plan's steps, waits for the go, becomes the program.
+
+use crate::devices::{self, Found};
+use crate::error::{Kind, StepError, StepResult, failed, io_failed};
+use crate::handles::{self, Handles};
+use crate::launch::{self, Origin, Way};
+use crate::mounts;
+use crate::place;
+use crate::report::{self, Report};
+use crate::request::Request;
+use crate::root::{self, Masks};
+use crate::shared_mount::SharedMountRef;
+use crate::sources::{self, Detached};
+use crate::spec::{Device, Spec};
+use crate::steps::{self, MountSource, MountStep, Step};
+use crate::{cgroup_mount, logfile, rules, sysctl, terminal};
+use podwright_sys::buffer::SharedNote;
+use podwright_sys::{clone, namespace, signal};
+use std::collections::BTreeMap;
+use std::os::fd::{AsFd, OwnedFd};
+
+/// Exit code of a child that did not become the program.
+const FAILED: i32 = 128;
+
+/// Makes the container and runs its program. For a fresh fork of a process with one thread.
+/// `note` always says what is under way.
+pub fn run(request: &Request, handles: &Handles<'_>, born_in_cgroup: bool, note: &SharedNote) -> ! {
+    let error = match Init::new(request, handles, note).and_then(|mut init| init.walk(born_in_cgroup)) {
+        Ok(error) | Err(error) => error,
+    };
+    // The monitor may have gone; there is nobody else to tell.
+    let _ = report::send(handles.socket, &Report::Failed(error), None);
+    clone::exit_now(FAILED)
+}
+
+struct Init<'a> {
+    request: &'a Request,
+    handles: &'a Handles<'a>,
+    note: &'a SharedNote,
+    origin: Origin,
+    found: Vec<Found>,
+    sources: BTreeMap<usize, Detached>,
+    masks: Option<Masks>,
+    root: Option<OwnedFd>,
+}
+
+impl<'a> Init<'a> {
+    fn new(request: &'a Request, handles: &'a Handles<'a>, note: &'a SharedNote) -> StepResult<Self> {
+        place::strip(&handles.list())?;
+        signal::reset_all();
+        Ok(Self {
+            request,
+            handles,
+            note,
+            origin: Origin::here()?,
+            found: Vec::new(),
+            sources: BTreeMap::new(),
+            masks: None,
+            root: None,
+        })
+    }
+
+    fn walk(&mut self, born_in_cgroup: bool) -> StepResult<StepError> {
+        self.note.write("join the cgroup");
+        place::enter(&self.request.place, born_in_cgroup)?;
+        self.handles.set_streams()?;
+        let spec = self.read_spec()?;
+        let plan = steps::plan(&spec, self.request)?;
+        let process = &plan.process;
+        if let Some(text) = place::set_oom_score_adj(process.oom_score_adj.unwrap_or(0))? {
+            self.tell(&Report::Note(text))?;
+        }
+        if let Some(text) = launch::grantable(process, &self.origin).1 {
+            self.tell(&Report::Note(text))?;
+        }
+        for step in &plan.steps {
+            self.carry_out(step)?;
+        }
+        make_working_directory(&process.cwd)?;
+        for text in launch::prepare(process)? {
+            self.tell(&Report::Note(text))?;
+        }
+        let devices = self.found.iter().map(|f| f.report.clone()).collect();
+        self.tell(&Report::Ready { devices, groups: process.identity.groups.clone() })?;
+        drop(spec);
+        self.await_go();
+        let way = Way {
+            socket: self.handles.socket,
+            fork: self.handles.pid_namespace.is_some(),
+            pid_namespace: self.handles.pid_namespace,
+            terminal: self.request.terminal,
+        };
+        Ok(launch::launch(process, &self.origin, way))
+    }
+
+    fn tell(&self, report: &Report) -> StepResult<()> {
+        report::send(self.handles.socket, report, None)
+    }
+
+    fn read_spec(&self) -> StepResult<Spec> {
+        let path = format!("{}/config.json", self.request.bundle);
+        self.note.write(&format!("read {path}"));
+        let text = std::fs::read(&path).map_err(io_failed("read", "read", &path))?;
+        serde_json::from_slice(&text).map_err(|e| StepError::invalid("read", &path, &e.to_string()))
+    }
+
+    /// Nothing to do until StartContainer. The monitor's end: so does this process.
+    fn await_go(&self) {
+        self.note.write("wait for the start");
+        let mut byte = [0; 1];
+        loop {
+            match rustix::io::read(self.handles.socket, &mut byte) {
+                Ok(1) => return,
+                Err(rustix::io::Errno::INTR) => {}
+                _ => clone::exit_now(FAILED),
+            }
+        }
+    }
+
+    fn carry_out(&mut self, step: &Step) -> StepResult<()> {
+        match step {
+            Step::OpenLog(path) => {
+                self.note.write(&format!("open log {path}"));
+                let log = logfile::open(path)?;
+                report::send(self.handles.socket, &Report::Log, Some(log.as_fd()))
+            }
+            Step::FindDevices(requested) => {
+                for request in requested {
+                    self.note.write(&format!("resolve device {}", request.host_path));
+                    self.found.extend(devices::find(request)?);
+                }
+                Ok(())
+            }
+            Step::DeviceRules(rules) => self.rule_devices(rules),
+            Step::TakeSource(step) => {
+                self.note.write(&format!("open mount source {}", step.path));
+                self.sources.insert(step.index, sources::take(step)?);
+                Ok(())
+            }
+            Step::Sysctl(name, value) => sysctl::write(name, value),
+            Step::Isolate { cgroup_namespace } => {
+                let cgroup = if *cgroup_namespace { namespace::CGROUP } else { 0 };
+                namespace::unshare(namespace::MOUNT | cgroup)?;
+                self.masks = Some(Masks::prepare()?);
+                root::make_private()
+            }
+            Step::Root(step) => {
+                self.note.write("mount the root filesystem");
+                self.root = Some(root::mount_root(step)?);
+                Ok(())
+            }
+            Step::Mount(step) => self.mount(step),
+            Step::MakeDevices(list) => self.make_devices(list),
+            Step::DeviceLinks => devices::make_links(self.root()?),
+            Step::Terminal { uid, size } => {
+                let terminal = terminal::open(self.root()?, *uid, *size)?;
+                report::send(self.handles.socket, &Report::Terminal, Some(terminal.master.as_fd()))?;
+                handles::set_terminal_streams(&terminal.slave)
+            }
+            Step::PivotRoot => {
+                root::pivot(self.root()?)?;
+                self.root = None;
+                Ok(())
+            }
+            Step::Mask(path) => match &mut self.masks {
+                Some(masks) => masks.cover(path),
+                None => Err(out_of_order()),
+            },
+            Step::ReadonlyPath(path) => root::read_only_path(path),
+            Step::ReadonlyRoot => root::read_only_root(),
+        }
+    }
+
+    fn root(&self) -> StepResult<std::os::fd::BorrowedFd<'_>> {
+        self.root.as_ref().map(AsFd::as_fd).ok_or_else(out_of_order)
+    }
+
+    fn rule_devices(&self, rules: &[podwright_cgroups::devices::DeviceRule]) -> StepResult<()> {
+        let mut rules = rules.to_vec();
+        for found in &self.found {
+            rules.push(rules::of_found(&found.report)?);
+        }
+        let request = self.request;
+        podwright_cgroups::devices::apply(&request.devices_v1_dir, &request.devices_v2_dir, &rules).map_err(|e| {
+            let object = format!("{}{}", request.devices_v1_dir, request.devices_v2_dir);
+            let mut error = StepError::without_call(Kind::Internal, "set device rules of", &object, &e.to_string());
+            error.errno = e.errno();
+            error
+        })
+    }
+
+    fn make_devices(&self, list: &[Device]) -> StepResult<()> {
+        let root = self.root()?;
+        let mask = rustix::process::umask(rustix::fs::Mode::empty());
+        let mut made = Ok(());
+        for device in list.iter().chain(self.found.iter().map(|f| &f.node)) {
+            made = devices::make(root, device);
+            if made.is_err() {
+                break;
+            }
+        }
+        rustix::process::umask(mask);
+        made
+    }
+
+    fn mount(&mut self, step: &MountStep) -> StepResult<()> {
+        self.note.write(&format!("mount {}", step.target));
+        self.mount_one(step).map_err(|mut e| {
+            if !e.operation.contains(&step.target) {
+                e.operation = format!("mount {}", step.target);
+                e.detail = format!("mount {}: {}", step.target, e.detail);
+            }
+            e
+        })
+    }
+
+    fn mount_one(&mut self, step: &MountStep) -> StepResult<()> {
+        let root = self.root()?;
+        mounts::refuse_linked_target(root, &step.target)?;
+        let shared = |mount: Option<SharedMountRef<'_>>| mount.ok_or_else(out_of_order)?.copy();
+        let (tree, directory) = match &step.source {
+            MountSource::Cgroups => return cgroup_mount::mount(root, step),
+            MountSource::New { kind, source } => (mounts::new_filesystem(kind, source, &step.options)?, true),
+            MountSource::Shm => (shared(self.handles.shm)?, true),
+            MountSource::PodProc => (shared(self.handles.proc_mount)?, true),
+            MountSource::Taken(index) => {
+                let source = self.sources.get(index).ok_or_else(out_of_order)?;
+                mounts::refuse_false_proc(step, source)?;
+                mounts::apply_options(source.mount.as_fd(), &step.options, &step.target)?;
+                mounts::attach(root, source.mount.as_fd(), &step.target, source.directory)?;
+                self.sources.remove(index);
+                return Ok(());
+            }
+        };
+        let options = if matches!(step.source, MountSource::New { .. }) {
+            crate::options::MountOptions { set: 0, ..step.options.clone() } // set at its making
+        } else {
+            step.options.clone()
+        };
+        mounts::apply_options(tree.as_fd(), &options, &step.target)?;
+        mounts::attach(root, tree.as_fd(), &step.target, directory)
+    }
+}
+
+fn out_of_order() -> StepError {
+    StepError::without_call(Kind::Internal, "make the container", "", "a step came before what it needs")
+}
+
+/// To be called inside the root.
+fn make_working_directory(cwd: &str) -> StepResult<()> {
+    match rustix::fs::stat(cwd) {
+        Err(rustix::io::Errno::NOENT) => crate::paths::make_host_directories(cwd),
+        Ok(_) | Err(rustix::io::Errno::ACCESS) => Ok(()),
+        Err(e) => Err(failed("look at working directory", "stat", cwd)(e)),
+    }
+}

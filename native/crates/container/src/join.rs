@@ -1,0 +1,81 @@
+//! The exec child: enters a running container's namespaces and becomes a program there.
+
+use crate::error::{StepError, StepResult, failed, io_failed};
+use crate::handles::Handles;
+use crate::launch::{self, Origin, Way};
+use crate::place::{self, Place};
+use crate::process::process_plan;
+use crate::report::{self, Report};
+use crate::request::Filter;
+use crate::spec::Process;
+use podwright_sys::{clone, signal};
+use rustix::thread::ThreadNameSpaceType;
+
+/// One exec.
+#[derive(Debug, Clone, Default)]
+pub struct JoinRequest {
+    /// The runtime-spec's process object as JSON.
+    pub process: String,
+    /// Its cgroups.
+    pub place: Place,
+    /// The pid of the container's process.
+    pub pid: i32,
+    /// Its seccomp filter.
+    pub filter: Filter,
+}
+
+/// Exit code of a child that did not become the program.
+const FAILED: i32 = 128;
+
+/// Joins the container of [`Handles::target`] and runs the program. For a fresh fork of a
+/// process with one thread. The process that runs the program is another one, reported with
+/// [`Report::Process`].
+pub fn run(request: &JoinRequest, handles: &Handles<'_>, born_in_cgroup: bool) -> ! {
+    let error = match join(request, handles, born_in_cgroup) {
+        Ok(error) | Err(error) => error,
+    };
+    // The monitor may have gone; there is nobody else to tell.
+    let _ = report::send(handles.socket, &Report::Failed(error), None);
+    clone::exit_now(FAILED)
+}
+
+fn join(request: &JoinRequest, handles: &Handles<'_>, born_in_cgroup: bool) -> StepResult<StepError> {
+    place::strip(&handles.list())?;
+    signal::reset_all();
+    let origin = Origin::here()?;
+    place::enter(&request.place, born_in_cgroup)?;
+    handles.set_streams()?;
+    let process: Process =
+        serde_json::from_str(&request.process).map_err(|e| StepError::invalid("read", "process", &e.to_string()))?;
+    if process.terminal {
+        return Err(StepError::unsupported("read", "process.terminal", "this exec has no terminal"));
+    }
+    let plan = process_plan(&process, &request.filter)?;
+    let score = match plan.oom_score_adj {
+        Some(score) => score,
+        None => score_of(request.pid)?,
+    };
+    // what could not be set was told when the container was made
+    place::set_oom_score_adj(score)?;
+    let target = handles.target.ok_or_else(|| StepError::invalid("join", "container", "its process is missing"))?;
+    let namespaces = ThreadNameSpaceType::MOUNT
+        | ThreadNameSpaceType::PROCESS_ID
+        | ThreadNameSpaceType::NETWORK
+        | ThreadNameSpaceType::INTER_PROCESS_COMMUNICATION
+        | ThreadNameSpaceType::HOST_NAME_AND_NIS_DOMAIN_NAME
+        | ThreadNameSpaceType::CONTROL_GROUP;
+    rustix::thread::move_into_thread_name_spaces(target, namespaces).map_err(failed(
+        "join the container's namespaces",
+        "setns",
+        request.pid.to_string(),
+    ))?;
+    launch::prepare(&plan)?;
+    let way = Way { socket: handles.socket, fork: true, pid_namespace: None, terminal: false };
+    Ok(launch::launch(&plan, &origin, way))
+}
+
+fn score_of(pid: i32) -> StepResult<i32> {
+    let file = format!("/proc/{pid}/oom_score_adj");
+    let text = std::fs::read_to_string(&file).map_err(io_failed("read", "read", &file))?;
+    Ok(text.trim().parse().unwrap_or(0))
+}

@@ -1,0 +1,224 @@
+//! The root filesystem: mounting it, entering it, shutting parts of it.
+
+use crate::error::{StepResult, failed};
+use crate::mounts::{apply_options, attach_at, new_filesystem};
+use crate::options::MountOptions;
+use crate::request::Overlay;
+use crate::sources::clone_tree;
+use crate::steps::RootStep;
+use podwright_sys::mount_attr::{self, Change};
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_change, unmount};
+use std::ffi::CString;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+/// mount(2) takes one page of options.
+const CLASSIC_LIMIT: usize = 4095;
+
+/// Makes every mount of this namespace private: nothing done here is seen outside.
+///
+/// # Errors
+/// The errno of mount.
+pub(crate) fn make_private() -> StepResult<()> {
+    mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC).map_err(failed(
+        "make private",
+        "mount",
+        "/",
+    ))
+}
+
+/// Mounts the root and opens it.
+///
+/// # Errors
+/// The failing call.
+pub(crate) fn mount_root(step: &RootStep) -> StepResult<OwnedFd> {
+    match step {
+        RootStep::Overlay { overlay, at } => {
+            mount_overlay(overlay, at)?;
+            open_directory(at)
+        }
+        RootStep::Directory(path) => {
+            let directory = open_directory(path)?;
+            let tree = clone_tree(directory.as_fd(), true, path)?;
+            let private = MountOptions {
+                propagation: mount_attr::PRIVATE,
+                propagation_recursive: true,
+                ..MountOptions::default()
+            };
+            apply_options(tree.as_fd(), &private, path)?;
+            attach_at(tree.as_fd(), directory.as_fd(), path)?;
+            Ok(tree)
+        }
+    }
+}
+
+fn open_directory(path: &str) -> StepResult<OwnedFd> {
+    rustix::fs::open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).map_err(failed(
+        "open root filesystem",
+        "open",
+        path,
+    ))
+}
+
+fn mount_overlay(overlay: &Overlay, at: &str) -> StepResult<()> {
+    let classic = classic_options(overlay);
+    if classic.len() <= CLASSIC_LIMIT {
+        let data = CString::new(classic).map_err(|_| failed("mount overlay", "mount", at)(Errno::INVAL))?;
+        return mount("overlay", at, "overlay", MountFlags::empty(), data.as_c_str()).map_err(failed(
+            "mount overlay",
+            "mount",
+            at,
+        ));
+    }
+    // one option per layer, which has no limit (Linux 6.8)
+    let mut data: Vec<String> = overlay.lower.iter().map(|layer| format!("lowerdir+={layer}")).collect();
+    data.extend([format!("upperdir={}", overlay.upper), format!("workdir={}", overlay.work)]);
+    data.extend(overlay.options.iter().cloned());
+    let tree = new_filesystem("overlay", "overlay", &MountOptions { data, ..MountOptions::default() })?;
+    attach_at(tree.as_fd(), open_directory(at)?.as_fd(), at)
+}
+
+/// The options of mount(2); colons and commas in paths are escaped. PURE.
+fn classic_options(overlay: &Overlay) -> String {
+    let escaped = |path: &String, colon: bool| {
+        let mut out = String::with_capacity(path.len());
+        for c in path.chars() {
+            if c == '\\' || c == ',' || (colon && c == ':') {
+                out.push('\\');
+            }
+            out.push(c);
+        }
+        out
+    };
+    let lower: Vec<String> = overlay.lower.iter().map(|l| escaped(l, true)).collect();
+    let mut text = format!("lowerdir={}", lower.join(":"));
+    if !overlay.upper.is_empty() {
+        text += &format!(",upperdir={},workdir={}", escaped(&overlay.upper, false), escaped(&overlay.work, false));
+    }
+    for option in &overlay.options {
+        text += ",";
+        text += option;
+    }
+    text
+}
+
+/// Makes the root the process's root and lets go of the one before.
+///
+/// # Errors
+/// The failing call.
+pub(crate) fn pivot(root: BorrowedFd<'_>) -> StepResult<()> {
+    rustix::process::fchdir(root).map_err(failed("enter", "fchdir", "the root filesystem"))?;
+    // pivot_root(".", ".") puts the old root on top of the new one; see pivot_root(2)
+    rustix::process::pivot_root(".", ".").map_err(failed("change the root", "pivot_root", "."))?;
+    unmount(".", UnmountFlags::DETACH).map_err(failed("leave the host's root", "umount2", "."))?;
+    rustix::process::chdir("/").map_err(failed("enter", "chdir", "/"))
+}
+
+/// Makes a path read-only with what is mounted below it; a path that is not there is left.
+/// To be called inside the root.
+///
+/// # Errors
+/// The failing call.
+pub(crate) fn read_only_path(path: &str) -> StepResult<()> {
+    let Some(file) = open_if_there(path)? else { return Ok(()) };
+    let tree = clone_tree(file.as_fd(), true, path)?;
+    let shut = MountOptions { recursive_set: mount_attr::RDONLY, ..MountOptions::default() };
+    apply_options(tree.as_fd(), &shut, path)?;
+    attach_at(tree.as_fd(), file.as_fd(), path)
+}
+
+/// Makes the root's own mount read-only; what is mounted on it keeps its own flags.
+///
+/// # Errors
+/// The errno of mount_setattr.
+pub(crate) fn read_only_root() -> StepResult<()> {
+    let root = open_directory("/")?;
+    mount_attr::set(root.as_fd(), Change { set: mount_attr::RDONLY, ..Change::default() }, false)?;
+    Ok(())
+}
+
+/// What masked paths are covered with, made before the host's root is out of reach.
+#[derive(Debug)]
+pub(crate) struct Masks {
+    /// A copy of the host's /dev/null, nowhere until the first file is masked; others are copied
+    /// from there.
+    null: OwnedFd,
+    null_is_used: bool,
+    /// An empty read-only tmpfs, made when the first directory is masked.
+    empty: Option<OwnedFd>,
+}
+
+impl Masks {
+    /// Takes the host's /dev/null.
+    ///
+    /// # Errors
+    /// It is not there, or it is no null device.
+    pub(crate) fn prepare() -> StepResult<Self> {
+        let null = rustix::fs::open("/dev/null", OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).map_err(failed(
+            "open",
+            "open",
+            "/dev/null",
+        ))?;
+        let stat = rustix::fs::fstat(&null).map_err(failed("look at", "fstat", "/dev/null"))?;
+        if stat.st_rdev != rustix::fs::makedev(1, 3) {
+            return Err(failed("open", "fstat", "/dev/null")(Errno::NXIO));
+        }
+        Ok(Self { null: clone_tree(null.as_fd(), false, "/dev/null")?, null_is_used: false, empty: None })
+    }
+
+    /// Covers a path: a file with /dev/null, a directory with nothing; a path that is not there
+    /// is left. To be called inside the root.
+    ///
+    /// # Errors
+    /// The failing call.
+    pub(crate) fn cover(&mut self, path: &str) -> StepResult<()> {
+        let Some(file) = open_if_there(path)? else { return Ok(()) };
+        if !crate::paths::is_directory(&file)? {
+            if self.null_is_used {
+                let cover = clone_tree(self.null.as_fd(), false, "/dev/null")?;
+                return attach_at(cover.as_fd(), file.as_fd(), path);
+            }
+            self.null_is_used = true;
+            return attach_at(self.null.as_fd(), file.as_fd(), path);
+        }
+        let cover = match &self.empty {
+            Some(empty) => clone_tree(empty.as_fd(), false, "tmpfs")?,
+            None => {
+                let options = MountOptions {
+                    set: mount_attr::RDONLY,
+                    data: vec!["nr_inodes=2".into()],
+                    ..MountOptions::default()
+                };
+                new_filesystem("tmpfs", "tmpfs", &options)?
+            }
+        };
+        attach_at(cover.as_fd(), file.as_fd(), path)?;
+        self.empty.get_or_insert(cover);
+        Ok(())
+    }
+}
+
+fn open_if_there(path: &str) -> StepResult<Option<OwnedFd>> {
+    match rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()) {
+        Ok(file) => Ok(Some(file)),
+        Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
+        Err(e) => Err(failed("open", "open", path)(e)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn overlay_options_are_escaped() {
+        let overlay = Overlay {
+            lower: vec!["/l/a:b".into(), "/l/c,d".into()],
+            upper: "/u".into(),
+            work: "/w".into(),
+            options: vec!["volatile".into()],
+        };
+        assert_eq!(classic_options(&overlay), "lowerdir=/l/a\\:b:/l/c\\,d,upperdir=/u,workdir=/w,volatile");
+    }
+}

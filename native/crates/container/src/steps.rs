@@ -1,0 +1,332 @@
+//! From a spec to the ordered steps that make the container. Decides everything that can be
+//! decided without looking at the host. PURE.
+
+use crate::error::{StepError, StepResult};
+use crate::options::MountOptions;
+use crate::process::{ProcessPlan, process_plan};
+use crate::request::{Overlay, PidMode, Request};
+use crate::rules;
+use crate::spec::{DEVICES_ANNOTATION, Device, Linux, Mount, RequestedDevice, Spec};
+use podwright_cgroups::devices::DeviceRule;
+use podwright_sys::mount_attr;
+
+/// One step of the init child, in the order of the list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// Makes the log's directory, opens the log, hands it to the monitor.
+    OpenLog(String),
+    /// Finds device nodes under host paths.
+    FindDevices(Vec<RequestedDevice>),
+    /// Sets what devices may be used; what was found is added.
+    DeviceRules(Vec<DeviceRule>),
+    /// Takes a bind mount's source out of the host's mount namespace.
+    TakeSource(SourceStep),
+    /// Writes a kernel parameter of the sandbox's namespaces.
+    Sysctl(String, String),
+    /// Leaves the host's mount namespace, and roots the cgroup namespace if asked to.
+    Isolate {
+        /// Whether the cgroup namespace is the container's own.
+        cgroup_namespace: bool,
+    },
+    /// Mounts the root filesystem.
+    Root(RootStep),
+    /// Mounts one thing into it.
+    Mount(MountStep),
+    /// Makes device nodes, those found included.
+    MakeDevices(Vec<Device>),
+    /// Makes the symbolic links of /dev.
+    DeviceLinks,
+    /// Opens the terminal.
+    Terminal {
+        /// Who owns it.
+        uid: u32,
+        /// Rows and columns before the first resize.
+        size: Option<(u16, u16)>,
+    },
+    /// Makes the root filesystem the root and lets go of the host's.
+    PivotRoot,
+    /// Makes a path unreadable.
+    Mask(String),
+    /// Makes a path read-only.
+    ReadonlyPath(String),
+    /// Makes the root read-only.
+    ReadonlyRoot,
+}
+
+/// A bind mount's source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceStep {
+    /// Its number, for [`MountSource::Taken`].
+    pub index: usize,
+    /// Host path.
+    pub path: String,
+    /// With what is mounted below.
+    pub recursive: bool,
+    /// What the propagation asks of the source's mount.
+    pub needs: SourceNeeds,
+}
+
+/// What the mount that a source lies on must be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SourceNeeds {
+    /// Anything.
+    Nothing,
+    /// Shared or slave, to receive.
+    Receiving,
+    /// Shared, to receive and send.
+    Sharing,
+}
+
+/// How the root comes about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RootStep {
+    /// An overlay mounted at `at`.
+    Overlay {
+        /// Layers.
+        overlay: Overlay,
+        /// A directory to mount on.
+        at: String,
+    },
+    /// A directory that is complete already.
+    Directory(String),
+}
+
+/// What is mounted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MountSource {
+    /// The source taken by the step of this number.
+    Taken(usize),
+    /// A new filesystem.
+    New {
+        /// Its type.
+        kind: String,
+        /// Its source, for show.
+        source: String,
+    },
+    /// The pod's /dev/shm.
+    Shm,
+    /// The /proc of the pod's pid namespace.
+    PodProc,
+    /// The cgroup filesystem(s) as the host has them.
+    Cgroups,
+}
+
+/// One mount.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MountStep {
+    /// What.
+    pub source: MountSource,
+    /// Where, in the container.
+    pub target: String,
+    /// How.
+    pub options: MountOptions,
+}
+
+/// Everything to do for a container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// In this order.
+    pub steps: Vec<Step>,
+    /// And then the process.
+    pub process: ProcessPlan,
+}
+
+/// The plan of a container.
+///
+/// # Errors
+/// What the spec contradicts itself in, or asks for and this runtime does not do.
+pub fn plan(spec: &Spec, request: &Request) -> StepResult<Plan> {
+    crate::refusals::check(spec)?;
+    let process = spec.process.as_ref().ok_or_else(|| StepError::invalid("read", "process", "it is missing"))?;
+    if process.terminal != request.terminal {
+        return Err(StepError::invalid("read", "process.terminal", "it differs from the request's"));
+    }
+    let mut steps = Vec::new();
+    if !request.log_path.is_empty() {
+        steps.push(Step::OpenLog(request.log_path.clone()));
+    }
+    let requested = requested_devices(spec)?;
+    if !requested.is_empty() {
+        steps.push(Step::FindDevices(requested));
+    }
+    let rules = rules::rules(spec)?;
+    if !rules.is_empty() {
+        steps.push(Step::DeviceRules(rules));
+    }
+    let mounts = mount_steps(spec, request, &mut steps)?;
+    for (name, value) in &spec.linux.sysctl {
+        steps.push(Step::Sysctl(name.clone(), value.clone()));
+    }
+    steps.push(Step::Isolate { cgroup_namespace: has_namespace(&spec.linux, "cgroup") });
+    steps.push(Step::Root(root_step(spec, request)?));
+    steps.extend(mounts.into_iter().map(Step::Mount));
+    let dev_is_bound = spec.mounts.iter().any(|m| clean(&m.destination) == "/dev" && is_bind(m));
+    if !dev_is_bound {
+        steps.push(Step::MakeDevices(devices(&spec.linux)));
+        steps.push(Step::DeviceLinks);
+    }
+    if process.terminal {
+        let size = process.console_size.map(|s| (s.height, s.width));
+        steps.push(Step::Terminal { uid: process.user.uid, size });
+    }
+    steps.push(Step::PivotRoot);
+    steps.extend(spec.linux.readonly_paths.iter().cloned().map(Step::ReadonlyPath));
+    steps.extend(spec.linux.masked_paths.iter().cloned().map(Step::Mask));
+    if spec.root.readonly {
+        steps.push(Step::ReadonlyRoot);
+    }
+    Ok(Plan { steps, process: process_plan(process, &request.filter)? })
+}
+
+fn has_namespace(linux: &Linux, kind: &str) -> bool {
+    linux.namespaces.iter().any(|n| n.kind == kind && n.path.is_empty())
+}
+
+fn requested_devices(spec: &Spec) -> StepResult<Vec<RequestedDevice>> {
+    let Some(text) = spec.annotations.get(DEVICES_ANNOTATION) else { return Ok(Vec::new()) };
+    let list: Vec<RequestedDevice> = serde_json::from_str(text)
+        .map_err(|e| StepError::invalid("read annotation", DEVICES_ANNOTATION, &e.to_string()))?;
+    for device in &list {
+        absolute("device", &device.host_path)?;
+        absolute("device", &device.container_path)?;
+        rules::access(&device.permissions)?;
+    }
+    Ok(list)
+}
+
+fn root_step(spec: &Spec, request: &Request) -> StepResult<RootStep> {
+    if let Some(overlay) = &request.overlay {
+        if overlay.lower.is_empty() {
+            return Err(StepError::invalid("read", "overlay", "it has no lower directory"));
+        }
+        // Any directory does to mount on, in a namespace of its own: the bundle is one.
+        return Ok(RootStep::Overlay { overlay: overlay.clone(), at: request.bundle.clone() });
+    }
+    if spec.root.path.is_empty() {
+        return Err(StepError::invalid("read", "root.path", "it is missing"));
+    }
+    let path = &spec.root.path;
+    let whole = if path.starts_with('/') { path.clone() } else { format!("{}/{path}", request.bundle) };
+    Ok(RootStep::Directory(whole))
+}
+
+fn absolute(what: &str, path: &str) -> StepResult<()> {
+    if path.starts_with('/') {
+        return Ok(());
+    }
+    Err(StepError::invalid("read", what, &format!("path {path:?} is not absolute")))
+}
+
+/// A path without empty parts, `.` and `..`, as it is inside a root.
+pub(crate) fn clean(path: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()),
+            part => parts.push(part),
+        }
+    }
+    format!("/{}", parts.join("/"))
+}
+
+fn is_bind(mount: &Mount) -> bool {
+    mount.kind == "bind" || mount.options.iter().any(|o| o == "bind" || o == "rbind")
+}
+
+/// The mounts, and before them the steps that take their sources.
+fn mount_steps(spec: &Spec, request: &Request, steps: &mut Vec<Step>) -> StepResult<Vec<MountStep>> {
+    let mut mounts = Vec::new();
+    for mount in &spec.mounts {
+        let target = clean(&mount.destination);
+        if target == "/" {
+            return Err(StepError::invalid("mount", &mount.destination, "the root cannot be mounted over"));
+        }
+        refuse_below_proc(mount, &target)?;
+        let mut options = MountOptions::parse(&mount.options);
+        let source = if is_bind(mount) {
+            steps.push(Step::TakeSource(source_step(mount, &mut options, mounts.len(), request)?));
+            MountSource::Taken(mounts.len())
+        } else {
+            new_filesystem(mount, request)?
+        };
+        mounts.push(MountStep { source, target, options });
+    }
+    Ok(mounts)
+}
+
+fn source_step(mount: &Mount, options: &mut MountOptions, index: usize, request: &Request) -> StepResult<SourceStep> {
+    if let Some(unknown) = options.data.first() {
+        return Err(StepError::invalid("mount", &mount.destination, &format!("unknown option {unknown:?}")));
+    }
+    // "rw" is what a bind mount is unless told otherwise; it does not lift what the source has.
+    options.clear &= !mount_attr::RDONLY;
+    if options.propagation == 0 {
+        (options.propagation, options.propagation_recursive) = (mount_attr::PRIVATE, true);
+    }
+    let needs = match options.propagation {
+        mount_attr::SLAVE => SourceNeeds::Receiving,
+        mount_attr::SHARED => SourceNeeds::Sharing,
+        _ => SourceNeeds::Nothing,
+    };
+    let recursive = options.bind_recursive || !options.bind;
+    let path = if mount.source.starts_with('/') {
+        mount.source.clone()
+    } else {
+        format!("{}/{}", request.bundle, mount.source)
+    };
+    Ok(SourceStep { index, path, recursive, needs })
+}
+
+fn new_filesystem(mount: &Mount, request: &Request) -> StepResult<MountSource> {
+    Ok(match mount.kind.as_str() {
+        "" => return Err(StepError::invalid("mount", &mount.destination, "it has no type")),
+        "podwright-shm" if request.shm => MountSource::Shm,
+        "podwright-shm" => {
+            return Err(StepError::invalid("mount", &mount.destination, "the pod has no /dev/shm of its own"));
+        }
+        "proc" if request.pid == PidMode::Shared => MountSource::PodProc,
+        "cgroup" => MountSource::Cgroups,
+        kind => MountSource::New { kind: kind.into(), source: mount.source.clone() },
+    })
+}
+
+/// Files below /proc that something may be mounted on: what lxcfs and the like provide. Anything
+/// else there could stand in for a file the kernel is to be asked through (CVE-2019-19921).
+const PROC_FILES: [&str; 8] = [
+    "/proc/cpuinfo",
+    "/proc/diskstats",
+    "/proc/loadavg",
+    "/proc/meminfo",
+    "/proc/slabinfo",
+    "/proc/stat",
+    "/proc/swaps",
+    "/proc/uptime",
+];
+
+fn refuse_below_proc(mount: &Mount, target: &str) -> StepResult<()> {
+    if target.starts_with("/proc/")
+        && !PROC_FILES.contains(&target)
+        && !target.starts_with("/proc/sys/kernel/ns_last_pid")
+    {
+        return Err(StepError::invalid("mount", &mount.destination, "nothing is mounted inside /proc"));
+    }
+    Ok(())
+}
+
+/// The device nodes every container has (runtime-spec, config-linux), then the spec's, which win.
+fn devices(linux: &Linux) -> Vec<Device> {
+    let standard = [("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0)];
+    let node = |(name, major, minor): (&str, u32, u32)| Device {
+        path: format!("/dev/{name}"),
+        kind: "c".into(),
+        major,
+        minor,
+        file_mode: Some(0o666),
+        ..Device::default()
+    };
+    let own = |path: &str| linux.devices.iter().any(|d| clean(&d.path) == path);
+    let mut list: Vec<Device> = standard.into_iter().map(node).filter(|d| !own(&d.path)).collect();
+    list.extend(linux.devices.iter().cloned());
+    list
+}

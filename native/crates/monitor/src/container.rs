@@ -1,0 +1,133 @@
+//! One container as the monitor sees it: what it was asked for, where it stands, what it ended with.
+
+use crate::log::Log;
+use crate::poller::Output;
+use crate::reply::Asker;
+use crate::stop::Stop;
+use podwright_protocol::message::{CgroupFacts, ContainerFact, ExitFact};
+use podwright_sys::buffer::SharedNote;
+use podwright_sys::signal::Ending;
+use std::os::fd::OwnedFd;
+
+/// Where a container stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// The init child sets it up; somebody waits for that.
+    Creating(Asker),
+    /// Set up; the child waits for the go.
+    Created,
+    /// The go was given; somebody waits for the exec.
+    Starting(Asker),
+    /// The program runs.
+    Running,
+    /// The exit is recorded.
+    Ended,
+    /// Its creation failed: it is forgotten when its child has ended.
+    Failed,
+}
+
+/// The outputs of a process that are still open.
+#[derive(Debug, Default)]
+pub(crate) struct Outputs {
+    /// Standard output, or a terminal's master.
+    pub(crate) stdout: Option<OwnedFd>,
+    /// Standard error.
+    pub(crate) stderr: Option<OwnedFd>,
+}
+
+impl Outputs {
+    /// The descriptor of an output.
+    pub(crate) fn get(&self, output: Output) -> Option<&OwnedFd> {
+        match output {
+            Output::Stdout => self.stdout.as_ref(),
+            Output::Stderr => self.stderr.as_ref(),
+        }
+    }
+
+    /// Takes the descriptor of an output.
+    pub(crate) fn take(&mut self, output: Output) -> Option<OwnedFd> {
+        match output {
+            Output::Stdout => self.stdout.take(),
+            Output::Stderr => self.stderr.take(),
+        }
+    }
+
+    /// Whether nothing more can come.
+    pub(crate) fn are_closed(&self) -> bool {
+        self.stdout.is_none() && self.stderr.is_none()
+    }
+}
+
+/// A container.
+#[derive(Debug)]
+pub(crate) struct Container {
+    /// Its id.
+    pub(crate) id: String,
+    /// Its cgroup.
+    pub(crate) cgroup: CgroupFacts,
+    /// Where the exit is written.
+    pub(crate) exit_file: String,
+    /// Whether what is left in the cgroup dies with the main process.
+    pub(crate) kill_rest: bool,
+    /// Where its log is; empty for none.
+    pub(crate) log_path: String,
+    /// Where it stands.
+    pub(crate) phase: Phase,
+    /// The process whose end is the container's; 0 after it.
+    pub(crate) pid: i32,
+    /// When that process started, in clock ticks.
+    pub(crate) start_time: u64,
+    /// Unix nanoseconds.
+    pub(crate) created_at: i64,
+    /// Unix nanoseconds, 0 before.
+    pub(crate) started_at: i64,
+    /// Unix nanoseconds, 0 before: when the process's end was seen.
+    pub(crate) finished_at: i64,
+    /// The way to the child until it has become the program.
+    pub(crate) report: Option<OwnedFd>,
+    /// What the child does now.
+    pub(crate) note: Option<SharedNote>,
+    /// Its outputs.
+    pub(crate) outputs: Outputs,
+    /// The writing end of its standard input.
+    pub(crate) stdin: Option<OwnedFd>,
+    /// Its log.
+    pub(crate) log: Log,
+    /// How the process ended, before that is recorded.
+    pub(crate) ending: Option<Ending>,
+    /// The exec failed: the exit is 128 whatever the child ended with.
+    pub(crate) start_failed: bool,
+    /// A stop is under way.
+    pub(crate) stop: Option<Stop>,
+    /// The monitor has killed it.
+    pub(crate) killed: bool,
+    /// OOM kills told so far.
+    pub(crate) oom_told: u64,
+    /// Where OOM notices come from.
+    pub(crate) oom: Option<OwnedFd>,
+    /// The recorded exit.
+    pub(crate) exit: Option<ExitFact>,
+    /// Who waits for it to be forgotten.
+    pub(crate) removers: Vec<Asker>,
+    /// Notes for the answer to its creation.
+    pub(crate) notes: Vec<String>,
+}
+
+impl Container {
+    /// What the daemon is told about it.
+    pub(crate) fn fact(&self) -> ContainerFact {
+        ContainerFact {
+            container_id: self.id.clone(),
+            pid: self.pid,
+            start_time: self.start_time,
+            created_at: self.created_at,
+            started_at: self.started_at,
+            exit: self.exit.clone(),
+        }
+    }
+
+    /// Whether its process has not been seen to end.
+    pub(crate) fn is_alive(&self) -> bool {
+        self.pid != 0
+    }
+}

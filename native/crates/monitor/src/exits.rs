@@ -1,0 +1,204 @@
+//! A container's end: seen, drained, recorded, told; in this order.
+
+use crate::clock;
+use crate::container::{Container, Phase};
+use crate::poller::Output;
+use crate::server::Monitor;
+use crate::timers::Due;
+use podwright_container::cgroup;
+use podwright_protocol::message::{ExitFact, event};
+use podwright_sys::errno::SysResult;
+use podwright_sys::signal::Ending;
+use std::fmt::Write as _;
+use std::path::Path;
+
+/// How long output held open by survivors is waited for when they have been killed.
+const DRAIN_KILLED_MS: u64 = 2000;
+
+/// How long when they live on.
+const DRAIN_LIVING_MS: u64 = 100;
+
+/// A full disk may have room for an exit file later.
+const RETRY_MS: u64 = 1000;
+
+/// The exit code of a container whose program could not be started.
+const START_FAILED: i32 = 128;
+
+impl Monitor {
+    /// A container's main process has ended.
+    pub(crate) fn container_ended(&mut self, key: u64, ending: Ending) -> SysResult<()> {
+        let Some(container) = self.containers.get_mut(&key) else { return Ok(()) };
+        container.pid = 0;
+        container.start_time = 0;
+        if container.phase == Phase::Failed {
+            self.forget_container(key);
+            return Ok(());
+        }
+        container.ending = Some(ending);
+        container.finished_at = clock::now().max(container.created_at + 1).max(container.started_at + 1);
+        container.stdin = None;
+        let wait = if container.kill_rest { DRAIN_KILLED_MS } else { DRAIN_LIVING_MS };
+        if container.kill_rest {
+            crate::kill::kill_cgroup(&container.cgroup);
+        }
+        self.timers.add(clock::deadline(wait), Due::DrainEnd(key));
+        self.drain_container(key, Output::Stdout)?;
+        self.drain_container(key, Output::Stderr)?;
+        self.finish_if_drained(key)
+    }
+
+    /// Records the exit when no more output can come.
+    pub(crate) fn finish_if_drained(&mut self, key: u64) -> SysResult<()> {
+        let done = self.containers.get(&key).is_some_and(|c| c.ending.is_some() && c.outputs.are_closed());
+        if done { self.record_exit(key) } else { Ok(()) }
+    }
+
+    /// The time for draining is over: what is in the pipes now is the last of it.
+    pub(crate) fn drain_end(&mut self, key: u64) -> SysResult<()> {
+        if self.containers.get(&key).is_none_or(|c| c.ending.is_none()) {
+            return Ok(());
+        }
+        for output in [Output::Stdout, Output::Stderr] {
+            self.drain_container(key, output)?;
+            self.close_output(key, output);
+        }
+        self.record_exit(key)
+    }
+
+    fn record_exit(&mut self, key: u64) -> SysResult<()> {
+        self.close_report(key);
+        self.close_oom(key);
+        let Some(container) = self.containers.get_mut(&key) else { return Ok(()) };
+        let Some(ending) = container.ending.take() else { return Ok(()) };
+        let trouble = container.log.finish(self.room.bytes());
+        container.log.close();
+        let fact = exit_fact(container, ending);
+        container.exit = Some(fact.clone());
+        container.phase = Phase::Ended;
+        container.note = None;
+        let stop = container.stop.take();
+        let removed = !container.removers.is_empty();
+        self.tell_trouble(key, trouble)?;
+        self.scratch_used();
+        self.write_exit_file(key);
+        self.push(event::Event::Exit(fact))?;
+        self.end_execs_of(key)?;
+        if let Some(stop) = stop {
+            self.answer_stopped(key, stop)?;
+        }
+        if removed {
+            self.forget_container(key);
+        }
+        self.look_for_end()
+    }
+
+    /// Writes the exit file; a failure is tried again later.
+    pub(crate) fn write_exit_file(&mut self, key: u64) {
+        let Some(container) = self.containers.get(&key) else { return };
+        let Some(fact) = container.exit.as_ref().filter(|_| !container.exit_file.is_empty()) else { return };
+        let text = exit_json(fact, &self.boot_id);
+        let new = format!("{}.new", container.exit_file);
+        let written = std::fs::write(&new, text).and_then(|()| std::fs::rename(&new, &container.exit_file));
+        let gone = Path::new(&container.exit_file).parent().is_some_and(|dir| !dir.exists());
+        if written.is_err() && !gone {
+            self.timers.add(clock::deadline(RETRY_MS), Due::ExitFile(key));
+        }
+    }
+
+    /// Forgets a container that has ended and answers who waited for that.
+    pub(crate) fn forget_container(&mut self, key: u64) {
+        for output in [Output::Stdout, Output::Stderr] {
+            self.close_output(key, output);
+        }
+        self.close_report(key);
+        self.close_oom(key);
+        let Some(container) = self.containers.remove(&key) else { return };
+        for asker in container.removers {
+            // a connection that has gone is dropped by answer itself
+            let _ = self.answer(asker, crate::reply::done());
+        }
+    }
+}
+
+/// The fact of an exit. The OOM killer's count is read now: after the end, before it is told.
+fn exit_fact(container: &Container, ending: Ending) -> ExitFact {
+    let oom_kills = cgroup::kills(Path::new(&container.cgroup.memory_events)).unwrap_or(container.oom_told);
+    let (mut exit_code, mut signal) = match ending {
+        Ending::Code(code) => (code, 0),
+        Ending::Signal(number) => (128 + number, number),
+    };
+    let started = container.started_at != 0;
+    if container.start_failed || (!started && ending == Ending::Code(START_FAILED)) {
+        (exit_code, signal) = (START_FAILED, 0);
+    }
+    ExitFact {
+        container_id: container.id.clone(),
+        exit_code,
+        signal,
+        oom_killed: oom_kills > 0 && exit_code == 137 && !container.killed,
+        oom_kills,
+        finished_at: container.finished_at,
+        started,
+        log_dropped_bytes: container.log.dropped(),
+        stopped: container.stop.is_some(),
+    }
+}
+
+/// The exit file's text: the proto3 JSON mapping of the fact, where 64-bit numbers are strings. PURE.
+fn exit_json(fact: &ExitFact, boot_id: &str) -> String {
+    let mut text = String::from("{\"version\":1");
+    let quoted = [("boot_id", boot_id), ("containerId", fact.container_id.as_str())];
+    for (key, value) in quoted {
+        let _ = write!(text, ",\"{key}\":\"{}\"", escaped(value));
+    }
+    let _ = write!(
+        text,
+        ",\"exitCode\":{},\"signal\":{},\"oomKilled\":{},\"oomKills\":\"{}\",\"finishedAt\":\"{}\",\"started\":{},\
+         \"logDroppedBytes\":\"{}\",\"stopped\":{}}}\n",
+        fact.exit_code,
+        fact.signal,
+        fact.oom_killed,
+        fact.oom_kills,
+        fact.finished_at,
+        fact.started,
+        fact.log_dropped_bytes,
+        fact.stopped
+    );
+    text
+}
+
+fn escaped(text: &str) -> String {
+    let mut out = String::new();
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => out.extend(['\\', c]),
+            c if u32::from(c) < 0x20 => out.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_exit_file_is_json() {
+        let fact = ExitFact {
+            container_id: "a\"b".into(),
+            exit_code: 137,
+            signal: 9,
+            oom_killed: true,
+            oom_kills: 2,
+            finished_at: 1_700_000_000_000_000_001,
+            started: true,
+            log_dropped_bytes: 0,
+            stopped: false,
+        };
+        let expected = "{\"version\":1,\"boot_id\":\"x-y\",\"containerId\":\"a\\\"b\",\"exitCode\":137,\"signal\":9,\
+                        \"oomKilled\":true,\"oomKills\":\"2\",\"finishedAt\":\"1700000000000000001\",\"started\":true,\
+                        \"logDroppedBytes\":\"0\",\"stopped\":false}\n";
+        assert_eq!(exit_json(&fact, "x-y"), expected);
+    }
+}

@@ -1,0 +1,277 @@
+//! A container's log file: records in whole writes. Trouble with the file never stops the
+//! container: what cannot be written is dropped, counted, and told when writing works again.
+
+use crate::clock;
+use crate::records::{OVERHEAD, Records, Sink, Stream};
+use crate::timestamp::Timestamp;
+use podwright_sys::errno::SysError;
+use rustix::io::Errno;
+use std::os::fd::OwnedFd;
+
+/// Content of a record when the request names no limit.
+const DEFAULT_LIMIT: usize = 16 * 1024;
+
+/// What a log tells its owner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Trouble {
+    /// Why it could not be written.
+    pub(crate) errno: i32,
+    /// Bytes of records dropped so far.
+    pub(crate) dropped: u64,
+}
+
+/// The log of one container.
+#[derive(Debug)]
+pub(crate) struct Log {
+    file: Option<OwnedFd>,
+    stdout: Records,
+    stderr: Records,
+    clock: Timestamp,
+    books: Books,
+}
+
+/// What was lost, and whether writing works.
+#[derive(Debug, Clone, Copy, Default)]
+struct Books {
+    /// Bytes of records dropped so far.
+    dropped: u64,
+    /// How many of them a marker line has told of.
+    told: u64,
+    /// The errno of the last write, if it failed.
+    failing: Option<i32>,
+}
+
+impl Log {
+    /// A log without a file yet: what comes is dropped uncounted until [`Log::open`].
+    pub(crate) fn new(limit: u32, room: usize) -> Self {
+        let wanted = if limit == 0 { DEFAULT_LIMIT } else { limit as usize };
+        let limit = wanted.min(room - OVERHEAD);
+        Self {
+            file: None,
+            stdout: Records::new(Stream::Stdout, limit),
+            stderr: Records::new(Stream::Stderr, limit),
+            clock: Timestamp::default(),
+            books: Books::default(),
+        }
+    }
+
+    /// Whether there is a file.
+    pub(crate) fn is_open(&self) -> bool {
+        self.file.is_some()
+    }
+
+    /// From now on records go to this file.
+    pub(crate) fn open(&mut self, file: OwnedFd) {
+        self.file = Some(file);
+    }
+
+    /// No more records.
+    pub(crate) fn close(&mut self) {
+        self.file = None;
+    }
+
+    /// Bytes of records dropped so far.
+    pub(crate) fn dropped(&self) -> u64 {
+        self.books.dropped
+    }
+
+    /// Logs what was read from a stream. `room` is where records are put together. The answer is
+    /// what has just gone wrong, once per time it begins.
+    pub(crate) fn take(&mut self, stream: Stream, bytes: &[u8], room: &mut [u8]) -> Option<Trouble> {
+        self.file.as_ref()?;
+        let nanos = clock::now();
+        let mut batch = Batch { room, used: 0, writer: Writer::of(self.file.as_ref(), self.books) };
+        batch.begin(&mut self.clock, nanos);
+        let records = match stream {
+            Stream::Stdout => &mut self.stdout,
+            Stream::Stderr => &mut self.stderr,
+        };
+        records.take(bytes, &mut self.clock, nanos, &mut batch);
+        batch.flush();
+        let books = batch.writer.books;
+        self.settle(books)
+    }
+
+    /// Logs what both streams ended with.
+    pub(crate) fn finish(&mut self, room: &mut [u8]) -> Option<Trouble> {
+        self.file.as_ref()?;
+        let nanos = clock::now();
+        let mut batch = Batch { room, used: 0, writer: Writer::of(self.file.as_ref(), self.books) };
+        batch.begin(&mut self.clock, nanos);
+        self.stdout.finish(&mut self.clock, nanos, &mut batch);
+        self.stderr.finish(&mut self.clock, nanos, &mut batch);
+        batch.flush();
+        let books = batch.writer.books;
+        self.settle(books)
+    }
+
+    fn settle(&mut self, books: Books) -> Option<Trouble> {
+        let before = std::mem::replace(&mut self.books, books);
+        let errno = books.failing.filter(|_| before.failing.is_none())?;
+        Some(Trouble { errno, dropped: books.dropped })
+    }
+}
+
+/// Records put together until the room is full.
+struct Batch<'a> {
+    room: &'a mut [u8],
+    used: usize,
+    writer: Writer<'a>,
+}
+
+impl Batch<'_> {
+    /// After trouble, the first line says what is missing.
+    fn begin(&mut self, clock: &mut Timestamp, nanos: i64) {
+        let books = self.writer.books;
+        let missing = books.dropped - books.told;
+        let Some(errno) = books.failing.filter(|_| missing > 0) else { return };
+        let reason = SysError::new("", "", errno, "").reason();
+        let text = format!("podwright: {missing} bytes of this log were dropped: {reason}");
+        let time = *clock.format(nanos);
+        self.record([&time, b" stderr F ", text.as_bytes(), b"\n"]);
+        self.writer.marker = self.used;
+    }
+
+    fn flush(&mut self) {
+        let bytes = self.room.get(..self.used).unwrap_or_default();
+        self.writer.write(bytes);
+        self.used = 0;
+    }
+}
+
+impl Sink for Batch<'_> {
+    fn record(&mut self, pieces: [&[u8]; 4]) {
+        let length: usize = pieces.iter().map(|p| p.len()).sum();
+        if self.used + length > self.room.len() {
+            self.flush();
+        }
+        for piece in pieces {
+            let end = self.used + piece.len();
+            if let Some(place) = self.room.get_mut(self.used..end) {
+                place.copy_from_slice(piece);
+                self.used = end;
+            }
+        }
+    }
+}
+
+struct Writer<'a> {
+    file: Option<&'a OwnedFd>,
+    books: Books,
+    /// Bytes at the beginning of the first write that are the marker line.
+    marker: usize,
+}
+
+impl<'a> Writer<'a> {
+    fn of(file: Option<&'a OwnedFd>, books: Books) -> Self {
+        Self { file, books, marker: 0 }
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        let Some(file) = self.file.filter(|_| !bytes.is_empty()) else { return };
+        let marker = std::mem::take(&mut self.marker);
+        let mut done = 0;
+        let failed = loop {
+            match rustix::io::write(file, bytes.get(done..).unwrap_or_default()) {
+                Ok(0) => break Some(Errno::NOSPC),
+                Ok(count) => done += count,
+                Err(Errno::INTR) => {}
+                Err(errno) => break Some(errno),
+            }
+            if done >= bytes.len() {
+                break None;
+            }
+        };
+        let whole = if failed.is_some() { Self::cut_torn_record(file, bytes, done) } else { done };
+        if marker > 0 && whole >= marker {
+            self.books.told = self.books.dropped;
+        }
+        match failed {
+            None => self.books.failing = None,
+            Some(errno) => {
+                self.books.dropped += (bytes.len() - whole.max(marker)) as u64;
+                self.books.failing = Some(errno.raw_os_error());
+            }
+        }
+    }
+
+    /// A write that ended in the middle of a record leaves no half of it behind. Answers how many
+    /// bytes are whole records.
+    fn cut_torn_record(file: &OwnedFd, bytes: &[u8], done: usize) -> usize {
+        let written = bytes.get(..done).unwrap_or_default();
+        let whole = memchr::memrchr(b'\n', written).map_or(0, |at| at + 1);
+        let torn = (done - whole) as u64;
+        if torn > 0 {
+            if let Ok(stat) = rustix::fs::fstat(file) {
+                let length = (stat.st_size as u64).saturating_sub(torn);
+                // The file system is in trouble already; a torn line is then what remains.
+                let _ = rustix::fs::ftruncate(file, length);
+            }
+        }
+        whole
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use std::io::Read;
+    use std::os::fd::AsFd;
+
+    fn memfd() -> (OwnedFd, std::fs::File) {
+        let fd = rustix::fs::memfd_create(c"log", rustix::fs::MemfdFlags::CLOEXEC).unwrap();
+        let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&fd.as_fd()));
+        let reader = std::fs::File::open(path).unwrap();
+        (fd, reader)
+    }
+
+    #[test]
+    fn lines_go_to_the_file() {
+        let (fd, mut reader) = memfd();
+        let mut log = Log::new(0, 65536);
+        let mut room = vec![0; 65536];
+        log.open(fd);
+        assert_eq!(log.take(Stream::Stdout, b"hello\nhalf", &mut room), None);
+        assert_eq!(log.take(Stream::Stderr, b"oops\n", &mut room), None);
+        assert_eq!(log.finish(&mut room), None);
+        let mut text = String::new();
+        reader.read_to_string(&mut text).unwrap();
+        let tails: Vec<&str> = text.lines().map(|l| &l[31..]).collect();
+        assert_eq!(tails, ["stdout F hello", "stderr F oops", "stdout F half"]);
+    }
+
+    #[test]
+    fn many_short_lines_fill_several_writes() {
+        let (fd, mut reader) = memfd();
+        let mut log = Log::new(0, 4096);
+        let mut room = vec![0; 4096];
+        log.open(fd);
+        log.take(Stream::Stdout, "x\n".repeat(5000).as_bytes(), &mut room);
+        let mut text = String::new();
+        reader.read_to_string(&mut text).unwrap();
+        assert_eq!(text.lines().count(), 5000);
+        assert!(text.lines().all(|l| l.ends_with(" stdout F x")));
+    }
+
+    #[test]
+    fn a_full_disk_drops_counts_and_tells() {
+        let mut log = Log::new(0, 65536);
+        let mut room = vec![0; 65536];
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        log.open(full.into());
+        let trouble = log.take(Stream::Stdout, b"lost\n", &mut room).unwrap();
+        assert_eq!((trouble.errno, trouble.dropped), (28, (OVERHEAD + 4) as u64));
+        assert_eq!(log.take(Stream::Stdout, b"lost\n", &mut room), None);
+        let (fd, mut reader) = memfd();
+        log.open(fd);
+        assert_eq!(log.take(Stream::Stdout, b"kept\n", &mut room), None);
+        log.take(Stream::Stdout, b"more\n", &mut room);
+        let mut text = String::new();
+        reader.read_to_string(&mut text).unwrap();
+        let tails: Vec<&str> = text.lines().map(|l| &l[31..]).collect();
+        let dropped = log.dropped();
+        let marker = format!("stderr F podwright: {dropped} bytes of this log were dropped: no space left on device");
+        assert_eq!(tails, [marker.as_str(), "stdout F kept", "stdout F more"]);
+    }
+}

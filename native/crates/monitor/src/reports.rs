@@ -1,0 +1,173 @@
+//! What children say over their report sockets, and children that end.
+
+use crate::poller::Source;
+use crate::reply::failure;
+use crate::sandbox::step_failure;
+use crate::server::Monitor;
+use podwright_container::report::{Received, Report, receive};
+use podwright_protocol::message::failure::Kind;
+use podwright_sys::errno::SysResult;
+use podwright_sys::signal::{self, Ending};
+use std::os::fd::OwnedFd;
+
+/// Ended processes remembered until it is known whose they were; more than that are nobody's.
+const MAX_STRAYS: usize = 256;
+
+impl Monitor {
+    /// A child has something to say: everything it has said is heard.
+    pub(crate) fn report_ready(&mut self, key: u64) -> SysResult<()> {
+        while let Some(socket) = self.report_socket(key) {
+            match receive(socket, false) {
+                Ok(Received::Nothing) => break,
+                Ok(Received::Message(report, fd)) => self.heard(key, report, fd)?,
+                Ok(Received::End) => {
+                    self.close_report(key);
+                    self.report_ended(key)?;
+                }
+                Err(error) => {
+                    self.close_report(key);
+                    self.child_failed(key, step_failure(&error))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn report_socket(&self, key: u64) -> Option<&OwnedFd> {
+        if let Some(container) = self.containers.get(&key) {
+            return container.report.as_ref();
+        }
+        if let Some(exec) = self.execs.get(&key) {
+            return exec.report.as_ref();
+        }
+        self.reopens.get(&key).and_then(|r| r.report.as_ref())
+    }
+
+    /// Stops hearing a child.
+    pub(crate) fn close_report(&mut self, key: u64) {
+        let socket = if let Some(container) = self.containers.get_mut(&key) {
+            container.report.take()
+        } else if let Some(exec) = self.execs.get_mut(&key) {
+            exec.report.take()
+        } else {
+            self.reopens.get_mut(&key).and_then(|r| r.report.take())
+        };
+        if let Some(socket) = socket {
+            self.poller.remove(&socket);
+        }
+    }
+
+    fn heard(&mut self, key: u64, report: Report, fd: Option<OwnedFd>) -> SysResult<()> {
+        match (report, fd) {
+            (Report::Failed(error), _) => self.child_failed(key, step_failure(&error)),
+            (Report::Note(text), _) => {
+                if let Some(container) = self.containers.get_mut(&key) {
+                    container.notes.push(text);
+                }
+                Ok(())
+            }
+            (Report::Log, Some(file)) => {
+                if let Some(container) = self.containers.get_mut(&key) {
+                    container.log.open(file);
+                    return Ok(());
+                }
+                self.reopened(key, file)
+            }
+            (Report::Terminal, Some(master)) => self.container_terminal(key, master),
+            (Report::Ready { devices, groups }, _) => self.container_ready(key, devices, groups),
+            (Report::Process(pid), _) if self.execs.contains_key(&key) => self.exec_process(key, pid),
+            (Report::Process(pid), _) => self.container_process(key, pid),
+            (Report::Log | Report::Terminal | Report::Proc, _) => {
+                let text = "its descriptor did not come along";
+                self.child_failed(key, failure(Kind::Internal, "hear a child", "", text))
+            }
+        }
+    }
+
+    fn child_failed(&mut self, key: u64, why: Box<podwright_protocol::message::Failure>) -> SysResult<()> {
+        if self.containers.contains_key(&key) {
+            return self.container_failed(key, why);
+        }
+        if self.execs.contains_key(&key) {
+            self.exec_failed(key, why);
+            return Ok(());
+        }
+        self.reopen_failed(key, why)
+    }
+
+    fn report_ended(&mut self, key: u64) -> SysResult<()> {
+        if self.containers.contains_key(&key) {
+            return self.container_report_ended(key);
+        }
+        if self.reopens.contains_key(&key) {
+            let why = failure(Kind::Internal, "reopen the log", "", "the helper process ended");
+            return self.reopen_failed(key, why);
+        }
+        Ok(())
+    }
+
+    /// Takes every child that has ended.
+    pub(crate) fn reap(&mut self) -> SysResult<()> {
+        while let Some((pid, ending)) = signal::reap_any()? {
+            self.child_ended(pid, ending)?;
+        }
+        Ok(())
+    }
+
+    fn child_ended(&mut self, pid: i32, ending: Ending) -> SysResult<()> {
+        let Some(key) = self.owner_of(pid) else { return self.unknown_ended(pid, ending) };
+        // What it said before it ended may change whose end this is, and what it means.
+        self.report_ready(key)?;
+        if self.owner_of(pid) != Some(key) {
+            return Ok(()); // it had handed over to another process
+        }
+        if self.execs.contains_key(&key) {
+            return self.exec_ended(key, ending);
+        }
+        self.container_ended(key, ending)
+    }
+
+    fn owner_of(&self, pid: i32) -> Option<u64> {
+        let container = self.containers.iter().find(|(_, c)| c.pid == pid).map(|(key, _)| *key);
+        container.or_else(|| self.execs.iter().find(|(_, e)| e.pid == pid).map(|(key, _)| *key))
+    }
+
+    /// The pause, an orphan of a container, a helper; or a process that a child has just forked
+    /// and not told yet.
+    fn unknown_ended(&mut self, pid: i32, ending: Ending) -> SysResult<()> {
+        if let Some(sandbox) = self.sandbox.as_mut().filter(|s| s.pause_pid() == pid) {
+            sandbox.pause = None;
+            return Ok(());
+        }
+        if self.strays.len() >= MAX_STRAYS {
+            self.strays.remove(0);
+        }
+        self.strays.push((pid, ending));
+        // Who has it may have said so meanwhile.
+        let open: Vec<u64> = self.children_under_way();
+        for key in open {
+            self.report_ready(key)?;
+        }
+        if self.children_under_way().is_empty() {
+            self.strays.clear();
+        }
+        Ok(())
+    }
+
+    fn children_under_way(&self) -> Vec<u64> {
+        let containers = self.containers.iter().filter(|(_, c)| c.report.is_some()).map(|(key, _)| *key);
+        containers.chain(self.execs.iter().filter(|(_, e)| e.report.is_some()).map(|(key, _)| *key)).collect()
+    }
+
+    /// If a process that has just become known has ended already, its end is handled now.
+    pub(crate) fn take_stray(&mut self, pid: i32) -> SysResult<()> {
+        let Some(at) = self.strays.iter().position(|(stray, _)| *stray == pid) else { return Ok(()) };
+        let (_, ending) = self.strays.swap_remove(at);
+        self.child_ended(pid, ending)
+    }
+
+    /// Watches a report socket.
+    pub(crate) fn watch_report(&self, key: u64, socket: &OwnedFd) -> SysResult<()> {
+        self.poller.add(socket, Source::Report(key))
+    }
+}

@@ -1,6 +1,6 @@
 //! The one thread that frees retired trees, behind everybody else in the queue for processor and disk.
 
-use crate::trash::remove_now;
+use crate::trash::free;
 use podwright_sys::priority::set_thread_background;
 use std::path::PathBuf;
 use std::sync::OnceLock;
@@ -15,7 +15,7 @@ pub fn free_later(path: PathBuf) {
             // Without its low priority it is merely less polite.
             let _ = set_thread_background();
             for path in receiver {
-                let _ = remove_now(&path);
+                let _ = free(&path);
             }
         };
         std::thread::Builder::new().name("podwright-trash".into()).spawn(work).ok().map(|_| sender)

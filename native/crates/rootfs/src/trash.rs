@@ -8,6 +8,7 @@ use rustix::io::Errno;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 /// Renames a tree into the trash directory (made if absent, same file system): where it is now,
 /// or `None` if there was nothing. EXDEV if the trash is on another file system.
@@ -27,6 +28,16 @@ pub fn retire(path: &Path, trash: &Path) -> SysResult<Option<PathBuf>> {
             Err(e) => return Err(error("remove", "renameat2", e, path)),
         }
     }
+}
+
+/// One tree of a trash is freed at a time: two walks of the same tree would get in each other's way.
+static FREEING: Mutex<()> = Mutex::new(());
+
+/// Frees a retired tree when no other is being freed.
+pub(crate) fn free(path: &Path) -> SysResult<u64> {
+    // The lock guards no data: sound even after a panic.
+    let _alone = FREEING.lock().unwrap_or_else(PoisonError::into_inner);
+    remove_now(path)
 }
 
 /// Frees one path and all below it; nothing there is fine. The number of inodes' names removed.
@@ -53,7 +64,7 @@ pub fn sweep(trash: &Path) -> SysResult<u64> {
         let entry = entry.map_err(|e| {
             error("empty the trash", "getdents64", Errno::from_io_error(&e).unwrap_or(Errno::IO), trash)
         })?;
-        match remove_now(&entry.path()) {
+        match free(&entry.path()) {
             Ok(_) => removed += 1,
             Err(e) => {
                 first.get_or_insert(e);

@@ -69,7 +69,11 @@ fn level(fd: OwnedFd, name: CString, visitor: &mut impl Visitor) -> SysResult<Le
     let mut buffer = Vec::with_capacity(32 << 10);
     let mut entries = RawDir::new(fd.as_fd(), buffer.spare_capacity_mut());
     while let Some(entry) = entries.next() {
-        let entry = entry.map_err(|e| failed("list a directory", "getdents64", e, &name))?;
+        let entry = match entry {
+            // Removed meanwhile: it is empty.
+            Err(Errno::NOENT) => break,
+            other => other.map_err(|e| failed("list a directory", "getdents64", e, &name))?,
+        };
         let child = entry.file_name();
         if matches!(child.to_bytes(), b"." | b"..") {
             continue;

@@ -152,6 +152,19 @@ fn removal_follows_no_link_and_minds_no_flag() {
 }
 
 #[test]
+fn a_sweep_and_the_background_share_the_work() {
+    let s = Scratch::new();
+    let trash = s.root.join("trash");
+    for round in 0..20 {
+        let tar = (0..50).fold(TarBuilder::new(), |t, i| t.file(&format!("d{i}/e/f"), b""));
+        let dir = layer(&s, &format!("l{round}"), tar);
+        podwright_rootfs::free_later(retire(&dir, &trash).expect("retire").expect("was there"));
+    }
+    sweep(&trash).expect("sweep");
+    assert!(listing(&trash).is_empty());
+}
+
+#[test]
 fn removal_does_not_enter_a_mount() {
     let s = Scratch::new();
     let (dir, victim) = (s.make("dir/mnt"), s.make("victim"));

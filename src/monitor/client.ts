@@ -1,6 +1,6 @@
 // One connection to one monitor: requests with ids, answers, pushed events.
 import { connect, type Socket } from 'node:net';
-import { Failure, type FailureKind, cancelled, internal, unavailable } from '../lib/failure.ts';
+import { Failure, type FailureKind, cancelled, deadlineExceeded, internal, unavailable } from '../lib/failure.ts';
 import { decodeFrame, encodeFrame, type FrameObject, type ReceivedFrame } from '../proto/monitor-codec.ts';
 import { FrameReader, frameBytes, maxFrameBytes } from './frames.ts';
 
@@ -36,6 +36,13 @@ export function fromMonitor(failure: MonitorFailure): Failure {
   const { kind, operation, syscall, errno, object, detail } = failure;
   const message = detail === '' ? [operation, syscall, object].filter((s) => s !== '').join(': ') : detail;
   return new Failure(kinds[kind] ?? 'internal', message, { details: { operation, syscall, errno, object } });
+}
+
+/** Why a call is not waited for any more; `AbortSignal.timeout` is a deadline that has passed. */
+function abandonedBy({ reason }: AbortSignal): Failure {
+  if (reason instanceof Failure) return reason;
+  const late = reason instanceof Error && reason.name === 'TimeoutError';
+  return (late ? deadlineExceeded : cancelled)('call to the monitor', reason);
 }
 
 interface Waiting {
@@ -81,7 +88,7 @@ export class MonitorConnection {
 
   /** Sends one call and waits for its answer. A fired signal abandons the wait, not the call. */
   async call(call: MonitorCall, signal: AbortSignal): Promise<MonitorReply> {
-    if (signal.aborted) throw signal.reason instanceof Failure ? signal.reason : cancelled('call to the monitor', signal.reason);
+    if (signal.aborted) throw abandonedBy(signal);
     if (this.#closed) throw unavailable('the connection to the monitor is closed');
     const id = String(this.#nextId);
     this.#nextId += 1;
@@ -90,7 +97,7 @@ export class MonitorConnection {
     const { promise, resolve, reject } = Promise.withResolvers<MonitorReply>();
     const abandon = (): void => {
       this.#waiting.delete(id);
-      reject(signal.reason instanceof Failure ? signal.reason : cancelled('call to the monitor', signal.reason));
+      reject(abandonedBy(signal));
     };
     signal.addEventListener('abort', abandon, { once: true });
     this.#waiting.set(id, { resolve, reject });

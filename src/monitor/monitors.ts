@@ -1,6 +1,6 @@
 // All monitors of this daemon by sandbox id: start, calls, reconnection, news of exits and deaths.
 // Must not decide what an exit means.
-import { unavailable } from '../lib/failure.ts';
+import { Failure, unavailable } from '../lib/failure.ts';
 import { type MonitorCall, MonitorConnection, type MonitorEvent, type MonitorReply } from './client.ts';
 import { launchMonitor, type LaunchNative, type MonitorPlace, monitorArgv } from './launch.ts';
 
@@ -28,10 +28,18 @@ export interface MonitorsOptions {
   readonly onGone: (sandboxId: string) => void;
 }
 
+interface Opened {
+  readonly connection: MonitorConnection;
+  readonly hello: MonitorHello;
+}
+
 interface Link {
-  connection: MonitorConnection;
+  /** Null until a silent monitor has answered for the first time. */
+  connection: MonitorConnection | null;
   readonly process: MonitorProcess;
   reconnecting: Promise<void> | null;
+  /** It was told to end: its death is no news. */
+  ending: boolean;
 }
 
 const connectTimeoutMs = 2000;
@@ -58,9 +66,17 @@ export class Monitors {
   async adopt(sandboxId: string): Promise<MonitorHello> {
     const { connection, hello } = await this.#open(sandboxId);
     const process = { pid: hello.pid, startTime: Number(hello.startTime), version: hello.monitorVersion };
-    this.#links.get(sandboxId)?.connection.close();
-    this.#links.set(sandboxId, { connection, process, reconnecting: null });
+    this.forget(sandboxId);
+    this.#links.set(sandboxId, { connection, process, reconnecting: null, ending: false });
     return hello;
+  }
+
+  /** Takes a monitor that lives and is silent for what it is: alive, and tried until it answers or is dead (RULINGS 12). */
+  watch(sandboxId: string, process: MonitorProcess): void {
+    this.forget(sandboxId);
+    const link: Link = { connection: null, process, reconnecting: null, ending: false };
+    this.#links.set(sandboxId, link);
+    this.#seek(sandboxId, link);
   }
 
   /** Calls a sandbox's monitor; `unavailable` when it does not answer. */
@@ -68,19 +84,39 @@ export class Monitors {
     const link = this.#links.get(sandboxId);
     if (!link) throw unavailable(`sandbox ${sandboxId} has no monitor`);
     if (link.reconnecting) await Promise.race([link.reconnecting, elapsed(connectTimeoutMs)]);
-    if (link.connection.closed) throw unavailable(`the monitor of sandbox ${sandboxId} does not answer`);
+    if (!link.connection || link.connection.closed) throw unavailable(`the monitor of sandbox ${sandboxId} does not answer`);
     return link.connection.call(call, signal);
   }
 
-  /** Ends a monitor and everything in its sandbox; no monitor is success. */
+  /**
+   * Ends a monitor and everything in its sandbox; no monitor is success. One whose launch failed half-way
+   * is found by its socket. One that does not end stays known.
+   */
   async shutdown(sandboxId: string, signal: AbortSignal): Promise<void> {
     const link = this.#links.get(sandboxId);
-    if (!link) return;
-    this.#links.delete(sandboxId); // its death is no news from now on
+    if (!link) return this.#shutdownUnknown(sandboxId, signal);
+    link.ending = true;
     try {
-      await link.connection.call({ shutdown: {} }, signal);
+      await this.call(sandboxId, { shutdown: {} }, signal);
+    } catch (error) {
+      link.ending = false;
+      if (this.#sameProcess(link.process)) throw error;
+    }
+    this.forget(sandboxId);
+  }
+
+  async #shutdownUnknown(sandboxId: string, signal: AbortSignal): Promise<void> {
+    let connection: MonitorConnection;
+    try {
+      ({ connection } = await this.#open(sandboxId));
+    } catch (error) {
+      if (nobodyListens(error)) return;
+      throw error;
+    }
+    try {
+      await connection.call({ shutdown: {} }, signal);
     } finally {
-      link.connection.close();
+      connection.close();
     }
   }
 
@@ -88,7 +124,7 @@ export class Monitors {
   forget(sandboxId: string): void {
     const link = this.#links.get(sandboxId);
     this.#links.delete(sandboxId);
-    link?.connection.close();
+    link?.connection?.close();
   }
 
   /** Whether the monitor's process is alive: its death closes the connection, and then it is looked at. */
@@ -99,7 +135,7 @@ export class Monitors {
   /** Whether the monitor answers, as far as known. */
   isReachable(sandboxId: string): boolean {
     const link = this.#links.get(sandboxId);
-    return link !== undefined && !link.connection.closed;
+    return link?.connection?.closed === false;
   }
 
   /** Closes every connection; the monitors run on. */
@@ -111,7 +147,7 @@ export class Monitors {
     return this.#options.native.processStartTime(process.pid) === process.startTime;
   }
 
-  async #open(sandboxId: string): Promise<{ connection: MonitorConnection; hello: MonitorHello }> {
+  async #open(sandboxId: string): Promise<Opened> {
     const { socketOf, onEvent, daemonVersion } = this.#options;
     const connection = await MonitorConnection.open(socketOf(sandboxId), connectTimeoutMs, {
       onEvent: (event) => onEvent(sandboxId, event),
@@ -130,7 +166,10 @@ export class Monitors {
 
   #lost(sandboxId: string, connection: MonitorConnection): void {
     const link = this.#links.get(sandboxId);
-    if (!link || link.connection !== connection) return;
+    if (link && link.connection === connection && !link.reconnecting) this.#seek(sandboxId, link);
+  }
+
+  #seek(sandboxId: string, link: Link): void {
     link.reconnecting = this.#reconnect(sandboxId, link).finally(() => {
       link.reconnecting = null;
     });
@@ -140,21 +179,37 @@ export class Monitors {
     for (let attempt = 0; this.#links.get(sandboxId) === link; attempt += 1) {
       if (!this.#sameProcess(link.process)) {
         this.#links.delete(sandboxId);
-        this.#options.onGone(sandboxId);
+        if (!link.ending) this.#options.onGone(sandboxId);
         return;
       }
-      try {
-        const { connection, hello } = await this.#open(sandboxId);
-        link.connection = connection;
-        this.#options.onState(sandboxId, hello);
-        return;
-      } catch {
-        // alive but silent: stays READY and is tried again (RULINGS 12)
-        const delay = reconnectDelaysMs[Math.min(attempt, reconnectDelaysMs.length - 1)] as number;
-        await elapsed(delay);
-      }
+      if (await this.#reopened(sandboxId, link)) return;
+      // alive but silent: stays READY and is tried again (RULINGS 12)
+      const delay = reconnectDelaysMs[Math.min(attempt, reconnectDelaysMs.length - 1)] as number;
+      await elapsed(delay);
     }
   }
+
+  /** Whether the link has a connection again, or nobody wants one any more. */
+  async #reopened(sandboxId: string, link: Link): Promise<boolean> {
+    let opened: Opened | null = null;
+    try {
+      opened = await this.#open(sandboxId);
+      if (this.#links.get(sandboxId) === link) {
+        this.#options.onState(sandboxId, opened.hello);
+        link.connection = opened.connection;
+      } else opened.connection.close();
+      return true;
+    } catch {
+      opened?.connection.close();
+      return false;
+    }
+  }
+}
+
+/** Whether a connection failed because no process has the socket open. */
+function nobodyListens(error: unknown): boolean {
+  const code = error instanceof Failure && error.cause instanceof Error ? (error.cause as NodeJS.ErrnoException).code : undefined;
+  return code === 'ENOENT' || code === 'ECONNREFUSED';
 }
 
 const elapsed = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms).unref());

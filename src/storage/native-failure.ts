@@ -38,6 +38,8 @@ export function fetchFailure(error: unknown, doing: string, host: string): Failu
   const blame: FailureDetails = host === '' ? { stage } : { stage, host };
   switch (stage) {
     case 'http':
+      // 0: the connection ended early, or it was no HTTP
+      if (error.errno === 0) return registryUnavailable(`${where}: no usable answer`, error, blame);
       return registryUnavailable(`${where}: status ${error.errno}`, error, { ...blame, status: error.errno });
     case 'dns':
     case 'connect':

@@ -1,4 +1,3 @@
-import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
@@ -8,6 +7,7 @@ import { Failure, failureChain, type FailureKind, registryUnavailable } from '..
 import type { AuthConfig } from '../../src/registry/credentials.ts';
 import { createRegistry, defaultRetry, type Registry, type RegistryOptions } from '../../src/registry/registry.ts';
 import type { BlobSource, Repository } from '../../src/registry/repository.ts';
+import { makeCertificates } from '../helpers/certificates.ts';
 import { type FakeRegistry, refuse, startFakeRegistry } from '../helpers/fake-registry.ts';
 import { makeImage, makeIndex, ociManifest, type TestImage } from '../helpers/image-parts.ts';
 
@@ -507,35 +507,9 @@ test('proxies: plain requests, and refused tunnels', async (t) => {
 test('TLS: own authorities, names, client trust', async (t) => {
   const dir = mkdtempSync(join(tmpdir(), 'podwright-tls-'));
   t.teardown(() => rmSync(dir, { recursive: true, force: true }));
-  const file = (name: string): string => join(dir, name);
-  try {
-    execFileSync(
-      'openssl',
-      [
-        'req',
-        '-x509',
-        '-newkey',
-        'rsa:2048',
-        '-nodes',
-        '-days',
-        '2',
-        '-subj',
-        '/CN=test',
-        '-addext',
-        'subjectAltName=IP:127.0.0.1',
-        '-keyout',
-        file('key.pem'),
-        '-out',
-        file('cert.pem'),
-      ],
-      { stdio: 'ignore' },
-    );
-  } catch {
-    t.log('skipped: openssl is not there to make a certificate');
-    return t.pass();
-  }
-  const [key, cert] = [readFileSync(file('key.pem'), 'utf8'), readFileSync(file('cert.pem'), 'utf8')];
-  const server = await startFakeRegistry({ key, cert });
+  const made = makeCertificates(dir);
+  const cert = readFileSync(made.ca, 'utf8');
+  const server = await startFakeRegistry(made.server(false));
   t.teardown(() => server.close());
   server.push('team/app', 'v1', image);
   const readText = async (path: string): Promise<string | null> => {

@@ -58,7 +58,7 @@ interface Stored {
 }
 
 /** Starts a registry on a free port of loopback. */
-export async function startFakeRegistry(tls: { key: string; cert: string } | null = null): Promise<FakeRegistry> {
+export async function startFakeRegistry(tls: https.ServerOptions | null = null): Promise<FakeRegistry> {
   const manifests = new Map<string, Stored>();
   const blobs = new Map<string, Buffer>();
   const answer = async (incoming: IncomingMessage, response: ServerResponse): Promise<void> => {

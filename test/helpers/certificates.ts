@@ -1,0 +1,65 @@
+// An authority, a server certificate for 127.0.0.1 and a client certificate, made by openssl.
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+/** Paths of PEM files. */
+export interface Certificates {
+  readonly ca: string;
+  readonly cert: string;
+  readonly key: string;
+  readonly clientCert: string;
+  readonly clientKey: string;
+  /** Options of a server that wants a client certificate of the same authority, or none. */
+  readonly server: (mutual: boolean) => {
+    key: string;
+    cert: string;
+    ca: string;
+    requestCert: boolean;
+    rejectUnauthorized: boolean;
+  };
+}
+
+/** Makes them in a directory. */
+export function makeCertificates(dir: string): Certificates {
+  mkdirSync(dir, { recursive: true });
+  const file = (name: string): string => join(dir, name);
+  const openssl = (...args: string[]): Buffer => execFileSync('openssl', args, { stdio: ['ignore', 'pipe', 'ignore'] });
+  const key = ['-newkey', 'rsa:2048', '-nodes'];
+  openssl(
+    'req',
+    '-x509',
+    ...key,
+    '-days',
+    '2',
+    '-subj',
+    '/CN=authority',
+    '-keyout',
+    file('ca.key'),
+    '-out',
+    file('ca.pem'),
+  );
+  const sign = (name: string, extensions: string): void => {
+    writeFileSync(file(`${name}.ext`), extensions);
+    openssl('req', ...key, '-subj', `/CN=${name}`, '-keyout', file(`${name}.key`), '-out', file(`${name}.csr`));
+    const by = ['-CA', file('ca.pem'), '-CAkey', file('ca.key'), '-CAcreateserial', '-extfile', file(`${name}.ext`)];
+    openssl('x509', '-req', '-in', file(`${name}.csr`), ...by, '-days', '2', '-out', file(`${name}.pem`));
+  };
+  sign('server', 'basicConstraints=CA:FALSE\nsubjectAltName=IP:127.0.0.1\n');
+  sign('client', 'basicConstraints=CA:FALSE\nextendedKeyUsage=clientAuth\n');
+  const text = (name: string): string => readFileSync(file(name), 'utf8');
+  return {
+    ca: file('ca.pem'),
+    cert: file('server.pem'),
+    key: file('server.key'),
+    clientCert: file('client.pem'),
+    clientKey: file('client.key'),
+    server: (mutual) => ({
+      key: text('server.key'),
+      cert: text('server.pem'),
+      ca: text('ca.pem'),
+      requestCert: mutual,
+      rejectUnauthorized: mutual,
+    }),
+  };
+}

@@ -25,6 +25,8 @@ export interface GarbageFacts {
 export interface Garbage {
   readonly layers: readonly ChainId[];
   readonly blobs: readonly Digest[];
+  /** Whether layers are kept only for a retry: they go when their grace is over. */
+  readonly waiting: boolean;
 }
 
 /** The layers and blobs that are neither needed nor kept for a retry. */
@@ -36,10 +38,9 @@ export function garbage(facts: GarbageFacts): Garbage {
   const free = (key: string): boolean => !needed.has(key) && !facts.held(key);
   const young = (layer: { chainId: ChainId; committedAt: bigint }): boolean =>
     !facts.released.has(layer.chainId) && facts.now - layer.committedAt < facts.graceNanos;
-  return {
-    layers: [...facts.layers].filter((layer) => free(layer.chainId) && !young(layer)).map((layer) => layer.chainId),
-    blobs: [...facts.blobs].filter(free),
-  };
+  const unneeded = [...facts.layers].filter((layer) => free(layer.chainId));
+  const layers = unneeded.filter((layer) => !young(layer)).map((layer) => layer.chainId);
+  return { layers, blobs: [...facts.blobs].filter(free), waiting: layers.length < unneeded.length };
 }
 
 /** The blobs that a record needs: config, manifests, and its layers where they are kept. */

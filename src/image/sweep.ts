@@ -96,6 +96,7 @@ export class Sweeper {
       ...found.blobs.map((digest) => results.attempt(`blob ${digest}`, () => storage.content.remove(digest))),
     ];
     for (const id of this.#released) if (!storage.layers.has(id as ChainId)) this.#released.delete(id);
+    if (found.waiting) this.scheduleForRetry();
     await Promise.all(work);
     const report = { layers: found.layers.length, blobs: found.blobs.length };
     if (report.layers + report.blobs > 0) log.info({ ...report }, 'image content swept');

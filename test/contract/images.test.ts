@@ -1,6 +1,8 @@
 // The image verbs over the real addon: bytes really come, are checked and unpacked.
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import http from 'node:http';
+import net from 'node:net';
 import { dirname, join, resolve } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import test, { type ExecutionContext } from 'ava';
@@ -199,6 +201,41 @@ real(title('blobs elsewhere: redirected without credentials, mirrored, through T
   t.is(await pull('secure.invalid/app:v1'), image.config.digest);
   t.true(secure.requests.every((r) => r.url.includes('ns=secure.invalid')));
   t.is(secure.seen('GET', /\/blobs\//).length, 1 + image.layers.length);
+});
+
+real(title('everything goes through the proxy of a host'), async (t) => {
+  const { root, pull } = await setup(t);
+  const dir = join(root, 'certs.d/far.invalid');
+  const made = makeCertificates(dir);
+  const secure = await startFakeRegistry(made.server(false));
+  t.teardown(() => secure.close());
+  secure.push('app', 'v1', image);
+  const tunnels: (string | undefined)[] = [];
+  const proxy = http.createServer().on('connect', (request, socket) => {
+    tunnels.push(`${request.url} ${request.headers['proxy-authorization']}`);
+    const [host = '', port = ''] = secure.host.split(':');
+    const onward = net.connect(Number(port), host, () => {
+      socket.write('HTTP/1.1 200 Connection established\r\n\r\n');
+      onward.pipe(socket).pipe(onward);
+    });
+    onward.on('error', () => socket.destroy());
+    socket.on('error', () => onward.destroy());
+    t.teardown(() => void onward.destroy());
+  });
+  await new Promise<void>((done) => void proxy.listen(0, '127.0.0.1', done));
+  t.teardown(() => {
+    proxy.closeAllConnections();
+    proxy.close();
+  });
+  const { port } = proxy.address() as net.AddressInfo;
+  const settings = (by: string): string =>
+    `server = "https://far.invalid"\nca = "ca.pem"\nskip_verify = true\nproxy = "${by}"`;
+  writeFileSync(join(dir, 'hosts.toml'), settings(`http://u:p@127.0.0.1:${port}`));
+  t.is(await pull('far.invalid/app:v1'), image.config.digest);
+  t.true(tunnels.length >= 1 + image.layers.length, 'manifests and layers');
+  t.true(tunnels.every((tunnel) => tunnel === `far.invalid:443 Basic ${Buffer.from('u:p').toString('base64')}`));
+  writeFileSync(join(dir, 'hosts.toml'), settings('http://127.0.0.1:1'));
+  t.regex(await refusal(pull('far.invalid/app:v1')), /^registry-unavailable: .*far\.invalid/);
 });
 
 real(title('a pull that is cancelled leaves nothing and can be tried again'), async (t) => {

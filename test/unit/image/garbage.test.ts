@@ -28,7 +28,7 @@ const sweep = (patch: Partial<GarbageFacts>) => {
     graceNanos: 100n,
     ...patch,
   });
-  return { layers: found.layers as readonly string[], blobs: found.blobs as readonly string[] };
+  return { layers: found.layers as readonly string[], blobs: found.blobs as readonly string[], waiting: found.waiting };
 };
 
 test('layers of images, of containers and of running work stay', (t) => {
@@ -39,7 +39,8 @@ test('layers of images, of containers and of running work stay', (t) => {
 
 test('a layer of a failed pull waits for the retry, a released one does not', (t) => {
   const layers = [layer('young', 950n), layer('old', 900n), layer('gone', 990n)];
-  t.deepEqual(sweep({ layers, released: new Set(['gone']) }).layers, ['old', 'gone']);
+  t.deepEqual(sweep({ layers, released: new Set(['gone']) }), { layers: ['old', 'gone'], blobs: [], waiting: true });
+  t.false(sweep({ layers: [layer('old')] }).waiting);
 });
 
 test('documents of images stay, their blobs only where they are kept', (t) => {

@@ -63,12 +63,8 @@ const monitorDeadlineMs = 90_000;
 
 /** Creates a container and returns its id; a retry of a call that was never answered gets the same one. */
 export async function createContainer(ports: CreateContainerPorts, input: CreateContainerInput, caller: Caller): Promise<ContainerId> {
-  const sandbox = ports.sandboxes.find(input.sandboxId);
-  if (!sandbox) throw notFound(`sandbox ${input.sandboxId} does not exist`);
+  const sandbox = readySandbox(ports, input.sandboxId);
   const sandboxId = sandbox.identity.id;
-  if (sandbox.status.phase !== 'ready' || !ports.monitors.isAlive(sandboxId)) {
-    throw failedPrecondition(`sandbox ${sandboxId} is not ready`);
-  }
   checkContainer(input.config, sandbox);
   const key = containerKey(sandboxId, input.config.metadata);
   const container = await ports.locks.run(`container ${key}`, caller.signal, async () => {
@@ -82,6 +78,15 @@ export async function createContainer(ports: CreateContainerPorts, input: Create
     if (ports.records.get(id)) ports.records.update(id, { deliveredAt: ports.now() });
   });
   return id;
+}
+
+/** The sandbox, when it takes containers: READY, and nobody has begun to stop it. */
+function readySandbox(ports: CreateContainerPorts, idOrPrefix: string): Sandbox {
+  const sandbox = ports.sandboxes.find(idOrPrefix);
+  if (!sandbox) throw notFound(`sandbox ${idOrPrefix} does not exist`);
+  const { identity, status } = sandbox;
+  if (status.phase === 'ready' && status.stopRequestedAt === 0n && ports.monitors.isAlive(identity.id)) return sandbox;
+  throw failedPrecondition(`sandbox ${identity.id} is not ready`);
 }
 
 async function adoptEarlier(ports: CreateContainerPorts, earlier: Container, config: ContainerConfig): Promise<Container | null> {
@@ -112,6 +117,8 @@ async function create(ports: CreateContainerPorts, config: ContainerConfig, sand
 
 async function createFrom(ports: CreateContainerPorts, config: ContainerConfig, parts: Parts): Promise<Container> {
   const { sandbox, image, user } = parts;
+  // from the record on its teardown knows of the container: one that has begun must have no later one
+  readySandbox(ports, sandbox.identity.id);
   const id = ports.newId();
   const identity: ContainerIdentity = {
     id,

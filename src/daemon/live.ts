@@ -140,7 +140,7 @@ export function composePods(hands: Hands) {
     haltContainer,
     containerCgroup: (id: string) => containers.get(id)?.identity.cgroupPath ?? null,
   };
-  const teardown = (id: string): Promise<void> => teardownSandbox({ ...releasePorts, teardownContainer: teardownOne }, id);
+  const teardown = (id: string): Promise<void> => teardownSandbox({ ...releasePorts, locks, teardownContainer: teardownOne }, id);
   async function processesIn(path: string): Promise<number> {
     try {
       return (await cgroups.procs(path)).length;

@@ -1,4 +1,5 @@
 // The one way down for a sandbox and all that is in it: total, idempotent, goes on after a failure.
+import type { KeyedLock } from '../lib/keyed-lock.ts';
 import { ResultList } from '../lib/result-list.ts';
 import type { SandboxCgroups, SandboxFiles, SandboxMonitors, SandboxNetwork, SandboxRecords } from './ports.ts';
 import type { Sandbox } from './sandbox.ts';
@@ -20,10 +21,13 @@ export interface ReleasePorts {
 }
 
 export interface TeardownPorts extends ReleasePorts {
+  readonly locks: KeyedLock;
+  /** Removes a container; called with its lock held. */
   readonly teardownContainer: (containerId: string) => Promise<void>;
 }
 
 const shutdownTimeoutMs = 20_000;
+const never = new AbortController().signal;
 
 /** Frees what a sandbox holds of the host: processes, network, namespaces, cgroups. Records stay. */
 export async function releaseSandbox(ports: ReleasePorts, sandbox: Sandbox): Promise<void> {
@@ -39,13 +43,18 @@ export async function releaseSandbox(ports: ReleasePorts, sandbox: Sandbox): Pro
   // With the network still owed, its namespace must stay: a plugin's DEL needs it.
   if (results.ok) {
     await results.attempt('end the monitor', () => ports.monitors.shutdown(id, AbortSignal.timeout(shutdownTimeoutMs)));
-    if (pinned) await results.attempt('unpin the network namespace', () => ports.unpinNetns(pin));
+    if (results.ok && pinned) await results.attempt('unpin the network namespace', () => ports.unpinNetns(pin));
+    // one that was still in the making when the others were stopped ended with the monitor
+    for (const each of ports.containersOf(id)) await results.attempt(`stop container ${each}`, () => ports.haltContainer(each));
   }
-  await results.attempt('remove cgroups', async () => {
-    const below = [`${cgroupPath}/${id}`, ...containers.flatMap((each) => ports.containerCgroup(each) ?? [])];
-    await ports.cgroups.remove(below);
-    if (ownsCgroup) await ports.cgroups.remove([cgroupPath]);
-  });
+  // a cgroup with a process in it cannot go, and trying takes its time
+  if (results.ok) {
+    await results.attempt('remove cgroups', async () => {
+      const below = [`${cgroupPath}/${id}`, ...containers.flatMap((each) => ports.containerCgroup(each) ?? [])];
+      await ports.cgroups.remove(below);
+      if (ownsCgroup) await ports.cgroups.remove([cgroupPath]);
+    });
+  }
   results.throwIfAny(`stop sandbox ${id}`);
 }
 
@@ -57,7 +66,10 @@ export async function teardownSandbox(ports: TeardownPorts, id: string): Promise
   const results = new ResultList();
   await results.attempt('release', () => releaseSandbox(ports, sandbox));
   for (const each of ports.containersOf(id)) {
-    await results.attempt(`remove container ${each}`, () => ports.teardownContainer(each));
+    // whoever still makes it holds its lock, and fails now that its monitor has ended
+    await results.attempt(`remove container ${each}`, () =>
+      ports.locks.run(`container ${each}`, never, () => ports.teardownContainer(each)),
+    );
   }
   if (results.ok) await results.attempt('remove files', () => ports.files.removeSandboxFiles(id));
   if (results.ok) await results.attempt('remove the record', () => ports.records.remove(id));

@@ -7,7 +7,7 @@ import { startContainer } from '../../src/container/start.ts';
 import { endProcesses, stopContainer } from '../../src/container/stop.ts';
 import { teardownContainer } from '../../src/container/teardown.ts';
 import type { ContainerId, ImageId, SandboxId } from '../../src/lib/id.ts';
-import { internal } from '../../src/lib/failure.ts';
+import { internal, unavailable } from '../../src/lib/failure.ts';
 import { KeyedLock } from '../../src/lib/keyed-lock.ts';
 import { runSandbox } from '../../src/sandbox/run.ts';
 import { stopSandbox } from '../../src/sandbox/stop.ts';
@@ -109,8 +109,9 @@ export function fakeHost() {
       resources.delete(`netns ${id}`);
     },
     isAlive: (id: string) => monitors.has(id),
-    createContainer: async (_: string, request: { containerId: string }) => {
+    createContainer: async (sandboxId: string, request: { containerId: string }) => {
       step('monitor.createContainer');
+      if (!monitors.has(sandboxId)) throw unavailable(`sandbox ${sandboxId} has no monitor`);
       resources.add(`process ${request.containerId}`);
       return { pid: 7, startTime: 7, notes: [] };
     },
@@ -234,7 +235,7 @@ export function fakeHost() {
     containerCgroup: (id: string) => containerRecords.get(id)?.identity.cgroupPath ?? null,
   };
   const teardown = (id: string): Promise<void> =>
-    teardownSandbox({ ...releasePorts, teardownContainer: teardownOne }, id);
+    teardownSandbox({ ...releasePorts, locks, teardownContainer: teardownOne }, id);
   const runPorts = {
     ...releasePorts,
     locks,

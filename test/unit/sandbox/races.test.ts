@@ -36,3 +36,37 @@ test('a writable layer that is ready after the seccomp profile was refused is no
   await soon();
   t.deepEqual([...host.resources], before);
 });
+
+const ended = (work: Promise<unknown>): Promise<string> => work.then(() => 'done', (error: Error) => error.message);
+
+for (const slow of ['prepare', 'createContainer', 'readFile'] as const) {
+  test(`a pod removed while a container of it is made leaves nothing: slow ${slow}`, async (t) => {
+    const host = fakeHost();
+    const sandboxId = await host.run(input);
+    const { snapshots, monitor } = host.hands;
+    const { prepare, readFile } = snapshots;
+    const { createContainer } = monitor;
+    if (slow === 'prepare') snapshots.prepare = async (id) => soon().then(() => prepare(id));
+    if (slow === 'readFile') snapshots.readFile = async () => soon().then(() => readFile());
+    if (slow === 'createContainer') {
+      monitor.createContainer = async (id, request) => soon().then(() => createContainer(id, request));
+    }
+    const making = ended(host.create({ sandboxId, config: containerConfig() }));
+    await new Promise((resolve) => setImmediate(resolve));
+    t.is(await ended(host.remove(sandboxId)), 'done');
+    t.not(await making, 'done');
+    t.deepEqual([...host.resources], []);
+    t.is(host.sandboxRecords.list().length + host.containerRecords.list().length, 0);
+  });
+}
+
+test('a container made while its pod is stopped is not left as if it could be started', async (t) => {
+  const host = fakeHost();
+  const sandboxId = await host.run(input);
+  const { detach } = host.hands.network;
+  host.hands.network.detach = async (id) => soon().then(() => detach(id));
+  const stopping = host.stop(sandboxId);
+  await new Promise((resolve) => setImmediate(resolve));
+  await t.throwsAsync(host.create({ sandboxId, config: containerConfig() }), { message: /not ready/ });
+  await stopping;
+});

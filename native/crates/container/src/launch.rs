@@ -105,7 +105,6 @@ fn become_program(plan: &ProcessPlan, origin: &Origin, way: Way<'_>) -> StepResu
     }
     let name = plan.args.first().map_or("", String::as_str);
     let tries = candidates(name, &plan.env);
-    refuse_own_program(name, &tries, origin)?;
     let filter = &plan.filter;
     if !plan.no_new_privileges && !filter.program.is_empty() {
         seccomp::load(&filter.program, filter.flags)?; // while CAP_SYS_ADMIN is there
@@ -121,6 +120,7 @@ fn become_program(plan: &ProcessPlan, origin: &Origin, way: Way<'_>) -> StepResu
         }
         start_session(way.terminal)?;
     }
+    refuse_own_program(name, &tries, origin)?; // here, because /proc/self is this process's at last
     if plan.no_new_privileges && !filter.program.is_empty() {
         seccomp::load(&filter.program, filter.flags)?;
     }

@@ -15,10 +15,10 @@ pub use podwright_cgroups::Place;
 /// # Errors
 /// The fork's.
 pub fn fork_into(place: &Place, flags: u64) -> SysResult<(Forked, bool)> {
-    if let Some(dir) = open_dir(&place.unified_dir) {
-        if let Ok(forked) = clone::fork(flags, Some(dir.as_fd())) {
-            return Ok((forked, true));
-        }
+    if let Some(dir) = open_dir(&place.unified_dir)
+        && let Ok(forked) = clone::fork(flags, Some(dir.as_fd()))
+    {
+        return Ok((forked, true));
     }
     Ok((clone::fork(flags, None)?, false))
 }

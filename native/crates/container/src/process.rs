@@ -137,7 +137,8 @@ mod tests {
     fn wrong_processes_are_refused_by_name() {
         let good = Process { args: vec!["a".into()], ..Process::default() };
         assert_eq!(process_plan(&good, &Filter::default()).unwrap().cwd, "/");
-        let table: [(&str, fn(&mut Process)); 5] = [
+        type Change = fn(&mut Process);
+        let table: [(&str, Change); 5] = [
             ("process.args", |p| p.args.clear()),
             ("process.cwd", |p| p.cwd = "x".into()),
             ("process.scheduler", |p| p.scheduler = Some(serde_json::Value::Null)),

@@ -63,7 +63,8 @@ fn a_shared_pid_namespace_has_a_pause_with_nothing_to_offer() {
 #[test]
 fn contradictions_are_refused() {
     let mut rig = Rig::start();
-    let table: [(&str, fn(&mut podwright_protocol::message::CreateSandbox)); 4] = [
+    type Change = fn(&mut podwright_protocol::message::CreateSandbox);
+    let table: [(&str, Change); 4] = [
         ("another sandbox", |r| r.sandbox_id = "x".into()),
         ("a pin of the host's netns", |r| r.net = NamespaceMode::Node.into()),
         ("a host's sysctl", |r| r.sysctls.push(Sysctl { name: "vm.swappiness".into(), value: "1".into() })),

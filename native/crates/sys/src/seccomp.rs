@@ -11,7 +11,7 @@ pub fn load(program: &[u8], flags: u32) -> SysResult<()> {
     const OPERATION: &str = "load the seccomp filter";
     const SIZE: usize = size_of::<libc::sock_filter>();
     let length = program.len() / SIZE;
-    let fits = u16::try_from(length).ok().filter(|n| *n > 0 && program.len() % SIZE == 0);
+    let fits = u16::try_from(length).ok().filter(|n| *n > 0 && program.len().is_multiple_of(SIZE));
     let Some(count) = fits else {
         return Err(SysError::new(OPERATION, "seccomp", libc::EINVAL, format!("{} bytes", program.len())));
     };

@@ -15,13 +15,14 @@ async function dropRules(chains: string): Promise<void> {
   for (const program of ['iptables', 'ip6tables']) {
     for (const table of ['nat', 'filter', 'mangle', 'raw']) {
       const saved = await run(`${program}-save`, ['-t', table]).catch(() => ({ stdout: '' }));
-      const lines = saved.stdout.split('\n').filter((line) => line.includes(chains));
-      for (const line of lines.filter((one) => one.startsWith('-A'))) {
-        await attempt(program, '-t', table, '-D', ...line.split(' ').slice(1));
-      }
-      for (const line of lines.filter((one) => one.startsWith(':'))) {
-        await attempt(program, '-t', table, '-X', line.slice(1).split(' ')[0] ?? '');
-      }
+      const lines = saved.stdout.split('\n');
+      const own = lines
+        .filter((line) => line.startsWith(`:${chains}`))
+        .map((line) => line.slice(1).split(' ')[0] ?? '');
+      for (const chain of own) await attempt(program, '-t', table, '-F', chain);
+      const jumps = lines.filter((line) => line.startsWith('-A') && own.includes(line.split(' -j ')[1] ?? ''));
+      for (const jump of jumps) await attempt(program, '-t', table, '-D', ...jump.split(' ').slice(1));
+      for (const chain of own) await attempt(program, '-t', table, '-X', chain);
     }
   }
 }

@@ -8,23 +8,53 @@ export function exitReason(fact: Pick<ExitFact, 'exitCode' | 'oomKilled'>): Exit
   return fact.exitCode === 0 ? 'Completed' : 'Error';
 }
 
-/** The exit of a container whose end nobody saw. */
-export const lostExit = (now: bigint, message: string): ContainerExit => ({
-  exitCode: 255,
-  reason: 'Unknown',
-  message,
-  finishedAt: now,
-});
+/** Exit code of a container whose process could not be executed: containerd's and CRI-O's convention. */
+export const startErrorCode = 128;
+
+/** A start as a monitor tells it. */
+export interface StartFact {
+  readonly containerId: string;
+  readonly pid: number;
+  readonly startTime: number;
+  /** Unix nanoseconds; 0n = not started. */
+  readonly startedAt: bigint;
+}
+
+type Records = Pick<ContainerRecords, 'get' | 'update'>;
+
+/** Records a start once. The container's times stay in order, whatever clock they are from and whichever fact came first. */
+export function recordStart(records: Records, fact: StartFact): void {
+  const container = records.get(fact.containerId);
+  if (!container || fact.startedAt === 0n || container.status.startedAt > 0n) return;
+  const { createdAt } = container.identity;
+  const { exit } = container.status;
+  const startedAt = fact.startedAt > createdAt ? fact.startedAt : createdAt + 1n;
+  if (exit === null) records.update(fact.containerId, { startedAt, pid: fact.pid, startTime: fact.startTime });
+  else records.update(fact.containerId, { startedAt, exit: { ...exit, finishedAt: later(exit.finishedAt, startedAt) } });
+}
+
+/** A time, or just after another one when it is not later. */
+const later = (time: bigint, than: bigint): bigint => (time > than ? time : than + 1n);
+
+/** Records the end of a container whose exit nobody saw; one that was seen stands. */
+export function recordLost(records: Records, id: string, lost: { readonly now: bigint; readonly message: string }): void {
+  const container = records.get(id);
+  if (!container || container.status.exit !== null) return;
+  const finishedAt = later(lost.now, container.status.startedAt);
+  const exit: ContainerExit = { exitCode: 255, reason: 'Unknown', message: lost.message, finishedAt };
+  records.update(id, { pid: 0, exit });
+}
 
 /** Records an exit once: the first fact stands, whoever brings it. */
-export function recordExit(records: Pick<ContainerRecords, 'get' | 'update'>, fact: ExitFact): void {
+export function recordExit(records: Records, fact: ExitFact): void {
   const container = records.get(fact.containerId);
   if (!container || container.status.exit !== null) return;
   const after = container.status.startedAt > 0n ? container.status.startedAt : container.identity.createdAt;
-  const finishedAt = fact.finishedAt > after ? fact.finishedAt : after + 1n;
+  const finishedAt = later(fact.finishedAt, after);
+  const reason = !fact.started && fact.exitCode === startErrorCode ? 'StartError' : exitReason(fact);
   const message = fact.logDroppedBytes > 0 ? `${fact.logDroppedBytes} bytes of output were not logged` : '';
   records.update(fact.containerId, {
     pid: 0,
-    exit: { exitCode: fact.exitCode, reason: exitReason(fact), message, finishedAt },
+    exit: { exitCode: fact.exitCode, reason, message, finishedAt },
   });
 }

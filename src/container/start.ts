@@ -1,7 +1,8 @@
 // StartContainer: CREATED becomes RUNNING, or EXITED with StartError.
-import { failedPrecondition, failureChain, notFound, unavailable } from '../lib/failure.ts';
+import { Failure, failedPrecondition, failureChain, notFound, unavailable } from '../lib/failure.ts';
 import type { KeyedLock } from '../lib/keyed-lock.ts';
 import { containerState, mayAct } from './container.ts';
+import { recordStart, startErrorCode } from './exits.ts';
 import type { ContainerMonitors, ContainerRecords } from './ports.ts';
 
 export interface StartContainerPorts {
@@ -11,9 +12,6 @@ export interface StartContainerPorts {
   readonly now: () => bigint;
   readonly stages: (id: string, name: string) => { readonly stage: <T>(name: string, work: () => Promise<T>) => Promise<T> };
 }
-
-/** Exit code of a container whose process could not be executed: containerd's and CRI-O's convention. */
-const startErrorCode = 128;
 
 const never = new AbortController().signal;
 
@@ -31,15 +29,19 @@ export async function startContainer(ports: StartContainerPorts, idOrPrefix: str
     const { sandboxId } = container.identity;
     if (!ports.monitors.isAlive(sandboxId)) throw unavailable(`sandbox ${sandboxId} of container ${id} has no monitor`);
     const { stage } = ports.stages(sandboxId, 'StartContainer');
+    let started: Awaited<ReturnType<ContainerMonitors['startContainer']>>;
     try {
-      const { pid, startedAt } = await stage('exec', () => ports.monitors.startContainer(sandboxId, id, never));
-      const now = ports.records.get(id);
-      // the process may have ended already: its exit fact clears the pid and stays
-      ports.records.update(id, { startedAt, ...(now?.status.exit === null ? { pid } : {}) });
+      started = await stage('exec', () => ports.monitors.startContainer(sandboxId, id, never));
     } catch (error) {
+      // whether it runs is not known: the monitor tells when it is reached again, or it is dead and with it the container
+      if (error instanceof Failure && error.kind === 'unavailable') throw error;
+      // the call before this one did it, and its answer was lost
+      if ((ports.records.get(id)?.status.startedAt ?? 0n) > 0n) return;
       const message = failureChain(error);
       ports.records.update(id, { pid: 0, exit: { exitCode: startErrorCode, reason: 'StartError', message, finishedAt: ports.now() } });
       throw error;
     }
+    // the process may have ended already: its exit stands
+    recordStart(ports.records, { containerId: id, startTime: container.status.startTime, ...started });
   });
 }

@@ -1,12 +1,14 @@
 // StopContainer: signal, grace, kill; answers when the exit is recorded.
-import { deadlineExceeded } from '../lib/failure.ts';
+import { deadlineExceeded, Failure } from '../lib/failure.ts';
+import type { KeyedLock } from '../lib/keyed-lock.ts';
 import { signalNumber } from '../oci/signals.ts';
 import { type Container, containerState } from './container.ts';
-import { lostExit, recordExit } from './exits.ts';
+import { recordExit, recordLost } from './exits.ts';
 import type { ContainerCgroups, ContainerMonitors, ContainerRecords } from './ports.ts';
 
 export interface StopContainerPorts {
   readonly records: ContainerRecords;
+  readonly locks: KeyedLock;
   readonly monitors: Pick<ContainerMonitors, 'stopContainer' | 'isAlive'>;
   readonly cgroups: Pick<ContainerCgroups, 'kill'>;
   readonly now: () => bigint;
@@ -21,12 +23,21 @@ export async function stopContainer(
   input: { readonly id: string; readonly timeoutMs: number },
   signal: AbortSignal,
 ): Promise<void> {
-  const container = ports.records.find(input.id);
-  if (!container) return;
-  const { id } = container.identity;
-  if (containerState(container) !== 'running') return;
+  const id = ports.records.find(input.id)?.identity.id;
+  if (id === undefined) return;
+  if (isCreated(ports, id) && ports.locks.isHeld(`container ${id}`)) {
+    // it may be on its way to run: an answer now would be wrong in a moment
+    await ports.locks.run(`container ${id}`, signal, async () => undefined);
+  }
+  const container = ports.records.get(id);
+  if (!container || containerState(container) !== 'running') return;
   if (container.status.stopRequestedAt === 0n) ports.records.update(id, { stopRequestedAt: ports.now() });
   await endProcesses(ports, container, { timeoutMs: input.timeoutMs, signal });
+}
+
+function isCreated(ports: StopContainerPorts, id: string): boolean {
+  const container = ports.records.get(id);
+  return container !== undefined && containerState(container) === 'created';
 }
 
 /** Ends a container's processes, in whatever state it is, and records the exit. */
@@ -35,18 +46,30 @@ export async function endProcesses(
   container: Container,
   how: { readonly timeoutMs: number; readonly signal: AbortSignal },
 ): Promise<void> {
-  const { id, sandboxId, cgroupPath, stopSignal } = container.identity;
+  const { id, sandboxId, cgroupPath } = container.identity;
   if (container.status.exit !== null) return;
-  if (!ports.monitors.isAlive(sandboxId)) {
-    await ports.cgroups.kill(cgroupPath);
-    ports.records.update(id, { pid: 0, exit: lostExit(ports.now(), 'the monitor of the sandbox ended before the container') });
-    return;
-  }
+  const alive = ports.monitors.isAlive(sandboxId);
+  if (alive && (await stopByMonitor(ports, container, how))) return;
+  await ports.cgroups.kill(cgroupPath);
+  const message = alive ? 'the monitor of the sandbox does not know the container' : 'the monitor of the sandbox ended before the container';
+  recordLost(ports.records, id, { now: ports.now(), message });
+}
+
+/** Whether the monitor has ended it; false when it does not know the container. */
+async function stopByMonitor(
+  ports: StopContainerPorts,
+  { identity }: Container,
+  how: { readonly timeoutMs: number; readonly signal: AbortSignal },
+): Promise<boolean> {
+  const { id, sandboxId, stopSignal } = identity;
   const request = { containerId: id, signal: signalNumber(stopSignal), timeoutMs: how.timeoutMs };
-  const { exit, stuck } = await ports.monitors.stopContainer(sandboxId, request, how.signal);
-  if (exit) {
-    recordExit(ports.records, exit);
-    return;
+  try {
+    const { exit, stuck } = await ports.monitors.stopContainer(sandboxId, request, how.signal);
+    if (stuck.length > 0 && !exit) throw deadlineExceeded(`container ${id} does not end: ${stuck.join(', ')}`);
+    if (exit) recordExit(ports.records, exit);
+    return exit !== null;
+  } catch (error) {
+    if (error instanceof Failure && error.kind === 'not-found') return false;
+    throw error;
   }
-  if (stuck.length > 0) throw deadlineExceeded(`container ${id} does not end: ${stuck.join(', ')}`);
 }

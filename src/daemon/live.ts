@@ -5,7 +5,7 @@ import { containerCgroup, parseCgroupParent, sandboxCgroup } from '../cgroup/pat
 import type { Config } from '../config/schema.ts';
 import { version } from '../config/version.ts';
 import type { ContainerIdentity, ContainerStatus } from '../container/container.ts';
-import { recordExit } from '../container/exits.ts';
+import { recordExit, recordStart } from '../container/exits.ts';
 import type { ContainerImageFacts } from '../container/ports.ts';
 import { endProcesses } from '../container/stop.ts';
 import { teardownContainer } from '../container/teardown.ts';
@@ -20,6 +20,7 @@ import type { Network } from '../network/network.ts';
 import { capabilitiesOfMask } from '../oci/capabilities.ts';
 import { defaultSeccompProfile } from '../oci/seccomp-default.ts';
 import type { Paths } from '../paths.ts';
+import { parseExitFile } from '../recovery/observe.ts';
 import type { SandboxIdentity, SandboxStatus } from '../sandbox/sandbox.ts';
 import { teardownSandbox } from '../sandbox/teardown.ts';
 import { seccompFilters } from '../seccomp/filters.ts';
@@ -85,7 +86,10 @@ export function composePods(hands: Hands) {
       if (logTrouble) log.warn({ sandboxId, ...logTrouble }, 'output of the container cannot be logged and is dropped');
     },
     onState: (_, hello) => {
-      for (const { exit } of containerFacts(hello)) if (exit) recordExit(containers, exit);
+      for (const fact of containerFacts(hello)) {
+        recordStart(containers, fact);
+        if (fact.exit) recordExit(containers, fact.exit);
+      }
     },
     onGone: (sandboxId) => {
       log.error({ sandboxId }, 'the monitor of the sandbox is dead; its containers are ended');
@@ -117,6 +121,8 @@ export function composePods(hands: Hands) {
   async function loseContainersOf(sandboxId: string): Promise<void> {
     for (const id of containersOf(sandboxId)) {
       try {
+        const seen = parseExitFile(files.readExit(id), id, bootId);
+        if (seen) recordExit(containers, seen);
         await haltContainer(id);
       } catch (error) {
         log.error({ sandboxId, containerId: id, error: failureChain(error) }, 'ending a container without its monitor');

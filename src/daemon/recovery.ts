@@ -1,7 +1,6 @@
 // Recovery as the daemon runs it: loads records, reconciles, opens the gate for calls. Wires, decides little.
 import { randomUUID } from 'node:crypto';
-import { recordExit } from '../container/exits.ts';
-import { lostExit } from '../container/exits.ts';
+import { recordExit, recordLost, recordStart } from '../container/exits.ts';
 import type { RpcPorts } from '../cri/rpc.ts';
 import { failureChain } from '../lib/failure.ts';
 import type { Log } from '../log.ts';
@@ -74,6 +73,8 @@ export function runRecovery(parts: RecoveryParts): Recovery {
   };
 }
 
+const never = new AbortController().signal;
+
 const aside = (noun: string, report: LoadReport) =>
   [...report.quarantined, ...report.left].map(({ id, why }) => ({ noun, id, why }));
 
@@ -89,44 +90,26 @@ async function reconcileAll(parts: RecoveryParts): Promise<void> {
     adopt: async (id) => containerFacts(await monitors.adopt(id)),
     readExit: (id) => pods.files.readExit(id),
     snapshotsDir: paths.snapshotsDir,
-    teardownSandbox: pods.teardownSandbox,
+    teardownSandbox: (id) => locks.run(`sandbox ${id}`, never, () => pods.teardownSandbox(id)),
     stopSandbox: (id, signal) => stopSandbox({ ...pods.releasePorts, locks, now: pods.runPorts.now }, id, signal),
-    teardownContainer: pods.teardownContainer,
+    teardownContainer: (id) => locks.run(`container ${id}`, never, () => pods.teardownContainer(id)),
     loseContainer: async (id, why) => {
       const container = containers.get(id);
       if (!container) return;
       await pods.releasePorts.cgroups.kill(container.identity.cgroupPath);
-      containers.update(id, { pid: 0, exit: lostExit(pods.runPorts.now(), why) });
+      recordLost(containers, id, { now: pods.runPorts.now(), message: why });
     },
-    recordStart: (id, { pid, startTime, startedAt }) => void containers.update(id, { pid, startTime, startedAt }),
+    recordStart: (containerId, start) => recordStart(containers, { containerId, ...start }),
     recordExit: (exit) => recordExit(containers, exit),
     removeSnapshot: (id) => images.storage.snapshots.remove(id),
-    reachMonitor: (id) => void keepReaching(parts, id),
+    reachMonitor: (id) => {
+      const monitor = sandboxes.get(id)?.status.monitor;
+      if (monitor) monitors.watch(id, monitor);
+    },
     onAction: (type) => metrics.countRecovered(type),
     log,
   });
   await network.collect(new Set(sandboxes.list().map((s) => s.identity.id)));
   await images.afterRecovery();
   log.info({ ...report, sandboxes: sandboxes.size, containers: containers.size }, 'recovered');
-}
-
-const reachDelayMs = 2000;
-
-/** Tries a silent monitor again until it answers or is dead (RULINGS 12). */
-async function keepReaching({ pods, native, log }: RecoveryParts, sandboxId: string): Promise<void> {
-  for (;;) {
-    const process = pods.sandboxes.get(sandboxId)?.status.monitor;
-    if (!process) return;
-    if (native.processStartTime(process.pid) !== process.startTime) {
-      for (const id of pods.containersOf(sandboxId)) await pods.releasePorts.haltContainer(id);
-      return;
-    }
-    try {
-      for (const { exit } of containerFacts(await pods.monitors.adopt(sandboxId))) if (exit) recordExit(pods.containers, exit);
-      return;
-    } catch (error) {
-      log.warn({ sandboxId, error: failureChain(error) }, 'the monitor of the sandbox is silent; trying on');
-      await new Promise((resolve) => setTimeout(resolve, reachDelayMs).unref());
-    }
-  }
 }

@@ -35,9 +35,10 @@ export async function releaseSandbox(ports: ReleasePorts, sandbox: Sandbox): Pro
   const results = new ResultList();
   const containers = ports.containersOf(id);
   await Promise.all(containers.map((each) => results.attempt(`stop container ${each}`, () => ports.haltContainer(each))));
+  const { network, pid } = sandbox.identity.config.security.namespaces;
   const pin = ports.netnsPin(id);
   const pinned = ports.files.hasNetnsPin(id);
-  if (sandbox.identity.config.security.namespaces.network !== 'node') {
+  if (network !== 'node') {
     await results.attempt('release the network', () => ports.network.detach(id, pinned ? pin : null));
   }
   // With the network still owed, its namespace must stay: a plugin's DEL needs it.
@@ -47,6 +48,8 @@ export async function releaseSandbox(ports: ReleasePorts, sandbox: Sandbox): Pro
     // one that was still in the making when the others were stopped ended with the monitor
     for (const each of ports.containersOf(id)) await results.attempt(`stop container ${each}`, () => ports.haltContainer(each));
   }
+  // a dead monitor leaves its pause process
+  if (results.ok && pid === 'pod') await results.attempt('end the pause process', () => ports.cgroups.kill(`${cgroupPath}/${id}`));
   // a cgroup with a process in it cannot go, and trying takes its time
   if (results.ok) {
     await results.attempt('remove cgroups', async () => {

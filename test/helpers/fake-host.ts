@@ -83,7 +83,7 @@ export function fakeHost() {
       return facts;
     },
     update: async <R>(_: string, resources: R) => resources,
-    kill: async () => step('cgroup.kill'),
+    kill: async (_path: string) => step('cgroup.kill'),
     remove: async (paths: readonly string[]) => {
       step('cgroup.remove');
       for (const path of paths) resources.delete(`cgroup ${path}`);

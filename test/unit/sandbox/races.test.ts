@@ -70,3 +70,15 @@ test('a container made while its pod is stopped is not left as if it could be st
   await t.throwsAsync(host.create({ sandboxId, config: containerConfig() }), { message: /not ready/ });
   await stopping;
 });
+
+test('the pause process of a monitor that died does not keep its pod from being stopped', async (t) => {
+  const host = fakeHost();
+  const { security } = input.config;
+  const namespaces = { ...security.namespaces, pid: 'pod' } as const;
+  const id = await host.run({ ...input, config: sandboxConfig({ security: { ...security, namespaces } }) });
+  host.monitors.delete(id);
+  const killed: string[] = [];
+  host.hands.cgroups.kill = async (path) => void killed.push(path);
+  await host.stop(id);
+  t.deepEqual(killed, [`/pods/${id}/${id}`]);
+});

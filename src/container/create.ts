@@ -67,11 +67,12 @@ export async function createContainer(ports: CreateContainerPorts, input: Create
   const sandboxId = sandbox.identity.id;
   checkContainer(input.config, sandbox);
   const key = containerKey(sandboxId, input.config.metadata);
+  const arrivedAt = ports.now();
   const container = await ports.locks.run(`container ${key}`, caller.signal, async () => {
     const earlier = ports.records
       .list()
       .find((c) => c.identity.sandboxId === sandboxId && containerKey(sandboxId, c.identity.config.metadata) === key);
-    return (earlier && (await adoptEarlier(ports, earlier, input.config))) ?? create(ports, input.config, sandbox);
+    return (earlier && (await adoptEarlier(ports, earlier, { config: input.config, arrivedAt }))) ?? create(ports, input.config, sandbox);
   });
   const { id } = container.identity;
   caller.onDelivered(() => {
@@ -89,7 +90,13 @@ function readySandbox(ports: CreateContainerPorts, idOrPrefix: string): Sandbox 
   throw failedPrecondition(`sandbox ${identity.id} is not ready`);
 }
 
-async function adoptEarlier(ports: CreateContainerPorts, earlier: Container, config: ContainerConfig): Promise<Container | null> {
+interface Arrived {
+  readonly config: ContainerConfig;
+  /** When the call came: an earlier one that had not answered then is shared. */
+  readonly arrivedAt: bigint;
+}
+
+async function adoptEarlier(ports: CreateContainerPorts, earlier: Container, { config, arrivedAt }: Arrived): Promise<Container | null> {
   const { identity, status } = earlier;
   if (status.phase !== 'created') {
     await ports.locks.run(`container ${identity.id}`, never, () => ports.teardown(identity.id));
@@ -100,7 +107,8 @@ async function adoptEarlier(ports: CreateContainerPorts, earlier: Container, con
       throw alreadyExists(`container ${identity.id} has the same name and attempt but another config: ${field} differs`);
     }
   }
-  if (status.deliveredAt === 0n && containerState(earlier) === 'created') return earlier;
+  const undelivered = status.deliveredAt === 0n || status.deliveredAt > arrivedAt;
+  if (undelivered && containerState(earlier) === 'created') return earlier;
   throw alreadyExists(`container ${identity.id} exists for ${config.metadata.name} attempt ${config.metadata.attempt}`);
 }
 

@@ -55,9 +55,10 @@ export async function runSandbox(ports: RunSandboxPorts, input: RunSandboxInput,
   }
   const plan = planSandbox(input.config, { hostname: ports.files.hostFiles().hostname });
   const key = sandboxKey(input.config.metadata);
+  const arrivedAt = ports.now();
   const sandbox = await ports.locks.run(`sandbox ${key}`, caller.signal, async () => {
     const earlier = ports.records.list().find((s) => sandboxKey(s.identity.config.metadata) === key);
-    return (earlier && (await adoptEarlier(ports, earlier, input))) ?? create(ports, input, plan);
+    return (earlier && (await adoptEarlier(ports, earlier, { ...input, arrivedAt }))) ?? create(ports, input, plan);
   });
   const { id } = sandbox.identity;
   caller.onDelivered(() => {
@@ -66,8 +67,13 @@ export async function runSandbox(ports: RunSandboxPorts, input: RunSandboxInput,
   return id;
 }
 
+interface Arrived extends RunSandboxInput {
+  /** When the call came: an earlier one that had not answered then is shared. */
+  readonly arrivedAt: bigint;
+}
+
 /** What an earlier call under the same key left: to be joined, refused, or cleared away. */
-async function adoptEarlier(ports: RunSandboxPorts, earlier: Sandbox, input: RunSandboxInput): Promise<Sandbox | null> {
+async function adoptEarlier(ports: RunSandboxPorts, earlier: Sandbox, input: Arrived): Promise<Sandbox | null> {
   const { identity, status } = earlier;
   if (status.phase === 'creating' || status.phase === 'removing') {
     await ports.locks.run(`sandbox ${identity.id}`, never, () => ports.teardown(identity.id));
@@ -77,7 +83,8 @@ async function adoptEarlier(ports: RunSandboxPorts, earlier: Sandbox, input: Run
   if (same !== null) {
     throw alreadyExists(`sandbox ${identity.id} has the same metadata but another config: ${same} differs`);
   }
-  if (status.phase === 'ready' && status.deliveredAt === 0n && ports.monitors.isAlive(identity.id)) return earlier;
+  const undelivered = status.deliveredAt === 0n || status.deliveredAt > input.arrivedAt;
+  if (status.phase === 'ready' && undelivered && ports.monitors.isAlive(identity.id)) return earlier;
   throw alreadyExists(`sandbox ${identity.id} exists for ${sandboxKey(identity.config.metadata)}`);
 }
 

@@ -82,3 +82,17 @@ test('the pause process of a monitor that died does not keep its pod from being 
   await host.stop(id);
   t.deepEqual(killed, [`/pods/${id}/${id}`]);
 });
+
+test('a call that came while the earlier one ran shares its answer, delivered or not', async (t) => {
+  const host = fakeHost();
+  const [a, b] = await Promise.all([host.run(input), host.run(input)]);
+  t.is(a, b);
+  const sandboxId = a;
+  const [c, d] = await Promise.all([
+    host.create({ sandboxId, config: containerConfig() }),
+    host.create({ sandboxId, config: containerConfig() }),
+  ]);
+  t.is(c, d);
+  await t.throwsAsync(host.run(input), { message: /exists/ });
+  await t.throwsAsync(host.create({ sandboxId, config: containerConfig() }), { message: /exists/ });
+});

@@ -32,13 +32,13 @@ export function signalNumber(text: string): number {
   throw invalidArgument(`unknown signal ${text}`);
 }
 
-/** The name of a signal number: "SIGTERM", "SIGRTMIN+3". */
+/** The name of a signal number: "SIGTERM", "SIGRTMIN+3"; the number itself for the two that glibc keeps to itself. */
 export function signalName(number: number): string {
   const name = names[number - 1];
   if (name !== undefined) return `SIG${name}`;
   if (number === rtMin) return 'SIGRTMIN';
   if (number === rtMax) return 'SIGRTMAX';
-  return number > rtMin && number < rtMax ? `SIGRTMIN+${number - rtMin}` : `signal ${number}`;
+  return number > rtMin && number < rtMax ? `SIGRTMIN+${number - rtMin}` : String(number);
 }
 
 /** Stop signal by precedence: the container's, the image's, SIGTERM (SURFACE §6). */

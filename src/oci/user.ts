@@ -102,7 +102,7 @@ export function resolveUser(request: UserRequest, files: UserFiles): ResolvedUse
     throw invalidArgument('linux.security_context: run_as_user and run_as_username exclude each other');
   }
   const asked = runAsUser !== null || runAsUsername !== '';
-  if (runAsGroup !== null && !asked && imageUser === '') {
+  if (runAsGroup !== null && !asked) {
     throw invalidArgument('linux.security_context.run_as_group needs run_as_user or run_as_username');
   }
   const [imageName = '', imageGroup = ''] = imageUser.split(':', 2);

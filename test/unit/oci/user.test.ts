@@ -28,6 +28,7 @@ for (const [name, request, expected] of cases) {
 const refusals: [string, Partial<UserRequest>, RegExp][] = [
   ['both forms', { runAsUser: 1, runAsUsername: 'a' }, /exclude/],
   ['group without user', { runAsGroup: 1 }, /needs run_as_user/],
+  ["group with the image's user only", { runAsGroup: 1, imageUser: 'web' }, /needs run_as_user/],
   ['unknown name', { runAsUsername: 'ghost' }, /ghost is not in/],
   ['unknown group of the image', { imageUser: 'web:ghosts' }, /ghosts is not in/],
 ];

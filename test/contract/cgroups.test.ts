@@ -1,0 +1,140 @@
+// The cgroup port over the real addon, in cgroups of the test's own.
+import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import test, { type ExecutionContext } from 'ava';
+import { type CgroupPlace, createCgroups, type Cgroups, type Resources } from '../../src/cgroup/cgroup.ts';
+import { Failure } from '../../src/lib/failure.ts';
+import { loadNative } from '../../src/native/load.ts';
+
+const addon = process.env['PODWRIGHT_ADDON'] ?? resolve('dist/addon.node');
+const cannotRun = ((): string | null => {
+  if (process.getuid?.() !== 0) return 'needs root: cgroups are made';
+  return existsSync(addon) ? null : `no addon at ${addon}: run hack/build.sh`;
+})();
+const real = cannotRun === null ? test : test.skip;
+const title = (what: string): string => (cannotRun === null ? what : `${what} (${cannotRun})`);
+
+const MiB = 2 ** 20;
+const nothing: Resources = {
+  cpuShares: null, cpuQuota: null, cpuPeriod: null, cpusetCpus: '', cpusetMems: '', memoryLimitBytes: null,
+  memorySwapLimitBytes: null, hugepageLimits: [], pidsLimit: null, unified: {},
+}; // prettier-ignore
+const limits: Resources = {
+  ...nothing, cpuShares: 512, cpuQuota: 50_000, cpuPeriod: 100_000, memoryLimitBytes: 64 * MiB,
+  memorySwapLimitBytes: 64 * MiB, pidsLimit: 30, hugepageLimits: [{ pageSize: '2MB', limit: 0 }],
+}; // prettier-ignore
+
+/** The port, and a path of its own that is removed when the test ends. */
+function room(t: ExecutionContext): { cgroups: Cgroups; path: string } {
+  const cgroups = createCgroups(loadNative(addon));
+  const path = `/podwright-test-${randomBytes(6).toString('hex')}`;
+  t.teardown(async () => {
+    await cgroups.kill(path);
+    await cgroups.remove([path]);
+  });
+  return { cgroups, path };
+}
+
+/** A shell that puts itself where a monitor would put it. */
+function shellIn(place: CgroupPlace, script: string): ChildProcess {
+  const files = [...place.v1Tasks, ...(place.unifiedDir === '' ? [] : [`${place.unifiedDir}/cgroup.procs`])];
+  const join = files.map((file) => `echo 0 > ${file}`).join('\n');
+  return spawn('/bin/sh', ['-c', `set -e\n${join}\necho in\n${script}`], { stdio: ['ignore', 'pipe', 'inherit'] });
+}
+
+async function running(shell: ChildProcess): Promise<ChildProcess> {
+  if (shell.stdout) await once(shell.stdout, 'data');
+  return shell;
+}
+
+real(title('limits given are limits had'), async (t) => {
+  const { cgroups, path } = room(t);
+  const facts = await cgroups.create(path, limits);
+  t.true(existsSync(facts.procsDir) && existsSync(facts.memoryEvents));
+  t.is(facts.killFile === '', cgroups.version === 'v1');
+  for (const file of facts.place.v1Tasks) t.true(existsSync(file), file);
+  const had = await cgroups.read(path);
+  t.like(had, { cpuShares: 512, cpuQuota: 50_000, cpuPeriod: 100_000, memoryLimitBytes: 64 * MiB, pidsLimit: 30 });
+  const raised = await cgroups.update(path, { ...nothing, memoryLimitBytes: 128 * MiB, memorySwapLimitBytes: 128 * MiB });
+  t.like(raised, { cpuShares: 512, memoryLimitBytes: 128 * MiB });
+  t.like(await cgroups.update(path, { ...nothing, cpuQuota: -1 }), { cpuQuota: -1, memoryLimitBytes: 128 * MiB });
+});
+
+real(title('creating twice is creating once'), async (t) => {
+  const { cgroups, path } = room(t);
+  const first = await cgroups.create(path, limits);
+  t.deepEqual(await cgroups.create(path, null), first);
+  t.is((await cgroups.read(path)).pidsLimit, 30);
+});
+
+real(title('refusals have the kind the caller answers with'), async (t) => {
+  const { cgroups, path } = room(t);
+  await cgroups.create(path, limits);
+  const kind = async (change: Partial<Resources>, at = path): Promise<string | undefined> =>
+    (await t.throwsAsync(cgroups.update(at, { ...nothing, ...change }), { instanceOf: Failure }))?.kind;
+  t.is(await kind({ cpuPeriod: 7 }), 'invalid-argument');
+  t.is(await kind({ memoryLimitBytes: 0 }), 'invalid-argument');
+  t.is(await kind({ unified: { 'a/b.c': '1' } }), 'invalid-argument');
+  t.is(await kind({ memoryLimitBytes: 64 * MiB, memorySwapLimitBytes: MiB }), 'invalid-argument');
+  t.is(await kind({ pidsLimit: 5 }, `${path}/none`), 'not-found');
+  t.is(await kind({ pidsLimit: 5 }, '/../x'), 'invalid-argument');
+  t.like(await cgroups.read(path), { memoryLimitBytes: 64 * MiB, memorySwapLimitBytes: 64 * MiB, pidsLimit: 30 });
+});
+
+real(title('memory in use cannot be taken away'), async (t) => {
+  const { cgroups, path } = room(t);
+  const facts = await cgroups.create(path, { ...limits, memoryLimitBytes: 256 * MiB, memorySwapLimitBytes: 256 * MiB });
+  await running(shellIn(facts.place, "x=$(head -c 40000000 /dev/zero | tr '\\0' a); echo full; sleep 30"));
+  for (let rss = 0; rss < 40_000_000; ) rss = (await cgroups.stats([path]))[0]?.memory?.rss ?? 0;
+  const refused = cgroups.update(path, { ...nothing, memoryLimitBytes: 8 * MiB, memorySwapLimitBytes: 8 * MiB });
+  t.is((await t.throwsAsync(refused, { instanceOf: Failure }))?.kind, 'failed-precondition');
+  t.is((await cgroups.read(path)).memoryLimitBytes, 256 * MiB);
+});
+
+real(title('usage, processes and kill of a running shell'), async (t) => {
+  const { cgroups, path } = room(t);
+  const facts = await cgroups.create(`${path}/c`, limits);
+  const shell = await running(shellIn(facts.place, 'sleep 30 & sleep 30'));
+  const ended = once(shell, 'exit');
+  t.true((await cgroups.procs(path)).includes(shell.pid ?? 0));
+  const [pod, container, none] = await cgroups.stats([path, `${path}/c`, `${path}/none`]);
+  t.is(none, null);
+  t.true((container?.cpu?.usageNs ?? 0) > 0 && (container?.memory?.usage ?? 0) > 0);
+  t.is(container?.pids?.limit, 30);
+  t.true((pod?.pids?.current ?? 0) >= (container?.pids?.current ?? 0));
+  t.is(container?.memory?.available, 64 * MiB - (container?.memory?.workingSet ?? 0));
+  t.is(container?.psi === null, cgroups.version === 'v1');
+  await cgroups.kill(path);
+  t.deepEqual(await cgroups.procs(path), []);
+  t.deepEqual(await ended, [null, 'SIGKILL']);
+});
+
+real(title('what is removed leaves nothing; what is missing is no error'), async (t) => {
+  const { cgroups, path } = room(t);
+  const facts = await cgroups.create(`${path}/a/b`, null);
+  await cgroups.remove([path, `${path}-none`]);
+  const left = [...facts.place.v1Tasks.map(dirname), facts.place.unifiedDir].map((dir) => dirname(dirname(dir)));
+  t.deepEqual(left.filter((dir) => dir.length > 1 && existsSync(dir)), []);
+  await cgroups.kill(path);
+  t.deepEqual(await cgroups.procs(path), []);
+});
+
+real(title('a hundred cgroups are read within milliseconds'), async (t) => {
+  const { cgroups, path } = room(t);
+  const paths = Array.from({ length: 100 }, (_, at) => `${path}/c${at}`);
+  for (const each of paths) await cgroups.create(each, null);
+  await cgroups.stats(paths);
+  let best = Infinity;
+  for (let round = 0; round < 20; round++) {
+    const begin = performance.now();
+    t.true((await cgroups.stats(paths)).every((stats) => stats !== null));
+    best = Math.min(best, performance.now() - begin);
+  }
+  t.log(`100 cgroups in ${best.toFixed(2)} ms at best`);
+  t.true(best < 30, `${best} ms`);
+  const open = Number(execFileSync('sh', ['-c', `ls /proc/${process.pid}/fd | wc -l`]).toString());
+  t.true(open < 5000, `${open} descriptors`);
+});

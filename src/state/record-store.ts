@@ -99,7 +99,7 @@ export class RecordStore<I extends { readonly id: string }, S> {
   /** Takes the record away; nothing to do is success. */
   async remove(id: string): Promise<void> {
     const { dir, trashDir, writer } = this.#options;
-    await writer.removeDirectory(join(dir, id), trashDir);
+    writer.removeDirectory(join(dir, id), trashDir);
     this.#index.delete(id);
   }
 

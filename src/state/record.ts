@@ -1,5 +1,5 @@
 // Durable records: one JSON file each, whole or not there. Must not know what is in them.
-import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs';
+import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { open, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { crc32 } from 'node:zlib';
@@ -77,8 +77,10 @@ export class RecordWriter {
   /** Replaces one record file. */
   write(file: string, data: unknown, options: { sync?: boolean } = {}): void {
     const tmp = join(dirname(file), `.${basename(file)}.${process.pid}.${(this.#serial += 1)}`);
-    this.#put(tmp, data, options.sync ?? false);
-    renameSync(tmp, file);
+    orRemove(tmp, () => {
+      this.#put(tmp, data, options.sync ?? false);
+      renameSync(tmp, file);
+    });
     if (options.sync) syncDirectory(dirname(file));
     else this.#mark(file);
   }
@@ -86,14 +88,17 @@ export class RecordWriter {
   /** Makes a record directory with all its files: it appears whole, by one rename. */
   createDirectory(dir: string, files: Readonly<Record<string, unknown>>): void {
     const tmp = join(dirname(dir), `.new-${basename(dir)}`);
-    mkdirSync(tmp, { recursive: true, mode: 0o700 });
-    for (const [name, data] of Object.entries(files)) this.#put(join(tmp, name), data, false);
-    renameSync(tmp, dir);
+    orRemove(tmp, () => {
+      mkdirSync(tmp, { recursive: true, mode: 0o700 });
+      for (const [name, data] of Object.entries(files)) this.#put(join(tmp, name), data, false);
+      renameSync(tmp, dir);
+    });
     for (const name of Object.keys(files)) this.#mark(join(dir, name));
+    this.#mark(dir); // its name in the directory above
   }
 
   /** Takes a record directory away: out of sight by one rename, freed in the background. */
-  async removeDirectory(dir: string, trashDir: string): Promise<void> {
+  removeDirectory(dir: string, trashDir: string): void {
     const away = join(trashDir, `${basename(dir)}.${process.pid}.${(this.#serial += 1)}`);
     mkdirSync(trashDir, { recursive: true, mode: 0o700 });
     try {
@@ -103,7 +108,7 @@ export class RecordWriter {
       throw error;
     }
     for (const file of this.#dirty) if (file.startsWith(`${dir}/`)) this.#dirty.delete(file);
-    this.#dirty.add(dirname(dir));
+    this.#mark(dir); // its name in the directory above
     rm(away, { recursive: true, force: true }).catch(this.#onError);
   }
 
@@ -124,7 +129,7 @@ export class RecordWriter {
   #put(file: string, data: unknown, sync: boolean): void {
     const fd = openSync(file, 'w', 0o600);
     try {
-      writeSync(fd, encodeRecord(data));
+      writeFileSync(fd, encodeRecord(data)); // all of it or an error: write(2) may take a part
       if (sync) fsyncSync(fd);
     } finally {
       closeSync(fd);
@@ -136,6 +141,16 @@ export class RecordWriter {
     this.#timer ??= setTimeout(() => {
       this.flush().catch(this.#onError);
     }, syncDelayMs).unref();
+  }
+}
+
+/** Does the work, and takes what it was about away when it fails. */
+function orRemove(path: string, work: () => void): void {
+  try {
+    work();
+  } catch (error) {
+    rmSync(path, { recursive: true, force: true });
+    throw error;
   }
 }
 

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -117,4 +118,33 @@ test('removing is final and repeatable', async (t) => {
   await store.remove(id);
   t.is(store.get(id), undefined);
   t.deepEqual(readdirSync(options.dir), []);
+});
+
+test('a write that the disk takes only in part replaces nothing and leaves nothing', (t) => {
+  const { root } = room(t);
+  const file = join(root, 'status.json');
+  writeFileSync(file, encodeRecord({ good: true }));
+  // a file size limit of 1 KiB: write(2) takes that much, and no more
+  const script = `
+    import { RecordWriter } from ${JSON.stringify(new URL('../../../src/state/record.ts', import.meta.url).href)};
+    process.on('SIGXFSZ', () => undefined);
+    try {
+      new RecordWriter(() => undefined).write(${JSON.stringify(file)}, { text: 'x'.repeat(5000) });
+      process.exit(0);
+    } catch (error) {
+      process.exit(error.code === 'EFBIG' ? 7 : 8);
+    }`;
+  const { status } = spawnSync('bash', ['-c', 'ulimit -f 1; exec "$0" --input-type=module -e "$1"', process.execPath, script]);
+  t.deepEqual(decodeRecord(readFileSync(file, 'utf8'), file), { good: true });
+  t.is(status, 7);
+  t.deepEqual(readdirSync(root), ['status.json']);
+});
+
+test('a record that is being removed is gone for everybody at once', (t) => {
+  const { options } = room(t);
+  const store = sandboxRecords<typeof identity, typeof status>(options);
+  store.load();
+  store.create(identity, status);
+  void store.remove(id);
+  t.is(store.get(id), undefined);
 });

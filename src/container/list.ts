@@ -1,10 +1,8 @@
 // ListContainers and ContainerStatus: from memory, without locks.
 import { notFound } from '../lib/failure.ts';
+import { labelsMatch } from '../lib/labels.ts';
 import { type Container, type ContainerFilter, containerState } from './container.ts';
 import type { ContainerRecords } from './ports.ts';
-
-const labelsMatch = (labels: Readonly<Record<string, string>>, selector: Readonly<Record<string, string>>): boolean =>
-  Object.entries(selector).every(([key, value]) => labels[key] === value);
 
 /** The containers that a filter lets through; those still in the making stay out of sight. */
 export function listContainers(records: Pick<ContainerRecords, 'list'>, filter: ContainerFilter): Container[] {

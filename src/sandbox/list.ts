@@ -1,5 +1,6 @@
 // ListPodSandbox and PodSandboxStatus: from memory, without locks.
 import { notFound } from '../lib/failure.ts';
+import { labelsMatch } from '../lib/labels.ts';
 import type { SandboxMonitors, SandboxRecords } from './ports.ts';
 import { type Sandbox, type SandboxFilter, type SandboxView, sandboxState } from './sandbox.ts';
 
@@ -12,10 +13,6 @@ const view = (ports: ListSandboxPorts, sandbox: Sandbox): SandboxView => ({
   sandbox,
   state: sandboxState(sandbox, sandbox.status.phase === 'ready' && ports.monitors.isAlive(sandbox.identity.id)),
 });
-
-/** Whether an object's labels carry every pair of a selector. */
-export const labelsMatch = (labels: Readonly<Record<string, string>>, selector: Readonly<Record<string, string>>): boolean =>
-  Object.entries(selector).every(([key, value]) => labels[key] === value);
 
 /** The sandboxes that a filter lets through; those never reported READY to anybody stay out of sight. */
 export function listSandboxes(ports: ListSandboxPorts, filter: SandboxFilter): SandboxView[] {

@@ -1,5 +1,6 @@
 // Usage of containers and pods: read during the call, in one batch (RULINGS 23). Must not cache what it reads.
 import { notFound } from '../lib/failure.ts';
+import { labelsMatch } from '../lib/labels.ts';
 import { type Container, containerState } from '../container/container.ts';
 import type { Sandbox } from '../sandbox/sandbox.ts';
 import { type CgroupSample, cgroupUsage, type CpuPoint, nanoCores } from './derive.ts';
@@ -35,9 +36,6 @@ export interface UsageFilter {
   readonly labels: Readonly<Record<string, string>>;
 }
 
-const labelsMatch = (labels: Readonly<Record<string, string>>, selector: Readonly<Record<string, string>>): boolean =>
-  Object.entries(selector).every(([key, value]) => labels[key] === value);
-
 const big = (value: number): bigint => BigInt(Math.round(value));
 
 /** The verbs of stats. Holds only the last CPU point of each cgroup, for rates. */
@@ -52,7 +50,9 @@ export function statsVerbs(ports: StatsPorts) {
     return cores;
   };
 
-  const prune = (live: ReadonlySet<string>): void => {
+  /** Forgets the points of what is gone. */
+  const prune = (): void => {
+    const live = new Set([...ports.containers.list(), ...ports.sandboxes.list()].map(({ identity }) => identity.cgroupPath));
     for (const path of points.keys()) if (!live.has(path)) points.delete(path);
   };
 
@@ -99,7 +99,9 @@ export function statsVerbs(ports: StatsPorts) {
 
   async function usageOfPods(sandboxes: readonly Sandbox[]) {
     const samples = await ports.cgroupStats(sandboxes.map((s) => s.identity.cgroupPath));
-    const containers = await usageOf(ports.containers.list().filter((c) => containerState(c) === 'running'));
+    const asked = new Set<string>(sandboxes.map((s) => s.identity.id));
+    const running = ports.containers.list().filter((c) => asked.has(c.identity.sandboxId) && containerState(c) === 'running');
+    const containers = Map.groupBy(await usageOf(running), (usage) => usage.container.identity.sandboxId);
     const timestamp = ports.now();
     return Promise.all(
       sandboxes.map(async (sandbox, at) => {
@@ -108,8 +110,7 @@ export function statsVerbs(ports: StatsPorts) {
         const usage = sample && cgroupUsage(sample, timestamp, rate(cgroupPath, sample));
         const { cpu, memory, io } = usage ?? { cpu: null, memory: null, io: null };
         const processCount = sample?.pids ? { timestamp, count: big(sample.pids.current) } : null;
-        const own = containers.filter((c) => c.container.identity.sandboxId === id);
-        return { sandbox, cpu, memory, io, network: await network(sandbox), processCount, containers: own };
+        return { sandbox, cpu, memory, io, network: await network(sandbox), processCount, containers: containers.get(id) ?? [] };
       }),
     );
   }
@@ -126,7 +127,7 @@ export function statsVerbs(ports: StatsPorts) {
     /** ListContainerStats: running containers. */
     async listContainerStats(filter: UsageFilter) {
       const all = await usageOf(containersFor(filter));
-      prune(new Set([...ports.containers.list().map((c) => c.identity.cgroupPath), ...ports.sandboxes.list().map((s) => s.identity.cgroupPath)]));
+      prune();
       return all;
     },
     /** PodSandboxStats: one pod with its containers. */
@@ -139,11 +140,13 @@ export function statsVerbs(ports: StatsPorts) {
     },
     /** ListPodSandboxStats: pods that are ready. */
     async listPodSandboxStats(filter: UsageFilter) {
-      return usageOfPods(
+      const all = await usageOfPods(
         ports.sandboxes
           .list()
           .filter((s) => s.status.phase === 'ready' && s.identity.id.startsWith(filter.id) && labelsMatch(s.identity.config.labels, filter.labels)),
       );
+      prune();
+      return all;
     },
   };
 }

@@ -11,7 +11,7 @@ import { metricSources } from './daemon/metric-sources.ts';
 import { runtimeVerbs } from './daemon/runtime-verbs.ts';
 import { trimWhenIdle } from './daemon/idle.ts';
 import { failedPrecondition } from './lib/failure.ts';
-import { monotonicClock } from './lib/clock.ts';
+import { followingClock, monotonicClock } from './lib/clock.ts';
 import type { Log } from './log.ts';
 import { createMetrics } from './metrics/metrics.ts';
 import { loadNative } from './native/load.ts';
@@ -40,7 +40,8 @@ export async function startDaemon(config: Config, log: Log): Promise<Daemon> {
   if (!native.lockFile(paths.lockFile)) throw failedPrecondition(`another podwrightd works in ${root}`);
   native.prepareMonitor(config.node.monitor);
 
-  const clock = monotonicClock(() => performance.timeOrigin + performance.now());
+  const elapsedMs = (): number => performance.now();
+  const clock = monotonicClock(followingClock({ wallMs: Date.now, elapsedMs, startMs: performance.timeOrigin + elapsedMs() }));
   const now = (): bigint => clock.now();
   const onError = (error: unknown): void => log.error({ error }, 'work in the background failed');
   const writer = new RecordWriter(onError);
@@ -48,7 +49,7 @@ export async function startDaemon(config: Config, log: Log): Promise<Daemon> {
   const trace = createTrace({
     keep: config.trace.keep,
     nowMs: Date.now,
-    elapsedMs: () => performance.now(),
+    elapsedMs,
     onStage: (rpc, stage, seconds) => metrics.observeStage(rpc, stage, seconds),
   });
   const cgroups = createCgroups(native);

@@ -52,7 +52,7 @@ export interface Images {
   /** Sweeps soon, in the background: call it when a container is gone, and once after recovery. */
   readonly collect: () => void;
   readonly sweep: () => Promise<SweepReport>;
-  /** Ends timers and waits for a running sweep. */
+  /** Cancels downloads, ends timers, and waits until nothing works on the disk any more. */
   readonly stop: () => Promise<void>;
 }
 
@@ -94,6 +94,9 @@ export function createImages(options: ImagesOptions): Images {
     hold: (chain) => leases.hold(chain),
     collect: () => sweeper.schedule(0),
     sweep: () => sweeper.sweep(),
-    stop: () => sweeper.stop(),
+    stop: async () => {
+      await storage.layers.close();
+      await sweeper.stop();
+    },
   };
 }

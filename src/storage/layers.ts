@@ -3,6 +3,7 @@
 import { mkdir, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../lib/clock.ts';
+import { unavailable } from '../lib/failure.ts';
 import { type ChainId, type Digest, digestHex, isDigest } from '../lib/id.ts';
 import { SingleFlight } from '../lib/single-flight.ts';
 import type { UnpackedLayer } from '../native/boundary.ts';
@@ -62,6 +63,8 @@ export class Layers {
   readonly #index = new Map<ChainId, Layer>();
   readonly #removing = new Map<ChainId, Promise<unknown>>();
   readonly #flights = new SingleFlight<Layer>();
+  readonly #closing = new AbortController();
+  readonly #unpacking = new Set<Promise<unknown>>();
   #serial = 0;
 
   constructor(options: LayersOptions) {
@@ -124,7 +127,9 @@ export class Layers {
     if (there) return there;
     return this.#flights.run(blob.chainId, signal, async (own) => {
       const meanwhile = this.#index.get(blob.chainId);
-      return meanwhile ?? make((source) => this.#unpack(blob, source, own), own);
+      if (meanwhile) return meanwhile;
+      const stop = AbortSignal.any([own, this.#closing.signal]);
+      return make((source) => this.#tracked(this.#unpack(blob, source, stop)), stop);
     });
   }
 
@@ -141,6 +146,21 @@ export class Layers {
       throw diskFailure(error, `remove layer ${chainId}`);
     } finally {
       this.#removing.delete(chainId);
+    }
+  }
+
+  /** Cancels what is being unpacked and waits until none of it touches the disk. */
+  async close(): Promise<void> {
+    this.#closing.abort(unavailable('the image store is closing'));
+    await Promise.allSettled(this.#unpacking);
+  }
+
+  async #tracked(work: Promise<Layer>): Promise<Layer> {
+    this.#unpacking.add(work);
+    try {
+      return await work;
+    } finally {
+      this.#unpacking.delete(work);
     }
   }
 

@@ -7,7 +7,10 @@ import type { FetchLayerRequest, FetchStage, LayerDestination, UnpackedLayer } f
 import { NativeError } from '../../src/native/errors.ts';
 import type { StorageNative } from '../../src/storage/ports.ts';
 
-export interface FakeStorageNative extends StorageNative {
+/** The calls as a test may replace them. */
+type Replaceable = { -readonly [K in keyof StorageNative]: StorageNative[K] };
+
+export interface FakeStorageNative extends Replaceable {
   /** Every call, by name, in order. */
   readonly calls: { readonly name: string; readonly args: unknown }[];
   /** Makes the next call of that name fail. */

@@ -95,6 +95,7 @@ export async function openImageRoom(t: ExecutionContext, native: StorageNative, 
   t.teardown(async () => {
     await images.stop();
     registry.close();
+    await native.sweepTrash({ trashDir: paths.trashDir }); // or its removal would meet ours
   });
   const request = { userSpecifiedImage: '', annotations: {}, runtimeHandler: '', auth: null, namespace: null };
   return {

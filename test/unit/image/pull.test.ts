@@ -241,7 +241,8 @@ test('what a layer fails with', async (t) => {
 });
 
 test('layers that came before a failure are there for the retry', async (t) => {
-  const { pull, ref, server, native, images } = await setup(t);
+  const { pull, ref, server, native, images, settings } = await setup(t);
+  settings.maxParallelDownloads = 1;
   const digest = image.layers[1]!.digest;
   let failing = true;
   server.intercept = (request, response) => failing && request.url.includes(digest) && refuse(response, 403, 'DENIED');

@@ -88,6 +88,22 @@ test('a commit that fails leaves no staging', async (t) => {
   await makeLayer(made, chain('a'));
 });
 
+test('closing cancels what is unpacked and waits for its end', async (t) => {
+  const made = await setup(t);
+  const begun = Promise.withResolvers<void>();
+  made.native.unpackFromArchive = async () => {
+    begun.resolve();
+    await new Promise((resolve) => setTimeout(resolve, 30));
+    throw nativeFailure('cancel', 0);
+  };
+  const work = t.throwsAsync(makeLayer(made, chain('a')), { message: 'the image store is closing' });
+  await begun.promise;
+  await made.storage.layers.close();
+  t.true(made.native.calls.some((c) => c.name === 'fetchCancel'));
+  await work;
+  await t.throwsAsync(makeLayer(made, chain('b')), { message: 'the image store is closing' });
+});
+
 test('layer records that are damaged, foreign or newer', async (t) => {
   const made = await setup(t);
   await makeLayer(made, chain('a'));

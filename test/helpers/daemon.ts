@@ -198,6 +198,13 @@ export class TestDaemon implements Belongings {
     return existsSync(file) ? readFileSync(file, 'utf8').slice(-bytes) : '';
   }
 
+  /** What a failed test shows of the log: warnings and errors, and the last lines of all. */
+  lastWords(): string {
+    const lines = this.log(30_000).split('\n');
+    const loud = lines.filter((line) => !/"level":"(debug|info)"/.test(line)).slice(-20);
+    return [...loud, '...', ...lines.slice(-8)].map((line) => line.slice(0, 1000)).join('\n');
+  }
+
   /** Waits until nothing of any pod is left on the host and answers what still is at the deadline. */
   async leftOfPods(): Promise<string[]> {
     return settle(() => podResidue(this));
@@ -256,7 +263,7 @@ export function useDaemon(test: TestFn, options: DaemonOptions = {}): TestDaemon
   const daemon = new TestDaemon(options);
   test.before('the daemon starts', () => daemon.start());
   test.afterEach.always('the log of a failed test', (t) => {
-    if (!t.passed) t.log(daemon.log());
+    if (!t.passed) t.log(daemon.lastWords());
   });
   test.after.always('everything is swept away', () => daemon.destroy());
   return daemon;

@@ -54,6 +54,10 @@ export function containerConfig(wish: ContainerConfig = {}): ContainerConfig {
   return merge(base, wish) as ContainerConfig;
 }
 
+/** Environment variables; CRI's values are bytes. */
+export const env = (values: Readonly<Record<string, string>>): { key: string; value: Buffer }[] =>
+  Object.entries(values).map(([key, value]) => ({ key, value: Buffer.from(value) }));
+
 /** A command line of the shell. */
 export const sh = (script: string): string[] => ['sh', '-c', script];
 

@@ -6,6 +6,7 @@ import { endsWithoutResidue, useDaemon } from '../helpers/daemon.ts';
 import {
   containerConfig,
   create,
+  env,
   exec,
   exited,
   output,
@@ -279,11 +280,7 @@ test.serial('environment, working directory and arguments arrive as they were gi
     command: ['sh', '-c', 'printf "%s\\n" "$PWD" "$PLAIN" "$QUOTES" "$EMPTY-" "$HOSTNAME" "$@"', 'zero'],
     args: ['a b', '', '*'],
     working_dir: '/made/for/it',
-    envs: [
-      { key: 'PLAIN', value: 'x=y' },
-      { key: 'QUOTES', value: '"\'$HOME\\ ü' },
-      { key: 'EMPTY', value: '' },
-    ] as never,
+    envs: env({ PLAIN: 'x=y', QUOTES: '"\'$HOME\\ ü', EMPTY: '' }),
   });
   t.deepEqual(stdout.split('\n'), [
     '/made/for/it',

@@ -19,7 +19,7 @@ test.before('a daemon without a network of its own', async () => {
   plain = daemon.subnet.replace('.0/24', '');
 });
 test.afterEach.always((t) => {
-  if (!t.passed) t.log(daemon.log());
+  if (!t.passed) t.log(daemon.lastWords());
 });
 test.after.always(() => daemon.destroy());
 

@@ -49,7 +49,8 @@ fn compiled(text: String) -> Result<Compiled, SeccompError> {
         return Ok(found);
     }
     let program = compile(&Profile::parse(&text)?)?;
-    let made = Compiled { bpf: STANDARD.encode(program.bytes()), flags: program.flags, instructions: program.insns.len() };
+    let made =
+        Compiled { bpf: STANDARD.encode(program.bytes()), flags: program.flags, instructions: program.insns.len() };
     if kept.len() == MOST_KEPT {
         kept.remove(0);
     }

@@ -46,7 +46,11 @@ fn make_all(layout: &Layout, path: &str, controllers: &[&str], made: &mut Made) 
     check_path(path)?;
     for hierarchy in &layout.v1 {
         let dir = crate::detect::below(&hierarchy.mount, path);
-        make_below(&hierarchy.mount, &dir, made, |_| ())?;
+        // Its parent is nearly always there.
+        match mkdir(&dir, made) {
+            Err(e) if e.errno == errno::ENOENT => make_below(&hierarchy.mount, &dir, made, |_| ())?,
+            other => other?,
+        }
         if hierarchy.controllers.iter().any(|c| c == "cpuset") {
             v1::cpuset::inherit(&hierarchy.mount, &dir)?;
         }
@@ -65,18 +69,26 @@ fn make_below(root: &Path, dir: &Path, made: &mut Made, before: impl Fn(&Path)) 
     'again: loop {
         for step in steps.iter().rev() {
             before(step.parent().unwrap_or(root));
-            match std::fs::create_dir(step) {
-                Ok(()) => made.0.push(step.to_path_buf()),
-                Err(e) if e.raw_os_error() == Some(errno::EEXIST) => {}
-                Err(e) if e.raw_os_error() == Some(errno::ENOENT) && tries > 1 => {
+            match mkdir(step, made) {
+                Err(e) if e.errno == errno::ENOENT && tries > 1 => {
                     tries -= 1;
                     continue 'again;
                 }
-                Err(e) => return Err(SysError::from_io("create cgroup", "mkdir", &e, step.to_string_lossy())),
+                other => other?,
             }
         }
         return Ok(());
     }
+}
+
+/// mkdir of one directory; one that is there is fine.
+fn mkdir(dir: &Path, made: &mut Made) -> SysResult<()> {
+    match std::fs::create_dir(dir) {
+        Ok(()) => made.0.push(dir.to_path_buf()),
+        Err(e) if e.raw_os_error() == Some(errno::EEXIST) => {}
+        Err(e) => return Err(SysError::from_io("create cgroup", "mkdir", &e, dir.to_string_lossy())),
+    }
+    Ok(())
 }
 
 /// Removes `path` and everything below it from every hierarchy; goes on after a failure and

@@ -8,19 +8,19 @@ use std::path::Path;
 
 const FILES: [&str; 2] = ["cpuset.cpus", "cpuset.mems"];
 
-/// Gives every group between `root` (not included) and `dir` its parent's CPUs and nodes where it
-/// has none.
+/// Gives `dir` its parent's CPUs and nodes where it has none; the parents below `root` before it.
 pub fn inherit(root: &Path, dir: &Path) -> Result<()> {
-    let Ok(below) = dir.strip_prefix(root) else { return Ok(()) };
-    let mut parent = root.to_owned();
-    for name in below {
-        let child = parent.join(name);
-        for file in FILES {
-            if file::read(&child, file)?.is_empty() {
-                file::write(&child, file, &file::read(&parent, file)?)?;
-            }
+    let Some(parent) = dir.parent().filter(|_| dir != root) else { return Ok(()) };
+    let mut parents_have = false;
+    for file in FILES {
+        if !file::read(dir, file)?.is_empty() {
+            continue;
         }
-        parent = child;
+        if !parents_have {
+            inherit(root, parent)?;
+            parents_have = true;
+        }
+        file::write(dir, file, &file::read(parent, file)?)?;
     }
     Ok(())
 }

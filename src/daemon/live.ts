@@ -141,6 +141,7 @@ export function composePods(hands: Hands) {
     network,
     files,
     netnsPin: paths.netnsPin,
+    bootId,
     unpinNetns: async (path: string) => void (await native.netnsUnpin({ path })),
     containersOf,
     haltContainer,

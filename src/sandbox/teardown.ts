@@ -11,6 +11,8 @@ export interface ReleasePorts {
   readonly network: Pick<SandboxNetwork, 'detach'>;
   readonly files: Pick<SandboxFiles, 'removeSandboxFiles' | 'hasNetnsPin'>;
   readonly netnsPin: (id: string) => string;
+  /** The boot that is now: a pin of an earlier one holds no namespace (RULINGS 15). */
+  readonly bootId: string;
   /** Unpins a netns whose monitor cannot do it any more; nothing to do is success. */
   readonly unpinNetns: (path: string) => Promise<void>;
   /** Ids of the sandbox's containers. */
@@ -38,8 +40,9 @@ export async function releaseSandbox(ports: ReleasePorts, sandbox: Sandbox): Pro
   const { network, pid } = sandbox.identity.config.security.namespaces;
   const pin = ports.netnsPin(id);
   const pinned = ports.files.hasNetnsPin(id);
+  const netns = pinned && sandbox.status.monitor?.bootId === ports.bootId ? pin : null;
   if (network !== 'node') {
-    await results.attempt('release the network', () => ports.network.detach(id, pinned ? pin : null));
+    await results.attempt('release the network', () => ports.network.detach(id, netns));
   }
   // With the network still owed, its namespace must stay: a plugin's DEL needs it.
   if (results.ok) {

@@ -142,7 +142,7 @@ export function fakeHost() {
       resources.add(`address ${sandboxId}`);
       return { ips: ['10.0.0.2'], hostInterface: 'pw0' };
     },
-    detach: async (id: string) => {
+    detach: async (id: string, _netns: string | null) => {
       step('network.detach');
       resources.delete(`address ${id}`);
     },
@@ -222,6 +222,7 @@ export function fakeHost() {
     network,
     files,
     netnsPin,
+    bootId: 'boot',
     unpinNetns: async (path: string) => void resources.delete(path.replace('/netns/', 'netns ')),
     containersOf: (id: string) =>
       containerRecords

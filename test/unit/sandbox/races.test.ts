@@ -64,7 +64,7 @@ test('a container made while its pod is stopped is not left as if it could be st
   const host = fakeHost();
   const sandboxId = await host.run(input);
   const { detach } = host.hands.network;
-  host.hands.network.detach = async (id) => soon().then(() => detach(id));
+  host.hands.network.detach = async (id, netns) => soon().then(() => detach(id, netns));
   const stopping = host.stop(sandboxId);
   await new Promise((resolve) => setImmediate(resolve));
   await t.throwsAsync(host.create({ sandboxId, config: containerConfig() }), { message: /not ready/ });
@@ -95,4 +95,18 @@ test('a call that came while the earlier one ran shares its answer, delivered or
   t.is(c, d);
   await t.throwsAsync(host.run(input), { message: /exists/ });
   await t.throwsAsync(host.create({ sandboxId, config: containerConfig() }), { message: /exists/ });
+});
+
+test('the netns pin of an earlier boot is a plain file: the network is released without it', async (t) => {
+  const host = fakeHost();
+  const seen: (string | null)[] = [];
+  host.hands.network.detach = async (_, netns) => void seen.push(netns);
+  const now = await host.run(input);
+  await host.stop(now);
+  const before = await host.run({ ...input, config: sandboxConfig({ metadata: { ...input.config.metadata, attempt: 1 } }) });
+  const monitor = host.sandboxRecords.get(before)?.status.monitor;
+  if (monitor) host.sandboxRecords.update(before, { monitor: { ...monitor, bootId: 'earlier' } });
+  host.monitors.delete(before);
+  await host.stop(before);
+  t.deepEqual(seen, [`/netns/${now}`, null]);
 });

@@ -70,11 +70,22 @@ function refusal(what: string, ended: Ended): Failure {
   return internal(`${what} failed: ${[how, ...said].join('; ')}`);
 }
 
+/** PATH without what npm puts in front: a plugin that looks for `nft` must not find a tool of our build. */
+const systemPath = (): string =>
+  (process.env['PATH'] ?? '')
+    .split(':')
+    .filter((dir) => !dir.includes('node_modules'))
+    .join(':') || '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+
 function execute(program: string, call: PluginCall, stop: AbortSignal): Promise<Ended> {
   const { promise, resolve, reject } = Promise.withResolvers<Ended>();
   if (stop.aborted) return Promise.resolve({ code: null, signal: 'SIGKILL', stdout: '', stderr: '' });
   // a group of its own, so that what the plugin started (its IPAM plugin) dies with it
-  const child = spawn(program, [], { detached: true, env: { ...process.env, ...call.environment }, cwd: '/' });
+  const child = spawn(program, [], {
+    detached: true,
+    env: { ...process.env, PATH: systemPath(), ...call.environment },
+    cwd: '/',
+  });
   const kill = (): void => {
     try {
       if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL');

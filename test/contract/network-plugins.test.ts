@@ -1,0 +1,213 @@
+import { chmodSync, existsSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import test, { type ExecutionContext } from 'ava';
+import { ask, cannotRun, serve, startHost, type Host } from './network/host.ts';
+
+const cache =
+  process.env['PODWRIGHT_TESTKIT_CACHE'] ??
+  join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'podwright-testkit');
+const pluginDir = [join(cache, 'bin/cni'), '/opt/cni/bin'].find((dir) => existsSync(join(dir, 'portmap')));
+const cannotRunPlugins = cannotRun ?? (pluginDir ? null : 'no CNI plugins: run hack/testkit/install.sh cni');
+
+const real = cannotRun === null ? test : test.skip;
+const title = (what: string): string => (cannotRun === null ? what : `${what} (${cannotRun})`);
+const withPlugins = cannotRunPlugins === null ? test : test.skip;
+const pluginTitle = (what: string): string => (cannotRunPlugins === null ? what : `${what} (${cannotRunPlugins})`);
+
+async function host(t: ExecutionContext): Promise<Host> {
+  const made = await startHost({ default: 'none', pluginTimeoutMs: 3_000 });
+  t.teardown(made.end);
+  await made.call('start');
+  return made;
+}
+
+// tells what it was given in calls/<number>; behaves as files beside it say
+const fakePlugin = `#!/bin/bash
+dir=$(dirname "$0"); me=$(basename "$0")
+input=$(cat)
+n=$(ls "$dir/calls" | wc -l)
+printf '{"plugin":"%s","command":"%s","netns":"%s","args":"%s","input":%s}' "$me" "$CNI_COMMAND" "$CNI_NETNS" "$CNI_ARGS" "$input" > "$dir/calls/$(printf %03d "$n")"
+[ -e "$dir/$me.$CNI_COMMAND.hang" ] && sleep 60
+if [ -e "$dir/$me.$CNI_COMMAND.error" ]; then cat "$dir/$me.$CNI_COMMAND.error"; exit 1; fi
+[ "$CNI_COMMAND" = ADD ] && [ -e "$dir/$me.result" ] && cat "$dir/$me.result"
+exit 0
+`;
+
+interface Given {
+  readonly plugin: string;
+  readonly command: string;
+  readonly netns: string;
+  readonly args: string;
+  readonly input: Record<string, unknown>;
+}
+
+function fakePlugins(h: Host, ...names: string[]): { calls: () => Given[]; put: (file: string, text: string) => void } {
+  const put = (file: string, text: string): void => writeFileSync(join(h.dirs.bin, file), text);
+  h.sh(`mkdir ${join(h.dirs.bin, 'calls')}`);
+  for (const name of names) {
+    put(name, fakePlugin);
+    chmodSync(join(h.dirs.bin, name), 0o755);
+  }
+  const calls = (): Given[] => {
+    const dir = join(h.dirs.bin, 'calls');
+    return readdirSync(dir)
+      .sort()
+      .map((name) => JSON.parse(readFileSync(join(dir, name), 'utf8')) as Given);
+  };
+  return { calls, put };
+}
+
+const conflist = (h: Host, config: Record<string, unknown>): void =>
+  writeFileSync(
+    join(h.dirs.conf, '10-test.conflist'),
+    JSON.stringify({ cniVersion: '1.0.0', name: 'test', ...config }),
+  );
+
+const result = {
+  cniVersion: '1.0.0',
+  interfaces: [{ name: 'eth0', sandbox: '/n' }],
+  ips: [{ address: '10.9.9.9/24', interface: 0 }],
+};
+
+real(title('plugins are chained, and DEL has what ADD had, also when the configuration is gone'), async (t) => {
+  const h = await host(t);
+  const { calls, put } = fakePlugins(h, 'first', 'second');
+  put('first.result', JSON.stringify(result));
+  conflist(h, {
+    plugins: [
+      { type: 'first', key: 1 },
+      { type: 'second', capabilities: { portMappings: true } },
+    ],
+  });
+  t.like(await h.call('status'), { ready: true });
+  const pod = await h.newPod();
+  const portMappings = [{ protocol: 'tcp', containerPort: 80, hostPort: 8080, hostIp: '' }] as const;
+  const attachment = await h.attach(pod, { portMappings });
+  t.deepEqual(attachment, { ips: ['10.9.9.9'], interface: 'eth0', hostInterface: null });
+  t.regex(pod.sh('ip -o link show lo'), /UP/, 'loopback is ours to bring up');
+  t.deepEqual(await h.attach(pod, { portMappings }), attachment, 'asked again, nothing is executed');
+
+  rmSync(join(h.dirs.conf, '10-test.conflist'));
+  await h.restart();
+  t.false((await h.call('status')).ready);
+  await h.call('detach', pod.id, null);
+  await h.call('detach', pod.id, null);
+  const seen = calls();
+  t.deepEqual(
+    seen.map(({ plugin, command, netns }) => `${command} ${plugin} ${netns}`),
+    [`ADD first ${pod.netns}`, `ADD second ${pod.netns}`, 'DEL second ', 'DEL first '],
+  );
+  t.regex(
+    seen[0]?.args ?? '',
+    /K8S_POD_NAMESPACE=default;K8S_POD_NAME=pod-0;K8S_POD_INFRA_CONTAINER_ID=[0-9a-f]{64};K8S_POD_UID=uid-0$/,
+  );
+  t.deepEqual(seen[0]?.input, { type: 'first', key: 1, name: 'test', cniVersion: '1.0.0' });
+  t.deepEqual(seen[1]?.input['prevResult'], result);
+  t.deepEqual(seen[1]?.input['runtimeConfig'], {
+    portMappings: [{ protocol: 'tcp', containerPort: 80, hostPort: 8080, hostIP: '' }],
+  });
+  t.deepEqual(seen[2]?.input['prevResult'], result);
+  t.deepEqual(seen[2]?.input['runtimeConfig'], seen[1]?.input['runtimeConfig']);
+});
+
+real(title('what a plugin refuses is told in its words, and its DEL stays owed until it succeeds'), async (t) => {
+  const h = await host(t);
+  const { calls, put } = fakePlugins(h, 'first', 'second');
+  put('first.result', JSON.stringify(result));
+  put('second.ADD.error', '{"code":11,"msg":"no more","details":"come back"}');
+  put('second.DEL.error', 'out of order');
+  conflist(h, { plugins: [{ type: 'first' }, { type: 'second' }] });
+  const pod = await h.newPod();
+  await t.throwsAsync(h.attach(pod), {
+    message: 'unavailable: CNI plugin second ADD failed: no more; come back (code 11)',
+  });
+  await t.throwsAsync(h.call('detach', pod.id, pod.netns), {
+    message: /^internal: CNI plugin second DEL failed: exit code 1; out of order/,
+  });
+  t.is(await h.call('owedReleases'), 1);
+  rmSync(join(h.dirs.bin, 'second.DEL.error'));
+  await h.restart();
+  await h.call('collect', []);
+  t.is(await h.call('owedReleases'), 0);
+  t.deepEqual(
+    calls().map(({ plugin, command }) => `${command} ${plugin}`),
+    ['ADD first', 'ADD second', 'DEL second', 'DEL second', 'DEL first'],
+  );
+});
+
+real(title('a plugin that hangs is ended; one that is missing makes the node not ready'), async (t) => {
+  const h = await host(t);
+  const { put } = fakePlugins(h, 'slow');
+  put('slow.ADD.hang', '');
+  conflist(h, { plugins: [{ type: 'slow' }] });
+  const pod = await h.newPod();
+  await t.throwsAsync(h.attach(pod), { message: /^deadline-exceeded: CNI plugin slow ADD did not end within 3000 ms/ });
+  conflist(h, { plugins: [{ type: 'slow' }, { type: 'absent' }] });
+  t.like(await h.call('status'), {
+    ready: false,
+    reason: 'NetworkPluginNotReady',
+    message: `the CNI plugin absent was not found in ${h.dirs.bin}`,
+  });
+});
+
+real(title('plugins of 1.1 are asked for their status and told who is alive'), async (t) => {
+  const h = await host(t);
+  const { calls, put } = fakePlugins(h, 'first');
+  put('first.result', JSON.stringify(result));
+  put('first.STATUS.error', '{"code":50,"msg":"no route yet"}');
+  conflist(h, { cniVersion: '1.1.0', plugins: [{ type: 'first' }] });
+  t.like(await h.call('status'), { ready: false, message: 'CNI plugin first STATUS failed: no route yet (code 50)' });
+  rmSync(join(h.dirs.bin, 'first.STATUS.error'));
+  conflist(h, { cniVersion: '1.1.0', name: 'again', plugins: [{ type: 'first' }] });
+  t.like(await h.call('status'), { ready: true });
+  const pod = await h.newPod();
+  await h.attach(pod);
+  await h.call('collect', [pod.id]);
+  const last = calls().at(-1);
+  t.is(last?.command, 'GC');
+  t.deepEqual(last?.input['cni.dev/valid-attachments'], [{ containerID: pod.id, ifname: 'eth0' }]);
+});
+
+const bridgeConfig = (h: Host, more: Record<string, unknown> = {}) => ({
+  type: 'bridge',
+  bridge: 'cnitest0',
+  isGateway: true,
+  ipMasq: true,
+  hairpinMode: true,
+  ipam: { type: 'host-local', dataDir: h.dirs.allocations, subnet: '10.213.5.0/24', routes: [{ dst: '0.0.0.0/0' }] },
+  ...more,
+});
+
+withPlugins(pluginTitle('the real plugins and we share a network: allocations, bridge, traffic'), async (t) => {
+  const h = await host(t);
+  for (const name of ['bridge', 'host-local', 'portmap'])
+    symlinkSync(join(pluginDir ?? '', name), join(h.dirs.bin, name));
+  const portmap = { type: 'portmap', capabilities: { portMappings: true } };
+  const portMappings = [{ protocol: 'tcp', containerPort: 80, hostPort: 8080, hostIp: '' }] as const;
+
+  conflist(h, { plugins: [bridgeConfig(h), portmap] });
+  const own = await h.newPod();
+  t.deepEqual((await h.attach(own)).ips, ['10.213.5.2']);
+  // a key that we do not know: the same network, now by its plugins
+  conflist(h, { plugins: [bridgeConfig(h, { enabledad: false }), portmap] });
+  t.like((await h.call('status')).config, { driver: 'plugins', because: 'bridge has enabledad' });
+  const foreign = await h.newPod();
+  t.deepEqual((await h.attach(foreign, { portMappings })).ips, ['10.213.5.3'], 'the plugin goes on from our last');
+  t.log(`ADD by bridge, host-local and portmap: ${h.lastMs().toFixed(1)} ms`);
+  await serve(own, '0.0.0.0', 81);
+  await serve(foreign, '0.0.0.0', 80);
+  t.is(await ask(foreign, '10.213.5.2', 81), 'hello 10.213.5.3');
+  t.is(await ask(own, '10.213.5.3', 80), 'hello 10.213.5.2');
+  t.is(await ask(h, '127.0.0.1', 8080), 'hello 10.213.5.1');
+  t.is((await h.call('interfaceStats', foreign.id))[0]?.name, 'eth0', 'counted from inside');
+
+  conflist(h, { plugins: [bridgeConfig(h), portmap] });
+  const third = await h.newPod();
+  t.deepEqual((await h.attach(third)).ips, ['10.213.5.4'], "and we from the plugin's");
+  for (const pod of [own, foreign, third]) await h.call('detach', pod.id, pod.netns);
+  t.deepEqual(
+    readdirSync(join(h.dirs.allocations, 'test')).filter((name) => name.startsWith('10.')),
+    [],
+  );
+});

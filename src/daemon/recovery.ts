@@ -74,6 +74,7 @@ export function runRecovery(parts: RecoveryParts): Recovery {
 }
 
 const never = new AbortController().signal;
+const orphanMs = 20_000;
 
 const aside = (noun: string, report: LoadReport) =>
   [...report.quarantined, ...report.left].map(({ id, why }) => ({ noun, id, why }));
@@ -89,7 +90,12 @@ async function reconcileAll(parts: RecoveryParts): Promise<void> {
     processStartTime: native.processStartTime,
     adopt: async (id) => containerFacts(await monitors.adopt(id)),
     readExit: (id) => pods.files.readExit(id),
+    sandboxIds: () => sandboxes.ids(),
+    containerIds: () => containers.ids(),
     snapshotsDir: paths.snapshotsDir,
+    sandboxDirs: [paths.socketsDir, paths.netnsDir, paths.sandboxRunDir('')],
+    forgetContainer: (sandboxId, id) => forgetContainer(parts, sandboxId, id),
+    endOrphan: (id) => endOrphan(parts, id),
     teardownSandbox: (id) => locks.run(`sandbox ${id}`, never, () => pods.teardownSandbox(id)),
     stopSandbox: (id, signal) => stopSandbox({ ...pods.releasePorts, locks, now: pods.runPorts.now }, id, signal),
     teardownContainer: (id) => locks.run(`container ${id}`, never, () => pods.teardownContainer(id)),
@@ -109,7 +115,26 @@ async function reconcileAll(parts: RecoveryParts): Promise<void> {
     onAction: (type) => metrics.countRecovered(type),
     log,
   });
-  await network.collect(new Set(sandboxes.list().map((s) => s.identity.id)));
+  await network.collect(new Set(sandboxes.ids()));
   await images.afterRecovery();
   log.info({ ...report, sandboxes: sandboxes.size, containers: containers.size }, 'recovered');
+}
+
+/** Ends a container whose record was set aside, and frees what bears its name. */
+async function forgetContainer({ pods }: RecoveryParts, sandboxId: string, id: string): Promise<void> {
+  await pods.requests.removeContainer(sandboxId, id, AbortSignal.timeout(orphanMs));
+  const parent = pods.sandboxes.get(sandboxId)?.identity.cgroupPath;
+  if (parent !== undefined) await pods.releasePorts.cgroups.remove([pods.createPorts.cgroupPathOf(parent, id)]);
+  await pods.files.removeBundle(id);
+}
+
+/** Ends what is left of a sandbox without a record. Its network is collected with all others that nobody has. */
+async function endOrphan({ pods }: RecoveryParts, id: string): Promise<void> {
+  const { requests, releasePorts, files } = pods;
+  await requests.shutdown(id, AbortSignal.timeout(orphanMs));
+  await releasePorts.unpinNetns(releasePorts.netnsPin(id));
+  const { path } = pods.runPorts.cgroupPathOf('', id);
+  await releasePorts.cgroups.kill(path);
+  await releasePorts.cgroups.remove([path]);
+  await files.removeSandboxFiles(id);
 }

@@ -2,7 +2,7 @@
 import { readdirSync } from 'node:fs';
 import type { Container } from '../container/container.ts';
 import type { Sandbox } from '../sandbox/sandbox.ts';
-import type { FoundContainer, FoundExit, MonitorFinding, Observations } from './reconcile.ts';
+import type { FoundContainer, FoundExit, MonitorFinding, Observations, Stranger } from './reconcile.ts';
 
 export interface ObservePorts {
   readonly sandboxes: () => Sandbox[];
@@ -12,7 +12,12 @@ export interface ObservePorts {
   /** Connects to a sandbox's monitor and returns what it says of its containers. */
   readonly adopt: (sandboxId: string) => Promise<readonly FoundContainer[]>;
   readonly readExit: (containerId: string) => Readonly<Record<string, unknown>> | null;
+  /** Ids that have a record, those of a newer release too: what belongs to them is left alone. */
+  readonly sandboxIds: () => readonly string[];
+  readonly containerIds: () => readonly string[];
   readonly snapshotsDir: string;
+  /** Directories whose entries are named after sandboxes: sockets, netns pins, files. */
+  readonly sandboxDirs: readonly string[];
 }
 
 /** An exit file's content, when it was written in the boot that the container ran in. */
@@ -30,12 +35,21 @@ export function parseExitFile(file: Readonly<Record<string, unknown>> | null, co
   };
 }
 
-async function findMonitor(ports: ObservePorts, sandbox: Sandbox, facts: Map<string, FoundContainer>): Promise<MonitorFinding> {
+interface Told {
+  readonly facts: Map<string, FoundContainer>;
+  readonly strangers: Stranger[];
+  readonly known: ReadonlySet<string>;
+}
+
+async function findMonitor(ports: ObservePorts, sandbox: Sandbox, told: Told): Promise<MonitorFinding> {
   const { id } = sandbox.identity;
   const { monitor } = sandbox.status;
   if (monitor !== null && monitor.bootId !== ports.bootId) return 'other-boot';
   try {
-    for (const fact of await ports.adopt(id)) facts.set(fact.containerId, fact);
+    for (const fact of await ports.adopt(id)) {
+      told.facts.set(fact.containerId, fact);
+      if (!told.known.has(fact.containerId)) told.strangers.push({ sandboxId: id, containerId: fact.containerId });
+    }
     return 'adopted';
   } catch {
     const alive = monitor !== null && ports.processStartTime(monitor.pid) === monitor.startTime;
@@ -43,7 +57,7 @@ async function findMonitor(ports: ObservePorts, sandbox: Sandbox, facts: Map<str
   }
 }
 
-function snapshotIds(dir: string): string[] {
+function idsIn(dir: string): string[] {
   try {
     return readdirSync(dir).filter((name) => /^[0-9a-f]{64}$/.test(name));
   } catch (error) {
@@ -56,9 +70,10 @@ function snapshotIds(dir: string): string[] {
 export async function observe(ports: ObservePorts): Promise<Observations> {
   const sandboxes = ports.sandboxes();
   const containers = ports.containers();
-  const facts = new Map<string, FoundContainer>();
+  const known = new Set(ports.containerIds());
+  const told: Told = { facts: new Map(), strangers: [], known };
   const findings = await Promise.all(
-    sandboxes.filter((s) => s.status.phase !== 'stopped').map(async (s) => [s.identity.id, await findMonitor(ports, s, facts)] as const),
+    sandboxes.filter((s) => s.status.phase !== 'stopped').map(async (s) => [s.identity.id, await findMonitor(ports, s, told)] as const),
   );
   const exits = new Map<string, FoundExit>();
   for (const { identity, status } of containers) {
@@ -66,5 +81,15 @@ export async function observe(ports: ObservePorts): Promise<Observations> {
     const exit = parseExitFile(ports.readExit(identity.id), identity.id, status.bootId);
     if (exit) exits.set(identity.id, exit);
   }
-  return { sandboxes, containers, monitors: new Map<string, MonitorFinding>(findings), facts, exits, snapshots: snapshotIds(ports.snapshotsDir) };
+  const mine = new Set(ports.sandboxIds());
+  return {
+    sandboxes,
+    containers,
+    monitors: new Map<string, MonitorFinding>(findings),
+    facts: told.facts,
+    exits,
+    snapshots: idsIn(ports.snapshotsDir).filter((id) => !known.has(id)),
+    orphans: [...new Set(ports.sandboxDirs.flatMap(idsIn))].filter((id) => !mine.has(id)),
+    strangers: told.strangers,
+  };
 }

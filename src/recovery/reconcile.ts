@@ -32,8 +32,18 @@ export interface Observations {
   readonly facts: ReadonlyMap<string, FoundContainer>;
   /** Exit files by container id. */
   readonly exits: ReadonlyMap<string, FoundExit>;
-  /** Writable layers by container id. */
+  /** Writable layers of containers without a record. */
   readonly snapshots: readonly string[];
+  /** Sandboxes without a record that hold something of the host: a monitor's socket, a netns pin, files. */
+  readonly orphans: readonly string[];
+  /** Containers that an adopted monitor tells of, without a record. */
+  readonly strangers: readonly Stranger[];
+}
+
+/** A container that only its monitor knows: its record was damaged and is in quarantine. */
+export interface Stranger {
+  readonly sandboxId: string;
+  readonly containerId: string;
 }
 
 /** One thing to do; all of one sandbox's are done in order. */
@@ -45,7 +55,9 @@ export type Action =
   | { readonly type: 'record-start'; readonly sandboxId: string; readonly containerId: string; readonly pid: number; readonly startTime: number; readonly startedAt: bigint }
   | { readonly type: 'record-exit'; readonly sandboxId: string; readonly exit: FoundExit }
   | { readonly type: 'lose-container'; readonly sandboxId: string; readonly containerId: string; readonly why: string }
-  | { readonly type: 'remove-snapshot'; readonly sandboxId: ''; readonly containerId: string };
+  | { readonly type: 'forget-container'; readonly sandboxId: string; readonly containerId: string; readonly why: string }
+  | { readonly type: 'end-orphan'; readonly sandboxId: string; readonly why: string }
+  | { readonly type: 'remove-snapshot'; readonly sandboxId: string; readonly containerId: string };
 
 /** What to do with a container that exists for its callers. */
 function containerAction(container: Container, finding: MonitorFinding, seen: Observations): Action[] {
@@ -80,6 +92,16 @@ function sandboxActions(sandbox: Sandbox, finding: MonitorFinding): Action[] {
   return finding === 'silent' ? [{ type: 'reach-monitor', sandboxId: id }] : [];
 }
 
+/** What has no record goes: processes first, then what they write to. */
+function orphanActions({ orphans, strangers, snapshots }: Observations): Action[] {
+  const sandboxOf = new Map(strangers.map(({ sandboxId, containerId }) => [containerId, sandboxId]));
+  return [
+    ...strangers.map((stranger): Action => ({ type: 'forget-container', ...stranger, why: 'it has no record' })),
+    ...orphans.map((sandboxId): Action => ({ type: 'end-orphan', sandboxId, why: 'it has no record' })),
+    ...snapshots.map((containerId): Action => ({ type: 'remove-snapshot', sandboxId: sandboxOf.get(containerId) ?? '', containerId })),
+  ];
+}
+
 /** Everything that must be done, container facts before their sandbox's fate. */
 export function reconcile(seen: Observations): Action[] {
   const actions: Action[] = [];
@@ -97,9 +119,5 @@ export function reconcile(seen: Observations): Action[] {
   for (const sandbox of seen.sandboxes) {
     actions.push(...sandboxActions(sandbox, seen.monitors.get(sandbox.identity.id) ?? 'dead'));
   }
-  const known = new Set<string>(seen.containers.map((c) => c.identity.id));
-  for (const containerId of seen.snapshots) {
-    if (!known.has(containerId)) actions.push({ type: 'remove-snapshot', sandboxId: '', containerId });
-  }
-  return actions;
+  return [...orphanActions(seen), ...actions];
 }

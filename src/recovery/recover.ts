@@ -11,6 +11,10 @@ export interface RecoverPorts extends ObservePorts {
   readonly loseContainer: (id: string, why: string) => Promise<void>;
   readonly recordStart: (id: string, start: { readonly pid: number; readonly startTime: number; readonly startedAt: bigint }) => void;
   readonly recordExit: (exit: FoundExit) => void;
+  /** Ends a container that has no record, by its monitor. */
+  readonly forgetContainer: (sandboxId: string, containerId: string) => Promise<void>;
+  /** Ends the monitor of a sandbox that has no record, and frees what bears the sandbox's name. */
+  readonly endOrphan: (sandboxId: string) => Promise<void>;
   readonly removeSnapshot: (containerId: string) => Promise<void>;
   /** Goes on trying to reach a silent monitor in the background. */
   readonly reachMonitor: (sandboxId: string) => void;
@@ -46,6 +50,10 @@ function apply(ports: RecoverPorts, action: Action): Promise<void> | void {
       return ports.recordExit(action.exit);
     case 'lose-container':
       return ports.loseContainer(action.containerId, action.why);
+    case 'forget-container':
+      return ports.forgetContainer(action.sandboxId, action.containerId);
+    case 'end-orphan':
+      return ports.endOrphan(action.sandboxId);
     case 'remove-snapshot':
       return ports.removeSnapshot(action.containerId);
   }

@@ -39,6 +39,7 @@ export interface RecordStoreOptions<I extends { readonly id: string }, S> {
 export class RecordStore<I extends { readonly id: string }, S> {
   readonly #options: RecordStoreOptions<I, S>;
   readonly #index = new Map<string, StoredRecord<I, S>>();
+  readonly #left = new Set<string>();
 
   constructor(options: RecordStoreOptions<I, S>) {
     this.#options = options;
@@ -62,8 +63,10 @@ export class RecordStore<I extends { readonly id: string }, S> {
         this.#index.set(id, { identity, status });
       } catch (error) {
         const why = (error as Error).message;
-        if (error instanceof NewerRecord) left.push({ id, why });
-        else {
+        if (error instanceof NewerRecord) {
+          this.#left.add(id);
+          left.push({ id, why });
+        } else {
           this.#quarantine(id);
           quarantined.push({ id, why });
         }
@@ -109,6 +112,11 @@ export class RecordStore<I extends { readonly id: string }, S> {
 
   list(): StoredRecord<I, S>[] {
     return [...this.#index.values()];
+  }
+
+  /** Every id that has a record here, those of a newer release too: what belongs to them must be left alone. */
+  ids(): string[] {
+    return [...this.#index.keys(), ...this.#left];
   }
 
   get size(): number {

@@ -2,7 +2,7 @@ import test from 'ava';
 import type { Container, ContainerStatus } from '../../../src/container/container.ts';
 import type { ContainerId, ImageId, SandboxId } from '../../../src/lib/id.ts';
 import { parseExitFile } from '../../../src/recovery/observe.ts';
-import { type FoundContainer, type FoundExit, type MonitorFinding, reconcile } from '../../../src/recovery/reconcile.ts';
+import { type FoundContainer, type FoundExit, type MonitorFinding, reconcile, type Stranger } from '../../../src/recovery/reconcile.ts';
 import type { Sandbox, SandboxStatus } from '../../../src/sandbox/sandbox.ts';
 import { containerConfig, sandboxConfig } from '../../helpers/builders.ts';
 
@@ -49,6 +49,8 @@ interface Case {
   readonly fact?: FoundContainer;
   readonly exitFile?: FoundExit;
   readonly snapshots?: string[];
+  readonly orphans?: string[];
+  readonly strangers?: Stranger[];
 }
 const actions = (c: Case): string[] =>
   reconcile({
@@ -58,6 +60,8 @@ const actions = (c: Case): string[] =>
     facts: new Map(c.fact ? [['c', c.fact]] : []),
     exits: new Map(c.exitFile ? [['c', c.exitFile]] : []),
     snapshots: c.snapshots ?? [],
+    orphans: c.orphans ?? [],
+    strangers: c.strangers ?? [],
   }).map((a) => a.type);
 
 const table: [string, Case, string[]][] = [
@@ -78,6 +82,9 @@ const table: [string, Case, string[]][] = [
   ['a container in the making', { sandbox: sandbox(), container: container({ phase: 'creating' }), finding: 'adopted' }, ['teardown-container']],
   ['a container without a sandbox', { container: container() }, ['teardown-container']],
   ['an exited container', { sandbox: sandbox(), container: container({ exit: { exitCode: 0, reason: 'Completed', message: '', finishedAt: 8n } }), finding: 'dead' }, []],
+  ['a monitor without a sandbox', { orphans: ['s'] }, ['end-orphan']],
+  ['a container whose record is damaged ends before its layer goes', { sandbox: sandbox(), finding: 'adopted', strangers: [{ sandboxId: 's', containerId: 'x' }], snapshots: ['x'] }, ['forget-container', 'remove-snapshot']],
+  ['a pod whose record is damaged, with its container', { container: container(), orphans: ['s'] }, ['end-orphan', 'teardown-container']],
   ['a writable layer without a container', { snapshots: ['x'] }, ['remove-snapshot']],
 ];
 for (const [name, given, expected] of table) test(name, (t) => t.deepEqual(actions(given), expected));

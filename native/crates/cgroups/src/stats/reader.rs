@@ -2,7 +2,7 @@
 
 use super::files::{Files, Missing, Text};
 use super::{Stats, v1, v2};
-use crate::detect::{Layout, Version, check_path};
+use crate::detect::{Layout, check_path};
 use crate::error::Result;
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -135,22 +135,28 @@ impl StatsReader {
 /// One cgroup's usage; `None` when it does not exist.
 fn sample(layout: &Layout, group: &mut Group, text: &mut Text) -> std::result::Result<Option<Stats>, Missing> {
     let mut stats = Stats { timestamp_ns: now_ns(), ..Stats::default() };
-    if layout.version == Version::V2 {
+    // A hybrid host may have any controller in either tree.
+    v1::cpu(group, text, &mut stats)?;
+    if stats.cpu.is_none() {
         v2::cpu(group, text, &mut stats)?;
+    }
+    v1::memory(group, text, &mut stats)?;
+    if stats.memory.is_none() {
         v2::memory(group, text, &mut stats)?;
+    }
+    v1::pids(group, text, &mut stats)?;
+    if stats.pids.is_none() {
         v2::pids(group, text, &mut stats)?;
-        v2::io(group, text, &mut stats)?;
-    } else {
-        v1::cpu(group, text, &mut stats)?;
-        v1::memory(group, text, &mut stats)?;
-        v1::pids(group, text, &mut stats)?;
-        v1::io(group, text, &mut stats)?;
     }
     if stats.cpu.is_none() && stats.memory.is_none() && stats.pids.is_none() {
         return Ok(None);
     }
     if group.page_sizes.is_none() {
         group.page_sizes = Some(page_sizes(&layout.hugepage_sizes, &group.dirs));
+    }
+    v1::io(group, text, &mut stats)?;
+    if group.dirs.blkio.is_none() {
+        v2::io(group, text, &mut stats)?;
     }
     v1::hugetlb(group, text, &mut stats)?;
     v2::hugetlb(group, text, &mut stats)?;

@@ -27,12 +27,15 @@ import { createTrace } from './trace/trace.ts';
 export interface Daemon {
   /** Finishes running calls, closes the socket; pods live on. */
   stop(): Promise<void>;
+  /** Takes a configuration read again: what is reloadable in it counts from now on. */
+  reload(config: Config): void;
   /** Settles when somebody asked the daemon to end through the admin API. */
   readonly ended: Promise<void>;
 }
 
 /** Starts everything; the socket answers when this resolves, recovery may still run. */
 export async function startDaemon(config: Config, log: Log): Promise<Daemon> {
+  let current = config;
   const { root, state, socket } = config.node;
   const paths = buildPaths(root, state, socket);
   const native = loadNative(config.node.addon);
@@ -59,7 +62,7 @@ export async function startDaemon(config: Config, log: Log): Promise<Daemon> {
     recordDir: paths.sandboxDir,
     log: (level, fields, message) => log[level](fields, message),
   });
-  const images = await composeImages({ config, paths, native, log, clock, writer, metrics, onError, chainsInUse: () => pods.containers.list().flatMap((c) => c.identity.chain) });
+  const images = await composeImages({ config, current: () => current, paths, native, log, clock, writer, metrics, onError, chainsInUse: () => pods.containers.list().flatMap((c) => c.identity.chain) });
   const pods = composePods({
     config,
     paths,
@@ -102,6 +105,7 @@ export async function startDaemon(config: Config, log: Log): Promise<Daemon> {
   log.info({ socket, root, state, version }, 'serving');
   return {
     ended: ended.promise,
+    reload: (fresh) => void (current = fresh),
     async stop() {
       idle.stop();
       await server.stop(config.grpc.drainTimeoutMs);

@@ -24,17 +24,20 @@ async function main(): Promise<number> {
     process.exit(70);
   });
   process.on('unhandledRejection', (error) => log.error({ error }, 'a bug: a rejection nobody handled'));
+  let daemon: Daemon | null = null;
   process.on('SIGHUP', () => {
     try {
       const fresh = reloadConfig(inputs, config);
       config = fresh.config;
       log.setLevel(config.log.level);
+      daemon?.reload(config);
       log.info({ changed: fresh.changed }, 'configuration read again');
     } catch (error) {
       log.error({ error }, 'configuration was not taken; the old one stays');
     }
   });
-  const daemon = await startDaemon(config, log);
+  daemon = await startDaemon(config, log);
+  daemon.reload(config); // it may have been read again meanwhile
   await stopAsked(daemon);
   await daemon.stop();
   return 0;

@@ -21,6 +21,8 @@ import { createStorage } from '../storage/storage.ts';
 
 export interface ImageParts {
   readonly config: Config;
+  /** The configuration as it is now: SIGHUP changes parts of it. */
+  readonly current: () => Config;
   readonly paths: Paths;
   readonly native: Native;
   readonly log: Log;
@@ -75,7 +77,7 @@ export async function composeImages(parts: ImageParts) {
     records,
     clock,
     log,
-    config: () => ({ ...config.image, maxParallelDownloads: config.registry.maxParallelDownloads }),
+    config: () => ({ ...parts.current().image, maxParallelDownloads: config.registry.maxParallelDownloads }),
     platform: platformOf(process.arch),
     inUseChains: parts.chainsInUse,
     onPull: ({ outcome, bytes, durationMs }) =>

@@ -38,11 +38,11 @@ const json = (value: unknown): string =>
 function statusVerbs({ pods, config, network, notReady }: RuntimeParts): Pick<RuntimeVerbs, 'version' | 'status' | 'runtimeConfig' | 'updateRuntimeConfig'> {
   return {
     version: async () => ({ runtimeName, runtimeVersion: version }),
-    async status() {
+    async status({ verbose }) {
       const net = await network.status();
       const why = notReady();
       const features = { recursiveReadOnlyMounts: pods.facts.recursiveReadOnly, userNamespaces: false };
-      const silent = pods.sandboxes.list().filter((s) => s.status.phase === 'ready' && !pods.monitors.isReachable(s.identity.id));
+      const silent = () => pods.sandboxes.list().filter((s) => s.status.phase === 'ready' && !pods.monitors.isReachable(s.identity.id));
       return {
         conditions: [
           { type: 'RuntimeReady', status: why === null, reason: why?.reason ?? '', message: why?.message ?? '' },
@@ -52,11 +52,9 @@ function statusVerbs({ pods, config, network, notReady }: RuntimeParts): Pick<Ru
         supplementalGroupsPolicy: true,
         userNamespacesHostNetwork: false,
         mountOptions: false,
-        info: {
-          config: json(config),
-          cniconfig: json(net.config),
-          unreachableMonitors: json(silent.map((s) => s.identity.id)),
-        },
+        info: verbose
+          ? { config: json(config), cniconfig: json(net.config), unreachableMonitors: json(silent().map((s) => s.identity.id)) }
+          : {},
       };
     },
     runtimeConfig: async () => ({ cgroupDriver: config.cgroup.driver }),

@@ -66,6 +66,7 @@ const propagationOption = { private: 'rprivate', 'host-to-container': 'rslave', 
 function hostMount(mount: HostMount, at: number): OciMount {
   const field = `mounts[${at}]`;
   if (mount.containerPath === '') throw invalidArgument(`${field}.container_path is empty`);
+  if (cleanPath(mount.containerPath) === '/') throw invalidArgument(`${field}.container_path is the root`);
   if (mount.hostPath === '') throw invalidArgument(`${field}.host_path is empty`);
   if (!mount.hostPath.startsWith('/')) throw invalidArgument(`${field}.host_path ${mount.hostPath} is not absolute`);
   if (mount.recursiveReadOnly && (!mount.readonly || mount.propagation !== 'private')) {

@@ -201,8 +201,8 @@ export class TestDaemon implements Belongings {
   /** What a failed test shows of the log: warnings and errors, and the last lines of all. */
   lastWords(): string {
     const lines = this.log(30_000).split('\n');
-    const loud = lines.filter((line) => !/"level":"(debug|info)"/.test(line)).slice(-20);
-    return [...loud, '...', ...lines.slice(-8)].map((line) => line.slice(0, 1000)).join('\n');
+    const loud = lines.filter((line) => !/"level":"(debug|info)"/.test(line)).slice(-6);
+    return [...loud, '...', ...lines.slice(-8)].map((line) => line.slice(0, 600)).join('\n');
   }
 
   /** Waits until nothing of any pod is left on the host and answers what still is at the deadline. */

@@ -15,8 +15,8 @@ export interface Outside {
   readonly hostIp: string;
   /** The outside's. */
   readonly ip: string;
-  /** Runs a busybox applet there and answers its output. */
-  readonly busybox: (...args: string[]) => Promise<string>;
+  /** Runs a script there, with busybox as `$B`, and answers its trimmed output; rejects when it fails. */
+  readonly sh: (script: string) => Promise<string>;
   /** Serves `applet` (tcpsvd, udpsvd) on a port there: every client is told the address it comes from. */
   readonly serve: (protocol: 'tcp' | 'udp', port: number) => Promise<void>;
   readonly end: () => Promise<void>;
@@ -50,7 +50,7 @@ export async function makeOutside(): Promise<Outside> {
   return {
     hostIp,
     ip,
-    busybox: async (...args) => (await inside(busybox, ...args)).stdout,
+    sh: async (script) => (await inside(busybox, 'sh', '-c', `B=${busybox}; ${script}`)).stdout.trim(),
     async serve(protocol, port) {
       const command = [
         `${protocol}svd`,

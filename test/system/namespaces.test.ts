@@ -22,13 +22,13 @@ test.serial('pid POD: containers see each other, and number 1 reaps', async (t) 
   const pod = await runPod(daemon, modes({ pid: 'POD' }));
   const one = await start(daemon, pod, scripted('exec sleep 1001', modes({ pid: 'POD' })));
   const two = await start(daemon, pod, scripted('exec sleep 1002', modes({ pid: 'POD' })));
-  t.is(await shell(daemon, two, 'pgrep -f "sleep 1001" > /dev/null && echo seen'), 'seen');
-  t.not(await shell(daemon, one, 'pgrep -f "sleep 1001"'), '1');
+  t.is(await shell(daemon, two, 'pgrep -f "[s]leep 1001" > /dev/null && echo seen'), 'seen');
+  t.not(await shell(daemon, one, 'pgrep -f "[s]leep 1001"'), '1');
   await shell(daemon, one, '(setsid sh -c "sleep 0.05" &) ; sleep 0.3');
   t.is(await shell(daemon, one, 'grep -l "State:.*Z" /proc/[0-9]*/status 2>/dev/null | wc -l'), '0', 'no zombies');
   await daemon.runtime.StopContainer({ container_id: one, timeout: '0' });
   t.is((await statusOf(daemon, two)).state, 'CONTAINER_RUNNING');
-  t.is(await shell(daemon, two, 'pgrep -f "sleep 1001" | wc -l'), '0');
+  t.is(await shell(daemon, two, 'pgrep -f "[s]leep 1001" | wc -l'), '0');
   await daemon.removePod(pod.id);
 });
 
@@ -41,11 +41,11 @@ test.serial('pid POD: the end of one container ends its own processes only', asy
     await shell(
       daemon,
       two,
-      'for n in 1 2 3 4 5; do pgrep -f "sleep 1003" > /dev/null || break; sleep 0.2; done; pgrep -f "sleep 1003" | wc -l',
+      'for n in 1 2 3 4 5; do pgrep -f "[s]leep 1003" > /dev/null || break; sleep 0.2; done; pgrep -f "[s]leep 1003" | wc -l',
     ),
     '0',
   );
-  t.is(await shell(daemon, two, 'pgrep -f "sleep 1004" > /dev/null && echo lives'), 'lives');
+  t.is(await shell(daemon, two, 'pgrep -f "[s]leep 1004" > /dev/null && echo lives'), 'lives');
   await daemon.removePod(pod.id);
 });
 

@@ -99,7 +99,7 @@ test.serial('any other conflist is carried out by its plugins, and released by t
     cniVersion: '1.0.0',
     name: 'foreign',
     plugins: [
-      { type: 'ptp', ipMasq: true, ipam: ipam() },
+      { type: 'ptp', ipam: ipam() },
       { type: 'tuning', sysctl: { 'net.ipv4.ip_default_ttl': '77' } },
     ],
   });
@@ -115,21 +115,25 @@ test.serial('any other conflist is carried out by its plugins, and released by t
   await t.throwsAsync(ask(ip, 80));
 });
 
-test.serial('a plugin that fails fails the pod with its words, and leaves nothing', async (t) => {
+test.serial('a plugin that fails fails the pod with its words, and leaves nothing of it', async (t) => {
   rmSync(join(daemon.confDir, '30-ptp.conflist'));
-  drop('40-bad.conflist', {
+  const one = { subnet: `${plain}.0/24`, rangeStart: `${plain}.9`, rangeEnd: `${plain}.9` };
+  drop('40-small.conflist', {
     cniVersion: '1.0.0',
-    name: 'bad',
-    plugins: [{ type: 'ptp', ipam: { type: 'host-local', ranges: [[{ subnet: 'no subnet' }]] } }],
+    name: 'small',
+    plugins: [{ type: 'ptp', ipam: { type: 'host-local', dataDir: join(daemon.dir, 'ipam'), ranges: [[one]] } }],
   });
-  await until(
-    'the network is ready or says why not',
-    async () => (await condition()).ready || (await condition()).message !== '',
+  const pod = await until('a pod of the small network', () => runPod(daemon).catch(() => null));
+  t.is(await podIp(daemon, pod), `${plain}.9`);
+  await t.throwsAsync(runPod(daemon), { message: /no IP addresses available/ });
+  const { items } = await daemon.runtime.ListPodSandbox({});
+  t.deepEqual(
+    items.map(({ id }) => id),
+    [pod.id],
   );
-  await t.throwsAsync(runPod(daemon), { message: /subnet/ });
-  t.deepEqual((await daemon.runtime.ListPodSandbox({})).items, []);
+  await daemon.removePod(pod.id);
   t.deepEqual(await daemon.leftOfPods(), []);
-  rmSync(join(daemon.confDir, '40-bad.conflist'));
+  rmSync(join(daemon.confDir, '40-small.conflist'));
 });
 
 test.serial('when the configuration goes, the network is not ready again', async (t) => {

@@ -78,25 +78,15 @@ test.serial(
     await start(daemon, other, scripted(server));
     const address = await podIp(daemon, other);
     await until('it serves', () => ask(address, 8080).catch(() => null));
-    const outsideIn = (...args: string[]): Promise<string> =>
-      world.busybox('nc', '-w', '3', ...args).then((text) => text.trim());
-    t.is(withoutPort(await outsideIn(world.hostIp, String(tcp))), world.ip, 'the source is kept');
+    const outsideIn = (port: number): Promise<string> => world.sh(`$B nc -w 3 ${world.hostIp} ${port} < /dev/null`);
+    t.is(withoutPort(await outsideIn(tcp)), world.ip, 'the source is kept');
     t.truthy(await ask('127.0.0.1', tcp));
     t.truthy(await ask(world.hostIp, tcp));
     t.truthy(await ask('127.0.0.1', local));
-    await t.throwsAsync(outsideIn(world.hostIp, String(local)));
+    await t.throwsAsync(outsideIn(local));
     t.truthy(await shell(daemon, id, `nc -w 5 ${daemon.gateway} ${tcp} < /dev/null`), 'from another pod');
     t.truthy(await askUdp(world.hostIp, udp));
-    t.is(
-      withoutPort(await world.busybox('sh', '-c', `echo hi | nc -u -w 2 ${world.hostIp} ${udp}`).catch(String)).trim(),
-      world.ip,
-    );
-    const taken = daemon.runtime.RunPodSandbox({ config: podConfig(daemon, wish as never) });
-    await t.throwsAsync(
-      taken.then(({ pod_sandbox_id }) => daemon.removePod(pod_sandbox_id).then(() => undefined)),
-      undefined,
-      'the same port twice',
-    );
+    t.is(withoutPort(await world.sh(`echo hi | $B nc -u -w 2 ${world.hostIp} ${udp}`)), world.ip);
     await daemon.runtime.StopPodSandbox({ pod_sandbox_id: other.id });
     await t.throwsAsync(ask('127.0.0.1', tcp));
     await daemon.runtime.RemovePodSandbox({ pod_sandbox_id: other.id });

@@ -3,6 +3,7 @@ import { alreadyExists, Failure, failedPrecondition, failureChain, notFound } fr
 import type { ContainerId } from '../lib/id.ts';
 import type { KeyedLock } from '../lib/keyed-lock.ts';
 import { allEnded } from '../lib/result-list.ts';
+import { firstDifference } from '../lib/same-value.ts';
 import { effectiveStopSignal } from '../oci/signals.ts';
 import { type ResolvedUser, resolveUser } from '../oci/user.ts';
 import type { Sandbox, SecurityProfile } from '../sandbox/sandbox.ts';
@@ -102,10 +103,9 @@ async function adoptEarlier(ports: CreateContainerPorts, earlier: Container, { c
     await ports.locks.run(`container ${identity.id}`, never, () => ports.teardown(identity.id));
     return null;
   }
-  for (const field of Object.keys(config) as (keyof ContainerConfig)[]) {
-    if (JSON.stringify(identity.config[field]) !== JSON.stringify(config[field])) {
-      throw alreadyExists(`container ${identity.id} has the same name and attempt but another config: ${field} differs`);
-    }
+  const field = firstDifference(identity.config, config);
+  if (field !== null) {
+    throw alreadyExists(`container ${identity.id} has the same name and attempt but another config: ${field} differs`);
   }
   const undelivered = status.deliveredAt === 0n || status.deliveredAt > arrivedAt;
   if (undelivered && containerState(earlier) === 'created') return earlier;

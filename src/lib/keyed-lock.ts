@@ -11,14 +11,22 @@ export class KeyedLock {
     const { promise, resolve } = Promise.withResolvers<void>();
     const tail = before ? before.then(() => promise) : promise;
     this.#tails.set(key, tail);
+    let holds = before === undefined;
     try {
       if (before) await waitOrAbort(before, signal, `waiting for ${key}`);
+      holds = true;
       throwIfAborted(signal, `waiting for ${key}`);
       return await work();
     } finally {
       resolve();
-      if (this.#tails.get(key) === tail) this.#tails.delete(key);
+      // one that gave up waiting is no holder: whoever is goes on, and the next one waits for that
+      if (holds) this.#drop(key, tail);
+      else void tail.then(() => this.#drop(key, tail));
     }
+  }
+
+  #drop(key: string, tail: Promise<void>): void {
+    if (this.#tails.get(key) === tail) this.#tails.delete(key);
   }
 
   /** Whether somebody holds or waits for the key. */
@@ -28,7 +36,7 @@ export class KeyedLock {
 }
 
 async function waitOrAbort(turn: Promise<void>, signal: AbortSignal, doing: string): Promise<void> {
-  if (signal.aborted) return;
+  throwIfAborted(signal, doing);
   const { promise, resolve } = Promise.withResolvers<void>();
   const stop = (): void => resolve();
   signal.addEventListener('abort', stop, { once: true });

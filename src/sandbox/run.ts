@@ -3,6 +3,7 @@ import { alreadyExists, Failure, failureChain, invalidArgument } from '../lib/fa
 import type { SandboxId } from '../lib/id.ts';
 import type { KeyedLock } from '../lib/keyed-lock.ts';
 import { allEnded } from '../lib/result-list.ts';
+import { firstDifference } from '../lib/same-value.ts';
 import { podFiles } from './files.ts';
 import { planSandbox, type SandboxPlan } from './plan.ts';
 import type { SandboxCgroups, SandboxFiles, SandboxMonitors, SandboxNetwork, SandboxRecords, Stages } from './ports.ts';
@@ -79,21 +80,13 @@ async function adoptEarlier(ports: RunSandboxPorts, earlier: Sandbox, input: Arr
     await ports.locks.run(`sandbox ${identity.id}`, never, () => ports.teardown(identity.id));
     return null;
   }
-  const same = difference(identity.config, input.config);
-  if (same !== null) {
-    throw alreadyExists(`sandbox ${identity.id} has the same metadata but another config: ${same} differs`);
+  const field = firstDifference(identity.config, input.config);
+  if (field !== null) {
+    throw alreadyExists(`sandbox ${identity.id} has the same metadata but another config: ${field} differs`);
   }
   const undelivered = status.deliveredAt === 0n || status.deliveredAt > input.arrivedAt;
   if (status.phase === 'ready' && undelivered && ports.monitors.isAlive(identity.id)) return earlier;
   throw alreadyExists(`sandbox ${identity.id} exists for ${sandboxKey(identity.config.metadata)}`);
-}
-
-/** The first field in which two configs differ; null when they are equal. */
-function difference(a: SandboxConfig, b: SandboxConfig): string | null {
-  for (const field of Object.keys(a) as (keyof SandboxConfig)[]) {
-    if (JSON.stringify(a[field]) !== JSON.stringify(b[field])) return field;
-  }
-  return null;
 }
 
 async function create(ports: RunSandboxPorts, input: RunSandboxInput, plan: SandboxPlan): Promise<Sandbox> {

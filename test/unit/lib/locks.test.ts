@@ -109,3 +109,40 @@ test('the clock never repeats, even when the wall clock goes back', (t) => {
   const times = [clock.now(), clock.now(), clock.now(), clock.now()];
   t.deepEqual(times, [5_000_000n, 5_000_001n, 5_000_002n, 6_000_000n]);
 });
+
+test('a cancelled waiter takes nothing from the holder: who comes after it waits too', async (t) => {
+  const locks = new KeyedLock();
+  const first = gate();
+  const seen: string[] = [];
+  const a = locks.run('x', never, async () => {
+    await first.promise;
+    seen.push('a');
+  });
+  const abort = new AbortController();
+  const b = locks.run('x', abort.signal, async () => void seen.push('b'));
+  abort.abort(cancelled('the caller has gone'));
+  await t.throwsAsync(b, { message: 'the caller has gone' });
+  await t.throwsAsync(locks.run('x', abort.signal, async () => void seen.push('gone before it came')));
+  t.true(locks.isHeld('x'));
+  const c = locks.run('x', never, async () => void seen.push('c'));
+  await new Promise((resolve) => setImmediate(resolve));
+  t.deepEqual(seen, []);
+  first.resolve();
+  await Promise.all([a, c]);
+  t.deepEqual(seen, ['a', 'c']);
+  t.false(locks.isHeld('x'));
+});
+
+test('a key whose last waiter was cancelled is forgotten with its holder', async (t) => {
+  const locks = new KeyedLock();
+  const first = gate();
+  const a = locks.run('x', never, () => first.promise);
+  const abort = new AbortController();
+  const b = locks.run('x', abort.signal, async () => undefined);
+  abort.abort(cancelled('gone'));
+  await t.throwsAsync(b);
+  first.resolve();
+  await a;
+  await new Promise((resolve) => setImmediate(resolve));
+  t.false(locks.isHeld('x'));
+});

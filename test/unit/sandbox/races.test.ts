@@ -110,3 +110,13 @@ test('the netns pin of an earlier boot is a plain file: the network is released 
   await host.stop(before);
   t.deepEqual(seen, [`/netns/${now}`, null]);
 });
+
+test('maps come in any order: the retry of a Go client has the same config', async (t) => {
+  const host = fakeHost();
+  const one = { labels: { a: '1', b: '2' }, annotations: { x: '1', y: '2' } };
+  const other = { labels: { b: '2', a: '1' }, annotations: { y: '2', x: '1' } };
+  const sandboxId = await host.run({ ...input, config: sandboxConfig(one) }, false);
+  t.is(await host.run({ ...input, config: sandboxConfig(other) }), sandboxId);
+  const id = await host.create({ sandboxId, config: containerConfig(one) }, false);
+  t.is(await host.create({ sandboxId, config: containerConfig(other) }), id);
+});

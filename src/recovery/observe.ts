@@ -24,12 +24,12 @@ export interface ObservePorts {
 export function parseExitFile(file: Readonly<Record<string, unknown>> | null, containerId: string, bootId: string): FoundExit | null {
   if (file === null || file['bootId'] !== bootId || file['containerId'] !== containerId) return null;
   const { exitCode, finishedAt } = file;
-  if (typeof exitCode !== 'number' || (typeof finishedAt !== 'string' && typeof finishedAt !== 'number')) return null;
+  if (typeof exitCode !== 'number' || !/^\d+$/.test(String(finishedAt))) return null;
   return {
     containerId,
     exitCode,
     oomKilled: file['oomKilled'] === true,
-    finishedAt: BigInt(finishedAt),
+    finishedAt: BigInt(String(finishedAt)),
     started: file['started'] === true,
     logDroppedBytes: Number(file['logDroppedBytes'] ?? 0),
   };

@@ -45,7 +45,10 @@ export class RecordStore<I extends { readonly id: string }, S> {
     this.#options = options;
   }
 
-  /** Reads every record once, at start. Damaged ones move to quarantine; newer ones are left. */
+  /**
+   * Reads every record once, at start. Damaged ones move to quarantine; newer ones are left.
+   * Throws the error of read(2) when the host cannot read now (EMFILE, EIO): that is no fault of a record.
+   */
   load(): LoadReport {
     const { dir, format } = this.#options;
     mkdirSync(dir, { recursive: true, mode: 0o700 });
@@ -67,6 +70,7 @@ export class RecordStore<I extends { readonly id: string }, S> {
           this.#left.add(id);
           left.push({ id, why });
         } else {
+          if (!isDamage(error)) throw error;
           this.#quarantine(id);
           quarantined.push({ id, why });
         }
@@ -143,4 +147,10 @@ export class RecordStore<I extends { readonly id: string }, S> {
     for (let n = 1; existsSync(to); n += 1) to = join(quarantineDir, `${format.noun}-${id}.${n}`);
     renameSync(join(dir, id), to);
   }
+}
+
+/** Whether a record could not be read because of what it is: no file, no record, fields of a wrong kind. */
+function isDamage(error: unknown): boolean {
+  const { code } = error as NodeJS.ErrnoException;
+  return code === undefined || code === 'ENOENT' || code === 'ENOTDIR' || code === 'EISDIR';
 }

@@ -82,10 +82,15 @@ export class RunFiles {
     return join(this.#options.bundleDir(containerId), 'exit.json');
   }
 
-  /** The exit fact that a monitor left; null when there is none (it was written by rename, so never half). */
+  /** The exit fact that a monitor left; null when there is none, or one that a power cut tore (it is never synced). */
   readExit(containerId: string): ExitFile | null {
     const text = readOrEmpty(this.exitFile(containerId));
-    return text === '' ? null : (JSON.parse(text) as ExitFile);
+    try {
+      const found: unknown = JSON.parse(text);
+      return typeof found === 'object' && !Array.isArray(found) ? (found as ExitFile | null) : null;
+    } catch {
+      return null;
+    }
   }
 
   /** Frees a bundle. */

@@ -95,5 +95,7 @@ test('exit files count only for their container and boot', (t) => {
   t.is(parseExitFile(file, 'c', 'before'), null);
   t.is(parseExitFile(file, 'd', 'now'), null);
   t.is(parseExitFile({ ...file, exitCode: 'x' }, 'c', 'now'), null);
+  t.is(parseExitFile({ ...file, finishedAt: 'soon' }, 'c', 'now'), null);
+  t.is(parseExitFile({ ...file, finishedAt: 1.5 }, 'c', 'now'), null);
   t.is(parseExitFile(null, 'c', 'now'), null);
 });

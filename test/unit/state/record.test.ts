@@ -1,10 +1,11 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
 import { Failure } from '../../../src/lib/failure.ts';
 import { DamagedRecord, decodeRecord, encodeRecord, NewerRecord, RecordWriter } from '../../../src/state/record.ts';
+import { RunFiles } from '../../../src/state/run-files.ts';
 import { sandboxRecords } from '../../../src/state/sandboxes.ts';
 import { containerRecords } from '../../../src/state/containers.ts';
 
@@ -147,4 +148,30 @@ test('a record that is being removed is gone for everybody at once', (t) => {
   store.create(identity, status);
   void store.remove(id);
   t.is(store.get(id), undefined);
+});
+
+test('a record that cannot be read now is no damaged record: nothing is moved', (t) => {
+  const { options } = room(t);
+  const store = sandboxRecords<typeof identity, typeof status>(options);
+  store.load();
+  store.create(identity, status);
+  // a link that leads to itself: open(2) fails with ELOOP, as it would with EMFILE or EIO
+  const file = join(options.dir, id, 'status.json');
+  rmSync(file);
+  symlinkSync('status.json', file);
+  const again = sandboxRecords<typeof identity, typeof status>(options);
+  t.throws(() => again.load(), { code: 'ELOOP' });
+  t.deepEqual(readdirSync(options.dir), [id]);
+});
+
+test('an exit file that is torn counts as none', (t) => {
+  const { root } = room(t);
+  const files = new RunFiles({ sandboxRunDir: () => root, bundleDir: () => root, monitorSocket: () => root, netnsPin: () => root });
+  t.is(files.readExit('c'), null);
+  writeFileSync(join(root, 'exit.json'), '{"version":1,"exi');
+  t.is(files.readExit('c'), null);
+  writeFileSync(join(root, 'exit.json'), '[]');
+  t.is(files.readExit('c'), null);
+  writeFileSync(join(root, 'exit.json'), '{"exitCode":3}');
+  t.deepEqual(files.readExit('c'), { exitCode: 3 });
 });

@@ -115,7 +115,12 @@ async function reconcileAll(parts: RecoveryParts): Promise<void> {
     onAction: (type) => metrics.countRecovered(type),
     log,
   });
-  await network.collect(new Set(sandboxes.ids()));
+  try {
+    await network.collect(new Set(sandboxes.ids()));
+  } catch (error) {
+    // a release that a plugin refuses is owed, and told by doctor: it is no reason to keep the node from its work
+    log.error({ error: failureChain(error) }, 'networks of pods that are gone could not all be released');
+  }
   await images.afterRecovery();
   log.info({ ...report, sandboxes: sandboxes.size, containers: containers.size }, 'recovered');
 }

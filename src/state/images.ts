@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs'
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Failure, internal, resourceExhausted } from '../lib/failure.ts';
-import { DamagedRecord, NewerRecord, readRecord, type RecordWriter } from './record.ts';
+import { DamagedRecord, isDamage, NewerRecord, readRecord, type RecordWriter } from './record.ts';
 import type { LoadReport } from './record-store.ts';
 
 // F2 rooms know the nouns of F3 only by shape: the record type comes in as a parameter.
@@ -33,7 +33,7 @@ export class ImageRecords<R extends Stored> {
     this.#options = options;
   }
 
-  /** Reads every record once, at start. Damaged ones move to quarantine; newer ones are left. */
+  /** Reads every record once, at start. Damaged ones move to quarantine; newer ones are left. Throws when the host cannot read. */
   load(): LoadReport {
     const { dir } = this.#options;
     mkdirSync(dir, { recursive: true, mode: 0o700 });
@@ -53,6 +53,7 @@ export class ImageRecords<R extends Stored> {
         const why = (error as Error).message;
         if (error instanceof NewerRecord) left.push({ id: name, why });
         else {
+          if (!isDamage(error)) throw error;
           this.#quarantine(name);
           quarantined.push({ id: name, why });
         }

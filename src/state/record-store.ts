@@ -2,7 +2,7 @@
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { alreadyExists, invalidArgument, notFound } from '../lib/failure.ts';
-import { DamagedRecord, NewerRecord, readRecord, type RecordWriter } from './record.ts';
+import { DamagedRecord, isDamage, NewerRecord, readRecord, type RecordWriter } from './record.ts';
 
 /** How the two halves of a noun's record stand on disk. */
 export interface RecordFormat<I extends { readonly id: string }, S> {
@@ -147,10 +147,4 @@ export class RecordStore<I extends { readonly id: string }, S> {
     for (let n = 1; existsSync(to); n += 1) to = join(quarantineDir, `${format.noun}-${id}.${n}`);
     renameSync(join(dir, id), to);
   }
-}
-
-/** Whether a record could not be read because of what it is: no file, no record, fields of a wrong kind. */
-function isDamage(error: unknown): boolean {
-  const { code } = error as NodeJS.ErrnoException;
-  return code === undefined || code === 'ENOENT' || code === 'ENOTDIR' || code === 'EISDIR';
 }

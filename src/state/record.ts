@@ -57,6 +57,12 @@ export function decodeRecord(text: string, file: string): unknown {
 /** Reads one record file. Throws DamagedRecord, NewerRecord, or the error of read(2). */
 export const readRecord = (file: string): unknown => decodeRecord(readFileSync(file, 'utf8'), file);
 
+/** Whether a record could not be read because of what it is: no file, no record, fields of a wrong kind. */
+export function isDamage(error: unknown): boolean {
+  const { code } = error as NodeJS.ErrnoException;
+  return code === undefined || code === 'ENOENT' || code === 'ENOTDIR' || code === 'EISDIR';
+}
+
 /** How long a write may stay unsynced, in milliseconds (HOUSE §5). */
 const syncDelayMs = 500;
 

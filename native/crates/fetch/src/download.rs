@@ -3,14 +3,13 @@
 use crate::agent::cause_of_io;
 use crate::cause::Cause;
 use crate::job::{Job, Stage};
+use crate::piece::Piece;
 use crate::redirect::{Client, text};
 use crate::request::Source;
 use std::io::{ErrorKind, Read};
 use std::time::Duration;
 use ureq::http::HeaderMap;
 
-/// Pieces handed on: large enough for few calls, small enough to keep all stages busy.
-pub(crate) const PIECE: usize = 256 << 10;
 /// First pause before another connection; doubles up to the last.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LAST_PAUSE: Duration = Duration::from_secs(10);
@@ -18,7 +17,7 @@ const LAST_PAUSE: Duration = Duration::from_secs(10);
 const MAX_RETRY_AFTER: u64 = 60;
 
 /// Takes the pieces of a blob, each once, in order.
-pub(crate) type Sink<'a> = dyn FnMut(Vec<u8>) -> Result<(), Cause> + 'a;
+pub(crate) type Sink<'a> = dyn FnMut(Piece) -> Result<(), Cause> + 'a;
 
 /// Gets `size` bytes: broken connections are resumed by Range as often as the request allows.
 pub(crate) fn download(source: &Source, size: u64, job: &Job, sink: &mut Sink<'_>) -> Result<(), Cause> {
@@ -83,11 +82,11 @@ fn connection(client: &mut Client<'_>, received: &mut Received<'_>, sink: &mut S
     received.job.stage(Stage::Downloading);
     let mut body = response.into_body().into_reader();
     loop {
-        let mut piece = Vec::with_capacity(PIECE);
+        let mut piece = received.job.pool().piece()?;
         let ended = fill(&mut body, &mut piece, received.job);
         let skip = piece.len().min(usize::try_from(passed_over).unwrap_or(usize::MAX));
         passed_over -= skip as u64;
-        piece.drain(..skip);
+        piece.drop_front(skip);
         if !piece.is_empty() {
             received.got += piece.len() as u64;
             if received.got > received.size {
@@ -111,25 +110,17 @@ fn connection(client: &mut Client<'_>, received: &mut Received<'_>, sink: &mut S
 }
 
 /// Fills a piece; true at the end of the body. What was read before a failure counts.
-fn fill(body: &mut impl Read, piece: &mut Vec<u8>, job: &Job) -> Result<bool, Cause> {
-    let mut filled = 0;
-    piece.resize(PIECE, 0);
-    let ended = loop {
-        if let Err(cancelled) = job.check() {
-            break Err(cancelled);
-        }
-        match body.read(&mut piece[filled..]) {
-            Ok(0) => break Ok(true),
-            Ok(count) => filled += count,
+fn fill(body: &mut impl Read, piece: &mut Piece, job: &Job) -> Result<bool, Cause> {
+    while !piece.is_full() {
+        job.check()?;
+        match body.read(piece.room()) {
+            Ok(0) => return Ok(true),
+            Ok(count) => piece.filled(count),
             Err(e) if e.kind() == ErrorKind::Interrupted => {}
-            Err(e) => break Err(cause_of_io(e)),
+            Err(e) => return Err(cause_of_io(e)),
         }
-        if filled == PIECE {
-            break Ok(false);
-        }
-    };
-    piece.truncate(filled);
-    ended
+    }
+    Ok(false)
 }
 
 fn full_length(headers: &HeaderMap, size: u64) -> Result<(), Cause> {

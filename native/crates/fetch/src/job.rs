@@ -1,9 +1,11 @@
 //! Running fetches: how far each is, and how one is stopped.
 
 use crate::cause::Cause;
+use crate::piece::Pool;
+use podwright_sys::heap::{map_large_blocks, trim_heap};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, Once, PoisonError};
 use std::time::{Duration, Instant};
 use ureq::Agent;
 
@@ -51,6 +53,7 @@ struct Shared {
     stage: AtomicU8,
     cancelled: AtomicBool,
     agent: Mutex<Option<Agent>>,
+    pool: Pool,
     changed: Condvar,
 }
 
@@ -72,6 +75,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Job {
     /// Registers a fetch; refused while another has the handle.
     pub fn register(handle: &str, total: u64) -> Result<Self, Cause> {
+        static HEAP: Once = Once::new();
+        HEAP.call_once(map_large_blocks);
         let shared = Arc::new(Shared {
             handle: handle.to_owned(),
             total,
@@ -80,6 +85,7 @@ impl Job {
             stage: AtomicU8::new(Stage::Queued as u8),
             cancelled: AtomicBool::new(false),
             agent: Mutex::new(None),
+            pool: Pool::default(),
             changed: Condvar::new(),
         });
         let mut jobs = lock(&JOBS);
@@ -88,6 +94,11 @@ impl Job {
         }
         jobs.insert(handle.to_owned(), Arc::clone(&shared));
         Ok(Self { shared })
+    }
+
+    /// The buffers of this fetch.
+    pub(crate) fn pool(&self) -> &Pool {
+        &self.shared.pool
     }
 
     pub(crate) fn stage(&self, stage: Stage) {
@@ -147,8 +158,16 @@ pub(crate) struct Slot;
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        *lock(&TAKEN) -= 1;
+        let left = {
+            let mut taken = lock(&TAKEN);
+            *taken -= 1;
+            *taken
+        };
         FREED.notify_one();
+        if left == 0 {
+            // What the stages' threads freed lies in arenas of their own, which nobody else will fill again.
+            trim_heap();
+        }
     }
 }
 

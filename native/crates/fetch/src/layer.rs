@@ -61,7 +61,7 @@ pub fn unpack_from_archive(request: &UnpackFromArchive, job: &Job) -> Result<Unp
         unpack(&wanted, &request.destination, job, move |feed| {
             job.stage(Stage::Unpacking);
             let mut bytes = 0;
-            while let Some(piece) = reader.piece()? {
+            while let Some(piece) = reader.piece(job.pool())? {
                 job.check()?;
                 bytes += piece.len() as u64;
                 job.got(bytes);

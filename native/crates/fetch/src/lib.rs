@@ -10,6 +10,7 @@ mod digest;
 mod download;
 mod job;
 mod layer;
+mod piece;
 mod pipe;
 mod pipeline;
 mod redirect;

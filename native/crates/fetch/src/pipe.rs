@@ -2,6 +2,7 @@
 
 use crate::cause::Cause;
 use crate::job::Job;
+use crate::piece::Piece;
 use std::io::{self, BufRead, ErrorKind, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -11,7 +12,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 const DEPTH: usize = 8;
 
 enum Message {
-    Piece(Arc<Vec<u8>>),
+    Piece(Arc<Piece>),
     End,
 }
 
@@ -23,7 +24,7 @@ pub(crate) struct Writer {
 /// The reading end.
 pub(crate) struct Reader<'a> {
     receiver: Receiver<Message>,
-    piece: Arc<Vec<u8>>,
+    piece: Option<Arc<Piece>>,
     at: usize,
     ended: bool,
     job: &'a Job,
@@ -34,13 +35,13 @@ pub(crate) struct Reader<'a> {
 /// Makes a pipe; `taken` counts what was read.
 pub(crate) fn pipe<'a>(job: &'a Job, taken: &'a AtomicU64) -> (Writer, Reader<'a>) {
     let (sender, receiver) = sync_channel(DEPTH);
-    let reader = Reader { receiver, piece: Arc::default(), at: 0, ended: false, job, taken };
+    let reader = Reader { receiver, piece: None, at: 0, ended: false, job, taken };
     (Writer { sender }, reader)
 }
 
 impl Writer {
     /// Hands a piece on; fails when the reader is gone.
-    pub(crate) fn write(&self, piece: Arc<Vec<u8>>) -> Result<(), Cause> {
+    pub(crate) fn write(&self, piece: Arc<Piece>) -> Result<(), Cause> {
         if piece.is_empty() {
             return Ok(());
         }
@@ -55,11 +56,13 @@ impl Writer {
 
 impl Reader<'_> {
     /// The next whole piece; `None` at the end.
-    pub(crate) fn piece(&mut self) -> Result<Option<Arc<Vec<u8>>>, Cause> {
+    pub(crate) fn piece(&mut self) -> Result<Option<Arc<Piece>>, Cause> {
         self.job.check()?;
-        if self.at == 0 && !self.piece.is_empty() {
-            // Looked at through `fill_buf`, but not begun.
-            return Ok(Some(std::mem::take(&mut self.piece)));
+        // Looked at through `fill_buf`, but not begun.
+        if self.at == 0
+            && let Some(piece) = self.piece.take()
+        {
+            return Ok(Some(piece));
         }
         if self.ended {
             return Ok(None);
@@ -80,12 +83,12 @@ impl Reader<'_> {
 
 impl BufRead for Reader<'_> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        if self.at == self.piece.len() && !self.ended {
+        if self.piece.as_ref().is_none_or(|piece| self.at == piece.len()) {
+            (self.piece, self.at) = (None, 0);
             // The cause travels by another way: the stage that failed reports it.
-            let next = self.piece().map_err(|_| io::Error::new(ErrorKind::BrokenPipe, Gone))?;
-            (self.piece, self.at) = (next.unwrap_or_default(), 0);
+            self.piece = self.piece().map_err(|_| io::Error::new(ErrorKind::BrokenPipe, Gone))?;
         }
-        Ok(&self.piece[self.at..])
+        Ok(self.piece.as_ref().map_or(&[], |piece| &piece[self.at..]))
     }
 
     fn consume(&mut self, amount: usize) {

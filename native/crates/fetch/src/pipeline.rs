@@ -4,8 +4,8 @@
 use crate::cause::Cause;
 use crate::compression::{Compression, decoder, verified};
 use crate::digest::{Digest, Hasher};
-use crate::download::PIECE;
 use crate::job::Job;
+use crate::piece::Piece;
 use crate::pipe::{Reader, Writer, is_gone, pipe};
 use podwright_rootfs::{AppliedLayer, Limits, UnpackError, apply_layer};
 use podwright_sys::errno::SysError;
@@ -38,7 +38,7 @@ pub(crate) struct Done {
 }
 
 /// Takes the pieces of the blob; gives them to a file too where it is kept.
-pub(crate) type Feed<'a> = dyn FnMut(Vec<u8>) -> Result<(), Cause> + 'a;
+pub(crate) type Feed<'a> = dyn FnMut(Piece) -> Result<(), Cause> + 'a;
 
 /// Runs the stages: `source` calls its argument with each piece of the blob.
 pub(crate) fn run(
@@ -173,22 +173,21 @@ impl Inflater<'_> {
     fn inflate(&mut self, blob: Reader<'_>, compression: Compression) -> Result<(), Cause> {
         let mut decoder = decoder(blob, compression).map_err(inflate_failed)?;
         loop {
-            let mut piece = vec![0; PIECE];
-            let mut filled = 0;
-            while filled < PIECE {
-                match decoder.read(&mut piece[filled..]) {
+            let mut piece = self.job.pool().piece()?;
+            while !piece.is_full() {
+                match decoder.read(piece.room()) {
                     Ok(0) => break,
-                    Ok(count) => filled += count,
+                    Ok(count) => piece.filled(count),
                     Err(e) if e.kind() == ErrorKind::Interrupted => {}
                     Err(e) => return Err(inflate_failed(e)),
                 }
             }
-            piece.truncate(filled);
-            self.count(filled)?;
+            let more = piece.is_full();
+            self.count(piece.len())?;
             let piece = Arc::new(piece);
             self.to_hash.write(Arc::clone(&piece))?;
             self.to_tar.write(piece)?;
-            if filled < PIECE {
+            if !more {
                 return Ok(());
             }
         }

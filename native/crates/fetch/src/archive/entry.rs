@@ -2,7 +2,7 @@
 
 use crate::blob::{MAX_IN_MEMORY, disk};
 use crate::cause::{Cause, FetchError};
-use crate::download::PIECE;
+use crate::piece::{Piece, Pool};
 use crate::request::EntryAt;
 use podwright_sys::errno::SysError;
 use rustix::fs::{self, FileType, Mode, OFlags, ResolveFlags};
@@ -34,19 +34,30 @@ impl EntryReader {
         Ok(Self { file, name: entry.name.clone(), offset: entry.offset, left: entry.size })
     }
 
-    /// The next piece; `None` at the end.
-    pub(crate) fn piece(&mut self) -> Result<Option<Vec<u8>>, Cause> {
-        let length = usize::try_from(self.left).unwrap_or(usize::MAX).min(PIECE);
-        if length == 0 {
+    /// The next piece, of the pool; `None` at the end.
+    pub(crate) fn piece(&mut self, pool: &Pool) -> Result<Option<Piece>, Cause> {
+        if self.left == 0 {
             return Ok(None);
         }
-        let mut piece = vec![0; length];
+        let mut piece = pool.piece()?;
+        let room = piece.room();
+        let length = room.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
         self.file
-            .read_exact_at(&mut piece, self.offset)
+            .read_exact_at(&mut room[..length], self.offset)
             .map_err(|e| SysError::from_io("read archive", "pread", &e, self.name.as_str()))?;
+        piece.filled(length);
         self.offset += length as u64;
         self.left -= length as u64;
         Ok(Some(piece))
+    }
+
+    /// All of it.
+    pub(crate) fn all(&mut self) -> Result<Vec<u8>, Cause> {
+        let (pool, mut data) = (Pool::default(), Vec::new());
+        while let Some(piece) = self.piece(&pool)? {
+            data.extend_from_slice(&piece);
+        }
+        Ok(data)
     }
 }
 
@@ -56,12 +67,7 @@ pub fn read_entry(archive: &Path, entry: &EntryAt) -> Result<Vec<u8>, FetchError
         if entry.size > MAX_IN_MEMORY {
             return Err(Cause::TooLarge { what: "bytes of a file in memory", max: MAX_IN_MEMORY });
         }
-        let mut reader = EntryReader::open(archive, entry)?;
-        let mut data = Vec::new();
-        while let Some(piece) = reader.piece()? {
-            data.extend_from_slice(&piece);
-        }
-        Ok(data)
+        EntryReader::open(archive, entry)?.all()
     };
     let from = archive.display().to_string();
     read().map_err(|cause| FetchError { operation: "read", object: entry.name.clone(), from, cause: Box::new(cause) })

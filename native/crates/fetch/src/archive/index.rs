@@ -4,6 +4,7 @@ use super::entry::{EntryReader, failed, is_directory, open_archive, open_in};
 use crate::blob::MAX_IN_MEMORY;
 use crate::cause::{Cause, FetchError};
 use crate::compression::{Compression, decoder, of_bytes};
+use crate::piece::PIECE;
 use crate::request::EntryAt;
 use podwright_rootfs::tar::{FileSource, Kind, MetaLimits, TarReader};
 use podwright_rootfs::{UnpackError, remove_now};
@@ -82,11 +83,7 @@ fn describe(path: PathBuf, temporary: bool, entries: Vec<ArchiveEntry>) -> Resul
             return Err(Cause::TooLarge { what: "bytes of a file in memory", max: MAX_IN_MEMORY });
         }
         let at = EntryAt { name: entry.name.clone(), offset: entry.offset, size: entry.size };
-        let mut reader = EntryReader::open(&path, &at)?;
-        let mut data = Vec::new();
-        while let Some(piece) = reader.piece()? {
-            data.extend_from_slice(&piece);
-        }
+        let data = EntryReader::open(&path, &at)?.all()?;
         let text = String::from_utf8(data).map_err(|_| Cause::Archive(format!("{} is not text", entry.name)))?;
         files.insert(entry.name.clone(), text);
     }
@@ -99,10 +96,10 @@ fn inflate(archive: File, compression: Compression, work_dir: &Path) -> Result<(
     let mut open = std::fs::OpenOptions::new();
     open.read(true).write(true).create_new(true).mode(0o600);
     let mut file = open.open(&path).map_err(|e| failed("inflate archive to", "open", &e, &path))?;
-    let source = BufReader::with_capacity(crate::download::PIECE, archive);
+    let source = BufReader::with_capacity(PIECE, archive);
     let copied = (|| {
         let mut decoder = decoder(source, compression).map_err(|e| Cause::Inflate(e.to_string()))?;
-        let mut buffer = vec![0; crate::download::PIECE];
+        let mut buffer = vec![0; PIECE];
         loop {
             let count = decoder.read(&mut buffer).map_err(|e| Cause::Inflate(e.to_string()))?;
             if count == 0 {

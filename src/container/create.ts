@@ -61,6 +61,8 @@ export interface CreateContainerInput {
 
 const never = new AbortController().signal;
 const monitorDeadlineMs = 90_000;
+/** When a monitor that does not keep its own deadline is given up: one that hangs must not hold the container's name. */
+const hangsAfterMs = monitorDeadlineMs + 10_000;
 
 /** Creates a container and returns its id; a retry of a call that was never answered gets the same one. */
 export async function createContainer(ports: CreateContainerPorts, input: CreateContainerInput, caller: Caller): Promise<ContainerId> {
@@ -218,7 +220,7 @@ async function build(ports: CreateContainerPorts, identity: ContainerIdentity, p
         deadlineMs: monitorDeadlineMs,
         shm: parts.sandbox.identity.config.security.namespaces.ipc !== 'node',
       },
-      never,
+      AbortSignal.timeout(hangsAfterMs),
     ),
   );
   for (const note of made.notes) ports.onNote(id, note);

@@ -57,11 +57,12 @@ export interface Hands {
 }
 
 const hexId = (): string => randomBytes(32).toString('hex');
-const never = new AbortController().signal;
 
 /** Parent of everything that we make when no cgroup_parent is given, and of the monitors (RULINGS 9). */
 const ownCgroup = '/podwright';
 const leaveMs = 3000;
+/** How long a monitor may take to kill a container before its pod's stop fails, in milliseconds. */
+const haltMs = 60_000;
 
 /** Everything that lives with pods: records, locks, monitors, ports of the verbs. */
 export function composePods(hands: Hands) {
@@ -131,7 +132,7 @@ export function composePods(hands: Hands) {
   }
   async function haltContainer(id: string): Promise<void> {
     const container = containers.get(id);
-    if (container) await endProcesses(containerPorts, container, { timeoutMs: 0, signal: never });
+    if (container) await endProcesses(containerPorts, container, { timeoutMs: 0, signal: AbortSignal.timeout(haltMs) });
   }
 
   const releasePorts = {

@@ -43,6 +43,9 @@ const handlers = ['', 'podwright'];
 /** A creation is not its caller's to cancel. */
 const never = new AbortController().signal;
 
+/** How long a monitor may take to make a sandbox, in milliseconds: one that hangs must not hold the pod's name. */
+const monitorTimeoutMs = 60_000;
+
 /** Size of a pod's /dev/shm in bytes, as its peers have it. */
 const shmBytes = 64 * 1024 * 1024;
 
@@ -138,7 +141,7 @@ async function build(ports: RunSandboxPorts, identity: SandboxIdentity, plan: Sa
   ]);
   ports.records.update(id, { monitor: { ...monitor, bootId: ports.bootId } });
   const made = await stage('namespaces', () =>
-    ports.monitors.createSandbox(id, namespaceRequest(ports, identity, plan, pauseCgroup), never),
+    ports.monitors.createSandbox(id, namespaceRequest(ports, identity, plan, pauseCgroup), AbortSignal.timeout(monitorTimeoutMs)),
   );
   const attached =
     plan.network === 'pod'

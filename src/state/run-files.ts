@@ -58,9 +58,17 @@ export class RunFiles {
     writeFileSync(paths.resolvConf, files.resolvConf, { mode: 0o644 });
   }
 
-  /** The host's own files; an absent one is empty. */
+  /** The host's own files, each read when it is asked for; an absent one is empty. */
   hostFiles(): HostFiles {
-    return { hostname: hostname(), hosts: readOrEmpty('/etc/hosts'), resolvConf: readOrEmpty('/etc/resolv.conf') };
+    return {
+      hostname: hostname(),
+      get hosts() {
+        return readOrEmpty('/etc/hosts');
+      },
+      get resolvConf() {
+        return readOrEmpty('/etc/resolv.conf');
+      },
+    };
   }
 
   /** Makes a bundle: a directory with `config.json` (0600: it holds the environment). Returns its path. */

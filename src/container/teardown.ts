@@ -24,7 +24,8 @@ export async function teardownContainer(ports: TeardownContainerPorts, id: strin
     if (ports.monitors.isAlive(sandboxId)) await forget(ports, sandboxId, id);
     else await ports.cgroups.kill(cgroupPath);
   });
-  await results.attempt('remove its cgroup', () => ports.cgroups.remove([cgroupPath]));
+  // a cgroup with a process in it cannot go, and trying takes its time
+  if (results.ok) await results.attempt('remove its cgroup', () => ports.cgroups.remove([cgroupPath]));
   // while a process may live, what it writes to stays
   if (results.ok) {
     await results.attempt('remove its writable layer', () => ports.snapshots.remove(id));

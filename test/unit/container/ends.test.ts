@@ -106,3 +106,16 @@ test('a stop that comes while the container is being started waits, and stops it
   await starting;
   t.is(status().state, 'exited');
 });
+
+test('while the processes of a container cannot be ended, nothing else of it is tried', async (t) => {
+  const { host, sandboxId } = await created();
+  host.hands.monitor.stopContainer = async () => {
+    throw unavailable('the monitor does not answer');
+  };
+  host.hands.monitor.removeContainer = async () => {
+    throw unavailable('the monitor does not answer');
+  };
+  const from = host.calls.length;
+  await t.throwsAsync(host.remove(sandboxId), { message: /does not answer/ });
+  t.false(host.calls.slice(from).some((call) => /cgroup.remove|snapshots.remove|shutdown/.test(call)));
+});

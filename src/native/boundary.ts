@@ -480,7 +480,12 @@ export interface NetworkExports {
   networkPruneHostPorts(args: { readonly chains: string; readonly live: readonly string[] }): Promise<Outcome<readonly string[]>>;
   /** Removes every chain, jump and rule with this prefix. */
   networkRemoveRules(args: { readonly chains: string }): Promise<Outcome<{ readonly removed: boolean }>>;
-  /** Waits for the exclusive flock(2) on a file, made if absent. The number is a descriptor: close it to unlock. */
+  /**
+   * Takes the exclusive flock(2) on a file, made if absent; null when another has it. The number is a
+   * descriptor: close it to unlock.
+   */
+  networkTryLock(args: { readonly path: string }): Outcome<number | null>;
+  /** The same, waiting for it. */
   networkLock(args: { readonly path: string }): Promise<Outcome<number>>;
 }
 

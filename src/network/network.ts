@@ -148,10 +148,17 @@ class PodNetwork {
   async #attachToBridge(network: BridgeNetwork, request: AttachRequest, signal: AbortSignal): Promise<Attachment> {
     await this.#bridges.prepare(network);
     const record = { driver: 'bridge', request, network } as const;
-    this.#records.write({ ...record, addresses: null }, { sync: false });
+    // addresses in a directory of our own are found by their owner: they need no record before
+    if (!network.ownDataDir) this.#records.write({ ...record, addresses: null }, { sync: false });
     const addresses = await this.#bridges.reserve(network, request.sandboxId);
     const known = { ...record, addresses };
-    this.#records.write(known, { sync: false });
+    try {
+      this.#records.write(known, { sync: false });
+    } catch (error) {
+      // a full disk: what nobody will remember must not stay reserved
+      await this.#bridges.release(network, request.sandboxId, addresses);
+      throw error;
+    }
     throwIfAborted(signal, `connecting sandbox ${request.sandboxId}`);
     return this.#keep(known, await this.#bridges.attach({ network, pod: request, addresses }, addresses));
   }

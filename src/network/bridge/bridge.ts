@@ -23,6 +23,7 @@ export type BridgeNative = Pick<
   | 'networkSetHostPorts'
   | 'networkPruneHostPorts'
   | 'networkRemoveRules'
+  | 'networkTryLock'
   | 'networkLock'
 >;
 
@@ -121,6 +122,11 @@ export class Bridges {
     return this.#store(network).reserve({ sandboxId, interface: podInterface }, rangeSets(network));
   }
 
+  /** Gives addresses back: those known, or whatever the sandbox is found to have. */
+  release(network: BridgeNetwork, sandboxId: string, known: readonly string[] | null): Promise<string[]> {
+    return this.#store(network).release({ sandboxId, interface: podInterface }, known);
+  }
+
   /** Connects a pod that has its addresses, or repairs its connection. */
   async attach({ network, pod }: BridgeAttachment, addresses: readonly string[]): Promise<Attachment> {
     const hostPorts = plan.hostPortsPlan(network, pod.portMappings, addresses);
@@ -174,9 +180,7 @@ export class Bridges {
       }),
     ]);
     if (results.ok) {
-      await results.attempt('release the addresses', () =>
-        this.#store(network).release({ sandboxId, interface: podInterface }, addresses),
-      );
+      await results.attempt('release the addresses', () => this.release(network, sandboxId, addresses));
     }
     results.throwIfAny(`disconnect sandbox ${sandboxId} from network ${network.name}`);
   }
@@ -228,6 +232,8 @@ export class Bridges {
 
   /** The lock, or a failure when a plugin holds it too long: then it is let go as soon as it comes. */
   async #lock(path: string): Promise<number> {
+    const free = this.#native.networkTryLock({ path });
+    if (free !== null) return free;
     const asked = this.#native.networkLock({ path });
     const { promise: late, reject } = Promise.withResolvers<never>();
     let waiting = true;

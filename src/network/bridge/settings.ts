@@ -59,9 +59,14 @@ export const defaultNetwork = (config: {
   forward: 'first',
 });
 
-/** The network's range sets, checked. Throws what is wrong with them. */
-export const rangeSets = (network: Pick<BridgeNetwork, 'sets'>): readonly RangeSet[] =>
-  network.sets.map((set) => checkedSet(set.map(parseRange)));
+const parsedSets = new WeakMap<object, readonly RangeSet[]>();
+
+/** The network's range sets, checked; parsed once per network. Throws what is wrong with them. */
+export function rangeSets(network: Pick<BridgeNetwork, 'sets'>): readonly RangeSet[] {
+  const sets = parsedSets.get(network) ?? network.sets.map((set) => checkedSet(set.map(parseRange)));
+  parsedSets.set(network, sets);
+  return sets;
+}
 
 // what a plugin's configuration may say for us to carry it out; anything else goes to the plugin itself
 const common = ['type', 'name', 'cniVersion', 'cniVersions', 'capabilities', 'disableCheck', 'disableGC'];

@@ -4,7 +4,7 @@
 
 mod rules;
 
-use crate::error::NativeFailure;
+use crate::error::{NativeFailure, Outcome};
 use crate::long_work::on_thread;
 use neon::prelude::*;
 use neon::types::extract::Json;
@@ -12,7 +12,7 @@ use podwright_netlink::{BridgeSetup, Cidr, Counters, NetlinkError, PodAttachment
 use podwright_sys::errno::SysError;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
-use std::fs::{File, create_dir_all};
+use std::fs::{File, TryLockError, create_dir_all};
 use std::os::fd::IntoRawFd;
 use std::path::{Path, PathBuf};
 
@@ -318,31 +318,46 @@ fn stats_of(pod: &StatsOf, outer: &HashMap<String, Counters>) -> Option<Vec<PodI
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct LockDirectory {
+struct LockFile {
     path: PathBuf,
 }
 
-/// Waits for the exclusive flock(2) on a file, which is made with its directories if absent. The
-/// descriptor is the lock: whoever asked closes it.
+/// Takes the exclusive flock(2) on a file, made with its directories if absent; null when another has
+/// it. The descriptor is the lock: whoever asked closes it.
 #[neon::export]
-fn network_lock<'cx>(cx: &mut FunctionContext<'cx>, Json(request): Json<LockDirectory>) -> JsResult<'cx, JsPromise> {
+fn network_try_lock(Json(request): Json<LockFile>) -> Json<Outcome<Option<i32>>> {
+    let taken = lock_target(&request.path).and_then(|file| match file.try_lock() {
+        Ok(()) => Ok(Some(file.into_raw_fd())),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(lock_failure("flock", &error, &request.path)),
+    });
+    Json(taken.into())
+}
+
+/// The same, waiting for it.
+#[neon::export]
+fn network_lock<'cx>(cx: &mut FunctionContext<'cx>, Json(request): Json<LockFile>) -> JsResult<'cx, JsPromise> {
     on_own_thread(cx, move || {
-        let file = locked(&request.path)?;
+        let file = lock_target(&request.path)?;
+        file.lock().map_err(|error| lock_failure("flock", &error, &request.path))?;
         Ok(file.into_raw_fd())
     })
 }
 
-fn locked(path: &Path) -> Result<File, NativeFailure> {
-    let failed = |syscall: &'static str| {
-        let object = path.display().to_string();
-        move |error: std::io::Error| SysError::from_io("lock the address allocations", syscall, &error, object)
-    };
-    if let Some(dir) = path.parent() {
-        create_dir_all(dir).map_err(failed("mkdir"))?;
-    }
+fn lock_failure(syscall: &'static str, error: &std::io::Error, path: &Path) -> NativeFailure {
+    SysError::from_io("lock the address allocations", syscall, error, path.display().to_string()).into()
+}
+
+fn lock_target(path: &Path) -> Result<File, NativeFailure> {
     let mut options = File::options();
     options.read(true).write(true).create(true).truncate(false);
-    let file = options.open(path).map_err(failed("open"))?;
-    file.lock().map_err(failed("flock"))?;
-    Ok(file)
+    match options.open(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let dir = path.parent().unwrap_or(path);
+            create_dir_all(dir).map_err(|error| lock_failure("mkdir", &error, path))?;
+            options.open(path)
+        }
+        opened => opened,
+    }
+    .map_err(|error| lock_failure("open", &error, path))
 }

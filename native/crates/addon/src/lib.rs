@@ -4,9 +4,9 @@
 
 mod cgroups;
 mod error;
+mod fetch;
+mod long_work;
 mod network;
 mod process;
-mod long_work;
 mod rootfs;
 mod seccomp;
-mod fetch;

@@ -140,7 +140,7 @@ export class Monitors {
 
   /** Closes every connection; the monitors run on. */
   close(): void {
-    for (const id of [...this.#links.keys()]) this.forget(id);
+    for (const id of this.#links.keys()) this.forget(id);
   }
 
   #sameProcess(process: MonitorProcess): boolean {

@@ -47,7 +47,7 @@ export const containerFacts = (hello: MonitorHello): ContainerFact[] =>
 
 function expect<K extends keyof MonitorReply>(reply: MonitorReply, kind: K): NonNullable<MonitorReply[K]> {
   const found = reply[kind];
-  if (found === null || found === undefined) throw internal(`the monitor answered without ${String(kind)}`);
+  if (found === null || found === undefined) throw internal(`the monitor answered without ${kind}`);
   return found as NonNullable<MonitorReply[K]>;
 }
 

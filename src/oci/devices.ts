@@ -10,28 +10,22 @@ export interface DeviceRequest {
   readonly permissions: string;
 }
 
-const allow = (type: 'c' | 'b', access: string, major?: number, minor?: number): OciDeviceRule => ({
-  allow: true,
-  type,
-  access,
-  ...(major === undefined ? {} : { major }),
-  ...(minor === undefined ? {} : { minor }),
-});
+const allow = (rule: Omit<OciDeviceRule, 'allow'>): OciDeviceRule => ({ allow: true, ...rule });
 
 /** What every container may use: mknod of anything, and the nodes that each /dev has (runc's defaults). */
 const defaultRules: readonly OciDeviceRule[] = [
   { allow: false, access: 'rwm' },
-  allow('c', 'm'),
-  allow('b', 'm'),
-  allow('c', 'rwm', 1, 3), // null
-  allow('c', 'rwm', 1, 5), // zero
-  allow('c', 'rwm', 1, 7), // full
-  allow('c', 'rwm', 1, 8), // random
-  allow('c', 'rwm', 1, 9), // urandom
-  allow('c', 'rwm', 5, 0), // tty
-  allow('c', 'rwm', 5, 1), // console
-  allow('c', 'rwm', 5, 2), // ptmx
-  allow('c', 'rwm', 136), // pts
+  allow({ type: 'c', access: 'm' }),
+  allow({ type: 'b', access: 'm' }),
+  allow({ type: 'c', access: 'rwm', major: 1, minor: 3 }), // null
+  allow({ type: 'c', access: 'rwm', major: 1, minor: 5 }), // zero
+  allow({ type: 'c', access: 'rwm', major: 1, minor: 7 }), // full
+  allow({ type: 'c', access: 'rwm', major: 1, minor: 8 }), // random
+  allow({ type: 'c', access: 'rwm', major: 1, minor: 9 }), // urandom
+  allow({ type: 'c', access: 'rwm', major: 5, minor: 0 }), // tty
+  allow({ type: 'c', access: 'rwm', major: 5, minor: 1 }), // console
+  allow({ type: 'c', access: 'rwm', major: 5, minor: 2 }), // ptmx
+  allow({ type: 'c', access: 'rwm', major: 136 }), // pts
 ];
 
 /** The rules before the requested devices', which the monitor adds when it has found them. */

@@ -141,7 +141,7 @@ async function build(ports: RunSandboxPorts, identity: SandboxIdentity, plan: Sa
   ]);
   ports.records.update(id, { monitor: { ...monitor, bootId: ports.bootId } });
   const made = await stage('namespaces', () =>
-    ports.monitors.createSandbox(id, namespaceRequest(ports, identity, plan, pauseCgroup), AbortSignal.timeout(monitorTimeoutMs)),
+    ports.monitors.createSandbox(id, namespaceRequest(ports, { identity, plan, pauseCgroup }), AbortSignal.timeout(monitorTimeoutMs)),
   );
   const attached =
     plan.network === 'pod'
@@ -165,7 +165,13 @@ async function makeCgroups(ports: RunSandboxPorts, identity: SandboxIdentity, pl
 
 const upper = <M extends string>(mode: M): Uppercase<M> => mode.toUpperCase() as Uppercase<M>;
 
-function namespaceRequest(ports: RunSandboxPorts, identity: SandboxIdentity, plan: SandboxPlan, pauseCgroup: Awaited<ReturnType<typeof makeCgroups>>) {
+interface PlacedSandbox {
+  readonly identity: SandboxIdentity;
+  readonly plan: SandboxPlan;
+  readonly pauseCgroup: Awaited<ReturnType<typeof makeCgroups>>;
+}
+
+function namespaceRequest(ports: RunSandboxPorts, { identity, plan, pauseCgroup }: PlacedSandbox) {
   const own = plan.network === 'pod';
   return {
     sandboxId: identity.id,

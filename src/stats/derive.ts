@@ -50,7 +50,7 @@ export function cgroupUsage(sample: CgroupSample, timestamp: bigint, usageNanoCo
       majorPageFaults: whole(memory.majorPageFaults),
       pressure: pressure(psi?.memory),
     },
-    swap: memory?.swapUsage == null ? null : swapUsage(timestamp, memory.swapUsage, memory.swapLimit),
+    swap: memory && memory.swapUsage !== null ? swapUsage(timestamp, memory.swapUsage, memory.swapLimit) : null,
     io: psi ? { timestamp, pressure: pressure(psi.io) } : null,
   };
 }

@@ -13,7 +13,7 @@ import { runSandbox } from '../../src/sandbox/run.ts';
 import { stopSandbox } from '../../src/sandbox/stop.ts';
 import { removeSandbox } from '../../src/sandbox/remove.ts';
 import { teardownSandbox } from '../../src/sandbox/teardown.ts';
-import type { Sandbox, SandboxIdentity, SandboxStatus } from '../../src/sandbox/sandbox.ts';
+import type { SandboxIdentity, SandboxStatus } from '../../src/sandbox/sandbox.ts';
 
 const hex = (): string => randomBytes(32).toString('hex');
 

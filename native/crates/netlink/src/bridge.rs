@@ -16,7 +16,7 @@ pub struct BridgeSetup {
     pub bridge: String,
     /// Written on the bridge if it is made here (IFLA_IFALIAS): says who may delete it.
     pub alias: String,
-    /// Bytes; `None` leaves the kernel's or the present one.
+    /// Bytes; `None` leaves the kernel's or the present one. A bridge of another owner keeps its own.
     pub mtu: Option<u32>,
     /// A fixed address: otherwise the bridge takes that of its lowest port and changes it as pods
     /// come and go, and every pod's neighbour entry for its gateway is wrong for a while.
@@ -37,10 +37,8 @@ pub fn set_up_bridge(wanted: &BridgeSetup) -> NetlinkResult<bool> {
         sysctl::set(&key, "0")?;
     }
     let mut requests = Vec::new();
-    if created {
-        let message = Message::new(libc::RTM_NEWLINK, libc::NLM_F_ACK, &ifinfo(bridge.index, 0, 0))
-            .attr(IFLA_IFALIAS, wanted.alias.as_bytes());
-        requests.push(Request::new("mark the bridge", "RTM_NEWLINK", &wanted.bridge, message));
+    if created || bridge.alias == wanted.alias {
+        requests.push(own(wanted, bridge.index));
     }
     for gateway in &wanted.gateways {
         requests.push(add_address(bridge.index, &wanted.bridge, gateway));
@@ -53,14 +51,22 @@ pub fn set_up_bridge(wanted: &BridgeSetup) -> NetlinkResult<bool> {
     Ok(created)
 }
 
+/// Marks a bridge as ours and fixes its MTU. An MTU given at creation does not stick: a bridge follows
+/// its ports unless somebody has set it afterwards (br_mtu_auto_adjust).
+fn own(wanted: &BridgeSetup, index: u32) -> Request {
+    let mut message = Message::new(libc::RTM_NEWLINK, libc::NLM_F_ACK, &ifinfo(index, 0, 0))
+        .attr(IFLA_IFALIAS, wanted.alias.as_bytes());
+    if let Some(mtu) = wanted.mtu {
+        message = message.attr_u32(IFLA_MTU, mtu);
+    }
+    Request::new("mark the bridge", "RTM_NEWLINK", &wanted.bridge, message)
+}
+
 fn create(wanted: &BridgeSetup) -> Request {
     let flags = libc::NLM_F_ACK | libc::NLM_F_CREATE | libc::NLM_F_EXCL;
     let mut message = Message::new(libc::RTM_NEWLINK, flags, &ifinfo(0, 0, 0))
         .attr_str(IFLA_IFNAME, &wanted.bridge)
         .nest(IFLA_LINKINFO, |m| m.attr_str(IFLA_INFO_KIND, "bridge"));
-    if let Some(mtu) = wanted.mtu {
-        message = message.attr_u32(IFLA_MTU, mtu);
-    }
     if let Some(mac) = &wanted.mac {
         message = message.attr(IFLA_ADDRESS, mac);
     }

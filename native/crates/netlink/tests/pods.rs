@@ -86,6 +86,7 @@ fn pods_reach_each_other_and_the_host() {
     on_a_host(|| {
         assert!(set_up_bridge(&bridge()).unwrap());
         assert!(!set_up_bridge(&bridge()).unwrap(), "made once");
+        assert_eq!(find_link("pwt0").unwrap().unwrap().mtu, 1400);
         let (one, two) = (pod(), pod());
         let attached = attach(&wanted(&one, 11)).unwrap();
         assert!(attached.created);
@@ -118,6 +119,7 @@ fn pods_reach_each_other_and_the_host() {
             assert!(delete_link(&format!("pw{number:013x}")).unwrap());
             assert!(!delete_link(&format!("pw{number:013x}")).unwrap());
         }
+        assert_eq!(find_link("pwt0").unwrap().unwrap().mtu, 1400, "also without ports");
         assert!(!remove_bridge("pwt0", "another").unwrap(), "not its owner");
         assert!(remove_bridge("pwt0", "podwright").unwrap());
         assert!(!remove_bridge("pwt0", "podwright").unwrap());

@@ -76,6 +76,8 @@ impl<'a> Init<'a> {
         for step in &plan.steps {
             self.carry_out(step)?;
         }
+        (self.masks, self.root) = (None, None);
+        self.sources.clear();
         make_working_directory(&process.cwd)?;
         for text in launch::prepare(process)? {
             self.tell(&Report::Note(text))?;
@@ -141,7 +143,6 @@ impl<'a> Init<'a> {
             Step::Isolate { cgroup_namespace } => {
                 let cgroup = if *cgroup_namespace { namespace::CGROUP } else { 0 };
                 namespace::unshare(namespace::MOUNT | cgroup)?;
-                self.masks = Some(Masks::prepare()?);
                 root::make_private()
             }
             Step::Root(step) => {
@@ -158,6 +159,7 @@ impl<'a> Init<'a> {
                 handles::set_terminal_streams(&terminal.slave)
             }
             Step::PivotRoot => {
+                self.masks = Some(Masks::prepare()?);
                 root::pivot(self.root()?)?;
                 self.root = None;
                 Ok(())

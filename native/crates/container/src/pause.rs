@@ -138,6 +138,8 @@ fn empty_root() -> StepResult<()> {
 /// The `pause` stage: what runs after the exec. Children that end are reaped by the kernel
 /// because SIGCHLD is ignored; as the init of its namespace only SIGKILL from outside ends it.
 pub fn run() -> ! {
+    // only for people who look at it; without it the process has the program's name
+    let _ = rustix::thread::set_name(c"podwright-pause");
     signal::reap_automatically();
     loop {
         rustix::event::pause();

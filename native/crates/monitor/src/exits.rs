@@ -27,6 +27,13 @@ const START_FAILED: i32 = 128;
 impl Monitor {
     /// A container's main process has ended.
     pub(crate) fn container_ended(&mut self, key: u64, ending: Ending) -> SysResult<()> {
+        // Who forked it may hold the report socket longer than a short program lives: it was started.
+        self.container_report_ended(key)?;
+        if self.containers.get(&key).is_some_and(|c| matches!(c.phase, Phase::Starting(_))) {
+            // It had nothing to complain about, so it was the program that ended: the child that
+            // forked it may still have the socket open.
+            self.container_report_ended(key)?;
+        }
         let Some(container) = self.containers.get_mut(&key) else { return Ok(()) };
         container.pid = 0;
         container.start_time = 0;
@@ -151,10 +158,10 @@ fn exit_json(fact: &ExitFact, boot_id: &str) -> String {
     for (key, value) in quoted {
         let _ = write!(text, ",\"{key}\":\"{}\"", escaped(value));
     }
-    let _ = write!(
+    let _ = writeln!(
         text,
         ",\"exitCode\":{},\"signal\":{},\"oomKilled\":{},\"oomKills\":\"{}\",\"finishedAt\":\"{}\",\"started\":{},\
-         \"logDroppedBytes\":\"{}\",\"stopped\":{}}}\n",
+         \"logDroppedBytes\":\"{}\",\"stopped\":{}}}",
         fact.exit_code,
         fact.signal,
         fact.oom_killed,

@@ -28,10 +28,10 @@ pub(crate) fn thaw(facts: &CgroupFacts) {
             let _ = cgroup::thaw_v1(dir);
         }
     }
-    if let Some(dir) = Path::new(&facts.kill_file).parent().filter(|_| !facts.kill_file.is_empty()) {
-        if cgroup::is_frozen_v2(dir) {
-            let _ = cgroup::thaw_v2(dir);
-        }
+    if let Some(dir) = Path::new(&facts.kill_file).parent().filter(|_| !facts.kill_file.is_empty())
+        && cgroup::is_frozen_v2(dir)
+    {
+        let _ = cgroup::thaw_v2(dir);
     }
 }
 

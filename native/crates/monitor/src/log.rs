@@ -201,12 +201,12 @@ impl<'a> Writer<'a> {
         let written = bytes.get(..done).unwrap_or_default();
         let whole = memchr::memrchr(b'\n', written).map_or(0, |at| at + 1);
         let torn = (done - whole) as u64;
-        if torn > 0 {
-            if let Ok(stat) = rustix::fs::fstat(file) {
-                let length = (stat.st_size as u64).saturating_sub(torn);
-                // The file system is in trouble already; a torn line is then what remains.
-                let _ = rustix::fs::ftruncate(file, length);
-            }
+        if torn > 0
+            && let Ok(stat) = rustix::fs::fstat(file)
+        {
+            let length = (stat.st_size as u64).saturating_sub(torn);
+            // The file system is in trouble already; a torn line is then what remains.
+            let _ = rustix::fs::ftruncate(file, length);
         }
         whole
     }

@@ -38,6 +38,9 @@ impl ClientError {
     }
 }
 
+/// No answer takes longer than this; a test that waits for one fails instead of hanging.
+const LIMIT: Duration = Duration::from_secs(180);
+
 /// One connection to a monitor.
 #[derive(Debug)]
 pub struct Client {
@@ -87,8 +90,9 @@ impl Client {
     /// Waits for the answer to a sent call; events that come meanwhile are kept.
     ///
     /// # Errors
-    /// The socket's, or the failure the monitor answered with.
+    /// The socket's, no answer within three minutes, or the failure the monitor answered with.
     pub fn wait(&mut self, id: u64) -> Result<response::Result, ClientError> {
+        let end = Instant::now() + LIMIT;
         loop {
             if let Some(at) = self.answers.iter().position(|a| a.id == id) {
                 let answer = self.answers.remove(at).and_then(|a| a.result).ok_or(ClientError::Unexpected)?;
@@ -97,7 +101,11 @@ impl Client {
                     other => Ok(other),
                 };
             }
-            self.receive(None)?;
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into());
+            }
+            self.receive(Some(left))?;
         }
     }
 

@@ -39,17 +39,21 @@ pub fn ignore_terminal_signals() {
     }
 }
 
-/// Gives every signal its default action and unblocks all: a program starts with neither from us.
+/// Gives every signal its default action and unblocks all: a program starts with neither from us
+/// nor from whoever started us. By the bare system call, because C libraries keep some signals
+/// (32 to 34) for themselves and refuse to touch them.
 pub fn reset_all() {
+    // struct sigaction of the kernel: handler (0 is the default), flags, restorer, mask
+    let default = [0_u64; 4];
     for signal in 1..=64 {
-        // SAFETY: SIG_DFL runs no code of ours; numbers that cannot be set fail without effect.
-        unsafe { libc::signal(signal, libc::SIG_DFL) };
+        // SAFETY: the default action runs no code of ours; the struct is of the kernel's size;
+        // SIGKILL and SIGSTOP fail without effect.
+        unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, default.as_ptr(), std::ptr::null_mut::<u64>(), 8) };
     }
-    let mut set = MaybeUninit::<libc::sigset_t>::uninit();
-    // SAFETY: the set is initialised by sigemptyset before use.
+    let none = 0_u64;
+    // SAFETY: the mask is of the kernel's size.
     unsafe {
-        libc::sigemptyset(set.as_mut_ptr());
-        libc::sigprocmask(libc::SIG_SETMASK, set.as_ptr(), std::ptr::null_mut());
+        libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, &raw const none, std::ptr::null_mut::<u64>(), 8);
     }
 }
 

@@ -1,0 +1,115 @@
+//! Many containers, memory, and hanging paths.
+#![cfg(feature = "host-tests")]
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod rig;
+
+use podwright_protocol::message::failure::Kind;
+use podwright_protocol::message::request::Call;
+use podwright_protocol::message::{LogTarget, RemoveContainer, ReopenLog};
+use rig::Rig;
+use rustix::fs::{Mode, OFlags};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+fn memory(pid: i32, field: &str) -> u64 {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap();
+    let line = text.lines().find(|l| l.starts_with(field)).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+#[test]
+fn fifty_containers_in_one_sandbox() {
+    let mut rig = Rig::ready();
+    let fds = || std::fs::read_dir(format!("/proc/{}/fd", rig.hello.pid)).unwrap().count();
+    let before = fds();
+    let mut bundles = Vec::new();
+    for n in 0..50 {
+        let bundle = rig.script(&format!("echo {n}; while [ ! -e /dev/shm/go ]; do usleep 20000; done; exit {n}"));
+        rig.run(&bundle);
+        bundles.push(bundle);
+    }
+    assert!(memory(rig.hello.pid, "Rss:") < 4096);
+    rig.exec(&bundles[0], &["touch", "/dev/shm/go"], |_| {}).unwrap();
+    for (n, bundle) in bundles.iter().enumerate() {
+        assert_eq!(rig.exit_of(&bundle.id).exit_code as usize, n);
+        assert_eq!(bundle.log(), format!("stdout F {n}\n"));
+        rig.client.call(Call::RemoveContainer(RemoveContainer { container_id: bundle.id.clone() })).unwrap();
+    }
+    let fds = std::fs::read_dir(format!("/proc/{}/fd", rig.hello.pid)).unwrap().count();
+    assert_eq!(fds, before);
+}
+
+#[test]
+fn an_idle_monitor_is_small() {
+    let mut rig = Rig::ready();
+    let bundle = rig.script("yes | head -c 3000000; sleep 100");
+    rig.run(&bundle);
+    rig.exec(&bundle, &["sh", "-c", "yes | head -c 1000000"], |_| {}).unwrap();
+    std::thread::sleep(Duration::from_millis(2500));
+    assert!(memory(rig.hello.pid, "Rss:") < 4096);
+    if !cfg!(debug_assertions) {
+        assert!(memory(rig.hello.pid, "Private_Dirty:") < 128);
+    }
+}
+
+/// A FUSE file system whose server never answers: whoever looks into it hangs.
+struct Hanging {
+    dir: PathBuf,
+    server: Option<std::os::fd::OwnedFd>,
+}
+
+impl Hanging {
+    fn make(dir: PathBuf) -> Self {
+        use std::os::fd::AsRawFd;
+        std::fs::create_dir(&dir).unwrap();
+        let server = rustix::fs::open("/dev/fuse", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()).unwrap();
+        let options = format!("fd={},rootmode=40000,user_id=0,group_id=0", server.as_raw_fd());
+        let options = std::ffi::CString::new(options).unwrap();
+        rustix::mount::mount("hang", &dir, "fuse", rustix::mount::MountFlags::empty(), options.as_c_str()).unwrap();
+        Self { dir, server: Some(server) }
+    }
+}
+
+impl Drop for Hanging {
+    fn drop(&mut self) {
+        self.server.take(); // whoever hangs gets an error now
+        rustix::mount::unmount(&self.dir, rustix::mount::UnmountFlags::DETACH).unwrap();
+    }
+}
+
+#[test]
+fn hanging_paths_hang_nobody_else() {
+    let mut rig = Rig::ready();
+    let hanging = Hanging::make(rig.dir.join("hanging"));
+    let other = rig.script("sleep 100");
+    rig.run(&other);
+    let inside = hanging.dir.join("below");
+    let mut by_mount = rig.bundle(&["true"]);
+    by_mount.mount("/data", &inside, &["rbind"]);
+    let mut by_log = rig.bundle(&["true"]);
+    by_log.request.log = Some(LogTarget { path: inside.join("0.log").to_str().unwrap().into(), max_line_bytes: 0 });
+    let mut by_device = rig.bundle(&["true"]);
+    let list = serde_json::json!([{"hostPath": inside, "containerPath": "/dev/x", "permissions": "rwm"}]);
+    by_device.annotate("podwright.devices", &list.to_string());
+    for (bundle, word) in
+        [(&mut by_mount, "open mount source"), (&mut by_log, "open log"), (&mut by_device, "resolve device")]
+    {
+        bundle.request.deadline_ms = 300;
+        let begin = Instant::now();
+        std::fs::write(bundle.dir.join("config.json"), bundle.spec.to_string()).unwrap();
+        let id = rig.client.send(Call::CreateContainer(bundle.request.clone())).unwrap();
+        // meanwhile the others are served
+        let quick = Instant::now();
+        assert_eq!(rig.exec(&other, &["true"], |_| {}).unwrap().exit_code, 0);
+        assert!(quick.elapsed() < Duration::from_millis(290), "{:?}", quick.elapsed());
+        let error = rig.client.wait(id).unwrap_err();
+        let failure = error.failure().unwrap();
+        assert_eq!(failure.kind(), Kind::DeadlineExceeded);
+        assert!(failure.operation.starts_with(word) && failure.detail.contains("process "), "{}", failure.detail);
+        assert!(begin.elapsed() < Duration::from_secs(5));
+    }
+    let error = rig.client.call(Call::ReopenLog(ReopenLog { container_id: by_log.id.clone() })).unwrap_err();
+    assert_eq!(error.failure().unwrap().kind(), Kind::NotFound);
+    drop(hanging);
+}

@@ -51,11 +51,29 @@ pub fn fork(flags: u64, cgroup: Option<BorrowedFd<'_>>) -> SysResult<Forked> {
     // SAFETY: args is a valid clone_args of the size given; without CLONE_VM the child has its own
     // copy of the memory and goes on on a copy of this stack.
     let pid = unsafe { libc::syscall(libc::SYS_clone3, &raw mut args, size_of::<CloneArgs>()) };
-    match pid {
-        0 => Ok(Forked::Child),
-        p if p > 0 => Ok(Forked::Parent(p as i32)),
-        _ => Err(SysError::from_io("start a process", "clone3", &std::io::Error::last_os_error(), "")),
+    if pid >= 0 {
+        return Ok(forked(pid));
     }
+    let error = std::io::Error::last_os_error();
+    if error.raw_os_error() == Some(libc::ENOSYS) && cgroup.is_none() {
+        return fork_without_clone3(flags | exit_signal);
+    }
+    Err(SysError::from_io("start a process", "clone3", &error, ""))
+}
+
+/// clone(2): a seccomp filter cannot look into clone3's arguments, so most filters answer it with ENOSYS.
+fn fork_without_clone3(flags: u64) -> SysResult<Forked> {
+    // SAFETY: without CLONE_VM and with no stack given this is fork: the child has its own copy of
+    // the memory and goes on on a copy of this stack. The other arguments are not looked at.
+    let pid = unsafe { libc::syscall(libc::SYS_clone, flags, 0_u64, 0_u64, 0_u64, 0_u64) };
+    if pid >= 0 {
+        return Ok(forked(pid));
+    }
+    Err(SysError::from_io("start a process", "clone", &std::io::Error::last_os_error(), ""))
+}
+
+fn forked(pid: i64) -> Forked {
+    if pid == 0 { Forked::Child } else { Forked::Parent(pid as i32) }
 }
 
 /// Ends the process without running anything: no destructors, no exit handlers.

@@ -4,21 +4,19 @@ import type { Config } from './config/schema.ts';
 import { version } from './config/version.ts';
 import { startCriServer } from './cri/server.ts';
 import { composeAdmin } from './daemon/admin.ts';
+import { claimNode, elapsedMs, hostClock } from './daemon/foundation.ts';
+import type { Hands } from './daemon/hands.ts';
 import { composeImages } from './daemon/images.ts';
 import { composePods } from './daemon/live.ts';
 import { runRecovery } from './daemon/recovery.ts';
 import { metricSources } from './daemon/metric-sources.ts';
 import { runtimeVerbs } from './daemon/runtime-verbs.ts';
 import { trimWhenIdle } from './daemon/idle.ts';
-import { failedPrecondition } from './lib/failure.ts';
-import { followingClock, monotonicClock } from './lib/clock.ts';
 import type { Log } from './log.ts';
 import { createMetrics } from './metrics/metrics.ts';
-import { loadNative } from './native/load.ts';
 import { createNetwork } from './network/network.ts';
-import { buildPaths } from './paths.ts';
 import { RecordWriter } from './state/record.ts';
-import { dropPidFile, makeDirectories, writePidFile } from './state/run-files.ts';
+import { dropPidFile, writePidFile } from './state/run-files.ts';
 import { socketFiles } from './state/socket-files.ts';
 import { statsVerbs } from './stats/sample.ts';
 import { createTrace } from './trace/trace.ts';
@@ -33,18 +31,10 @@ export interface Daemon {
   readonly ended: Promise<void>;
 }
 
-/** Starts everything; the socket answers when this resolves, recovery may still run. */
-export async function startDaemon(config: Config, log: Log): Promise<Daemon> {
-  let current = config;
-  const { root, state, socket } = config.node;
-  const paths = buildPaths(root, state, socket);
-  const native = loadNative(config.node.addon);
-  makeDirectories([root, state, paths.netnsDir, paths.socketsDir, paths.sandboxRunDir(''), paths.bundleDir('')]);
-  if (!native.lockFile(paths.lockFile)) throw failedPrecondition(`another podwrightd works in ${root}`);
-  native.prepareMonitor(config.node.monitor);
-
-  const elapsedMs = (): number => performance.now();
-  const clock = monotonicClock(followingClock({ wallMs: Date.now, elapsedMs, startMs: performance.timeOrigin + elapsedMs() }));
+/** Builds the rooms and wires their ports; nothing answers yet. */
+async function compose(config: Config, current: () => Config, log: Log) {
+  const { paths, native } = claimNode(config);
+  const clock = hostClock();
   const now = (): bigint => clock.now();
   const onError = (error: unknown): void => log.error({ error }, 'work in the background failed');
   const writer = new RecordWriter(onError);
@@ -62,39 +52,36 @@ export async function startDaemon(config: Config, log: Log): Promise<Daemon> {
     recordDir: paths.sandboxDir,
     log: (level, fields, message) => log[level](fields, message),
   });
-  const images = await composeImages({ config, current: () => current, paths, native, log, clock, writer, metrics, onError, chainsInUse: () => pods.containers.list().flatMap((c) => c.identity.chain) });
-  const pods = composePods({
-    config,
-    paths,
-    native,
-    log,
-    now,
-    cgroups,
-    network,
-    images,
-    writer,
-    stages: (id, call) => trace.stages(id, call),
-  });
+  const chainsInUse = (): string[] => pods.containers.list().flatMap((c) => c.identity.chain);
+  const images = await composeImages({ config, current, paths, native, log, clock, writer, metrics, onError, chainsInUse });
+  const stages: Hands['stages'] = (id, call) => trace.stages(id, call);
+  const pods = composePods({ config, paths, native, log, now, cgroups, network, images, writer, stages });
   const stats = statsVerbs({
     containers: pods.containers,
     sandboxes: pods.sandboxes,
-    cgroupStats: (paths) => cgroups.stats(paths),
+    cgroupStats: (groups) => cgroups.stats(groups),
     layerUsage: (id) => images.storage.snapshots.usage(id),
     interfaces: (sandbox) => network.interfaceStats(sandbox.identity.id),
     snapshotsDir: paths.snapshotsDir,
     now,
   });
+  return { config, log, now, paths, native, writer, metrics, trace, network, images, pods, stats };
+}
 
-  const recovery = runRecovery({ pods, paths, native, network, images, metrics, log });
+/** Starts everything; the socket answers when this resolves, recovery may still run. */
+export async function startDaemon(config: Config, log: Log): Promise<Daemon> {
+  let current = config;
+  const rooms = await compose(config, () => current, log);
+  const { paths, metrics, network, images, pods } = rooms;
+  const recovery = runRecovery(rooms);
   const ended = Promise.withResolvers<void>();
-  const runtime = runtimeVerbs({ pods, config, network, stats, now, notReady: recovery.notReady });
-  const admin = composeAdmin({ config, pods, images, network, trace, recovery, log, end: ended.resolve });
+  const { root, state, socket } = config.node;
   const server = await startCriServer({
     socket,
     files: socketFiles,
-    runtime,
+    runtime: runtimeVerbs({ ...rooms, notReady: recovery.notReady }),
     images: images.verbs,
-    services: [admin],
+    services: [composeAdmin({ ...rooms, recovery, end: ended.resolve })],
     ports: recovery.rpcPorts,
     host: pods.facts,
   });
@@ -113,7 +100,7 @@ export async function startDaemon(config: Config, log: Log): Promise<Daemon> {
       pods.monitors.close();
       await images.stop();
       await network.shutdown({ removeAll: false });
-      await writer.flush();
+      await rooms.writer.flush();
       dropPidFile(paths.pidFile);
       log.info({}, 'stopped; pods live on');
     },

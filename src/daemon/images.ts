@@ -1,10 +1,8 @@
 // The composition of images: storage, registry, records and the verbs over them. Wires, decides nothing.
 import { readTextFile } from '../storage/text-file.ts';
-import type { AdminVerbs } from '../admin/verbs.ts';
 import type { Config } from '../config/schema.ts';
 import { version } from '../config/version.ts';
 import type { ContainerImageFacts } from '../container/ports.ts';
-import type { ImageVerbs } from '../cri/verbs.ts';
 import type { Image, ImageRecord } from '../image/image.ts';
 import { createImages } from '../image/images.ts';
 import type { Clock } from '../lib/clock.ts';
@@ -18,6 +16,7 @@ import { createRegistry, defaultRetry, defaultTimeouts } from '../registry/regis
 import { ImageRecords } from '../state/images.ts';
 import type { RecordWriter } from '../state/record.ts';
 import { createStorage } from '../storage/storage.ts';
+import { imageVerbs, loadVerb } from './image-verbs.ts';
 
 export interface ImageParts {
   readonly config: Config;
@@ -52,25 +51,34 @@ const containerFacts = (image: Image): ContainerImageFacts => ({
   config: image.config,
 });
 
-/** Loads what is on disk and composes the room. */
-export async function composeImages(parts: ImageParts) {
-  const { config, paths, native, log, clock, writer, metrics } = parts;
+/** The records of images; what cannot be read is told and left out. */
+function loadRecords({ paths, writer, log, metrics }: ImageParts): ImageRecords<ImageRecord> {
   const records = new ImageRecords<ImageRecord>({ dir: paths.imagesDir, quarantineDir: paths.quarantineDir, writer });
   const loaded = records.load();
   for (const { id, why } of [...loaded.quarantined, ...loaded.left]) {
     log.error({ image: id, why }, 'an image record could not be read; it was set aside');
     metrics.countQuarantined('image');
   }
-  const storage = createStorage({ paths, native, clock, bounds: fetchBounds(config), onError: parts.onError });
-  const report = await storage.load();
-  const registry = createRegistry({
-    hostsDir: config.registry.configPath,
+  return records;
+}
+
+const registryOf = ({ registry }: Config) =>
+  createRegistry({
+    hostsDir: registry.configPath,
     readText: readTextFile,
     proxies: proxySettings(process.env),
     userAgent: `podwright/${version}`,
     timeouts: defaultTimeouts,
     retry: defaultRetry,
   });
+
+/** Loads what is on disk and composes the room. */
+export async function composeImages(parts: ImageParts) {
+  const { config, paths, native, log, clock, metrics } = parts;
+  const records = loadRecords(parts);
+  const storage = createStorage({ paths, native, clock, bounds: fetchBounds(config), onError: parts.onError });
+  const report = await storage.load();
+  const registry = registryOf(config);
   const images = createImages({
     registry,
     storage,
@@ -85,39 +93,10 @@ export async function composeImages(parts: ImageParts) {
   });
   const started = await images.start();
   log.debug({ ...report, ...started }, 'image store read');
-
-  const verbs: ImageVerbs = {
-    pullImage: ({ image, credentials, pod }, { signal }) =>
-      images.pull(
-        {
-          reference: image.image,
-          userSpecifiedImage: image.userSpecifiedImage,
-          annotations: image.annotations,
-          runtimeHandler: '',
-          auth: credentials,
-          namespace: pod?.namespace ?? null,
-        },
-        signal,
-      ),
-    listImages: async ({ image }) => images.list(image),
-    async imageStatus({ image, verbose }) {
-      const found = images.status(image);
-      return { image: found, info: found && verbose ? await images.statusInfo(found) : {} };
-    },
-    removeImage: ({ image }) => images.remove(image),
-    async imageFsInfo() {
-      const { images: own, containers } = await images.fsInfo();
-      return { images: own, containers };
-    },
-  };
-  const load: AdminVerbs['load'] = async ({ path, reference }, onStep, signal) => {
-    const found = await images.load({ path, reference, onStep }, signal);
-    return found.map(({ id, repoTags }) => ({ id, tags: repoTags }));
-  };
   return {
     storage,
-    verbs,
-    load,
+    verbs: imageVerbs(images),
+    load: loadVerb(images),
     count: () => records.list().length,
     find: images.find,
     progress: images.progress,

@@ -98,3 +98,5 @@ export function monitorRequests(monitors: Monitors) {
     },
   };
 }
+
+export type MonitorRequests = ReturnType<typeof monitorRequests>;

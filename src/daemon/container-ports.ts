@@ -1,0 +1,56 @@
+// What the verbs of containers are given, and how a container is ended and taken away.
+import { recordExit } from '../container/exits.ts';
+import { endProcesses } from '../container/stop.ts';
+import { teardownContainer } from '../container/teardown.ts';
+import { failureChain } from '../lib/failure.ts';
+import type { MonitorRequests } from '../monitor/requests.ts';
+import { parseExitFile } from '../recovery/observe.ts';
+import type { Storage } from '../storage/storage.ts';
+import type { Hands } from './hands.ts';
+import type { PodStore } from './pod-store.ts';
+
+/** How long a monitor may take to kill a container before its pod's stop fails, in milliseconds. */
+const haltMs = 60_000;
+
+const snapshotPorts = ({ snapshots, layers, rootfsFiles }: Storage) => ({
+  prepare: (id: string) => snapshots.prepare(id),
+  lowerDirs: (chain: readonly string[]) => layers.lowerDirs(chain),
+  remove: (id: string) => snapshots.remove(id),
+  readFile: (chain: readonly string[], path: string) => rootfsFiles.read(chain, path),
+});
+
+/** Ports of the verbs of containers. */
+export function composeContainers({ cgroups, images, now, stages, log }: Hands, store: PodStore, requests: MonitorRequests) {
+  const { containers, locks, files, bootId, containersOf } = store;
+  const snapshots = snapshotPorts(images.storage);
+  const containerPorts = { records: containers, locks, monitors: requests, cgroups, snapshots, files, now, stages };
+
+  async function teardown(id: string): Promise<void> {
+    const imageId = containers.get(id)?.identity.imageId;
+    await teardownContainer(containerPorts, id);
+    if (imageId !== undefined && images.facts(imageId) === null) images.collect();
+  }
+
+  /** Ends a container's processes at once. */
+  async function halt(id: string): Promise<void> {
+    const container = containers.get(id);
+    if (container) await endProcesses(containerPorts, container, { timeoutMs: 0, signal: AbortSignal.timeout(haltMs) });
+  }
+
+  /** Ends the containers of a sandbox whose monitor is dead; what it still wrote of exits counts. */
+  async function loseContainersOf(sandboxId: string): Promise<void> {
+    for (const id of containersOf(sandboxId)) {
+      try {
+        const seen = parseExitFile(files.readExit(id), id, bootId);
+        if (seen) recordExit(containers, seen);
+        await halt(id);
+      } catch (error) {
+        log.error({ sandboxId, containerId: id, error: failureChain(error) }, 'ending a container without its monitor');
+      }
+    }
+  }
+
+  return { containerPorts, teardown, halt, loseContainersOf };
+}
+
+export type ContainerParts = ReturnType<typeof composeContainers>;

@@ -1,0 +1,59 @@
+// What making containers, and commands in them, is given: host facts, profiles, ids.
+import { randomBytes } from 'node:crypto';
+import { containerCgroup, parseCgroupParent } from '../cgroup/path.ts';
+import type { ContainerId } from '../lib/id.ts';
+import type { Log } from '../log.ts';
+import { capabilitiesOfMask } from '../oci/capabilities.ts';
+import { defaultSeccompProfile } from '../oci/seccomp-default.ts';
+import { seccompFilters } from '../seccomp/filters.ts';
+import type { ContainerParts } from './container-ports.ts';
+import type { Hands } from './hands.ts';
+import type { PodStore } from './pod-store.ts';
+
+/** A new id: 32 random bytes in hex. */
+export const hexId = (): string => randomBytes(32).toString('hex');
+
+const seccompOf = ({ native, config }: Hands) =>
+  seccompFilters({
+    compile: native.seccompCompile,
+    defaultProfile: (capabilities) => defaultSeccompProfile(capabilities, process.arch === 'arm64' ? 'arm64' : 'x64'),
+    root: config.container.seccompRoot,
+  });
+
+/** Ports of CreateContainer and of ExecSync. */
+export function creationPorts(hands: Hands, store: PodStore, { containerPorts, teardown }: ContainerParts) {
+  const { config, cgroups, images, paths, log } = hands;
+  const seccomp = seccompOf(hands);
+  const createPorts = {
+    ...containerPorts,
+    sandboxes: store.sandboxes,
+    images: { find: images.facts, hold: images.hold },
+    seccomp,
+    teardown,
+    newId: () => hexId() as ContainerId,
+    bootId: store.bootId,
+    host: {
+      capabilities: capabilitiesOfMask(store.facts.capabilityMask),
+      defaultCapabilities: config.container.capabilities,
+      rlimits: Object.fromEntries(config.container.defaultUlimits.map(({ name, soft, hard }) => [name, { soft, hard }])),
+      ownCgroupNamespace: cgroups.version !== 'v1',
+    },
+    maxLogLineBytes: config.container.maxLogLine,
+    cgroupPathOf: (parent: string, id: string) => containerCgroup(parseCgroupParent(parent) ?? { spelling: 'cgroupfs', path: parent }, id),
+    netnsPin: paths.netnsPin,
+    onNote: noteOnce(log),
+  };
+  const { records, monitors, files } = containerPorts;
+  return { createPorts, execPorts: { records, monitors, files, seccomp, newExecId: hexId } };
+}
+
+/** Logs each kind of note once: a clamped limit is the host's property, not the container's. */
+function noteOnce(log: Log): (containerId: string, note: string) => void {
+  const told = new Set<string>();
+  return (containerId, note) => {
+    const kind = note.replace(/-?\d+/g, 'N');
+    if (told.has(kind)) return;
+    told.add(kind);
+    log.warn({ containerId, note }, 'the host does not allow all that was asked; the same is not told again');
+  };
+}

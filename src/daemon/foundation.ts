@@ -1,0 +1,25 @@
+// What every room stands on: this node's directories, lock and addon, and the clock.
+import type { Config } from '../config/schema.ts';
+import { followingClock, monotonicClock } from '../lib/clock.ts';
+import { failedPrecondition } from '../lib/failure.ts';
+import { loadNative } from '../native/load.ts';
+import { buildPaths } from '../paths.ts';
+import { makeDirectories } from '../state/run-files.ts';
+
+/** Loads the addon and takes the node for this daemon alone. Throws failed-precondition when another has it. */
+export function claimNode({ node }: Config) {
+  const { root, state, socket } = node;
+  const paths = buildPaths(root, state, socket);
+  const native = loadNative(node.addon);
+  makeDirectories([root, state, paths.netnsDir, paths.socketsDir, paths.sandboxRunDir(''), paths.bundleDir('')]);
+  if (!native.lockFile(paths.lockFile)) throw failedPrecondition(`another podwrightd works in ${root}`);
+  native.prepareMonitor(node.monitor);
+  return { paths, native };
+}
+
+/** Milliseconds since this process started. */
+export const elapsedMs = (): number => performance.now();
+
+/** Wall time that never goes back. */
+export const hostClock = () =>
+  monotonicClock(followingClock({ wallMs: Date.now, elapsedMs, startMs: performance.timeOrigin + elapsedMs() }));

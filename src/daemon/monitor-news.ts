@@ -1,0 +1,44 @@
+// The monitors of this daemon, and where their news goes: exits and starts into records, the rest into the log.
+import { version } from '../config/version.ts';
+import { recordExit, recordStart } from '../container/exits.ts';
+import { Monitors } from '../monitor/monitors.ts';
+import { containerFacts, exitFact } from '../monitor/requests.ts';
+import type { Hands } from './hands.ts';
+import type { PodStore } from './pod-store.ts';
+
+/** Builds them. `onGone`: the monitor's process is dead, and what it watched is without one. */
+export function monitorsOf({ native, paths, cgroups, log }: Hands, { containers }: PodStore, onGone: (sandboxId: string) => void): Monitors {
+  return new Monitors({
+    native,
+    socketOf: paths.monitorSocket,
+    place: memo(() => cgroups.monitorPlace()),
+    daemonVersion: version,
+    onEvent: (sandboxId, { exit, oom, logTrouble }) => {
+      if (exit) recordExit(containers, exitFact(exit));
+      if (oom) log.warn({ sandboxId, ...oom }, 'the kernel killed a process of the container for its memory limit');
+      if (logTrouble) log.warn({ sandboxId, ...logTrouble }, 'output of the container cannot be logged and is dropped');
+    },
+    onState: (_, hello) => {
+      for (const fact of containerFacts(hello)) {
+        recordStart(containers, fact);
+        if (fact.exit) recordExit(containers, fact.exit);
+      }
+    },
+    onGone: (sandboxId) => {
+      log.error({ sandboxId }, 'the monitor of the sandbox is dead; its containers are ended');
+      onGone(sandboxId);
+    },
+  });
+}
+
+/** Remembers the first success of `work`. */
+function memo<T>(work: () => Promise<T>): () => Promise<T> {
+  let known: Promise<T> | null = null;
+  return () => {
+    known ??= work().catch((error: unknown) => {
+      known = null;
+      throw error;
+    });
+    return known;
+  };
+}

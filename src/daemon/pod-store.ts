@@ -1,0 +1,28 @@
+// What is known of pods: records, their locks, their files, and the facts of host and boot they are held against.
+import type { ContainerIdentity, ContainerStatus } from '../container/container.ts';
+import type { ContainerId } from '../lib/id.ts';
+import { KeyedLock } from '../lib/keyed-lock.ts';
+import type { SandboxIdentity, SandboxStatus } from '../sandbox/sandbox.ts';
+import { containerRecords } from '../state/containers.ts';
+import { hostFacts } from '../state/host.ts';
+import { RunFiles } from '../state/run-files.ts';
+import { sandboxRecords } from '../state/sandboxes.ts';
+import type { Hands } from './hands.ts';
+
+/** Builds them; the records are loaded later, by recovery. */
+export function podStore({ paths, native, writer }: Pick<Hands, 'paths' | 'native' | 'writer'>) {
+  const dirs = { trashDir: paths.trashDir, quarantineDir: paths.quarantineDir, writer };
+  const containers = containerRecords<ContainerIdentity, ContainerStatus>({ dir: paths.containersDir, ...dirs });
+  return {
+    bootId: native.bootId(),
+    facts: hostFacts(),
+    locks: new KeyedLock(),
+    files: new RunFiles(paths),
+    sandboxes: sandboxRecords<SandboxIdentity, SandboxStatus>({ dir: paths.sandboxesDir, ...dirs }),
+    containers,
+    containersOf: (sandboxId: string): ContainerId[] =>
+      containers.list().flatMap(({ identity }) => (identity.sandboxId === sandboxId ? [identity.id] : [])),
+  };
+}
+
+export type PodStore = ReturnType<typeof podStore>;

@@ -23,7 +23,8 @@ import { sweep } from './sweep.ts';
 import { patienceMs, until } from './until.ts';
 
 const run = promisify(execFile);
-const dist = join(import.meta.dirname, '../../dist');
+/** The build under test. */
+const dist = process.env['PODWRIGHT_DIST'] ?? join(import.meta.dirname, '../../dist');
 
 /** How a test's daemon differs from the usual one. */
 export interface DaemonOptions {
@@ -140,10 +141,13 @@ export class TestDaemon implements Belongings {
 
   /** Waits until Status says RuntimeReady. */
   async ready(): Promise<void> {
-    await until('the daemon is ready', async () => {
-      if (this.#process === null) throw new Error(`podwrightd ended while starting:\n${this.log(4000)}`);
+    const settled = until('the daemon is ready', async () => {
+      if (this.#process === null) throw new Error('podwrightd ended while starting');
       const status = await this.runtime.Status({}, { deadlineMs: 5000 }).catch(() => null);
       return status?.status?.conditions.some(({ type, status: holds }) => type === 'RuntimeReady' && holds);
+    });
+    await settled.catch((error: Error) => {
+      throw new Error(`${error.message}\n${this.lastWords()}`, { cause: error });
     });
   }
 

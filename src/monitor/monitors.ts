@@ -143,8 +143,13 @@ export class Monitors {
     for (const id of this.#links.keys()) this.forget(id);
   }
 
+  /** What cannot be told counts as alive: pods must not be given up for a failed read. */
   #sameProcess(process: MonitorProcess): boolean {
-    return this.#options.native.processStartTime(process.pid) === process.startTime;
+    try {
+      return this.#options.native.processStartTime(process.pid) === process.startTime;
+    } catch {
+      return true;
+    }
   }
 
   async #open(sandboxId: string): Promise<Opened> {

@@ -14,7 +14,7 @@ export type * from './rootfs-calls.ts';
 export interface ProcessExports {
   /** The kernel's boot id. */
   bootId(): Outcome<string>;
-  /** Start time of a process (proc_pid_stat(5) field 22), null when it is gone or a zombie. */
+  /** Start time of a process (proc_pid_stat(5) field 22), null when it is gone or a zombie; a failure tells nothing of it. */
   processStartTime(pid: number): Outcome<number | null>;
   /** Takes the daemon's exclusive lock for the life of this process; false when another has it. */
   lockFile(path: string): Outcome<boolean>;

@@ -52,8 +52,16 @@ async function findMonitor(ports: ObservePorts, sandbox: Sandbox, told: Told): P
     }
     return 'adopted';
   } catch {
-    const alive = monitor !== null && ports.processStartTime(monitor.pid) === monitor.startTime;
-    return alive ? 'silent' : 'dead';
+    return monitor !== null && mayLive(ports, monitor) ? 'silent' : 'dead';
+  }
+}
+
+/** Whether a process is the one it was. What cannot be told counts as alive: pods must not be given up for a failed read. */
+function mayLive({ processStartTime }: ObservePorts, { pid, startTime }: { readonly pid: number; readonly startTime: number }): boolean {
+  try {
+    return processStartTime(pid) === startTime;
+  } catch {
+    return true;
   }
 }
 

@@ -18,14 +18,17 @@ function setUp(t: { teardown: (then: () => void) => void }) {
     clearInterval(awake);
     rmSync(dir, { recursive: true });
   });
-  const state = { alive: true, spawnCode: 0 };
+  const state = { alive: true, spawnCode: 0, unreadable: false };
   const gone: string[] = [];
   const told: string[] = [];
   const events: string[] = [];
   const monitors = new Monitors({
     native: {
       spawnMonitor: async () => ({ code: state.spawnCode, stderr: '' }),
-      processStartTime: () => (state.alive ? who.startTime : null),
+      processStartTime: () => {
+        if (state.unreadable) throw new Error('too many open files');
+        return state.alive ? who.startTime : null;
+      },
     },
     socketOf: (id) => join(dir, id),
     place: async () => ({ unifiedDir: '', v1Tasks: [] }),
@@ -88,6 +91,18 @@ test('a watched monitor that dies is told once', async (t) => {
   state.alive = false;
   await until('the monitor is heard of', () => gone.length === 1);
   t.false(monitors.isAlive('s'));
+});
+
+test('a monitor of which the kernel tells nothing counts as alive', async (t) => {
+  const { monitors, gone, state } = setUp(t);
+  state.unreadable = true;
+  monitors.watch('s', { ...who, version: '0' });
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  t.true(monitors.isAlive('s'));
+  await t.throwsAsync(monitors.shutdown('s', never), { instanceOf: Failure });
+  t.deepEqual(gone, []);
+  Object.assign(state, { unreadable: false, alive: false });
+  await until('the monitor is heard of', () => gone.length === 1);
 });
 
 test('a lost connection comes back; forgetting meanwhile leaves no connection open', async (t) => {

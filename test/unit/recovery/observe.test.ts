@@ -2,6 +2,8 @@ import test from 'ava';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { observe } from '../../../src/recovery/observe.ts';
+import type { Sandbox } from '../../../src/sandbox/sandbox.ts';
+import { sandboxConfig } from '../../helpers/builders.ts';
 
 const id = (digit: string): string => digit.repeat(64);
 
@@ -30,4 +32,36 @@ test('what has no record is an orphan; what a newer release recorded is not', as
   });
   t.deepEqual(seen.orphans.toSorted(), [id('a'), id('b')]);
   t.deepEqual(seen.snapshots, [id('c')]);
+});
+
+test('a monitor that does not answer is dead only when the kernel says so', async (t) => {
+  const monitor = { pid: 7, startTime: 3, version: '0', bootId: 'now' };
+  const sandbox = {
+    identity: { id: id('a'), config: sandboxConfig(), runtimeHandler: '', createdAt: 1n, cgroupPath: '/p', ownsCgroup: true },
+    status: { phase: 'ready', ips: [], hostInterface: null, monitor, pausePid: 0, stopRequestedAt: 0n, deliveredAt: 2n },
+  } as unknown as Sandbox;
+  const find = async (processStartTime: () => number | null) => {
+    const seen = await observe({
+      sandboxes: () => [sandbox],
+      containers: () => [],
+      bootId: 'now',
+      processStartTime,
+      adopt: async () => {
+        throw new Error('nobody listens');
+      },
+      readExit: () => null,
+      sandboxIds: () => [id('a')],
+      containerIds: () => [],
+      snapshotsDir: '/nowhere/at/all',
+      sandboxDirs: [],
+    });
+    return seen.monitors.get(id('a'));
+  };
+  t.is(await find(() => 3), 'silent');
+  t.is(await find(() => 4), 'dead');
+  t.is(await find(() => null), 'dead');
+  const unreadable = (): never => {
+    throw new Error('too many open files');
+  };
+  t.is(await find(unreadable), 'silent');
 });

@@ -5,6 +5,7 @@ use crate::error::Outcome;
 use neon::types::extract::Json;
 use podwright_sys::errno::{SysError, SysResult};
 use podwright_sys::spawn;
+use podwright_sys::start_time::start_time;
 use serde::{Deserialize, Serialize};
 use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd};
 use std::sync::OnceLock;
@@ -22,20 +23,11 @@ fn boot_id() -> Json<Outcome<String>> {
     Json(read.into())
 }
 
-/// Start time of a process (proc_pid_stat(5) field 22, clock ticks), null when it is gone or a zombie.
+/// Start time of a process (proc_pid_stat(5) field 22, clock ticks), null when it is gone or a zombie;
+/// a failure tells nothing of the process.
 #[neon::export]
 fn process_start_time(pid: f64) -> Json<Outcome<Option<u64>>> {
-    Json(Outcome::Ok(start_time(pid as i32)))
-}
-
-fn start_time(pid: i32) -> Option<u64> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // the command, field 2, may hold anything: fields are counted after its last parenthesis
-    let mut fields = stat.get(stat.rfind(')')? + 2..)?.split(' ');
-    if matches!(fields.next()?, "Z" | "X") {
-        return None;
-    }
-    fields.nth(18)?.parse().ok()
+    Json(start_time(pid as i32).into())
 }
 
 /// Takes the daemon's exclusive lock for the life of this process; false when another has it.

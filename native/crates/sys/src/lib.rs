@@ -16,3 +16,4 @@ pub mod priority;
 pub mod seccomp;
 pub mod signal;
 pub mod spawn;
+pub mod start_time;

@@ -106,6 +106,8 @@ class PodNetwork {
   readonly #stats: InterfaceStats;
   readonly #attached = new Map<string, Attached>();
   readonly #owed = new Set<string>();
+  /** Sandboxes of before whose record cannot be read: what they have is unknown, and must not be collected. */
+  readonly #unread = new Set<string>();
   #pluginStatus: { readonly config: NetworkConfig; readonly until: number; readonly problem: string } | null = null;
 
   constructor(options: NetworkOptions) {
@@ -199,6 +201,7 @@ class PodNetwork {
       this.#records.remove(sandboxId);
       this.#attached.delete(sandboxId);
       this.#owed.delete(sandboxId);
+      this.#unread.delete(sandboxId);
     } catch (error) {
       this.#owed.add(sandboxId);
       throw error;
@@ -212,6 +215,17 @@ class PodNetwork {
     } catch (error) {
       if (!(error instanceof UnreadableRecord) || error.newer) throw error;
       this.#log('error', { sandbox: sandboxId, error }, 'a network record is damaged; released by name');
+      return null;
+    }
+  }
+
+  /** A sandbox's record at the start. One that cannot be read stays where it is, and all others count. */
+  #recordOfBefore(sandboxId: string): NetworkRecord | null {
+    try {
+      return this.#records.read(sandboxId);
+    } catch (error) {
+      this.#unread.add(sandboxId);
+      this.#log('error', { sandbox: sandboxId, error }, 'a network record cannot be read and is left alone');
       return null;
     }
   }
@@ -247,7 +261,7 @@ class PodNetwork {
 
   async start(): Promise<void> {
     for (const id of this.#records.ids()) {
-      const record = this.#readable(id);
+      const record = this.#recordOfBefore(id);
       if (record?.driver === 'bridge') {
         this.#bridges.remember(record.network);
         if (record.addresses)
@@ -270,7 +284,7 @@ class PodNetwork {
     const attached = [...this.#attached.values()];
     if (choice.driver === 'plugins') {
       const mine = attached.filter(({ view }) => view.driver === 'plugins' && view.network === choice.config.name);
-      const ids = mine.map(({ view }) => view.sandboxId);
+      const ids = [...mine.map(({ view }) => view.sandboxId), ...this.#unread];
       await results.attempt('collect by plugins', () => collectByPlugins(this.#plugins, choice.config, ids));
     }
     const used = distinct([...attached.map(({ on }) => on), choice.driver === 'bridge' ? choice.network : null]);

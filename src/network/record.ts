@@ -1,6 +1,6 @@
 // `network.json` of a sandbox: what was asked of the network and what came of it, written before the first
 // effect, so that releasing always has its input, also after a reboot or without the configuration.
-import { closeSync, fsyncSync, openSync, readFileSync, readdirSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, fsyncSync, openSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { crc32 } from 'node:zlib';
@@ -72,14 +72,14 @@ export class NetworkRecords {
   write(record: NetworkRecord, options: { readonly sync: boolean }): void {
     const file = this.#file(record.request.sandboxId);
     const json = JSON.stringify(record);
-    const fd = openSync(`${file}.new`, 'w', 0o600);
+    const text = `{"version":${formatVersion},"checksum":"${checksum(json)}","data":${json}}\n`;
     try {
-      writeSync(fd, `{"version":${formatVersion},"checksum":"${checksum(json)}","data":${json}}\n`);
-      if (options.sync) fsyncSync(fd);
-    } finally {
-      closeSync(fd);
+      put(`${file}.new`, text, options);
+      renameSync(`${file}.new`, file);
+    } catch (error) {
+      rmSync(`${file}.new`, { force: true });
+      throw error;
     }
-    renameSync(`${file}.new`, file);
     if (options.sync) syncNow(dirname(file));
     else this.#syncSoon(file);
   }
@@ -157,6 +157,16 @@ function namesIn(dir: string): string[] {
     const { code } = error as NodeJS.ErrnoException;
     if (code === 'ENOENT' || code === 'ENOTDIR') return [];
     throw error;
+  }
+}
+
+function put(file: string, text: string, { sync }: { readonly sync: boolean }): void {
+  const fd = openSync(file, 'w', 0o600);
+  try {
+    writeFileSync(fd, text); // all of it or an error: write(2) may take a part
+    if (sync) fsyncSync(fd);
+  } finally {
+    closeSync(fd);
   }
 }
 

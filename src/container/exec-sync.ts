@@ -1,6 +1,6 @@
 // ExecSync: one command in a running container, its output collected.
 import { deadlineExceeded, failedPrecondition, invalidArgument } from '../lib/failure.ts';
-import type { OciSpec } from '../oci/types.ts';
+import type { OciProcess } from '../oci/types.ts';
 import type { SecurityProfile } from '../sandbox/sandbox.ts';
 import { containerState, mayAct } from './container.ts';
 import { findContainer } from './list.ts';
@@ -9,7 +9,7 @@ import type { ContainerFiles, ContainerMonitors, ContainerRecords, SeccompFilter
 export interface ExecSyncPorts {
   readonly records: Pick<ContainerRecords, 'find'>;
   readonly monitors: Pick<ContainerMonitors, 'execSync'>;
-  readonly files: Pick<ContainerFiles, 'readBundle'>;
+  readonly files: Pick<ContainerFiles, 'readProcess'>;
   readonly seccomp: (profile: SecurityProfile | null, capabilities: readonly string[]) => Promise<SeccompFilter>;
   readonly newExecId: () => string;
 }
@@ -39,16 +39,16 @@ export async function execSync(ports: ExecSyncPorts, input: ExecSyncInput, signa
   const { id, sandboxId, config } = container.identity;
   const state = containerState(container);
   if (!mayAct('exec', state)) throw failedPrecondition(`container ${id} is ${state}, not running`);
-  const spec = ports.files.readBundle(id) as OciSpec | null;
-  if (spec === null) throw failedPrecondition(`container ${id} has no bundle any more`);
+  const own = ports.files.readProcess(id) as OciProcess | null;
+  if (own === null) throw failedPrecondition(`container ${id} has no bundle any more`);
   const { privileged, seccomp } = config.security;
-  const filter = await ports.seccomp(privileged ? null : seccomp, spec.process.capabilities.bounding);
+  const filter = await ports.seccomp(privileged ? null : seccomp, own.capabilities.bounding);
   const reply = await ports.monitors.execSync(
     sandboxId,
     {
       containerId: id,
       execId: ports.newExecId(),
-      process: JSON.stringify({ ...spec.process, args: input.command, terminal: false }),
+      process: JSON.stringify({ ...own, args: input.command, terminal: false }),
       timeoutMs: input.timeoutMs,
       maxOutputBytes,
       seccompBpf: filter.bpf,

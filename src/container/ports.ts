@@ -155,7 +155,7 @@ export interface ContainerFiles {
   readonly podFilePaths: (sandboxId: string) => { readonly hosts: string; readonly hostname: string; readonly resolvConf: string };
   readonly hostFiles: () => { readonly hostname: string };
   readonly writeBundle: (containerId: string, spec: unknown) => string;
-  readonly readBundle: (containerId: string) => unknown;
+  readonly readProcess: (containerId: string) => object | null;
   readonly exitFile: (containerId: string) => string;
   readonly removeBundle: (containerId: string) => Promise<void>;
 }

@@ -36,8 +36,13 @@ export interface RunFilesOptions {
   readonly netnsPin: (id: string) => string;
 }
 
+/** Processes of bundles kept in memory, at most: those that probes run in again and again. */
+const keptProcesses = 64;
+
 export class RunFiles {
   readonly #options: RunFilesOptions;
+  /** By container id, the longest unused first. Ids are never used again, and a bundle does not change. */
+  readonly #processes = new Map<string, object>();
 
   constructor(options: RunFilesOptions) {
     this.#options = options;
@@ -85,6 +90,16 @@ export class RunFiles {
     return text === '' ? null : JSON.parse(text);
   }
 
+  /** The `process` of a bundle's spec, shared by all who ask: not to be changed. Null when the bundle is gone. */
+  readProcess(containerId: string): object | null {
+    const found = this.#processes.get(containerId) ?? (this.readBundle(containerId) as { readonly process: object } | null)?.process;
+    if (found === undefined) return null;
+    this.#processes.delete(containerId);
+    this.#processes.set(containerId, found);
+    if (this.#processes.size > keptProcesses) this.#processes.delete(this.#processes.keys().next().value as string);
+    return found;
+  }
+
   /** Where the monitor puts a container's exit fact. */
   exitFile(containerId: string): string {
     return join(this.#options.bundleDir(containerId), 'exit.json');
@@ -103,6 +118,7 @@ export class RunFiles {
 
   /** Frees a bundle. */
   async removeBundle(containerId: string): Promise<void> {
+    this.#processes.delete(containerId);
     await rm(this.#options.bundleDir(containerId), { recursive: true, force: true });
   }
 

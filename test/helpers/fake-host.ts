@@ -165,7 +165,7 @@ export function fakeHost() {
       resources.add(`bundle ${id}`);
       return `/b/${id}`;
     },
-    readBundle: () => null,
+    readProcess: () => null,
     exitFile: (id: string) => `/b/${id}/exit.json`,
     removeBundle: async (id: string) => {
       step('files.removeBundle');

@@ -66,7 +66,7 @@ function networkOf(root: string, dirOf: (id: string) => string) {
       pluginTimeoutMs: 5000,
     },
     recordDir: dirOf,
-    log: (level, { sandbox }, message) => void (sandbox === undefined || said.push(`${level} ${String(sandbox)} ${message}`)),
+    log: (level, { sandbox }, message) => void (typeof sandbox === 'string' && said.push(`${level} ${sandbox} ${message}`)),
   });
   return { network, said, given: () => JSON.parse(readFileSync(input, 'utf8')) as Record<string, unknown> };
 }

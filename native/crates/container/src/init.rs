@@ -124,7 +124,8 @@ impl<'a> Init<'a> {
             Step::OpenLog(path) => {
                 self.note.write(&format!("open log {path}"));
                 let log = logfile::open(path)?;
-                report::send(self.handles.socket, &Report::Log, Some(log.as_fd()))
+                let remote = logfile::is_remote(&log)?;
+                report::send(self.handles.socket, &Report::Log { remote }, Some(log.as_fd()))
             }
             Step::FindDevices(requested) => {
                 for request in requested {

@@ -31,7 +31,10 @@ pub enum Report {
     /// Something was clamped or left out.
     Note(String),
     /// The log file, open for appending, comes with this message.
-    Log,
+    Log {
+        /// It is on a filesystem whose server may stop answering.
+        remote: bool,
+    },
     /// The terminal's master comes with this message.
     Terminal,
     /// A mount of /proc in the pause's pid namespace comes with this message.
@@ -128,7 +131,7 @@ impl Report {
         let mut out = Writer(Vec::new());
         match self {
             Self::Note(text) => out.tag(b'N').text(text),
-            Self::Log => out.tag(b'L'),
+            Self::Log { remote } => out.tag(b'L').tag(u8::from(*remote)),
             Self::Terminal => out.tag(b'T'),
             Self::Proc => out.tag(b'P'),
             Self::Process(pid) => out.tag(b'I').number(*pid as u32),
@@ -157,7 +160,7 @@ impl Report {
         let mut input = Reader(bytes);
         Some(match input.tag()? {
             b'N' => Self::Note(input.text()?),
-            b'L' => Self::Log,
+            b'L' => Self::Log { remote: input.tag()? != 0 },
             b'T' => Self::Terminal,
             b'P' => Self::Proc,
             b'I' => Self::Process(input.number()? as i32),
@@ -246,7 +249,7 @@ mod tests {
         let device = FoundDevice { path: "/dev/fuse".into(), block: false, major: 10, minor: 229, access: "rw".into() };
         vec![
             Report::Note("n".into()),
-            Report::Log,
+            Report::Log { remote: true },
             Report::Terminal,
             Report::Proc,
             Report::Process(4711),
@@ -263,8 +266,8 @@ mod tests {
             assert!(matches!(receive(&ours, true).unwrap(), Received::Message(r, None) if r == sample));
         }
         assert!(matches!(receive(&ours, false).unwrap(), Received::Nothing));
-        send(&theirs, &Report::Log, Some(theirs.as_fd())).unwrap();
-        assert!(matches!(receive(&ours, true).unwrap(), Received::Message(Report::Log, Some(_))));
+        send(&theirs, &Report::Log { remote: false }, Some(theirs.as_fd())).unwrap();
+        assert!(matches!(receive(&ours, true).unwrap(), Received::Message(Report::Log { remote: false }, Some(_))));
         drop(theirs);
         assert!(matches!(receive(&ours, true).unwrap(), Received::End));
     }

@@ -330,3 +330,140 @@ fn devices(linux: &Linux) -> Vec<Device> {
     list.extend(linux.devices.iter().cloned());
     list
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn spec(change: impl FnOnce(&mut Value)) -> Spec {
+        let mut value = json!({
+            "root": {"path": "rootfs"},
+            "process": {"args": ["sh"], "cwd": "/"},
+            "mounts": [{"destination": "/proc", "type": "proc", "source": "proc"}],
+            "linux": {"namespaces": [{"type": "cgroup"}]}
+        });
+        change(&mut value);
+        serde_json::from_value(value).unwrap()
+    }
+
+    fn request() -> Request {
+        Request { bundle: "/b".into(), shm: true, ..Request::default() }
+    }
+
+    /// The steps' names in order.
+    fn names(plan: &Plan) -> Vec<String> {
+        let name = |s: &Step| format!("{s:?}").split([' ', '(']).next().unwrap_or_default().to_owned();
+        plan.steps.iter().map(name).collect()
+    }
+
+    #[test]
+    fn the_smallest_container() {
+        let plan = plan(&spec(|_| {}), &request()).unwrap();
+        assert_eq!(names(&plan), ["Isolate", "Root", "Mount", "MakeDevices", "DeviceLinks", "PivotRoot"]);
+        assert_eq!(plan.steps[0], Step::Isolate { cgroup_namespace: true });
+        assert_eq!(plan.steps[1], Step::Root(RootStep::Directory("/b/rootfs".into())));
+    }
+
+    #[test]
+    fn everything_at_once_in_its_order() {
+        let spec = spec(|v| {
+            v["annotations"] = json!({"podwright.devices": r#"[{"hostPath":"/dev/fuse","containerPath":"/dev/fuse","permissions":"rw"}]"#});
+            v["mounts"].as_array_mut().unwrap().push(json!(
+                {"destination": "/data", "type": "bind", "source": "/host", "options": ["rbind", "rshared", "rw"]}
+            ));
+            v["linux"]["resources"] = json!({"devices": [{"allow": false, "access": "rwm"}]});
+            v["linux"]["sysctl"] = json!({"net.core.somaxconn": "1"});
+            v["linux"]["namespaces"] = json!([{"type": "network"}]);
+            v["linux"]["maskedPaths"] = json!(["/m"]);
+            v["linux"]["readonlyPaths"] = json!(["/r"]);
+            v["root"]["readonly"] = json!(true);
+            v["process"]["terminal"] = json!(true);
+        });
+        let overlay = Overlay { lower: vec!["/l".into()], ..Overlay::default() };
+        let request = Request { log_path: "/log".into(), terminal: true, overlay: Some(overlay.clone()), ..request() };
+        let plan = plan(&spec, &request).unwrap();
+        let expected = [
+            "OpenLog",
+            "FindDevices",
+            "DeviceRules",
+            "TakeSource",
+            "Sysctl",
+            "Isolate",
+            "Root",
+            "Mount",
+            "Mount",
+            "MakeDevices",
+            "DeviceLinks",
+            "Terminal",
+            "PivotRoot",
+            "ReadonlyPath",
+            "Mask",
+            "ReadonlyRoot",
+        ];
+        assert_eq!(names(&plan), expected);
+        let needs = SourceNeeds::Sharing;
+        let source = SourceStep { index: 1, path: "/host".into(), recursive: true, needs };
+        assert_eq!(plan.steps[3], Step::TakeSource(source));
+        assert_eq!(plan.steps[6], Step::Root(RootStep::Overlay { overlay, at: "/b".into() }));
+    }
+
+    #[test]
+    fn mounts_come_from_where_they_should() {
+        let table = [
+            (json!({"destination": "/dev/shm", "type": "podwright-shm"}), PidMode::Own, MountSource::Shm),
+            (json!({"destination": "/proc", "type": "proc"}), PidMode::Shared, MountSource::PodProc),
+            (json!({"destination": "/sys/fs/cgroup", "type": "cgroup"}), PidMode::Own, MountSource::Cgroups),
+            (json!({"destination": "/b", "type": "bind", "source": "x"}), PidMode::Own, MountSource::Taken(0)),
+            (
+                json!({"destination": "/t", "type": "tmpfs", "source": "t"}),
+                PidMode::Own,
+                MountSource::New { kind: "tmpfs".into(), source: "t".into() },
+            ),
+        ];
+        for (mount, pid, expected) in table {
+            let spec = spec(|v| v["mounts"] = json!([mount]));
+            let plan = plan(&spec, &Request { pid, ..request() }).unwrap();
+            assert!(plan.steps.iter().any(|s| matches!(s, Step::Mount(m) if m.source == expected)), "{expected:?}");
+        }
+    }
+
+    #[test]
+    fn contradictions_name_their_object() {
+        type Change = fn(&mut Value);
+        let table: [(&str, Change); 8] = [
+            ("process", |v| v["process"] = Value::Null),
+            ("process.terminal", |v| v["process"]["terminal"] = json!(true)),
+            ("root.path", |v| v["root"] = json!({})),
+            ("/proc/sys", |v| v["mounts"] = json!([{"destination": "/proc/sys", "type": "bind", "source": "/x"}])),
+            ("/..", |v| v["mounts"] = json!([{"destination": "/..", "type": "tmpfs"}])),
+            ("/t", |v| v["mounts"] = json!([{"destination": "/t", "type": "bind", "source": "/x", "options": ["x"]}])),
+            ("podwright.devices", |v| v["annotations"] = json!({"podwright.devices": "{}"})),
+            ("linux.uidMappings", |v| v["linux"]["namespaces"] = json!([{"type": "user"}])),
+        ];
+        for (object, change) in table {
+            assert_eq!(plan(&spec(change), &request()).unwrap_err().object, object);
+        }
+    }
+
+    #[test]
+    fn a_device_of_the_spec_replaces_a_standard_one() {
+        let spec =
+            spec(|v| v["linux"]["devices"] = json!([{"path": "/dev//null", "type": "c", "major": 9, "minor": 9}]));
+        let plan = plan(&spec, &request()).unwrap();
+        let Some(Step::MakeDevices(list)) = plan.steps.iter().find(|s| matches!(s, Step::MakeDevices(_))) else {
+            unreachable!()
+        };
+        let nulls: Vec<u32> = list.iter().filter(|d| clean(&d.path) == "/dev/null").map(|d| d.major).collect();
+        assert_eq!((nulls, list.len()), (vec![9], 6));
+    }
+
+    #[test]
+    fn paths_are_cleaned_as_inside_a_root() {
+        let table = [("/a//b/./c/", "/a/b/c"), ("/../../a", "/a"), ("a/..", "/"), ("", "/"), ("/a/../../b", "/b")];
+        for (path, expected) in table {
+            assert_eq!(clean(path), expected, "{path}");
+        }
+    }
+}

@@ -76,6 +76,9 @@ impl Monitor {
         if request.pid() == NamespaceMode::Pod && sandbox.pause.is_none() {
             return invalid("the sandbox has no pid namespace to share");
         }
+        if self.ending.is_some() {
+            return Err(failure(Kind::FailedPrecondition, OPERATION, id, "the sandbox is being ended"));
+        }
         if self.container_key(id).is_some() {
             let text = format!("container {id} exists already");
             return Err(failure(Kind::FailedPrecondition, OPERATION, id, text));

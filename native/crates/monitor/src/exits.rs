@@ -6,7 +6,7 @@ use crate::poller::Output;
 use crate::server::Monitor;
 use crate::timers::Due;
 use podwright_container::cgroup;
-use podwright_protocol::message::{ExitFact, event};
+use podwright_protocol::message::{ExitFact, StopContainerReply, event, response};
 use podwright_sys::errno::SysResult;
 use podwright_sys::signal::Ending;
 use std::fmt::Write as _;
@@ -38,8 +38,7 @@ impl Monitor {
         container.pid = 0;
         container.start_time = 0;
         if container.phase == Phase::Failed {
-            self.forget_container(key);
-            return Ok(());
+            return self.forget_container(key);
         }
         container.ending = Some(ending);
         container.finished_at = clock::now().max(container.created_at + 1).max(container.started_at + 1);
@@ -94,7 +93,7 @@ impl Monitor {
             self.answer_stopped(key, stop)?;
         }
         if removed {
-            self.forget_container(key);
+            self.forget_container(key)?;
         }
         self.look_for_end()
     }
@@ -113,17 +112,21 @@ impl Monitor {
     }
 
     /// Forgets a container that has ended and answers who waited for that.
-    pub(crate) fn forget_container(&mut self, key: u64) {
+    pub(crate) fn forget_container(&mut self, key: u64) -> SysResult<()> {
         for output in [Output::Stdout, Output::Stderr] {
             self.close_output(key, output);
         }
         self.close_report(key);
         self.close_oom(key);
-        let Some(container) = self.containers.remove(&key) else { return };
-        for asker in container.removers {
-            // a connection that has gone is dropped by answer itself
-            let _ = self.answer(asker, crate::reply::done());
+        let Some(container) = self.containers.remove(&key) else { return Ok(()) };
+        for asker in container.stop.map(|s| s.askers).unwrap_or_default() {
+            let reply = StopContainerReply { exit: container.exit.clone(), stuck: Vec::new() };
+            self.answer(asker, Ok(response::Result::StopContainer(reply)))?;
         }
+        for asker in container.removers {
+            self.answer(asker, crate::reply::done())?;
+        }
+        Ok(())
     }
 }
 

@@ -2,6 +2,7 @@
 //! container: what cannot be written is dropped, counted, and told when writing works again.
 
 use crate::clock;
+use crate::log_writer;
 use crate::records::{OVERHEAD, Records, Sink, Stream};
 use crate::timestamp::Timestamp;
 use podwright_sys::errno::SysError;
@@ -10,6 +11,18 @@ use std::os::fd::OwnedFd;
 
 /// Content of a record when the request names no limit.
 const DEFAULT_LIMIT: usize = 16 * 1024;
+
+/// A write that takes longer, in nanoseconds, is the last one that the loop waits for.
+const SLOW_NANOS: i64 = 250_000_000;
+
+/// Where records are written.
+#[derive(Debug)]
+pub(crate) enum Target {
+    /// The log file.
+    File(OwnedFd),
+    /// A process that writes to it.
+    Process(OwnedFd),
+}
 
 /// What a log tells its owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,7 +36,7 @@ pub(crate) struct Trouble {
 /// The log of one container.
 #[derive(Debug)]
 pub(crate) struct Log {
-    file: Option<OwnedFd>,
+    file: Option<Target>,
     stdout: Records,
     stderr: Records,
     clock: Timestamp,
@@ -60,9 +73,9 @@ impl Log {
         self.file.is_some()
     }
 
-    /// From now on records go to this file.
-    pub(crate) fn open(&mut self, file: OwnedFd) {
-        self.file = Some(file);
+    /// From now on records go to this file; when it is remote, through a process of its own.
+    pub(crate) fn open(&mut self, file: OwnedFd, remote: bool) {
+        self.file = Some(if remote { log_writer::start(file) } else { Target::File(file) });
     }
 
     /// No more records.
@@ -88,7 +101,13 @@ impl Log {
         };
         records.take(bytes, &mut self.clock, nanos, &mut batch);
         batch.flush();
-        let books = batch.writer.books;
+        let (books, slow) = (batch.writer.books, batch.writer.slow);
+        if slow {
+            self.file = self.file.take().map(|target| match target {
+                Target::File(file) => log_writer::start(file),
+                process => process,
+            });
+        }
         self.settle(books)
     }
 
@@ -156,33 +175,28 @@ impl Sink for Batch<'_> {
 }
 
 struct Writer<'a> {
-    file: Option<&'a OwnedFd>,
+    file: Option<&'a Target>,
     books: Books,
+    /// A write took so long that the next one shall not be waited for.
+    slow: bool,
     /// Bytes at the beginning of the first write that are the marker line.
     marker: usize,
 }
 
 impl<'a> Writer<'a> {
-    fn of(file: Option<&'a OwnedFd>, books: Books) -> Self {
-        Self { file, books, marker: 0 }
+    fn of(file: Option<&'a Target>, books: Books) -> Self {
+        Self { file, books, slow: false, marker: 0 }
     }
 
     fn write(&mut self, bytes: &[u8]) {
-        let Some(file) = self.file.filter(|_| !bytes.is_empty()) else { return };
+        let Some(target) = self.file.filter(|_| !bytes.is_empty()) else { return };
         let marker = std::mem::take(&mut self.marker);
-        let mut done = 0;
-        let failed = loop {
-            match rustix::io::write(file, bytes.get(done..).unwrap_or_default()) {
-                Ok(0) => break Some(Errno::NOSPC),
-                Ok(count) => done += count,
-                Err(Errno::INTR) => {}
-                Err(errno) => break Some(errno),
-            }
-            if done >= bytes.len() {
-                break None;
-            }
+        let begin = clock::boot();
+        let (whole, failed) = match target {
+            Target::File(file) => write_file(file, bytes),
+            Target::Process(socket) => log_writer::hand_over(socket, bytes),
         };
-        let whole = if failed.is_some() { Self::cut_torn_record(file, bytes, done) } else { done };
+        self.slow |= clock::boot() - begin > SLOW_NANOS;
         if marker > 0 && whole >= marker {
             self.books.told = self.books.dropped;
         }
@@ -194,22 +208,36 @@ impl<'a> Writer<'a> {
             }
         }
     }
+}
 
-    /// A write that ended in the middle of a record leaves no half of it behind. Answers how many
-    /// bytes are whole records.
-    fn cut_torn_record(file: &OwnedFd, bytes: &[u8], done: usize) -> usize {
-        let written = bytes.get(..done).unwrap_or_default();
-        let whole = memchr::memrchr(b'\n', written).map_or(0, |at| at + 1);
-        let torn = (done - whole) as u64;
-        if torn > 0
-            && let Ok(stat) = rustix::fs::fstat(file)
-        {
-            let length = (stat.st_size as u64).saturating_sub(torn);
-            // The file system is in trouble already; a torn line is then what remains.
-            let _ = rustix::fs::ftruncate(file, length);
+/// Writes to a file. Answers how many bytes are whole records, and what went wrong.
+pub(crate) fn write_file(file: &OwnedFd, bytes: &[u8]) -> (usize, Option<Errno>) {
+    let mut done = 0;
+    while done < bytes.len() {
+        match rustix::io::write(file, bytes.get(done..).unwrap_or_default()) {
+            Ok(0) => return (cut_torn_record(file, bytes, done), Some(Errno::NOSPC)),
+            Ok(count) => done += count,
+            Err(Errno::INTR) => {}
+            Err(errno) => return (cut_torn_record(file, bytes, done), Some(errno)),
         }
-        whole
     }
+    (done, None)
+}
+
+/// A write that ended in the middle of a record leaves no half of it behind. Answers how many
+/// bytes are whole records.
+fn cut_torn_record(file: &OwnedFd, bytes: &[u8], done: usize) -> usize {
+    let written = bytes.get(..done).unwrap_or_default();
+    let whole = memchr::memrchr(b'\n', written).map_or(0, |at| at + 1);
+    let torn = (done - whole) as u64;
+    if torn > 0
+        && let Ok(stat) = rustix::fs::fstat(file)
+    {
+        let length = (stat.st_size as u64).saturating_sub(torn);
+        // The file system is in trouble already; a torn line is then what remains.
+        let _ = rustix::fs::ftruncate(file, length);
+    }
+    whole
 }
 
 #[cfg(test)]
@@ -231,7 +259,7 @@ mod tests {
         let (fd, mut reader) = memfd();
         let mut log = Log::new(0, 65536);
         let mut room = vec![0; 65536];
-        log.open(fd);
+        log.open(fd, false);
         assert_eq!(log.take(Stream::Stdout, b"hello\nhalf", &mut room), None);
         assert_eq!(log.take(Stream::Stderr, b"oops\n", &mut room), None);
         assert_eq!(log.finish(&mut room), None);
@@ -246,7 +274,7 @@ mod tests {
         let (fd, mut reader) = memfd();
         let mut log = Log::new(0, 4096);
         let mut room = vec![0; 4096];
-        log.open(fd);
+        log.open(fd, false);
         log.take(Stream::Stdout, "x\n".repeat(5000).as_bytes(), &mut room);
         let mut text = String::new();
         reader.read_to_string(&mut text).unwrap();
@@ -259,12 +287,12 @@ mod tests {
         let mut log = Log::new(0, 65536);
         let mut room = vec![0; 65536];
         let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
-        log.open(full.into());
+        log.open(full.into(), false);
         let trouble = log.take(Stream::Stdout, b"lost\n", &mut room).unwrap();
         assert_eq!((trouble.errno, trouble.dropped), (28, (OVERHEAD + 4) as u64));
         assert_eq!(log.take(Stream::Stdout, b"lost\n", &mut room), None);
         let (fd, mut reader) = memfd();
-        log.open(fd);
+        log.open(fd, false);
         assert_eq!(log.take(Stream::Stdout, b"kept\n", &mut room), None);
         log.take(Stream::Stdout, b"more\n", &mut room);
         let mut text = String::new();

@@ -13,6 +13,7 @@ mod exec_cgroup;
 mod exits;
 mod kill;
 mod log;
+mod log_writer;
 mod oom;
 mod output;
 mod poller;

@@ -64,12 +64,12 @@ impl Monitor {
     }
 
     /// The new file has come. What was logged before is in the old one, whole.
-    pub(crate) fn reopened(&mut self, key: u64, file: OwnedFd) -> SysResult<()> {
+    pub(crate) fn reopened(&mut self, key: u64, file: OwnedFd, remote: bool) -> SysResult<()> {
         self.close_report(key);
         let Some(reopen) = self.reopens.remove(&key) else { return Ok(()) };
         let answer = match self.containers.get_mut(&reopen.container) {
             Some(container) if container.log.is_open() => {
-                container.log.open(file);
+                container.log.open(file, remote);
                 done()
             }
             _ => Err(failure(Kind::FailedPrecondition, OPERATION, "", "the container ended meanwhile")),
@@ -98,10 +98,11 @@ impl Monitor {
 fn open_and_hand_over(path: &str, socket: &OwnedFd) -> ! {
     let opened = place::strip(&[socket.as_fd()]).and_then(|()| {
         signal::reset_all();
-        logfile::open(path)
+        let file = logfile::open(path)?;
+        Ok((logfile::is_remote(&file)?, file))
     });
     let told = match opened {
-        Ok(file) => report::send(socket, &Report::Log, Some(file.as_fd())),
+        Ok((remote, file)) => report::send(socket, &Report::Log { remote }, Some(file.as_fd())),
         Err(error) => report::send(socket, &Report::Failed(error), None),
     };
     clone::exit_now(i32::from(told.is_err()))

@@ -66,18 +66,18 @@ impl Monitor {
                 }
                 Ok(())
             }
-            (Report::Log, Some(file)) => {
+            (Report::Log { remote }, Some(file)) => {
                 if let Some(container) = self.containers.get_mut(&key) {
-                    container.log.open(file);
+                    container.log.open(file, remote);
                     return Ok(());
                 }
-                self.reopened(key, file)
+                self.reopened(key, file, remote)
             }
             (Report::Terminal, Some(master)) => self.container_terminal(key, master),
             (Report::Ready { devices, groups }, _) => self.container_ready(key, devices, groups),
             (Report::Process(pid), _) if self.execs.contains_key(&key) => self.exec_process(key, pid),
             (Report::Process(pid), _) => self.container_process(key, pid),
-            (Report::Log | Report::Terminal | Report::Proc, _) => {
+            (Report::Log { .. } | Report::Terminal | Report::Proc, _) => {
                 let text = "its descriptor did not come along";
                 self.child_failed(key, failure(Kind::Internal, "hear a child", "", text))
             }

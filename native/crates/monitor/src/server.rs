@@ -16,12 +16,16 @@ use podwright_protocol::message::{Event, Frame, Response, event, frame::Body, re
 use podwright_sys::buffer::Buffer;
 use podwright_sys::errno::{SysError, SysResult};
 use podwright_sys::signal::{self, Ending};
+use rustix::io::Errno;
 use rustix::net::SocketFlags;
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 
 /// One read takes at most this much: a pipe's usual size.
 pub(crate) const SCRATCH: usize = 64 * 1024;
+
+/// Pause after a connection could not be taken, in milliseconds.
+const ACCEPT_AGAIN_MS: u64 = 200;
 
 /// The scratch pages go back to the kernel after so long without use, in milliseconds.
 const REST_AFTER_MS: u64 = 1000;
@@ -133,6 +137,7 @@ impl Monitor {
     fn handle_due(&mut self, due: Due) -> SysResult<()> {
         match due {
             Due::Rest => self.rest(),
+            Due::Accept => return self.poller.add(&self.listener, Source::Listener),
             Due::CreateDeadline(key) => return self.create_deadline(key),
             Due::StopDeadline(key) => return self.stop_deadline(key),
             Due::KillAgain(key) => self.kill_again(key),
@@ -178,13 +183,23 @@ impl Monitor {
 
     fn accept(&mut self) -> SysResult<()> {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        // A caller that has gone again, or too many descriptors, are no reason to stop.
-        while let Ok(socket) = rustix::net::accept_with(&self.listener, flags) {
-            let key = self.key();
-            self.poller.add(&socket, Source::Connection(key))?;
-            self.connections.insert(key, Connection::new(socket));
+        loop {
+            match rustix::net::accept_with(&self.listener, flags) {
+                Ok(socket) => {
+                    let key = self.key();
+                    self.poller.add(&socket, Source::Connection(key))?;
+                    self.connections.insert(key, Connection::new(socket));
+                }
+                Err(Errno::AGAIN) => return Ok(()),
+                Err(Errno::INTR | Errno::CONNABORTED) => {}
+                Err(_) => {
+                    // too many descriptors: callers wait in the queue until some are free again
+                    self.poller.remove(&self.listener);
+                    self.timers.add(clock::deadline(ACCEPT_AGAIN_MS), Due::Accept);
+                    return Ok(());
+                }
+            }
         }
-        Ok(())
     }
 
     fn take_signals(&mut self) -> SysResult<()> {

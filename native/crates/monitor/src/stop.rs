@@ -150,7 +150,7 @@ impl Monitor {
         let Some(container) = self.containers.get_mut(&key) else { return Ok(()) };
         container.removers.push(asker);
         match container.phase {
-            Phase::Ended => self.forget_container(key),
+            Phase::Ended => return self.forget_container(key),
             Phase::Creating(_) => {
                 let why = failure(Kind::Internal, "create the container", id, "the container was removed meanwhile");
                 return self.container_failed(key, why);

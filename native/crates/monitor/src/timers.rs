@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 pub(crate) enum Due {
     /// The buffers' pages may go.
     Rest,
+    /// Connections may be taken again.
+    Accept,
     /// A container's set-up takes too long.
     CreateDeadline(u64),
     /// A stop's grace is over.

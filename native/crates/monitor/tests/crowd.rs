@@ -6,10 +6,9 @@ mod rig;
 
 use podwright_protocol::message::failure::Kind;
 use podwright_protocol::message::request::Call;
-use podwright_protocol::message::{LogTarget, RemoveContainer, ReopenLog};
+use podwright_protocol::message::{LogTarget, RemoveContainer, ReopenLog, event};
 use rig::Rig;
-use rustix::fs::{Mode, OFlags};
-use std::path::PathBuf;
+use rig::fuse::Fuse;
 use std::time::{Duration, Instant};
 
 fn memory(pid: i32, field: &str) -> u64 {
@@ -53,35 +52,10 @@ fn an_idle_monitor_is_small() {
     }
 }
 
-/// A FUSE file system whose server never answers: whoever looks into it hangs.
-struct Hanging {
-    dir: PathBuf,
-    server: Option<std::os::fd::OwnedFd>,
-}
-
-impl Hanging {
-    fn make(dir: PathBuf) -> Self {
-        use std::os::fd::AsRawFd;
-        std::fs::create_dir(&dir).unwrap();
-        let server = rustix::fs::open("/dev/fuse", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()).unwrap();
-        let options = format!("fd={},rootmode=40000,user_id=0,group_id=0", server.as_raw_fd());
-        let options = std::ffi::CString::new(options).unwrap();
-        rustix::mount::mount("hang", &dir, "fuse", rustix::mount::MountFlags::empty(), options.as_c_str()).unwrap();
-        Self { dir, server: Some(server) }
-    }
-}
-
-impl Drop for Hanging {
-    fn drop(&mut self) {
-        self.server.take(); // whoever hangs gets an error now
-        rustix::mount::unmount(&self.dir, rustix::mount::UnmountFlags::DETACH).unwrap();
-    }
-}
-
 #[test]
 fn hanging_paths_hang_nobody_else() {
     let mut rig = Rig::ready();
-    let hanging = Hanging::make(rig.dir.join("hanging"));
+    let hanging = Fuse::silent(rig.dir.join("hanging"));
     let other = rig.script("sleep 100");
     rig.run(&other);
     let inside = hanging.dir.join("below");
@@ -112,4 +86,24 @@ fn hanging_paths_hang_nobody_else() {
     let error = rig.client.call(Call::ReopenLog(ReopenLog { container_id: by_log.id.clone() })).unwrap_err();
     assert_eq!(error.failure().unwrap().kind(), Kind::NotFound);
     drop(hanging);
+}
+
+#[test]
+fn a_log_that_hangs_hangs_nobody() {
+    let mut rig = Rig::ready();
+    let slow = Fuse::until_write(rig.dir.join("slow"));
+    let other = rig.script("sleep 100");
+    rig.run(&other);
+    let mut bundle = rig.script("yes 0123456789 | head -c 4000000; exit 6");
+    bundle.request.log = Some(LogTarget { path: slow.dir.join("0.log").to_str().unwrap().into(), max_line_bytes: 0 });
+    rig.run(&bundle);
+    let begin = Instant::now();
+    assert_eq!(rig.exec(&other, &["true"], |_| {}).unwrap().exit_code, 0);
+    let exit = rig.exit_of(&bundle.id);
+    assert!(begin.elapsed() < Duration::from_secs(5));
+    assert!(exit.exit_code == 6 && exit.log_dropped_bytes > 1_000_000, "{exit:?}");
+    assert!(rig.others.iter().any(|e| matches!(e, event::Event::LogTrouble(t) if t.container_id == bundle.id)));
+    let next = rig.script("echo fine");
+    assert_eq!(rig.output(&next), "fine\n");
+    drop(slow);
 }

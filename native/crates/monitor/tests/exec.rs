@@ -12,8 +12,9 @@ use std::time::{Duration, Instant};
 #[test]
 fn a_command_runs_beside_the_containers_own() {
     let mut rig = Rig::ready();
-    let bundle = rig.script("echo x > /tmp/own; sleep 100");
+    let bundle = rig.script("echo x > /tmp/own; echo up; sleep 100");
     rig.run(&bundle);
+    bundle.await_log("up");
     let reply = rig
         .exec(&bundle, &["sh", "-c", "cat /tmp/own; hostname; echo e >&2; ls /proc/self/fd; exit 7"], |_| {})
         .unwrap();

@@ -100,6 +100,7 @@ fn filters_load_with_and_without_no_new_privs() {
         let out = String::from_utf8(reply.stdout).unwrap();
         let nnp = if no_new_privileges { "NoNewPrivs: 1\nSeccomp: 2\n" } else { "NoNewPrivs: 0\nSeccomp: 2\n" };
         assert!(out.contains(nnp) && !out.contains("Linux"), "{out}");
+        bundle.await_log("Seccomp");
         let log = bundle.log().replace("stdout F ", "");
         assert!(log.contains(nnp), "{log}");
     }

@@ -28,29 +28,19 @@ fn stopped(result: response::Result) -> StopContainerReply {
 const STUBBORN: &str = "trap '' TERM; echo up; while :; do sleep 1; done";
 const POLITE: &str = "trap 'echo bye; exit 4' TERM; echo up; while :; do sleep 0.05; done";
 
-fn wait_for(bundle: &Bundle, text: &str) {
-    for _ in 0..500 {
-        if bundle.log().contains(text) {
-            return;
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    panic!("{text:?} was not logged");
-}
-
 #[test]
 fn grace_is_given_and_then_no_more() {
     let mut rig = Rig::ready();
     let polite = rig.script(POLITE);
     rig.run(&polite);
-    wait_for(&polite, "up");
+    polite.await_log("up");
     let reply = stopped(rig.client.call(stop(&polite, 10_000)).unwrap());
     let exit = reply.exit.unwrap();
     assert_eq!((exit.exit_code, exit.stopped), (4, true));
     assert!(polite.log().ends_with("stdout F bye\n"));
     let stubborn = rig.script(STUBBORN);
     rig.run(&stubborn);
-    wait_for(&stubborn, "up");
+    stubborn.await_log("up");
     let begin = Instant::now();
     let exit = stopped(rig.client.call(stop(&stubborn, 300)).unwrap()).exit.unwrap();
     assert_eq!((exit.exit_code, exit.signal, exit.oom_killed), (137, 9, false));
@@ -65,7 +55,7 @@ fn a_second_stop_shortens_and_never_lengthens() {
     let mut rig = Rig::ready();
     let bundle = rig.script(STUBBORN);
     rig.run(&bundle);
-    wait_for(&bundle, "up");
+    bundle.await_log("up");
     let begin = Instant::now();
     let first = rig.client.send(stop(&bundle, 60_000)).unwrap();
     let second = rig.client.send(stop(&bundle, 200)).unwrap();
@@ -81,7 +71,7 @@ fn the_deadline_is_kept_without_a_daemon() {
     let mut rig = Rig::ready();
     let bundle = rig.script(STUBBORN);
     let pid = rig.run(&bundle);
-    wait_for(&bundle, "up");
+    bundle.await_log("up");
     let (mut other, _) = Client::open(&rig.socket()).unwrap();
     other.send(stop(&bundle, 300)).unwrap();
     drop(other);
@@ -100,7 +90,7 @@ fn created_frozen_and_ended_containers_stop() {
     let mut frozen = rig.script(POLITE);
     frozen.request.cgroup = Some(cgroup.facts.clone());
     rig.run(&frozen);
-    wait_for(&frozen, "up");
+    frozen.await_log("up");
     std::fs::write(cgroup.v1("freezer").join("freezer.state"), "FROZEN").unwrap();
     let exit = stopped(rig.client.call(stop(&frozen, 10_000)).unwrap()).exit.unwrap();
     assert_eq!(exit.exit_code, 4);
@@ -164,11 +154,11 @@ fn signals_reach_the_process_or_all() {
     let mut rig = Rig::ready();
     let bundle = rig.script("trap 'echo usr1' USR1; echo up; while :; do sleep 0.05; done");
     rig.run(&bundle);
-    wait_for(&bundle, "up");
+    bundle.await_log("up");
     let signal =
         |all, number| Call::SignalContainer(SignalContainer { container_id: bundle.id.clone(), signal: number, all });
     rig.client.call(signal(false, 10)).unwrap();
-    wait_for(&bundle, "usr1");
+    bundle.await_log("usr1");
     assert!(rig.client.call(signal(false, 65)).is_err());
     rig.client.call(signal(false, 9)).unwrap();
     assert_eq!(rig.exit_of(&bundle.id).exit_code, 137);

@@ -8,6 +8,8 @@ pub const NEWPID: u64 = libc::CLONE_NEWPID as u64;
 /// The child's parent is the caller's parent.
 pub const PARENT: u64 = libc::CLONE_PARENT as u64;
 
+const FILES: u64 = libc::CLONE_FILES as u64;
+
 const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 
 #[repr(C)]
@@ -74,6 +76,22 @@ fn fork_without_clone3(flags: u64) -> SysResult<Forked> {
 
 fn forked(pid: i64) -> Forked {
     if pid == 0 { Forked::Child } else { Forked::Parent(pid as i32) }
+}
+
+/// Closes a descriptor in a helper process that shares the descriptor table: on some filesystems
+/// (FUSE, NFS) closing waits for a server, and this process must not. The helper is a child to reap.
+///
+/// # Errors
+/// The errno of clone3; the descriptor is then closed here.
+pub fn close_elsewhere(fd: OwnedFd) -> SysResult<()> {
+    if let Forked::Child = fork(FILES, None)? {
+        // SAFETY: the number is taken out of the table that the parent shares before anything
+        // waits; the parent has given up the descriptor and does not close it again.
+        unsafe { libc::close(fd.as_raw_fd()) };
+        exit_now(0);
+    }
+    std::mem::forget(fd);
+    Ok(())
 }
 
 /// Ends the process without running anything: no destructors, no exit handlers.

@@ -207,6 +207,17 @@ impl Bundle {
         text.lines().map(|l| format!("{}\n", l.get(31..).unwrap_or(l))).collect()
     }
 
+    /// Waits until a text is in the log.
+    pub fn await_log(&self, text: &str) {
+        for _ in 0..1000 {
+            if self.request.log.as_ref().is_some_and(|l| Path::new(&l.path).exists()) && self.log().contains(text) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        panic!("{text:?} was not logged: {}", self.log());
+    }
+
     pub fn mount(&mut self, destination: &str, source: &Path, options: &[&str]) {
         let mount = json!({"destination": destination, "type": "bind", "source": source, "options": options});
         self.spec["mounts"].as_array_mut().unwrap().push(mount);

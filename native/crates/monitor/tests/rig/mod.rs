@@ -3,6 +3,7 @@
 
 pub mod bundle;
 pub mod cgroups;
+pub mod fuse;
 
 use podwright_protocol::client::Client;
 use podwright_protocol::message::request::Call;

@@ -16,12 +16,12 @@ say() { printf '[build] %s\n' "$*" >&2; }
 die() { printf '[build] %s\n' "$*" >&2; exit 1; }
 
 # stale STAMP PATH... tells whether a path or anything below it changed since the stamp.
-# Directories count too, so a deleted file is seen.
+# Directories count too, so a deleted file is seen. Tests and examples are in no build.
 stale() {
   local stamp=$1
   shift
   [ -e "$stamp" ] || return 0
-  [ -n "$(find "$@" -name target -prune -o -newer "$stamp" -print -quit 2> /dev/null)" ]
+  [ -n "$(find "$@" \( -name target -o -name tests -o -name examples \) -prune -o -newer "$stamp" -print -quit 2> /dev/null)" ]
 }
 
 # timed WHAT COMMAND... runs the command, says how long it took, and leaves a stamp
@@ -76,6 +76,17 @@ mkdir -p dist/.stamps
 exec 9> dist/.lock
 flock 9 # two builds of one tree take turns
 
+# crates_without NAME... prints what a build from native/ depends on, without the crates named.
+crates_without() {
+  local crate
+  printf '%s\n' native/Cargo.toml native/Cargo.lock
+  for crate in native/crates/*; do
+    [[ " $* " == *" ${crate##*/} "* ]] || echo "$crate"
+  done
+}
+mapfile -t addon_inputs < <(crates_without container monitor protocol)
+mapfile -t monitor_inputs < <(crates_without addon fetch iptables netlink)
+
 for what in "$@"; do
   case $what in
     bundle)
@@ -83,10 +94,10 @@ for what in "$@"; do
       if stale "dist/.stamps/$what" "${inputs[@]}"; then timed "$what" bundle; fi
       ;;
     addon)
-      if stale "dist/.stamps/$what" native; then timed "$what" addon; fi
+      if stale "dist/.stamps/$what" "${addon_inputs[@]}"; then timed "$what" addon; fi
       ;;
     monitor)
-      if stale "dist/.stamps/$what" native proto; then timed "$what" static_program podwright-monitor; fi
+      if stale "dist/.stamps/$what" "${monitor_inputs[@]}"; then timed "$what" static_program podwright-monitor; fi
       ;;
     *) die "no part $what: bundle, addon or monitor" ;;
   esac

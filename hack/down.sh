@@ -30,7 +30,7 @@ serving() { dist/podwright --socket "$socket" version > /dev/null 2>&1; }
 daemon_pid() {
   local pid
   pid=$(cat "$state/podwrightd.pid" 2> /dev/null) || return 1
-  tr '\0' ' ' < "/proc/$pid/cmdline" 2> /dev/null | grep -q podwrightd && echo "$pid"
+  { tr '\0' ' ' < "/proc/$pid/cmdline"; } 2> /dev/null | grep -q podwrightd && echo "$pid"
 }
 
 if ! serving && [ -d "$state" ]; then
@@ -70,7 +70,7 @@ left=()
 others=
 [ ! -e "/sys/class/net/$bridge" ] || left+=("interface $bridge")
 for process in /proc/[0-9]*; do
-  command=$(tr '\0' ' ' < "$process/cmdline" 2> /dev/null) || continue
+  command=$({ tr '\0' ' ' < "$process/cmdline"; } 2> /dev/null) || continue
   case $command in
     podwright-monitor\ serve*"$state/sockets/"*) left+=("process ${process#/proc/}: $command") ;;
     podwright-monitor\ serve* | *podwrightd.js*) others=1 ;;

@@ -5,6 +5,10 @@ import { Client, credentials, Metadata } from '@grpc/grpc-js';
 import { criService } from '../../src/proto/cri-codec.ts';
 
 const [socket, state] = process.argv.slice(2);
+process.on('uncaughtException', (error) => {
+  console.error(`[demo] ${error.message}`);
+  process.exit(1);
+});
 const logDirectory = `${state}/demo`;
 const image = { image: 'localhost/podwright-demo:latest' };
 const label = { app: 'podwright-demo' };
@@ -22,12 +26,14 @@ function call(name, request) {
   });
 }
 
+const namespaces = { pid: 'CONTAINER' };
+
 const podConfig = {
   metadata: { name: 'demo', namespace: 'default', uid: 'podwright-demo', attempt: 0 },
   hostname: 'demo',
   log_directory: logDirectory,
   labels: label,
-  linux: { cgroup_parent: '', security_context: { namespace_options: { pid: 'CONTAINER' } } },
+  linux: { cgroup_parent: '', security_context: { namespace_options: namespaces } },
 };
 
 const containerConfig = {
@@ -37,7 +43,11 @@ const containerConfig = {
   log_path: 'web.log',
   linux: {
     resources: { memory_limit_in_bytes: 64 * 2 ** 20, cpu_period: 100_000, cpu_quota: 50_000 },
-    security_context: { no_new_privs: true, seccomp: { profile_type: 'RuntimeDefault' } },
+    security_context: {
+      namespace_options: namespaces,
+      no_new_privs: true,
+      seccomp: { profile_type: 'RuntimeDefault' },
+    },
   },
 };
 
@@ -104,7 +114,7 @@ console.log(`
 The daemon serves on ${socket}. Next:
     export CONTAINER_RUNTIME_ENDPOINT=unix://${socket}
     crictl pods
-    crictl exec -it ${short} sh
+    crictl exec -s ${short} ls /
     crictl logs ${short}
     crictl stats
     ${tool} trace demo

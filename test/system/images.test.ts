@@ -27,11 +27,11 @@ test.before('a pod', async () => {
   pod = await runPod(daemon);
 });
 
+/** Chain ids of the unpacked layers. */
+const layers = (): string[] => readdirSync(join(daemon.root, 'layers')).filter((name) => /^[0-9a-f]{64}$/.test(name));
+
 const list = async (image = ''): Promise<string[]> =>
   (await daemon.image.ListImages({ filter: { image: { image } } })).images.map(({ id }) => id).toSorted();
-
-const names = (dir: string): string[] =>
-  existsSync(join(daemon.root, dir)) ? readdirSync(join(daemon.root, dir)) : [];
 
 const plainForms = ['oci', 'docker', 'plain', 'zstd', 'members', 'frames', 'mixed', 'empty', 'many'];
 for (const form of plainForms) {
@@ -45,7 +45,7 @@ for (const form of plainForms) {
   });
 }
 
-for (const check of ['layers', 'strict', 'crosslink']) {
+for (const check of ['layers', 'strict']) {
   test.serial(`test/${check} finds its layers unpacked to the letter`, async (t) => {
     await pull(daemon, ref(`test/${check}`));
     const { stdout } = await output(
@@ -161,9 +161,9 @@ test.serial('a container outlives its image, whose layers go when it goes', asyn
   const answer = await daemon.runtime.ExecSync({ container_id: id, cmd: ['ls', '/zstd', '/plain', '/gzip'] });
   t.is(answer.exit_code, 0);
   t.is((await statusOf(daemon, id)).image_id, config_digest);
-  const layers = names('layers').length;
+  const before = layers().length;
   await daemon.runtime.RemoveContainer({ container_id: id });
-  await until('its layers are swept', () => names('layers').length < layers);
+  await until('its layers are swept', () => layers().length < before);
 });
 
 test.serial('ImageFsInfo counts what the store holds', async (t) => {
@@ -220,21 +220,15 @@ test.serial('a registry that wants a password: refused without, taken with, neve
 });
 
 test.serial('archives are loaded by the command and run', async (t) => {
-  for (const archive of ['bad-digest.tar', 'bad-missing-blob.tar', 'bad-cut.tar', 'bad-path.docker.tar']) {
-    const before = await list();
-    await t.throwsAsync(
-      kitArchive(archive).then((path) => daemon.podwright('load', path)),
-      undefined,
-      archive,
-    );
-    t.deepEqual(await list(), before, archive);
-  }
   for (const archive of ['demo.tar', 'demo.docker.tar.gz', 'demo', 'layers.tar']) {
-    const said = await daemon.podwright('load', await kitArchive(archive));
-    t.regex(said, /sha256:[0-9a-f]{64}/, archive);
+    t.regex(await daemon.podwright('load', await kitArchive(archive)), /sha256:[0-9a-f]{64}/, archive);
   }
-  const { config_digest } = await kitImage('podwright/demo');
-  t.true((await list()).includes(config_digest));
+  const demo = await kitImage('podwright/demo');
+  const id = await start(daemon, pod, containerConfig({ image: { image: demo.config_digest }, command: [] }));
+  t.is((await daemon.runtime.ExecSync({ container_id: id, cmd: ['true'] })).exit_code, 0);
+  await daemon.runtime.RemoveContainer({ container_id: id });
+  const named = await daemon.podwright('load', '--name', 'my.registry/named:1', await kitArchive('demo.tar'));
+  t.regex(named, /sha256:/);
 });
 
 test.serial('images are the same after a restart, and all of them can be removed', async (t) => {
@@ -246,8 +240,8 @@ test.serial('images are the same after a restart, and all of them can be removed
   t.deepEqual(plain(after.images), plain(before.images));
   for (const { id } of after.images) await daemon.image.RemoveImage({ image: { image: id } });
   t.deepEqual(await list(), []);
-  await until('the layers are swept', () => names('layers').length === 0);
-  t.deepEqual(names('content/sha256').concat(names('ingest')), []);
+  await until('the layers are swept', () => layers().length === 0);
+  for (const dir of ['content/sha256', 'ingest']) t.deepEqual(readdirSync(join(daemon.root, dir)), []);
 });
 
 endsWithoutResidue(test, daemon);

@@ -23,8 +23,8 @@ import { sweep } from './sweep.ts';
 import { patienceMs, until } from './until.ts';
 
 const run = promisify(execFile);
-/** The build under test. */
-const dist = process.env['PODWRIGHT_DIST'] ?? join(import.meta.dirname, '../../dist');
+/** Directory of the build under test. */
+export const dist = process.env['PODWRIGHT_DIST'] ?? join(import.meta.dirname, '../../dist');
 
 /** How a test's daemon differs from the usual one. */
 export interface DaemonOptions {

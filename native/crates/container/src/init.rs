@@ -42,6 +42,7 @@ struct Init<'a> {
     sources: BTreeMap<usize, Detached>,
     masks: Option<Masks>,
     root: Option<OwnedFd>,
+    own_cgroups: String,
 }
 
 impl<'a> Init<'a> {
@@ -57,6 +58,7 @@ impl<'a> Init<'a> {
             sources: BTreeMap::new(),
             masks: None,
             root: None,
+            own_cgroups: String::new(),
         })
     }
 
@@ -142,6 +144,7 @@ impl<'a> Init<'a> {
             }
             Step::Sysctl(name, value) => sysctl::write(name, value),
             Step::Isolate { cgroup_namespace } => {
+                self.own_cgroups = cgroup_mount::own_cgroups()?;
                 let cgroup = if *cgroup_namespace { namespace::CGROUP } else { 0 };
                 namespace::unshare(namespace::MOUNT | cgroup)?;
                 root::make_private()
@@ -222,7 +225,7 @@ impl<'a> Init<'a> {
         mounts::refuse_linked_target(root, &step.target)?;
         let shared = |mount: Option<SharedMountRef<'_>>| mount.ok_or_else(out_of_order)?.copy();
         let (tree, directory) = match &step.source {
-            MountSource::Cgroups => return cgroup_mount::mount(root, step),
+            MountSource::Cgroups => return cgroup_mount::mount(root, step, &self.own_cgroups),
             MountSource::New { kind, source } => (mounts::new_filesystem(kind, source, &step.options)?, true),
             MountSource::Shm => (shared(self.handles.shm)?, true),
             MountSource::PodProc => (shared(self.handles.proc_mount)?, true),

@@ -1,5 +1,6 @@
 //! What children say over their report sockets, and children that end.
 
+use crate::container::{Container, Phase};
 use crate::poller::Source;
 use crate::reply::failure;
 use crate::sandbox::step_failure;
@@ -154,8 +155,10 @@ impl Monitor {
         Ok(())
     }
 
+    /// Those whose child may have forked its program's process and not told yet.
     fn children_under_way(&self) -> Vec<u64> {
-        let containers = self.containers.iter().filter(|(_, c)| c.report.is_some()).map(|(key, _)| *key);
+        let starting = |c: &Container| c.report.is_some() && matches!(c.phase, Phase::Starting(_));
+        let containers = self.containers.iter().filter(|(_, c)| starting(c)).map(|(key, _)| *key);
         containers.chain(self.execs.iter().filter(|(_, e)| e.report.is_some()).map(|(key, _)| *key)).collect()
     }
 

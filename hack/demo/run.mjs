@@ -11,7 +11,13 @@ process.on('uncaughtException', (error) => {
 });
 const logDirectory = `${state}/demo`;
 const image = { image: 'localhost/podwright-demo:latest' };
-const label = { app: 'podwright-demo' };
+// the kubelet's labels, by which crictl shows names
+const label = {
+  app: 'podwright-demo',
+  'io.kubernetes.pod.name': 'demo',
+  'io.kubernetes.pod.namespace': 'default',
+  'io.kubernetes.container.name': 'web',
+};
 
 const methods = { ...criService('RuntimeService'), ...criService('ImageService') };
 const grpc = new Client(`unix:${socket}`, credentials.createInsecure());

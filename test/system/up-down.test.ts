@@ -19,8 +19,13 @@ const socket = join(state, 'podwright.sock');
 const bridge = `pw-t${random.toString('hex')}`;
 const subnet = `10.${200 + (random.readUInt8(0) % 50)}.${random.readUInt8(1)}.0/24`;
 const flags = [
-  ...['--config', join(dir, 'config.toml'), '--root', root, '--state', state, '--cni-conf-dir', join(dir, 'net.d')],
-  ...['--network-bridge', bridge, '--network-subnet', subnet, '--metrics-address', ''],
+  `--config=${join(dir, 'config.toml')}`,
+  `--root=${root}`,
+  `--state=${state}`,
+  `--cni-conf-dir=${join(dir, 'net.d')}`,
+  `--network-bridge=${bridge}`,
+  `--network-subnet=${subnet}`,
+  '--metrics-address=',
 ];
 
 const ids = new Set<string>();

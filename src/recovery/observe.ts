@@ -22,7 +22,7 @@ export interface ObservePorts {
 
 /** An exit file's content, when it was written in the boot that the container ran in. */
 export function parseExitFile(file: Readonly<Record<string, unknown>> | null, containerId: string, bootId: string): FoundExit | null {
-  if (file === null || file['bootId'] !== bootId || file['containerId'] !== containerId) return null;
+  if (file === null || file['boot_id'] !== bootId || file['containerId'] !== containerId) return null;
   const { exitCode, finishedAt } = file;
   if (typeof exitCode !== 'number' || !/^\d+$/.test(String(finishedAt))) return null;
   return {

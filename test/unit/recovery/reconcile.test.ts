@@ -90,7 +90,7 @@ const table: [string, Case, string[]][] = [
 for (const [name, given, expected] of table) test(name, (t) => t.deepEqual(actions(given), expected));
 
 test('exit files count only for their container and boot', (t) => {
-  const file = { version: 1, bootId: 'now', containerId: 'c', exitCode: 3, finishedAt: '1700000000000000009', oomKilled: true, started: true, logDroppedBytes: '4' };
+  const file = { version: 1, boot_id: 'now', containerId: 'c', exitCode: 3, finishedAt: '1700000000000000009', oomKilled: true, started: true, logDroppedBytes: '4' };
   t.deepEqual(parseExitFile(file, 'c', 'now'), { containerId: 'c', exitCode: 3, oomKilled: true, finishedAt: 1_700_000_000_000_000_009n, started: true, logDroppedBytes: 4 });
   t.is(parseExitFile(file, 'c', 'before'), null);
   t.is(parseExitFile(file, 'd', 'now'), null);

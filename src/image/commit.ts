@@ -32,18 +32,20 @@ export interface Names {
 
 const never = new AbortController().signal;
 
-/** Keeps the documents and writes the record. */
+/** Keeps the documents, finishes the layers and writes the record. */
 export async function commitImage(ctx: ImageContext, draft: Draft): Promise<ImageRecord> {
   for (const { digest, bytes } of [draft.config, draft.manifest, draft.target]) {
     await ctx.storage.content.put(digest, bytes);
   }
+  const chain = draft.layers.map((layer) => layer.chainId);
+  await ctx.storage.layers.settle(chain);
   const { parsed } = draft.config;
   const now = ctx.clock.now();
   const fresh: ImageRecord = {
     id: draft.config.digest as string as ImageId,
     repoTags: [],
     repoDigests: [],
-    chain: draft.layers.map((layer) => layer.chainId),
+    chain,
     layers: draft.layers,
     sizeBytes: draft.layers.reduce((sum, layer) => sum + layer.unpackedBytes, draft.config.bytes.length),
     user: imageUser(parsed.config.user),

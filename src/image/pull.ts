@@ -188,7 +188,7 @@ async function bring(ctx: ImageContext, { job, blob, keep }: Bring, signal: Abor
   const { layers, content } = ctx.storage;
   const before = ctx.clock.now();
   const present = layers.has(blob.chainId);
-  const keepBlobPath = keep && !content.has(blob.digest) ? content.path(blob.digest) : null;
+  const keepBlobPath = keep && !content.has(blob.digest) ? await content.place(blob.digest) : null;
   let mine = false;
   const fetch = (unpack: (source: LayerSource) => Promise<Layer>, own: AbortSignal): Promise<Layer> => {
     mine = true;

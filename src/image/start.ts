@@ -12,12 +12,15 @@ export interface ImagesReport {
   readonly contested: readonly string[];
 }
 
-/** Drops images that lack a layer, and gives each name to the record that got it last. */
+/** Drops images that lack a layer, finishes the layers of the others, and gives each name to the record that got it last. */
 export async function startImages(ctx: Pick<ImageContext, 'records' | 'storage' | 'log'>): Promise<ImagesReport> {
   const incomplete: string[] = [];
   for (const record of ctx.records.list()) {
     const missing = record.chain.filter((id) => !ctx.storage.layers.has(id));
-    if (missing.length === 0) continue;
+    if (missing.length === 0) {
+      await settle(ctx, record);
+      continue;
+    }
     ctx.log.warn(
       { id: record.id, tags: record.repoTags, missing: missing.length },
       'image lacks layers and is dropped',
@@ -27,6 +30,15 @@ export async function startImages(ctx: Pick<ImageContext, 'records' | 'storage' 
   }
   const contested = await settleNames(ctx);
   return { images: ctx.records.list().length, incomplete, contested };
+}
+
+/** The record may have outlived the attributes set before it, if the power went. */
+async function settle({ storage, log }: Pick<ImageContext, 'storage' | 'log'>, record: ImageRecord): Promise<void> {
+  try {
+    await storage.layers.settle(record.chain);
+  } catch (error) {
+    log.warn({ id: record.id, tags: record.repoTags, error }, 'directories of an image may have wrong attributes');
+  }
 }
 
 async function settleNames(ctx: Pick<ImageContext, 'records'>): Promise<string[]> {

@@ -15,6 +15,9 @@ export interface ContentOptions {
   readonly bounds: FetchBounds;
 }
 
+/** Fetches of this process until now: the addon knows them all by their handles, of whichever store they are. */
+let fetches = 0;
+
 /** The blobs of this node. Which there are is known in memory. */
 export class Content {
   readonly #dir: string;
@@ -60,8 +63,8 @@ export class Content {
     if (createHash('sha256').update(bytes).digest('hex') !== digestHex(digest)) {
       throw failedPrecondition(`blob ${digest} has another digest`);
     }
-    await this.#removing.get(digest); // or it would take the new file
-    const tmp = `${this.path(digest)}.tmp-${(this.#serial += 1)}`;
+    const path = await this.place(digest);
+    const tmp = `${path}.tmp-${(this.#serial += 1)}`;
     try {
       const file = await open(tmp, 'wx', 0o600);
       try {
@@ -70,7 +73,7 @@ export class Content {
       } finally {
         await file.close();
       }
-      await rename(tmp, this.path(digest));
+      await rename(tmp, path);
       await syncDirectory(this.#dir);
     } catch (error) {
       await rm(tmp, { force: true });
@@ -93,8 +96,8 @@ export class Content {
   async fetch(blob: { digest: Digest; size: number }, from: FetchFrom, signal: AbortSignal): Promise<void> {
     const { native, bounds } = this.#options;
     const { host, ...source } = from;
-    await this.#removing.get(blob.digest);
-    const handle = `blob-${digestHex(blob.digest).slice(0, 16)}-${(this.#serial += 1)}`;
+    const keepBlobPath = await this.place(blob.digest);
+    const handle = `blob-${digestHex(blob.digest).slice(0, 16)}-${(fetches += 1)}`;
     await fetchCall(native, {
       handle,
       doing: `get blob ${blob.digest}`,
@@ -106,11 +109,17 @@ export class Content {
           handle,
           stallMs: bounds.stallMs,
           attempts: bounds.attempts,
-          expected: blob,
-          keepBlobPath: this.path(blob.digest),
+          expected: { digest: blob.digest, size: blob.size },
+          keepBlobPath,
         }),
     });
     this.adopt(blob.digest);
+  }
+
+  /** Where a blob that is not here is to be put, once a removal of it that runs is over: it would take the new file. */
+  async place(digest: Digest): Promise<string> {
+    await this.#removing.get(digest);
+    return this.path(digest);
   }
 
   /** Takes note of a blob that was put at `path(digest)`. */

@@ -1,6 +1,7 @@
 // Unpacked layers by chain id: `<layers>/<hex>/{diff,layer.json}`. One rename makes a layer true.
 // Must not know images: who needs a layer is decided by image/garbage.ts.
-import { mkdir, readdir, readFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../lib/clock.ts';
 import { unavailable } from '../lib/failure.ts';
@@ -56,16 +57,19 @@ export type LayerSource =
 
 const formatVersion = 1;
 const emptyName = 'empty';
+/** The addon's list of directories that a layer's tar implied without an entry of their own; not there if there are none. */
+const impliedName = 'implied';
 
 /** The layers of this node. Reads come from memory. */
 export class Layers {
   readonly #options: LayersOptions;
   readonly #index = new Map<ChainId, Layer>();
+  /** Layers whose implied directories have not got their attributes yet. */
+  readonly #unsettled = new Set<ChainId>();
   readonly #removing = new Map<ChainId, Promise<unknown>>();
   readonly #flights = new SingleFlight<Layer>();
   readonly #closing = new AbortController();
   readonly #unpacking = new Set<Promise<unknown>>();
-  #serial = 0;
 
   constructor(options: LayersOptions) {
     this.#options = options;
@@ -80,7 +84,7 @@ export class Layers {
     for (const name of await readdir(layersDir)) {
       if (name === emptyName) continue;
       const layer = name.startsWith('.') ? null : await readLayer(join(layersDir, name), name);
-      if (layer?.type === 'layer') this.#index.set(layer.value.chainId, layer.value);
+      if (layer?.type === 'layer') this.#add(layer.value);
       else if (layer?.type === 'newer') damaged.push({ name, why: layer.why });
       else {
         if (layer === null) swept += 1;
@@ -105,7 +109,7 @@ export class Layers {
 
   /** The unpacked tree of a layer. */
   diffDir(chainId: string): string {
-    return join(this.#options.layersDir, digestHex(chainId), 'diff');
+    return join(this.#dir(chainId), 'diff');
   }
 
   /** The trees of a chain for an overlay mount, topmost first; an empty one for an image without layers. */
@@ -133,12 +137,32 @@ export class Layers {
     });
   }
 
+  /**
+   * Gives directories that a layer's tar only implied owner, mode and time of the same directories in the layers below
+   * (to overlayfs the topmost one's count). To be called when all of a chain is here and before anything stands on it;
+   * what was done is not done again. The list of a layer goes last: after a crash that layer is simply done once more.
+   */
+  async settle(chain: readonly ChainId[]): Promise<void> {
+    for (const [at, chainId] of chain.entries()) {
+      if (!this.#unsettled.has(chainId)) continue;
+      const layerDir = this.#dir(chainId);
+      const below = chain.slice(0, at).map((id) => this.diffDir(id));
+      try {
+        await this.#options.native.inheritDirectories({ layerDir, below: below.reverse() });
+        await rm(join(layerDir, impliedName), { force: true }); // another image with this layer may have been first
+      } catch (error) {
+        throw diskFailure(error, `set the attributes of implied directories in layer ${chainId}`);
+      }
+      this.#unsettled.delete(chainId);
+    }
+  }
+
   /** Takes a layer away: at once out of the index, out of its place by one rename, freed in the background. */
   async remove(chainId: ChainId): Promise<void> {
     if (!this.#index.delete(chainId)) return;
-    const { layersDir, trashDir, native } = this.#options;
-    const path = join(layersDir, digestHex(chainId));
-    const work = native.removeTree({ path, trashDir });
+    this.#unsettled.delete(chainId);
+    const { trashDir, native } = this.#options;
+    const work = native.removeTree({ path: this.#dir(chainId), trashDir });
     this.#removing.set(chainId, work);
     try {
       await work;
@@ -155,6 +179,15 @@ export class Layers {
     await Promise.allSettled(this.#unpacking);
   }
 
+  #dir(chainId: string): string {
+    return join(this.#options.layersDir, digestHex(chainId));
+  }
+
+  #add(layer: Layer): void {
+    this.#index.set(layer.chainId, layer);
+    if (existsSync(join(this.#dir(layer.chainId), impliedName))) this.#unsettled.add(layer.chainId);
+  }
+
   async #tracked(work: Promise<Layer>): Promise<Layer> {
     this.#unpacking.add(work);
     try {
@@ -166,7 +199,7 @@ export class Layers {
 
   async #unpack(blob: LayerBlob, source: LayerSource, signal: AbortSignal): Promise<Layer> {
     const { layersDir, native } = this.#options;
-    const handle = handleOf(blob.chainId, (this.#serial += 1));
+    const handle = handleOf(blob.chainId);
     const stagingDir = join(layersDir, `.staging-${handle}`);
     const unpacked = await fetchCall(native, {
       handle,
@@ -213,7 +246,7 @@ export class Layers {
   }
 
   async #commit(blob: LayerBlob, unpacked: UnpackedLayer, stagingDir: string): Promise<Layer> {
-    const { layersDir, trashDir, native, clock } = this.#options;
+    const { trashDir, native, clock } = this.#options;
     const layer: Layer = {
       chainId: blob.chainId,
       diffId: blob.diffId,
@@ -228,18 +261,21 @@ export class Layers {
       const data = encodeLayer(layer);
       await native.writeFileAtomic({ path: join(stagingDir, 'layer.json'), data, mode: 0o600, sync: true });
       await this.#removing.get(blob.chainId); // its old place must be free
-      await native.commitDir({ from: stagingDir, to: join(layersDir, digestHex(blob.chainId)) });
+      await native.commitDir({ from: stagingDir, to: this.#dir(blob.chainId) });
     } catch (error) {
       await native.removeTree({ path: stagingDir, trashDir });
       throw diskFailure(error, `commit layer ${blob.chainId}`);
     }
-    this.#index.set(blob.chainId, layer);
+    this.#add(layer);
     return layer;
   }
 }
 
+/** Fetches of this process until now: the addon knows them all by their handles, of whichever store they are. */
+let fetches = 0;
+
 /** The fetch handle of a layer: its chain and a number that no other fetch of this process has. */
-const handleOf = (chainId: ChainId, serial: number): string => `${digestHex(chainId).slice(0, 16)}-${serial}`;
+const handleOf = (chainId: ChainId): string => `${digestHex(chainId).slice(0, 16)}-${(fetches += 1)}`;
 
 /** Whether a fetch handle is of this layer. */
 export const isHandleOf = (handle: string, chainId: ChainId): boolean =>

@@ -10,6 +10,7 @@ export type StorageNative = Pick<
   | 'layerUsage'
   | 'readThrough'
   | 'prepareSnapshot'
+  | 'inheritDirectories'
   | 'commitDir'
   | 'removeTree'
   | 'sweepTrash'

@@ -36,6 +36,7 @@ export function fakeStorageNative(): FakeStorageNative {
   const unpackedIn = async (to: LayerDestination, bytes: Buffer, diffId: string): Promise<UnpackedLayer> => {
     await mkdir(join(to.stagingDir, 'diff'), { recursive: true });
     await writeFile(join(to.stagingDir, 'diff', 'blob'), bytes);
+    if (bytes.includes('implies')) await writeFile(join(to.stagingDir, 'implied'), 'tmp\0');
     if (to.keepBlobPath !== null) await writeFile(to.keepBlobPath, bytes);
     const blobDigest = sha256(bytes);
     return { blobDigest, blobBytes: bytes.length, diffId, unpackedBytes: bytes.length * 2, inodes: 3, entries: 2 };
@@ -61,6 +62,10 @@ export function fakeStorageNative(): FakeStorageNative {
       await mkdir(made.upper, { recursive: true });
       await mkdir(made.work, { recursive: true });
       return made;
+    },
+    async inheritDirectories(args) {
+      note('inheritDirectories', args);
+      return (await readFile(join(args.layerDir, 'implied'), 'utf8')).split('\0').length - 1;
     },
     async commitDir(args) {
       note('commitDir', args);
@@ -110,6 +115,7 @@ export function fakeStorageNative(): FakeStorageNative {
     },
     async fetchBlob(request) {
       note('fetchBlob', request);
+      if (Object.keys(request.expected).sort().join() !== 'digest,size') throw new Error('fields the addon refuses');
       const bytes = await download(request, new AbortController().signal);
       if (request.keepBlobPath !== null) await writeFile(request.keepBlobPath, bytes);
       return { data: null, digest: request.expected.digest, bytes: bytes.length };

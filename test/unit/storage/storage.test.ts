@@ -88,6 +88,37 @@ test('a commit that fails leaves no staging', async (t) => {
   await makeLayer(made, chain('a'));
 });
 
+test('directories that a tar only implied are settled once, over the layers below, also after a crash', async (t) => {
+  const made = await setup(t);
+  const [low, middle, top] = [chain('a'), chain('b'), chain('c')];
+  await makeLayer(made, low, 'implies at the bottom');
+  await makeLayer(made, middle, 'says all');
+  await makeLayer(made, top, 'implies on top');
+  const settled = ({ native }: Made): unknown[] =>
+    native.calls.filter((c) => c.name === 'inheritDirectories').map((c) => c.args);
+  const dir = (id: ChainId): string => `${made.root}/layers/${id.slice(7)}`;
+  const last = { layerDir: dir(top), below: [`${dir(middle)}/diff`, `${dir(low)}/diff`] };
+  made.native.failNext('inheritDirectories', nativeFailure('rename', 5));
+  const error = await t.throwsAsync(made.storage.layers.settle([low, middle, top]), { instanceOf: Failure });
+  t.is(error.kind, 'internal');
+  await made.storage.layers.settle([low]);
+  t.deepEqual(readdirSync(dir(low)).sort(), ['diff', 'layer.json']);
+  made.native.calls.length = 0;
+
+  const again = await setup(t, made.root);
+  await again.storage.layers.settle([low, middle, top]);
+  t.deepEqual(settled(again), [last], 'the bottom one was done before');
+  await again.storage.layers.settle([low, middle, top]);
+  await (await setup(t, made.root)).storage.layers.settle([low, middle, top]);
+  t.is(settled(again).length, 1);
+  t.deepEqual(settled(made), []);
+
+  await again.storage.layers.remove(top);
+  await makeLayer(again, top, 'implies on top');
+  await again.storage.layers.settle([low, middle, top]);
+  t.deepEqual(settled(again), [last, last], 'a layer that came again');
+});
+
 test('closing cancels what is unpacked and waits for its end', async (t) => {
   const made = await setup(t);
   const begun = Promise.withResolvers<void>();

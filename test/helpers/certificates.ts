@@ -63,3 +63,12 @@ export function makeCertificates(dir: string): Certificates {
     }),
   };
 }
+
+/** A certificate for 127.0.0.1 that is its own authority, as `openssl req -x509` makes it: its PEM, and a server's options. */
+export function makeOwnAuthority(dir: string, name: string): { ca: string; server: { key: string; cert: string } } {
+  mkdirSync(dir, { recursive: true });
+  const [key, cert] = [join(dir, `${name}.key`), join(dir, `${name}.pem`)];
+  const what = ['-newkey', 'rsa:2048', '-nodes', '-days', '2', '-subj', '/CN=127.0.0.1', '-keyout', key, '-out', cert];
+  execFileSync('openssl', ['req', '-x509', ...what, '-addext', 'subjectAltName=IP:127.0.0.1'], { stdio: 'ignore' });
+  return { ca: cert, server: { key: readFileSync(key, 'utf8'), cert: readFileSync(cert, 'utf8') } };
+}

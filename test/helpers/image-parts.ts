@@ -5,20 +5,21 @@ import { gzipSync } from 'node:zlib';
 /** `sha256:<hex>` of bytes. */
 export const digestOf = (bytes: Uint8Array): string => `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
 
-/** A tar (ustar) of regular files. */
+/** A tar (ustar) of regular files; a name that ends in a slash is a directory, its text the mode in octal digits. */
 export function tarOf(files: Readonly<Record<string, string>>): Buffer {
   const blocks = Object.entries(files).flatMap(([name, text]) => {
-    const data = Buffer.from(text);
+    const isDirectory = name.endsWith('/');
+    const data = Buffer.from(isDirectory ? '' : text);
     const header = Buffer.alloc(512);
     const field = (value: string, at: number, length: number): void => void header.write(value, at, length, 'latin1');
     field(name, 0, 100);
-    field('0000644\0', 100, 8);
+    field(`${(isDirectory ? text : '644').padStart(7, '0')}\0`, 100, 8);
     field('0000000\0', 108, 8);
     field('0000000\0', 116, 8);
     field(`${data.length.toString(8).padStart(11, '0')}\0`, 124, 12);
     field('00000000000\0', 136, 12);
     field('        ', 148, 8);
-    field('0', 156, 1);
+    field(isDirectory ? '5' : '0', 156, 1);
     field('ustar\u000000', 257, 8);
     const sum = header.reduce((total, byte) => total + byte, 0);
     field(`${sum.toString(8).padStart(6, '0')}\0 `, 148, 8);

@@ -9,7 +9,7 @@ set -uo pipefail
 cd "$(dirname "$0")/.."
 hack/bootstrap.sh check || exit 1
 [ -d "$HOME/.cargo/bin" ] && PATH=$PATH:$HOME/.cargo/bin
-export PATH=$PWD/node_modules/.bin:$PATH
+export PATH=$PWD/node_modules/.bin:$PATH NO_COLOR=1 CARGO_TERM_COLOR=never
 
 LOG=$(mktemp)
 trap 'rm -f "$LOG"' EXIT
@@ -24,7 +24,7 @@ run() {
     sizes) node hack/check-sizes.mjs ;;
     generated) hack/check-generated.sh ;;
     config-docs) node hack/config-docs.mjs --check ;;
-    rustfmt) (cd native && cargo fmt --check) ;;
+    rustfmt) (cd native && cargo fmt --check -- --color never) ;;
     clippy) (cd native && cargo clippy --workspace --all-targets --locked -q -- -D warnings) ;;
     cargo-test) (cd native && cargo test --workspace --locked -q) ;;
     unit) ava 'test/unit/**/*.test.ts' ;;

@@ -1,6 +1,7 @@
 //! The HTTP client of one fetch, and what its errors mean to us.
 
 use crate::cause::Cause;
+use crate::connect::TlsConnector;
 use crate::request::Source;
 use crate::tls::tls_config;
 use std::error::Error as StdError;
@@ -10,7 +11,7 @@ use std::time::Duration;
 use ureq::config::Config;
 use ureq::http::Uri;
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
-use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
+use ureq::unversioned::transport::{ConnectProxyConnector, Connector, NextTimeout, TcpConnector};
 use ureq::{Agent, Error, Proxy, Timeout};
 
 /// Response headers larger than this are refused; signed URLs in Location are a few kB.
@@ -40,9 +41,10 @@ pub(crate) fn agent(source: &Source, with_client_cert: bool) -> Result<Agent, Ca
         .timeout_per_read(stall)
         .timeout_per_write(stall)
         .max_response_header_size(MAX_HEADER_BYTES)
-        .tls_config(tls_config(&source.tls, with_client_cert)?)
         .build();
-    Ok(Agent::with_parts(config, DefaultConnector::default(), NamingResolver(DefaultResolver::default())))
+    let tls = TlsConnector(tls_config(&source.tls, with_client_cert)?);
+    let connector = ().chain(ConnectProxyConnector::default()).chain(TcpConnector::default()).chain(tls);
+    Ok(Agent::with_parts(config, connector, NamingResolver(DefaultResolver::default())))
 }
 
 /// Marks failures of name resolution, which otherwise look like those of connecting.

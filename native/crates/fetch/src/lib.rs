@@ -6,6 +6,7 @@ pub mod archive;
 mod blob;
 mod cause;
 mod compression;
+mod connect;
 mod digest;
 mod download;
 mod job;
@@ -17,6 +18,7 @@ mod redirect;
 pub mod request;
 mod tls;
 mod url;
+mod verify;
 
 pub use blob::{FetchedBlob, MAX_IN_MEMORY, fetch_blob};
 pub use cause::{Cause, FetchError};

@@ -2,11 +2,13 @@
 
 use crate::cause::Cause;
 use crate::request::Tls;
+use crate::verify::{Unverified, Verifier};
+use rustls::client::WebPkiServerVerifier;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, RootCertStore};
 use std::path::Path;
 use std::sync::Arc;
-use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig};
 
 /// Where distributions keep the store, as Go and OpenSSL look for it; the first that is there.
 const STORES: [&str; 6] = [
@@ -19,53 +21,63 @@ const STORES: [&str; 6] = [
 ];
 
 /// The settings of one host; `with_client_cert` is false for a host it was redirected to.
-pub(crate) fn tls_config(tls: &Tls, with_client_cert: bool) -> Result<TlsConfig, Cause> {
-    let mut roots = Vec::new();
-    if !tls.skip_verify {
-        if let Some(store) = STORES.iter().map(Path::new).find(|path| path.exists()) {
-            roots = certificates(store)?;
-        }
-        for file in &tls.ca_files {
-            let found = certificates(file)?;
-            if found.is_empty() {
-                return Err(Cause::Tls(format!("{} has no certificate", file.display())));
-            }
-            roots.extend(found);
-        }
-    }
+pub(crate) fn tls_config(tls: &Tls, with_client_cert: bool) -> Result<Arc<ClientConfig>, Cause> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
     let client = match (&tls.client_cert, &tls.client_key) {
-        (Some(cert), Some(key)) if with_client_cert => Some(client_cert(cert, key)?),
+        (Some(cert), Some(key)) if with_client_cert => Some((chain(cert)?, cert, key)),
         (Some(_), None) | (None, Some(_)) => {
             return Err(Cause::Request("a client certificate and its key come together"));
         }
         _ => None,
     };
-    Ok(TlsConfig::builder()
-        .root_certs(RootCerts::from(roots))
-        .client_cert(client)
-        .disable_verification(tls.skip_verify)
-        .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .build())
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .map_err(|e| Cause::Tls(e.to_string()))?;
+    let builder = if tls.skip_verify {
+        let schemes = provider.signature_verification_algorithms.supported_schemes();
+        builder.dangerous().with_custom_certificate_verifier(Arc::new(Unverified(schemes)))
+    } else {
+        let (roots, named) = authorities(tls)?;
+        if roots.is_empty() {
+            // Nobody is trusted; plain HTTP needs nobody.
+            builder.with_root_certificates(roots)
+        } else {
+            let webpki = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build();
+            let webpki = webpki.map_err(|e| Cause::Tls(e.to_string()))?;
+            builder.dangerous().with_custom_certificate_verifier(Arc::new(Verifier { webpki, named }))
+        }
+    };
+    let config = match client {
+        None => builder.with_no_client_auth(),
+        Some((chain, cert, key)) => {
+            let pem = PrivateKeyDer::from_pem_file(key);
+            let der = pem.map_err(|e| Cause::Tls(format!("read {}: {e}", key.display())))?;
+            let made = builder.with_client_auth_cert(chain, der);
+            made.map_err(|e| Cause::Tls(format!("{} and {}: {e}", cert.display(), key.display())))?
+        }
+    };
+    Ok(Arc::new(config))
 }
 
-fn certificates(path: &Path) -> Result<Vec<Certificate<'static>>, Cause> {
-    Ok(chain(path)?.iter().map(|der| Certificate::from_der(der).to_owned()).collect())
+/// Whom we trust, and which of these the caller named himself.
+fn authorities(tls: &Tls) -> Result<(RootCertStore, Vec<CertificateDer<'static>>), Cause> {
+    let mut roots = RootCertStore::empty();
+    if let Some(store) = STORES.iter().map(Path::new).find(|path| path.exists()) {
+        roots.add_parsable_certificates(chain(store)?);
+    }
+    let mut named = Vec::new();
+    for file in &tls.ca_files {
+        let found = chain(file)?;
+        if found.is_empty() {
+            return Err(Cause::Tls(format!("{} has no certificate", file.display())));
+        }
+        named.extend(found);
+    }
+    roots.add_parsable_certificates(named.iter().cloned());
+    Ok((roots, named))
 }
 
 fn chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, Cause> {
     let failed = |e: rustls::pki_types::pem::Error| Cause::Tls(format!("read {}: {e}", path.display()));
     CertificateDer::pem_file_iter(path).map_err(failed)?.collect::<Result<_, _>>().map_err(failed)
-}
-
-/// Checked here whole: what the client meets later it would not survive.
-fn client_cert(cert: &Path, key: &Path) -> Result<ClientCert, Cause> {
-    let chain = chain(cert)?;
-    let key_der = PrivateKeyDer::from_pem_file(key).map_err(|e| Cause::Tls(format!("read {}: {e}", key.display())))?;
-    let provider = rustls::crypto::ring::default_provider();
-    let pair = rustls::sign::CertifiedKey::from_der(chain.clone(), key_der, &provider);
-    pair.map_err(|e| Cause::Tls(format!("{} and {}: {e}", cert.display(), key.display())))?;
-    let pem = std::fs::read(key).map_err(|e| Cause::Tls(format!("read {}: {e}", key.display())))?;
-    let key = PrivateKey::from_pem(&pem).map_err(|e| Cause::Tls(format!("read {}: {e}", key.display())))?;
-    let chain: Vec<_> = chain.iter().map(|der| Certificate::from_der(der).to_owned()).collect();
-    Ok(ClientCert::new_with_certs(&chain, key))
 }

@@ -74,9 +74,10 @@ fn a_wrong_range_is_refused() {
 #[test]
 fn a_stalled_connection_is_given_up_and_resumed() {
     let blob = noise(SIZE);
+    let whole = blob.clone(); // made beforehand: that may take longer than a stall
     let server =
-        Server::http(|got| Reply { stall: (got.nth == 0).then_some(100_000), ..Reply::ranged(got, &noise(SIZE)) });
-    let request = blob_request(&url(&server), &blob, json!({ "stallMs": 200 }));
+        Server::http(move |got| Reply { stall: (got.nth == 0).then_some(100_000), ..Reply::ranged(got, &whole) });
+    let request = blob_request(&url(&server), &blob, json!({ "stallMs": 1000 }));
     assert_eq!(get(&request).expect("fetch").data, Some(blob.clone()));
     assert_eq!(server.requests()[1].range(), 100_000);
     let server = Server::http(|_| Reply { stall: Some(0), ..Reply::new(200, &noise(SIZE)) });

@@ -7,6 +7,7 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair}
 use rustls::ServerConfig;
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use rustls::server::WebPkiClientVerifier;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use scratch::{Scratch, blob_request, failure, get, noise};
 use serde_json::json;
 use server::{Reply, Server};
@@ -45,6 +46,61 @@ impl Authority {
         let builder =
             if ask_client { builder.with_client_cert_verifier(verifier) } else { builder.with_no_client_auth() };
         Arc::new(builder.with_single_cert(vec![certificate], key.into()).expect("config"))
+    }
+}
+
+/// A certificate that is its own authority, as `openssl req -x509` makes it, and its key.
+fn own_authority(name: &str, change: impl FnOnce(&mut CertificateParams)) -> (rcgen::Certificate, KeyPair) {
+    let key = KeyPair::generate().expect("key");
+    let mut params = CertificateParams::new([name.to_owned()]).expect("params");
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    change(&mut params);
+    (params.self_signed(&key).expect("sign"), key)
+}
+
+/// A server that shows a certificate, whether or not it has its key.
+fn showing(certificate: &rcgen::Certificate, key: &KeyPair) -> Arc<ServerConfig> {
+    let provider = rustls::crypto::ring::default_provider();
+    let key =
+        provider.key_provider.load_private_key(PrivatePkcs8KeyDer::from(key.serialize_der()).into()).expect("key");
+    let pair = CertifiedKey::new(vec![certificate.der().clone()], key);
+    let builder = ServerConfig::builder_with_provider(Arc::new(provider))
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_no_client_auth();
+    Arc::new(builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(pair))))
+}
+
+#[test]
+fn a_server_may_show_the_very_authority_that_is_named() {
+    let (s, blob) = (Scratch::new(), noise(1000));
+    let fetch = |shown: &rcgen::Certificate, key: &KeyPair, named: &rcgen::Certificate| {
+        let server = Server::start("127.0.0.1:0", Some(showing(shown, key)), |_| Reply::new(200, &noise(1000)));
+        let tls = json!({ "caFiles": [s.write("ca.pem", named.pem())] });
+        get(&blob_request(&url(&server), &blob, json!({ "tls": tls, "attempts": 1 })))
+    };
+    let refusal = |shown: &rcgen::Certificate, key: &KeyPair, named: &rcgen::Certificate| {
+        let (stage, _, message) = failure(fetch(shown, key, named));
+        assert_eq!(stage, "tls", "{message}");
+        message
+    };
+    let (ours, key) = own_authority("127.0.0.1", |_| ());
+    fetch(&ours, &key, &ours).expect("the one that is named");
+    let (other, other_key) = own_authority("127.0.0.1", |_| ());
+    let message = refusal(&other, &other_key, &ours);
+    assert!(message.contains("CaUsedAsEndEntity"), "equal in all but the key: {message}");
+    let message = refusal(&ours, &other_key, &ours);
+    assert!(message.contains("BadSignature"), "shown without having its key: {message}");
+    type Change = fn(&mut CertificateParams);
+    let cases: [(&str, Change, &str); 3] = [
+        ("10.0.0.1", |_| (), "not valid for name"),
+        ("127.0.0.1", |p| p.not_after = rcgen::date_time_ymd(2020, 1, 1), "expired"),
+        ("127.0.0.1", |p| p.not_before = rcgen::date_time_ymd(2999, 1, 1), "not valid yet"),
+    ];
+    for (name, change, expected) in cases {
+        let (ours, key) = own_authority(name, change);
+        let message = refusal(&ours, &key, &ours);
+        assert!(message.contains(expected), "{message}");
     }
 }
 

@@ -139,7 +139,7 @@ export const schema = {
       doc: 'Keep the compressed layers after unpacking, to save or push them unchanged.',
     }),
     maxLayerBytes: setting(size, 64 * 2 ** 30, { doc: 'Largest unpacked layer.' }),
-    maxEntries: setting(integer(1, 100_000_000), 2_000_000, { doc: 'Most files of one layer.' }),
+    maxEntries: setting(integer(1, 100_000_000), 1_000_000, { doc: 'Most files of one layer.' }),
     maxRatio: setting(integer(1, 1_000_000), 500, { doc: 'Most unpacked bytes for one compressed byte of a layer.' }),
   },
   container: {

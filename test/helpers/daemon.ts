@@ -10,6 +10,7 @@ import {
   openSync,
   readFileSync,
   rmSync,
+  statSync,
   watch,
 } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
@@ -34,6 +35,8 @@ export interface DaemonOptions {
   readonly flags?: readonly string[];
   /** Where root, state and all else go; a new directory of /tmp unless given. */
   readonly dir?: string;
+  /** Where its log goes; beside `dir`, which may be full, unless given. */
+  readonly logFile?: string;
 }
 
 /** A free port of loopback. */
@@ -51,6 +54,7 @@ export class TestDaemon implements Belongings {
   readonly root: string;
   readonly state: string;
   readonly socket: string;
+  readonly logFile: string;
   readonly confDir: string;
   readonly certsDir: string;
   readonly bridge: string;
@@ -67,6 +71,7 @@ export class TestDaemon implements Belongings {
     this.#options = options;
     const random = randomBytes(4);
     this.dir = options.dir ?? mkdtempSync('/tmp/pwt-');
+    this.logFile = options.logFile ?? `${this.dir}.log`;
     this.root = join(this.dir, 'root');
     this.state = join(this.dir, 'state');
     this.socket = join(this.state, 'podwright.sock');
@@ -119,7 +124,7 @@ export class TestDaemon implements Belongings {
   /** Starts the process without waiting for anything but its existence. */
   spawn(): void {
     if (this.#process !== null) throw new Error('the daemon of this test runs already');
-    const log = openSync(join(this.dir, 'log'), 'a');
+    const log = openSync(this.logFile, 'a');
     const child = spawn(join(dist, 'podwrightd'), this.flags, { stdio: ['ignore', log, log] });
     closeSync(log);
     this.#process = child;
@@ -198,8 +203,9 @@ export class TestDaemon implements Belongings {
 
   /** The end of its log. */
   log(bytes = 20_000): string {
-    const file = join(this.dir, 'log');
-    return existsSync(file) ? readFileSync(file, 'utf8').slice(-bytes) : '';
+    return statSync(this.logFile, { throwIfNoEntry: false })?.isFile() === true
+      ? readFileSync(this.logFile, 'utf8').slice(-bytes)
+      : '';
   }
 
   /** What a failed test shows of the log: warnings and errors, and the last lines of all. */
@@ -225,6 +231,7 @@ export class TestDaemon implements Belongings {
     this.#client?.close();
     for (const watcher of this.#watchers) watcher.close();
     await sweep(this);
+    if (this.#options.logFile === undefined) rmSync(this.logFile, { force: true });
     if (this.#options.dir === undefined) rmSync(this.dir, { recursive: true, force: true });
   }
 

@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs'
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Failure, internal, resourceExhausted } from '../lib/failure.ts';
-import { DamagedRecord, isDamage, NewerRecord, readRecord, type RecordWriter } from './record.ts';
+import { DamagedRecord, isDamage, NewerRecord, readRecord, recordOfLeftover, type RecordWriter, settleRecord } from './record.ts';
 import type { LoadReport } from './record-store.ts';
 
 // F2 rooms know the nouns of F3 only by shape: the record type comes in as a parameter.
@@ -39,6 +39,10 @@ export class ImageRecords<R extends Stored> {
     mkdirSync(dir, { recursive: true, mode: 0o700 });
     const quarantined: { id: string; why: string }[] = [];
     const left: { id: string; why: string }[] = [];
+    for (const name of readdirSync(dir)) {
+      const record = recordOfLeftover(name);
+      if (record !== null) settleRecord(join(dir, record));
+    }
     for (const name of readdirSync(dir)) {
       if (name.startsWith('.')) {
         rmSync(join(dir, name), { force: true }); // never became a record

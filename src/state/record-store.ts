@@ -2,7 +2,7 @@
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { alreadyExists, invalidArgument, notFound } from '../lib/failure.ts';
-import { DamagedRecord, isDamage, NewerRecord, readRecord, type RecordWriter } from './record.ts';
+import { DamagedRecord, isDamage, NewerRecord, readRecord, type RecordWriter, settleRecord } from './record.ts';
 
 /** How the two halves of a noun's record stand on disk. */
 export interface RecordFormat<I extends { readonly id: string }, S> {
@@ -60,6 +60,7 @@ export class RecordStore<I extends { readonly id: string }, S> {
         continue;
       }
       try {
+        settleRecord(join(dir, id, 'status.json'));
         const identity = format.decodeIdentity(readRecord(join(dir, id, format.identityFile)));
         const status = format.decodeStatus(readRecord(join(dir, id, 'status.json')));
         if (identity.id !== id) throw new DamagedRecord(join(dir, id), `it holds the record of ${identity.id}`);

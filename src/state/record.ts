@@ -1,5 +1,5 @@
 // Durable records: one JSON file each, whole or not there. Must not know what is in them.
-import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { open, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { crc32 } from 'node:zlib';
@@ -63,6 +63,40 @@ export function isDamage(error: unknown): boolean {
   return code === undefined || code === 'ENOENT' || code === 'ENOTDIR' || code === 'EISDIR';
 }
 
+/** Where a record's next content is written, and where the last one that is durable is kept meanwhile. */
+const freshOf = (file: string): string => join(dirname(file), `.${basename(file)}.new`);
+const keptOf = (file: string): string => join(dirname(file), `.${basename(file)}.old`);
+
+/** The record that a leftover of a write belongs to; null for any other name. */
+export const recordOfLeftover = (name: string): string | null => /^\.(.+)\.(new|old)$/.exec(name)?.[1] ?? null;
+
+function isWhole(file: string): boolean {
+  try {
+    readRecord(file);
+    return true;
+  } catch (error) {
+    if (error instanceof NewerRecord) return true;
+    if (isDamage(error)) return false;
+    throw error;
+  }
+}
+
+/**
+ * Ends a write that a kill or a power cut interrupted: the record is the whole one of, in this order, its
+ * own file, the next content beside it, and the last durable one. With none of them whole nothing changes.
+ */
+export function settleRecord(file: string): void {
+  const [fresh, kept] = [freshOf(file), keptOf(file)];
+  if (!existsSync(fresh) && !existsSync(kept)) return;
+  if (!isWhole(file)) {
+    const best = [fresh, kept].find(isWhole);
+    if (best === undefined) return;
+    renameSync(best, file);
+  }
+  rmSync(fresh, { force: true });
+  rmSync(kept, { force: true });
+}
+
 /** How long a write may stay unsynced, in milliseconds (HOUSE §5). */
 const syncDelayMs = 500;
 
@@ -82,11 +116,10 @@ export class RecordWriter {
 
   /** Replaces one record file. */
   write(file: string, data: unknown, options: { sync?: boolean } = {}): void {
-    const tmp = join(dirname(file), `.${basename(file)}.${process.pid}.${(this.#serial += 1)}`);
-    orRemove(tmp, () => {
-      this.#put(tmp, data, options.sync ?? false);
-      renameSync(tmp, file);
-    });
+    const fresh = freshOf(file);
+    orRemove(fresh, () => this.#put(fresh, data, options.sync ?? false));
+    if (!options.sync) this.#clearWay(file);
+    renameSync(fresh, file);
     if (options.sync) syncDirectory(dirname(file));
     else this.#mark(file);
   }
@@ -128,6 +161,8 @@ export class RecordWriter {
     for (const file of files) {
       directories.add(dirname(file));
       await syncPath(file);
+      // a write meanwhile needs the durable one still
+      if (!this.#dirty.has(file)) rmSync(keptOf(file), { force: true });
     }
     for (const dir of directories) await syncPath(dir);
   }
@@ -140,6 +175,18 @@ export class RecordWriter {
     } finally {
       closeSync(fd);
     }
+  }
+
+  /**
+   * Makes room for a rename that replaces nothing: over a file, ext4 writes the new one out at once
+   * (auto_da_alloc), which takes milliseconds for each fact. The last durable content is kept until the
+   * next group sync; settleRecord takes what a crash in between leaves.
+   */
+  #clearWay(file: string): void {
+    if (!existsSync(file)) return;
+    const kept = keptOf(file);
+    if (existsSync(kept)) rmSync(file);
+    else renameSync(file, kept);
   }
 
   #mark(file: string): void {

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
 import { Failure } from '../../../src/lib/failure.ts';
-import { DamagedRecord, decodeRecord, encodeRecord, NewerRecord, RecordWriter } from '../../../src/state/record.ts';
+import { DamagedRecord, decodeRecord, encodeRecord, NewerRecord, readRecord, RecordWriter, settleRecord } from '../../../src/state/record.ts';
 import { RunFiles } from '../../../src/state/run-files.ts';
 import { sandboxRecords } from '../../../src/state/sandboxes.ts';
 import { containerRecords } from '../../../src/state/containers.ts';
@@ -174,4 +174,41 @@ test('an exit file that is torn counts as none', (t) => {
   t.is(files.readExit('c'), null);
   writeFileSync(join(root, 'exit.json'), '{"exitCode":3}');
   t.deepEqual(files.readExit('c'), { exitCode: 3 });
+});
+
+test('a write that was cut anywhere leaves the record whole: new, or as it was last durable', async (t) => {
+  const { root, options } = room(t);
+  const file = join(root, 'r.json');
+  const [fresh, kept] = [join(root, '.r.json.new'), join(root, '.r.json.old')];
+  const read = () => {
+    settleRecord(file);
+    return readRecord(file);
+  };
+  options.writer.write(file, 1);
+  await options.writer.flush();
+  options.writer.write(file, 2);
+  t.deepEqual([readRecord(file), readRecord(kept)], [2, 1], 'the durable one is kept until the sync');
+  truncateSync(file, 3); // what a power cut may leave of it
+  t.is(read(), 1);
+  t.deepEqual(readdirSync(root), ['r.json']);
+  options.writer.write(file, 3);
+  await options.writer.flush();
+  t.deepEqual(readdirSync(root), ['r.json'], 'a sync ends the need for the old one');
+  writeFileSync(fresh, encodeRecord(4));
+  t.is(read(), 3, 'a next content that never took its place is not a fact');
+  writeFileSync(fresh, encodeRecord(5));
+  rmSync(file);
+  t.is(read(), 5, 'the old one had gone already');
+  writeFileSync(fresh, '{');
+  rmSync(file);
+  t.throws(read, { code: 'ENOENT' });
+});
+
+test('writes in a row keep the durable one, not each other', async (t) => {
+  const { root, options } = room(t);
+  const file = join(root, 'r.json');
+  options.writer.write(file, 1);
+  await options.writer.flush();
+  for (const n of [2, 3, 4]) options.writer.write(file, n);
+  t.deepEqual([readRecord(file), readRecord(join(root, '.r.json.old'))], [4, 1]);
 });

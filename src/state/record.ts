@@ -138,7 +138,8 @@ export class RecordWriter {
 
   /** Takes a record directory away: out of sight by one rename, freed in the background. */
   removeDirectory(dir: string, trashDir: string): void {
-    const away = join(trashDir, `${basename(dir)}.${process.pid}.${(this.#serial += 1)}`);
+    // the writable layer of the same id may lie there too
+    const away = join(trashDir, `record-${basename(dir)}.${process.pid}.${(this.#serial += 1)}`);
     mkdirSync(trashDir, { recursive: true, mode: 0o700 });
     try {
       renameSync(dir, away);

@@ -30,7 +30,7 @@ fn fail(message: &str) -> ExitCode {
 }
 
 fn foreground(options: &ServeOptions) -> ExitCode {
-    match prepare(options) {
+    match join_unified(options).and_then(|()| prepare(options)) {
         Ok(monitor) => run(monitor),
         Err(error) => fail(&error.to_string()),
     }
@@ -39,7 +39,10 @@ fn foreground(options: &ServeOptions) -> ExitCode {
 fn fork_away(options: &ServeOptions) -> SysResult<ExitCode> {
     clone::close_all_but(&[])?;
     let (reader, writer) = pipe()?;
-    if matches!(clone::fork(0, None)?, Forked::Child) {
+    // Born there: a write to cgroup.procs waits for an RCU grace period, ten milliseconds and more.
+    let cgroup = cgroup_directory(options)?;
+    if matches!(clone::fork(0, cgroup.as_ref().map(AsFd::as_fd))?, Forked::Child) {
+        drop(cgroup);
         drop(reader);
         clone::exit_now(child(options, writer));
     }
@@ -100,9 +103,6 @@ fn prepare(options: &ServeOptions) -> SysResult<Monitor> {
     for tasks in &options.tasks {
         join(tasks)?;
     }
-    if !options.cgroup.is_empty() {
-        join(&format!("{}/cgroup.procs", options.cgroup))?;
-    }
     let prctl = |e: rustix::io::Errno| SysError::new("prepare the monitor", "prctl", e.raw_os_error(), "");
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(prctl)?;
     rustix::process::set_child_subreaper(Some(rustix::process::getpid())).map_err(prctl)?;
@@ -114,6 +114,20 @@ fn prepare(options: &ServeOptions) -> SysResult<Monitor> {
     let listener = listen(&options.socket)?;
     rustix::process::umask(Mode::from_raw_mode(0o022));
     Monitor::new(options, listener)
+}
+
+fn cgroup_directory(options: &ServeOptions) -> SysResult<Option<OwnedFd>> {
+    if options.cgroup.is_empty() {
+        return Ok(None);
+    }
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let opened = rustix::fs::open(options.cgroup.as_str(), flags, Mode::empty());
+    opened.map(Some).map_err(|e| SysError::new("join the monitors' cgroup", "open", e.raw_os_error(), &options.cgroup))
+}
+
+/// For a monitor that stays the process it was started as.
+fn join_unified(options: &ServeOptions) -> SysResult<()> {
+    if options.cgroup.is_empty() { Ok(()) } else { join(&format!("{}/cgroup.procs", options.cgroup)) }
 }
 
 fn join(file: &str) -> SysResult<()> {

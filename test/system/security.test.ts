@@ -7,6 +7,7 @@ import { endsWithoutResidue, useDaemon } from '../helpers/daemon.ts';
 import {
   containerConfig,
   create,
+  exec,
   exited,
   fails,
   output,
@@ -275,6 +276,49 @@ test.serial('the program of the monitor and of init are out of reach', async (t)
   t.notRegex(text, /memfd|podwright|overlay|\/tmp\/pwt/);
   await daemon.runtime.RemoveContainer({ container_id: id });
 });
+
+test.serial(
+  'a peer that may trace sees nothing of the monitor in a container that is made or in a command that starts',
+  async (t) => {
+    const shared = { security_context: { namespace_options: { pid: 'POD' } } } as const;
+    const other = await runPod(daemon, { linux: shared });
+    // looks at every process as fast as it can, and says what of the host or the runtime it reaches through it;
+    // the pause process may be seen to be the (sealed) monitor's program
+    const spy = `
+    reach() { [ -e "$1" ] && echo "$1: $(cat $p/comm)"; }
+    while [ ! -e /dev/shm/stop ]; do
+      for p in /proc/[0-9]*; do
+        reach $p/root${daemon.root}
+        reach $p/cwd${daemon.root}
+        for f in $p/fd/*; do
+          case $(readlink $f 2>/dev/null) in *podwright*|*memfd*|${daemon.dir}*) echo "$f: $(readlink $f 2>/dev/null)";; esac
+        done
+        case $(cat $p/comm 2>/dev/null):$(readlink $p/exe 2>/dev/null) in
+          podwright-pause:*) ;;
+          *podwright*) echo "$p/exe: $(cat $p/comm)";;
+        esac
+        grep -aq podwright $p/environ 2>/dev/null && echo "$p/environ: $(cat $p/comm)"
+      done
+    done
+    echo looked`;
+    const capabilities = { add_capabilities: ['SYS_PTRACE'] };
+    const attacker = await start(
+      daemon,
+      other,
+      scripted(spy, { linux: { security_context: { ...shared.security_context, capabilities } } }),
+    );
+    const victims = await Promise.all(
+      Array.from({ length: 3 }, () => create(daemon, other, containerConfig({ linux: shared }))),
+    );
+    const running = await start(daemon, other, containerConfig({ linux: shared }));
+    for (let n = 0; n < 40; n += 1) t.is((await exec(daemon, running, 'true')).code, 0);
+    for (const id of victims) await daemon.runtime.StartContainer({ container_id: id });
+    await exec(daemon, running, 'touch', '/dev/shm/stop');
+    const { log_path } = await exited(daemon, attacker);
+    t.deepEqual([...new Set(readLog(log_path).map(({ text }) => text.replace(/\d+/g, 'N')))], ['looked'], 'RULINGS 7');
+    await daemon.removePod(other.id);
+  },
+);
 
 /** Whether a container with an odd working directory saw more than its own root (CVE-2024-21626). */
 async function leaked(id: string): Promise<boolean> {

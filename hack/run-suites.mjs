@@ -161,7 +161,9 @@ const staticCrates = ['monitor', 'container'];
 /** The crates' tests on the real kernel, one at a time: they share the kernel's tables. */
 async function contractOfCrates() {
   const features = (crates) => crates.map((crate) => `podwright-${crate}/host-tests`).join(',');
-  const [still, others] = [true, false].map((wish) => hostTestCrates().filter((c) => staticCrates.includes(c) === wish));
+  const [still, others] = [true, false].map((wish) =>
+    hostTestCrates().filter((c) => staticCrates.includes(c) === wish),
+  );
   const excluded = staticCrates.flatMap((crate) => ['--exclude', `podwright-${crate}`]);
   const tail = ['--test', '*', '--', '--test-threads=1'];
   await step('contract: crates', cargoTest('--workspace', ...excluded, '--features', features(others), ...tail), cargo);

@@ -53,7 +53,18 @@ async function compose(config: Config, current: () => Config, log: Log) {
     log: (level, fields, message) => log[level](fields, message),
   });
   const chainsInUse = (): string[] => pods.containers.list().flatMap((c) => c.identity.chain);
-  const images = await composeImages({ config, current, paths, native, log, clock, writer, metrics, onError, chainsInUse });
+  const images = await composeImages({
+    config,
+    current,
+    paths,
+    native,
+    log,
+    clock,
+    writer,
+    metrics,
+    onError,
+    chainsInUse,
+  });
   const stages: Hands['stages'] = (id, call) => trace.stages(id, call);
   const pods = composePods({ config, paths, native, log, now, cgroups, network, images, writer, stages });
   const stats = statsVerbs({

@@ -1,7 +1,14 @@
 // The hand that makes, limits, reads, kills and removes cgroups through the addon.
 // Must not hold a default, choose a path, or know pods and containers.
 import { type Failure, failedPrecondition, internal, invalidArgument, notFound } from '../lib/failure.ts';
-import type { CgroupFacts, CgroupPlace, CgroupResources, CgroupStats, CgroupsExports, CgroupVersion } from '../native/boundary.ts';
+import type {
+  CgroupFacts,
+  CgroupPlace,
+  CgroupResources,
+  CgroupStats,
+  CgroupsExports,
+  CgroupVersion,
+} from '../native/boundary.ts';
 import { errno, NativeError } from '../native/errors.ts';
 import type { Native } from '../native/load.ts';
 import { monitorsPath } from './path.ts';
@@ -57,13 +64,15 @@ export function createCgroups(native: CgroupNative): Cgroups {
   };
   return {
     version: native.cgroupDetect().version,
-    create: (path, resources) => doing(`create cgroup ${path}`, async () => (await native.cgroupCreate({ path, resources })).facts),
+    create: (path, resources) =>
+      doing(`create cgroup ${path}`, async () => (await native.cgroupCreate({ path, resources })).facts),
     update: (path, resources) => doing(`update cgroup ${path}`, () => native.cgroupUpdate({ path, resources })),
     read: (path) => doing(`read limits of cgroup ${path}`, () => native.cgroupRead({ path })),
     stats: (paths) => doing('read cgroup usage', () => native.cgroupStats({ paths })),
     kill: (path) => doing(`kill cgroup ${path}`, async () => void (await native.cgroupKill({ path }))),
     procs: (path) => doing(`list processes of cgroup ${path}`, () => native.cgroupProcs({ path })),
-    remove: (paths) => doing(`remove cgroup ${paths.join(', ')}`, async () => void (await native.cgroupRemove({ paths }))),
+    remove: (paths) =>
+      doing(`remove cgroup ${paths.join(', ')}`, async () => void (await native.cgroupRemove({ paths }))),
     monitorPlace: () => doing(`create cgroup ${monitorsPath}`, () => native.cgroupMonitorLeaf({ path: monitorsPath })),
   };
 }

@@ -44,7 +44,8 @@ export function parseCgroupParent(parent: string): CgroupParent | null {
 export function expandSlice(slice: string): string {
   const name = slice.slice(0, -'.slice'.length);
   if (name === '-') throw refuse(slice, 'is the root slice');
-  if (name === '' || name.startsWith('-') || name.endsWith('-') || name.includes('--')) throw refuse(slice, 'is not a slice name');
+  if (name === '' || name.startsWith('-') || name.endsWith('-') || name.includes('--'))
+    throw refuse(slice, 'is not a slice name');
   const parts = name.split('-');
   return parts.map((_, at) => `/${parts.slice(0, at + 1).join('-')}.slice`).join('');
 }
@@ -64,7 +65,8 @@ export interface SandboxCgroup {
 export function sandboxCgroup(cgroupParent: string, sandboxId: string): SandboxCgroup {
   const parent = parseCgroupParent(cgroupParent);
   if (parent === null) return { path: `/podwright/pods/${sandboxId}`, owned: true };
-  if (parent.spelling === 'systemd') throw refuse(cgroupParent, 'is a systemd slice, but the cgroup driver is cgroupfs');
+  if (parent.spelling === 'systemd')
+    throw refuse(cgroupParent, 'is a systemd slice, but the cgroup driver is cgroupfs');
   return { path: parent.path, owned: false };
 }
 

@@ -2,12 +2,7 @@
 // The container as a value: its config, facts, derived state and allowed transitions.
 // Must not know gRPC, disks or the monitor.
 import type { ContainerId, ImageId, SandboxId } from '../lib/id.ts';
-import type {
-  LinuxResources,
-  NamespaceOptions,
-  SecurityProfile,
-  SelinuxOptions,
-} from '../sandbox/sandbox.ts';
+import type { LinuxResources, NamespaceOptions, SecurityProfile, SelinuxOptions } from '../sandbox/sandbox.ts';
 
 /** CRI Mount of a host path. */
 export interface ContainerMount {
@@ -125,7 +120,7 @@ export interface ContainerExit {
   readonly finishedAt: bigint;
 }
 
-/** Reasons that the kubelet copies verbatim (SURFACE §4). */
+/** Reasons that the kubelet copies verbatim . */
 export type ExitReason = 'Completed' | 'Error' | 'OOMKilled' | 'StartError' | 'Unknown';
 
 /** The crash-safety marker of a container. */
@@ -159,7 +154,7 @@ export interface Container {
 /** CRI ContainerState. */
 export type ContainerState = 'created' | 'running' | 'exited' | 'unknown';
 
-/** The state that follows from the facts (HOUSE §5): nobody stores one. */
+/** The state that follows from the facts (docs/state.md): nobody stores one. */
 export function containerState(container: Container): ContainerState {
   const { status } = container;
   if (status.exit !== null) return status.exit.reason === 'Unknown' && status.startedAt === 0n ? 'unknown' : 'exited';
@@ -177,8 +172,7 @@ const allowed: Readonly<Record<'start' | 'exec' | 'update' | 'reopen-log', reado
 export const mayAct = (verb: keyof typeof allowed, state: ContainerState): boolean => allowed[verb].includes(state);
 
 /** The key under which only one live container may exist within its sandbox. */
-export const containerKey = (sandboxId: string, m: ContainerMetadata): string =>
-  `${sandboxId}/${m.name}/${m.attempt}`;
+export const containerKey = (sandboxId: string, m: ContainerMetadata): string => `${sandboxId}/${m.name}/${m.attempt}`;
 
 /** CRI ContainerFilter. */
 export interface ContainerFilter {

@@ -7,7 +7,13 @@ import { firstDifference } from '../lib/same-value.ts';
 import { effectiveStopSignal } from '../oci/signals.ts';
 import { type ResolvedUser, resolveUser } from '../oci/user.ts';
 import type { Sandbox, SecurityProfile } from '../sandbox/sandbox.ts';
-import { type Container, type ContainerConfig, type ContainerIdentity, containerKey, containerState } from './container.ts';
+import {
+  type Container,
+  type ContainerConfig,
+  type ContainerIdentity,
+  containerKey,
+  containerState,
+} from './container.ts';
 import { checkContainer, type HostLimits, logPathOf, pidMode, planContainer } from './plan.ts';
 import {
   cgroupResources,
@@ -50,7 +56,10 @@ export interface CreateContainerPorts {
   readonly maxLogLineBytes: number;
   readonly cgroupPathOf: (sandboxCgroup: string, containerId: string) => string;
   readonly netnsPin: (sandboxId: string) => string;
-  readonly stages: (id: string, name: string) => { readonly stage: <T>(name: string, work: () => Promise<T>) => Promise<T> };
+  readonly stages: (
+    id: string,
+    name: string,
+  ) => { readonly stage: <T>(name: string, work: () => Promise<T>) => Promise<T> };
   readonly onNote: (containerId: string, note: string) => void;
 }
 
@@ -65,7 +74,11 @@ const monitorDeadlineMs = 90_000;
 const hangsAfterMs = monitorDeadlineMs + 10_000;
 
 /** Creates a container and returns its id; a retry of a call that was never answered gets the same one. */
-export async function createContainer(ports: CreateContainerPorts, input: CreateContainerInput, caller: Caller): Promise<ContainerId> {
+export async function createContainer(
+  ports: CreateContainerPorts,
+  input: CreateContainerInput,
+  caller: Caller,
+): Promise<ContainerId> {
   const sandbox = readySandbox(ports, input.sandboxId);
   const sandboxId = sandbox.identity.id;
   checkContainer(input.config, sandbox);
@@ -75,7 +88,10 @@ export async function createContainer(ports: CreateContainerPorts, input: Create
     const earlier = ports.records
       .list()
       .find((c) => c.identity.sandboxId === sandboxId && containerKey(sandboxId, c.identity.config.metadata) === key);
-    return (earlier && (await adoptEarlier(ports, earlier, { config: input.config, arrivedAt }))) ?? create(ports, input.config, sandbox);
+    return (
+      (earlier && (await adoptEarlier(ports, earlier, { config: input.config, arrivedAt }))) ??
+      create(ports, input.config, sandbox)
+    );
   });
   const { id } = container.identity;
   caller.onDelivered(() => {
@@ -99,7 +115,11 @@ interface Arrived {
   readonly arrivedAt: bigint;
 }
 
-async function adoptEarlier(ports: CreateContainerPorts, earlier: Container, { config, arrivedAt }: Arrived): Promise<Container | null> {
+async function adoptEarlier(
+  ports: CreateContainerPorts,
+  earlier: Container,
+  { config, arrivedAt }: Arrived,
+): Promise<Container | null> {
   const { identity, status } = earlier;
   if (status.phase !== 'created') {
     await ports.locks.run(`container ${identity.id}`, never, () => ports.teardown(identity.id));
@@ -170,12 +190,20 @@ async function clearAway(ports: CreateContainerPorts, id: string, failure: unkno
     await ports.teardown(id);
   } catch (error) {
     const kind = failure instanceof Failure ? failure.kind : 'internal';
-    throw new Failure(kind, `${failureChain(failure)}; and clearing container ${id} away failed: ${failureChain(error)}`, { cause: failure });
+    throw new Failure(
+      kind,
+      `${failureChain(failure)}; and clearing container ${id} away failed: ${failureChain(error)}`,
+      { cause: failure },
+    );
   }
 }
 
 /** The user, from the request and the image's /etc/passwd and /etc/group. */
-async function containerUser(ports: CreateContainerPorts, config: ContainerConfig, image: ContainerImageFacts): Promise<ResolvedUser> {
+async function containerUser(
+  ports: CreateContainerPorts,
+  config: ContainerConfig,
+  image: ContainerImageFacts,
+): Promise<ResolvedUser> {
   const { security } = config;
   const read = (path: string): Promise<string | null> => ports.snapshots.readFile(image.chain, path);
   const [passwd, group] = await Promise.all([read('etc/passwd'), read('etc/group')]);
@@ -196,7 +224,9 @@ async function build(ports: CreateContainerPorts, identity: ContainerIdentity, p
   const { privileged, seccomp } = config.security;
   const [snapshot, cgroup, filter] = await allEnded([
     stage('snapshot', () => ports.snapshots.prepare(id)),
-    stage('cgroup', () => ports.cgroups.create(identity.cgroupPath, config.resources && cgroupResources(config.resources))),
+    stage('cgroup', () =>
+      ports.cgroups.create(identity.cgroupPath, config.resources && cgroupResources(config.resources)),
+    ),
     stage('seccomp', () => ports.seccomp(privileged ? null : seccomp, spec.process.capabilities.bounding)),
   ]);
   const bundle = ports.files.writeBundle(id, spec);
@@ -206,7 +236,12 @@ async function build(ports: CreateContainerPorts, identity: ContainerIdentity, p
       {
         containerId: id,
         bundle,
-        overlay: { lower: ports.snapshots.lowerDirs(identity.chain), upper: snapshot.upper, work: snapshot.work, options: [] },
+        overlay: {
+          lower: ports.snapshots.lowerDirs(identity.chain),
+          upper: snapshot.upper,
+          work: snapshot.work,
+          options: [],
+        },
         cgroup,
         log: { path: identity.logPath, maxLineBytes: ports.maxLogLineBytes },
         terminal: config.tty,

@@ -26,14 +26,18 @@ export interface ExecSyncResult {
   readonly exitCode: number;
 }
 
-/** Both outputs together stay under the kubelet's 16 MiB message limit (RULINGS 22). */
+/** Both outputs together stay under the kubelet's 16 MiB message limit (ruling 22). */
 const maxOutputBytes = 16 * 1024 * 1024 - 64 * 1024;
 
 /** How long output that a descendant holds open is waited for after the command's exit, in milliseconds. */
 const drainMs = 2000;
 
 /** Runs a command without terminal or input. Past its time it is killed with all its descendants. */
-export async function execSync(ports: ExecSyncPorts, input: ExecSyncInput, signal: AbortSignal): Promise<ExecSyncResult> {
+export async function execSync(
+  ports: ExecSyncPorts,
+  input: ExecSyncInput,
+  signal: AbortSignal,
+): Promise<ExecSyncResult> {
   if (input.command.length === 0) throw invalidArgument('cmd is empty');
   const container = findContainer(ports.records, input.id);
   const { id, sandboxId, config } = container.identity;
@@ -57,6 +61,7 @@ export async function execSync(ports: ExecSyncPorts, input: ExecSyncInput, signa
     },
     signal,
   );
-  if (reply.timedOut) throw deadlineExceeded(`command ${input.command[0]} in container ${id} did not end within ${input.timeoutMs} ms`);
+  if (reply.timedOut)
+    throw deadlineExceeded(`command ${input.command[0]} in container ${id} did not end within ${input.timeoutMs} ms`);
   return { stdout: reply.stdout, stderr: reply.stderr, exitCode: reply.exitCode };
 }

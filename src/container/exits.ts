@@ -2,7 +2,7 @@
 import { type ContainerExit, type ExitReason } from './container.ts';
 import type { ContainerRecords, ExitFact } from './ports.ts';
 
-/** The reason in the words that the kubelet copies (SURFACE §4). */
+/** The reason in the words that the kubelet copies . */
 export function exitReason(fact: Pick<ExitFact, 'exitCode' | 'oomKilled'>): ExitReason {
   if (fact.oomKilled) return 'OOMKilled';
   return fact.exitCode === 0 ? 'Completed' : 'Error';
@@ -30,14 +30,19 @@ export function recordStart(records: Records, fact: StartFact): void {
   const { exit } = container.status;
   const startedAt = fact.startedAt > createdAt ? fact.startedAt : createdAt + 1n;
   if (exit === null) records.update(fact.containerId, { startedAt, pid: fact.pid, startTime: fact.startTime });
-  else records.update(fact.containerId, { startedAt, exit: { ...exit, finishedAt: later(exit.finishedAt, startedAt) } });
+  else
+    records.update(fact.containerId, { startedAt, exit: { ...exit, finishedAt: later(exit.finishedAt, startedAt) } });
 }
 
 /** A time, or just after another one when it is not later. */
 const later = (time: bigint, than: bigint): bigint => (time > than ? time : than + 1n);
 
 /** Records the end of a container whose exit nobody saw; one that was seen stands. */
-export function recordLost(records: Records, id: string, lost: { readonly now: bigint; readonly message: string }): void {
+export function recordLost(
+  records: Records,
+  id: string,
+  lost: { readonly now: bigint; readonly message: string },
+): void {
   const container = records.get(id);
   if (!container || container.status.exit !== null) return;
   const finishedAt = later(lost.now, container.status.startedAt);

@@ -39,9 +39,11 @@ export function checkContainer(config: ContainerConfig, sandbox: Sandbox): void 
     throw failedPrecondition('linux.security_context.privileged: the sandbox is not privileged');
   }
   if (config.tty && config.stdinOnce && !config.stdin) throw invalidArgument('stdin_once needs stdin');
-  if (config.logPath !== '' && pod.logDirectory === '') throw invalidArgument('log_path is set, but the sandbox has no log_directory');
+  if (config.logPath !== '' && pod.logDirectory === '')
+    throw invalidArgument('log_path is set, but the sandbox has no log_directory');
   for (const [at, env] of config.env.entries()) {
-    if (env.key === '' || env.key.includes('=')) throw invalidArgument(`envs[${at}].key ${JSON.stringify(env.key)} is no name`);
+    if (env.key === '' || env.key.includes('='))
+      throw invalidArgument(`envs[${at}].key ${JSON.stringify(env.key)} is no name`);
   }
 }
 
@@ -55,7 +57,8 @@ export function logPathOf(config: ContainerConfig, sandbox: Sandbox): string {
 /** How the container's processes are numbered: its own, the pod's, or the host's pid namespace. */
 export function pidMode(config: ContainerConfig): 'pod' | 'container' | 'node' {
   const { pid } = config.security.namespaces;
-  if (pid === 'target') throw invalidArgument('linux.security_context.namespace_options.pid: TARGET needs a later release');
+  if (pid === 'target')
+    throw invalidArgument('linux.security_context.namespace_options.pid: TARGET needs a later release');
   return pid;
 }
 

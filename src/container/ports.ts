@@ -86,7 +86,12 @@ export interface SeccompFilter {
 export interface CreateContainerRequest {
   readonly containerId: string;
   readonly bundle: string;
-  readonly overlay: { readonly lower: readonly string[]; readonly upper: string; readonly work: string; readonly options: readonly string[] };
+  readonly overlay: {
+    readonly lower: readonly string[];
+    readonly upper: string;
+    readonly work: string;
+    readonly options: readonly string[];
+  };
   readonly cgroup: CgroupFacts;
   readonly log: { readonly path: string; readonly maxLineBytes: number };
   readonly terminal: boolean;
@@ -140,7 +145,11 @@ export interface ContainerMonitors {
     request: CreateContainerRequest,
     signal: AbortSignal,
   ) => Promise<{ readonly pid: number; readonly startTime: number; readonly notes: readonly string[] }>;
-  readonly startContainer: (sandboxId: string, containerId: string, signal: AbortSignal) => Promise<{ readonly pid: number; readonly startedAt: bigint }>;
+  readonly startContainer: (
+    sandboxId: string,
+    containerId: string,
+    signal: AbortSignal,
+  ) => Promise<{ readonly pid: number; readonly startedAt: bigint }>;
   readonly stopContainer: (
     sandboxId: string,
     request: { readonly containerId: string; readonly signal: number; readonly timeoutMs: number },
@@ -152,7 +161,11 @@ export interface ContainerMonitors {
 }
 
 export interface ContainerFiles {
-  readonly podFilePaths: (sandboxId: string) => { readonly hosts: string; readonly hostname: string; readonly resolvConf: string };
+  readonly podFilePaths: (sandboxId: string) => {
+    readonly hosts: string;
+    readonly hostname: string;
+    readonly resolvConf: string;
+  };
   readonly hostFiles: () => { readonly hostname: string };
   readonly writeBundle: (containerId: string, spec: unknown) => string;
   readonly readProcess: (containerId: string) => object | null;

@@ -9,7 +9,11 @@ export interface RemoveContainerPorts {
 }
 
 /** Removes a container, killing it first where needed. Missing: OK. */
-export async function removeContainer(ports: RemoveContainerPorts, idOrPrefix: string, signal: AbortSignal): Promise<void> {
+export async function removeContainer(
+  ports: RemoveContainerPorts,
+  idOrPrefix: string,
+  signal: AbortSignal,
+): Promise<void> {
   const id = ports.records.find(idOrPrefix)?.identity.id;
   if (id === undefined) return;
   await ports.locks.run(`container ${id}`, signal, () => ports.teardown(id));

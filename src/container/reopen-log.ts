@@ -10,7 +10,11 @@ export interface ReopenLogPorts {
 }
 
 /** Reopens a running container's log; answers when the switch is done. Not running: fails, and makes no file. */
-export async function reopenContainerLog(ports: ReopenLogPorts, idOrPrefix: string, signal: AbortSignal): Promise<void> {
+export async function reopenContainerLog(
+  ports: ReopenLogPorts,
+  idOrPrefix: string,
+  signal: AbortSignal,
+): Promise<void> {
   const container = findContainer(ports.records, idOrPrefix);
   const { id, sandboxId } = container.identity;
   const state = containerState(container);

@@ -10,13 +10,20 @@ export interface StartContainerPorts {
   readonly locks: KeyedLock;
   readonly monitors: Pick<ContainerMonitors, 'startContainer' | 'isAlive'>;
   readonly now: () => bigint;
-  readonly stages: (id: string, name: string) => { readonly stage: <T>(name: string, work: () => Promise<T>) => Promise<T> };
+  readonly stages: (
+    id: string,
+    name: string,
+  ) => { readonly stage: <T>(name: string, work: () => Promise<T>) => Promise<T> };
 }
 
 const never = new AbortController().signal;
 
 /** Starts a created container; answers when its process has been executed. */
-export async function startContainer(ports: StartContainerPorts, idOrPrefix: string, signal: AbortSignal): Promise<void> {
+export async function startContainer(
+  ports: StartContainerPorts,
+  idOrPrefix: string,
+  signal: AbortSignal,
+): Promise<void> {
   const id = ports.records.find(idOrPrefix)?.identity.id;
   if (id === undefined) throw notFound(`container ${idOrPrefix} does not exist`);
   await ports.locks.run(`container ${id}`, signal, async () => {
@@ -38,7 +45,10 @@ export async function startContainer(ports: StartContainerPorts, idOrPrefix: str
       // the call before this one did it, and its answer was lost
       if ((ports.records.get(id)?.status.startedAt ?? 0n) > 0n) return;
       const message = failureChain(error);
-      ports.records.update(id, { pid: 0, exit: { exitCode: startErrorCode, reason: 'StartError', message, finishedAt: ports.now() } });
+      ports.records.update(id, {
+        pid: 0,
+        exit: { exitCode: startErrorCode, reason: 'StartError', message, finishedAt: ports.now() },
+      });
       throw error;
     }
     // the process may have ended already: its exit stands

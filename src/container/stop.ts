@@ -16,7 +16,7 @@ export interface StopContainerPorts {
 
 /**
  * Stops a container. Missing, created or exited: OK. No lock is held while waiting, so that a second
- * call may shorten the first one's grace (the monitor keeps the deadline, RULINGS 12).
+ * call may shorten the first one's grace (the monitor keeps the deadline, ruling 12).
  */
 export async function stopContainer(
   ports: StopContainerPorts,
@@ -51,7 +51,9 @@ export async function endProcesses(
   const alive = ports.monitors.isAlive(sandboxId);
   if (alive && (await stopByMonitor(ports, container, how))) return;
   await ports.cgroups.kill(cgroupPath);
-  const message = alive ? 'the monitor of the sandbox does not know the container' : 'the monitor of the sandbox ended before the container';
+  const message = alive
+    ? 'the monitor of the sandbox does not know the container'
+    : 'the monitor of the sandbox ended before the container';
   recordLost(ports.records, id, { now: ports.now(), message });
 }
 

@@ -1,5 +1,5 @@
 // PURE
-// What becomes of each request field (RULINGS 14): the one table that field-check.ts enforces and
+// What becomes of each request field (ruling 14): the one table that field-check.ts enforces and
 // docs/status.md is made of. Must not look at requests.
 
 /** Which security modules of the kernel are on. */
@@ -18,7 +18,7 @@ export type FieldPolicy =
   | { readonly is: 'honoured-except'; readonly values: readonly string[] }
   /** Never looked at. `because` is for docs/status.md. */
   | { readonly is: 'ignored'; readonly because: string }
-  /** Ignored where the module is off; UNIMPLEMENTED where it is on (RULINGS 18). */
+  /** Ignored where the module is off; UNIMPLEMENTED where it is on (ruling 18). */
   | { readonly is: 'ignored-without'; readonly module: keyof HostSecurity }
   /** An AppArmor profile: "unconfined" is always fine, the runtime's default only where AppArmor is off. */
   | { readonly is: 'apparmor' };

@@ -6,7 +6,7 @@ import type { FieldCheck } from './field-check.ts';
 import { type GrpcCode, type RpcStatus, statusOf } from './status-codes.ts';
 import type { CallContext, CallLog } from './verbs.ts';
 
-/** What happens to a call while the daemon still reconciles what a stop or crash left (RULINGS 12). */
+/** What happens to a call while the daemon still reconciles what a stop or crash left (ruling 12). */
 export type WhileRecovering = 'answers' | 'waits' | 'unavailable';
 
 /** Names of the objects a call is about, for the log. Never secrets. */

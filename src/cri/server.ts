@@ -46,7 +46,7 @@ export interface CriServer {
   stop(drainMs: number): Promise<void>;
 }
 
-/** Owner and group may talk to us: RULINGS 16 keeps everybody else out of the directory already. */
+/** Owner and group may talk to us: ruling 16 keeps everybody else out of the directory already. */
 const socketMode = 0o660;
 
 const serverOptions = {

@@ -24,7 +24,7 @@ export interface CallContext {
   readonly log: CallLog;
   /** W3C `traceparent` of the caller, "" for none. */
   readonly traceparent: string;
-  /** Runs `then` once when a success was handed to the caller; never when it had gone away (RULINGS 13). */
+  /** Runs `then` once when a success was handed to the caller; never when it had gone away (ruling 13). */
   readonly onDelivered: (then: () => void) => void;
 }
 

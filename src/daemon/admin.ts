@@ -30,19 +30,36 @@ export interface AdminParts {
 /** An environment's names without its values: an inspection is what people paste into issues. */
 const withoutValues = ({ identity, status }: Container): object => {
   const env = identity.config.env.map(({ key }) => key);
-  return { identity: { ...identity, config: { ...identity.config, env } }, status, state: containerState({ identity, status }) };
+  return {
+    identity: { ...identity, config: { ...identity.config, env } },
+    status,
+    state: containerState({ identity, status }),
+  };
 };
 
 async function inspect({ pods, images, config, recovery }: AdminParts, id: string): ReturnType<AdminVerbs['inspect']> {
   if (id === '') {
     const counts = { sandboxes: pods.sandboxes.size, containers: pods.containers.size, images: images.count() };
     const memory = process.memoryUsage();
-    const value = { version, pid: process.pid, uptimeSeconds: process.uptime(), bootId: pods.bootId, counts, memory, pulls: images.progress(), setAside: recovery.setAside, config };
+    const value = {
+      version,
+      pid: process.pid,
+      uptimeSeconds: process.uptime(),
+      bootId: pods.bootId,
+      counts,
+      memory,
+      pulls: images.progress(),
+      setAside: [...recovery.setAside, ...images.setAside],
+      config,
+    };
     return { kind: 'daemon', value };
   }
   const sandbox = pods.sandboxes.find(id);
   if (sandbox) {
-    const monitor = { alive: pods.monitors.isAlive(sandbox.identity.id), reachable: pods.monitors.isReachable(sandbox.identity.id) };
+    const monitor = {
+      alive: pods.monitors.isAlive(sandbox.identity.id),
+      reachable: pods.monitors.isReachable(sandbox.identity.id),
+    };
     return { kind: 'sandbox', value: { ...sandbox, monitor, containers: pods.containersOf(sandbox.identity.id) } };
   }
   const container = pods.containers.find(id);
@@ -52,23 +69,30 @@ async function inspect({ pods, images, config, recovery }: AdminParts, id: strin
   throw notFound(`no sandbox, container or image is called ${id}`);
 }
 
-async function doctor({ pods, network, recovery }: AdminParts): Promise<Finding[]> {
+async function doctor({ pods, images, network, recovery }: AdminParts): Promise<Finding[]> {
   const findings: Finding[] = [];
-  const warn = (subject: string, problem: string, advice: string): void => void findings.push({ severity: 'warning', subject, problem, advice });
-  const wrong = (subject: string, problem: string, advice: string): void => void findings.push({ severity: 'error', subject, problem, advice });
+  const warn = (subject: string, problem: string, advice: string): void =>
+    void findings.push({ severity: 'warning', subject, problem, advice });
+  const wrong = (subject: string, problem: string, advice: string): void =>
+    void findings.push({ severity: 'error', subject, problem, advice });
   const why = recovery.notReady();
   if (why) wrong('podwrightd', `${why.reason}: ${why.message}`, '');
   const net = await network.status();
-  if (!net.ready) wrong('network', net.message, 'put a CNI configuration into network.conf_dir, or set network.default = "bridge"');
+  if (!net.ready)
+    wrong('network', net.message, 'put a CNI configuration into network.conf_dir, or set network.default = "bridge"');
   if (network.owedReleases() > 0) warn('network', `${network.owedReleases()} releases are owed`, '');
-  for (const { noun, id, why: reason } of recovery.setAside) wrong(`${noun} ${id}`, reason, 'look at it in the quarantine directory; remove it there when it is not needed');
+  for (const { noun, id, why: reason } of [...recovery.setAside, ...images.setAside])
+    wrong(`${noun} ${id}`, reason, 'look at it in the quarantine directory; remove it there when it is not needed');
   for (const { identity, status } of pods.sandboxes.list()) {
     const subject = `sandbox ${identity.id.slice(0, 13)}`;
-    if (status.phase === 'removing') warn(subject, 'its removal did not end', 'call RemovePodSandbox again; the error says what is in the way');
+    if (status.phase === 'removing')
+      warn(subject, 'its removal did not end', 'call RemovePodSandbox again; the error says what is in the way');
     if (status.phase !== 'ready') continue;
-    if (!pods.monitors.isAlive(identity.id)) wrong(subject, 'its monitor is dead', 'the kubelet stops and removes it; by hand: crictl rmp -f');
+    if (!pods.monitors.isAlive(identity.id))
+      wrong(subject, 'its monitor is dead', 'the kubelet stops and removes it; by hand: crictl rmp -f');
     else if (!pods.monitors.isReachable(identity.id)) wrong(subject, 'its monitor is alive and does not answer', '');
-    if (status.monitor && status.monitor.version !== version) warn(subject, `its monitor is of release ${status.monitor.version}`, '');
+    if (status.monitor && status.monitor.version !== version)
+      warn(subject, `its monitor is of release ${status.monitor.version}`, '');
   }
   return findings;
 }
@@ -78,7 +102,9 @@ async function shutdown({ pods, network }: AdminParts, onStep: (step: string) =>
   const results = new ResultList();
   for (const { identity } of pods.sandboxes.list()) {
     const { id, config } = identity;
-    await results.attempt(`remove sandbox ${id}`, () => pods.locks.run(`sandbox ${id}`, new AbortController().signal, () => pods.teardownSandbox(id)));
+    await results.attempt(`remove sandbox ${id}`, () =>
+      pods.locks.run(`sandbox ${id}`, new AbortController().signal, () => pods.teardownSandbox(id)),
+    );
     onStep(`removed pod ${config.metadata.namespace}/${config.metadata.name} (${id.slice(0, 13)})`);
   }
   if (results.ok) {
@@ -97,7 +123,8 @@ export function composeAdmin(parts: AdminParts): AdminService {
     async trace(sandboxId) {
       const subject = sandboxId === '' ? trace.lastPod() : sandboxId;
       const calls = subject === null ? [] : trace.of(subject);
-      if (calls.length === 0) throw notFound(sandboxId === '' ? 'no pod was started yet' : `no calls are kept of sandbox ${sandboxId}`);
+      if (calls.length === 0)
+        throw notFound(sandboxId === '' ? 'no pod was started yet' : `no calls are kept of sandbox ${sandboxId}`);
       return calls;
     },
     inspect: (id) => inspect(parts, id),

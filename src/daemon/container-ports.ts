@@ -20,7 +20,11 @@ const snapshotPorts = ({ snapshots, layers, rootfsFiles }: Storage) => ({
 });
 
 /** Ports of the verbs of containers. */
-export function composeContainers({ cgroups, images, now, stages, log }: Hands, store: PodStore, requests: MonitorRequests) {
+export function composeContainers(
+  { cgroups, images, now, stages, log }: Hands,
+  store: PodStore,
+  requests: MonitorRequests,
+) {
   const { containers, locks, files, bootId, containersOf } = store;
   const snapshots = snapshotPorts(images.storage);
   const containerPorts = { records: containers, locks, monitors: requests, cgroups, snapshots, files, now, stages };

@@ -35,11 +35,14 @@ export function creationPorts(hands: Hands, store: PodStore, { containerPorts, t
     host: {
       capabilities: capabilitiesOfMask(store.facts.capabilityMask),
       defaultCapabilities: config.container.capabilities,
-      rlimits: Object.fromEntries(config.container.defaultUlimits.map(({ name, soft, hard }) => [name, { soft, hard }])),
+      rlimits: Object.fromEntries(
+        config.container.defaultUlimits.map(({ name, soft, hard }) => [name, { soft, hard }]),
+      ),
       ownCgroupNamespace: cgroups.version !== 'v1',
     },
     maxLogLineBytes: config.container.maxLogLine,
-    cgroupPathOf: (parent: string, id: string) => containerCgroup(parseCgroupParent(parent) ?? { spelling: 'cgroupfs', path: parent }, id),
+    cgroupPathOf: (parent: string, id: string) =>
+      containerCgroup(parseCgroupParent(parent) ?? { spelling: 'cgroupfs', path: parent }, id),
     netnsPin: paths.netnsPin,
     onNote: noteOnce(log),
   };

@@ -52,14 +52,15 @@ const containerFacts = (image: Image): ContainerImageFacts => ({
 });
 
 /** The records of images; what cannot be read is told and left out. */
-function loadRecords({ paths, writer, log, metrics }: ImageParts): ImageRecords<ImageRecord> {
+function loadRecords({ paths, writer, log, metrics }: ImageParts) {
   const records = new ImageRecords<ImageRecord>({ dir: paths.imagesDir, quarantineDir: paths.quarantineDir, writer });
   const loaded = records.load();
-  for (const { id, why } of [...loaded.quarantined, ...loaded.left]) {
+  const setAside = [...loaded.quarantined, ...loaded.left].map(({ id, why }) => ({ noun: 'image', id, why }));
+  for (const { id, why } of setAside) {
     log.error({ image: id, why }, 'an image record could not be read; it was set aside');
     metrics.countQuarantined('image');
   }
-  return records;
+  return { records, setAside };
 }
 
 const registryOf = ({ registry }: Config) =>
@@ -75,7 +76,7 @@ const registryOf = ({ registry }: Config) =>
 /** Loads what is on disk and composes the room. */
 export async function composeImages(parts: ImageParts) {
   const { config, paths, native, log, clock, metrics } = parts;
-  const records = loadRecords(parts);
+  const { records, setAside } = loadRecords(parts);
   const storage = createStorage({ paths, native, clock, bounds: fetchBounds(config), onError: parts.onError });
   const report = await storage.load();
   const registry = registryOf(config);
@@ -100,6 +101,8 @@ export async function composeImages(parts: ImageParts) {
     count: () => records.list().length,
     find: images.find,
     progress: images.progress,
+    /** Records that could not be read, for doctor. */
+    setAside,
     hold: images.hold,
     facts: (reference: string): ContainerImageFacts | null => {
       const image = images.find(reference);
@@ -116,4 +119,3 @@ export async function composeImages(parts: ImageParts) {
 }
 
 export type Images = Awaited<ReturnType<typeof composeImages>>;
-

@@ -11,7 +11,11 @@ export interface SourceParts {
   readonly network: { readonly owedReleases: () => number };
 }
 
-function countBy<T>(items: readonly T[], states: readonly string[], stateOf: (item: T) => string): Record<string, number> {
+function countBy<T>(
+  items: readonly T[],
+  states: readonly string[],
+  stateOf: (item: T) => string,
+): Record<string, number> {
   const counts = Object.fromEntries(states.map((state) => [state, 0]));
   for (const item of items) counts[stateOf(item)] = (counts[stateOf(item)] ?? 0) + 1;
   return counts;
@@ -22,10 +26,14 @@ export function metricSources({ pods, images, network }: SourceParts): MetricSou
   const { sandboxes, containers, monitors } = pods;
   const ready = () => sandboxes.list().filter((s) => s.status.phase === 'ready');
   return {
-    sandboxes: () => countBy(sandboxes.list(), ['ready', 'notready'], (s) => sandboxState(s, monitors.isAlive(s.identity.id)).replace('-', '')),
+    sandboxes: () =>
+      countBy(sandboxes.list(), ['ready', 'notready'], (s) =>
+        sandboxState(s, monitors.isAlive(s.identity.id)).replace('-', ''),
+      ),
     containers: () => countBy(containers.list(), ['created', 'running', 'exited', 'unknown'], containerState),
     images: () => images.count(),
-    unreachableMonitors: () => ready().filter((s) => monitors.isAlive(s.identity.id) && !monitors.isReachable(s.identity.id)).length,
+    unreachableMonitors: () =>
+      ready().filter((s) => monitors.isAlive(s.identity.id) && !monitors.isReachable(s.identity.id)).length,
     owedReleases: () => network.owedReleases(),
   };
 }

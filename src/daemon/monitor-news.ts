@@ -7,7 +7,11 @@ import type { Hands } from './hands.ts';
 import type { PodStore } from './pod-store.ts';
 
 /** Builds them. `onGone`: the monitor's process is dead, and what it watched is without one. */
-export function monitorsOf({ native, paths, cgroups, log }: Hands, { containers }: PodStore, onGone: (sandboxId: string) => void): Monitors {
+export function monitorsOf(
+  { native, paths, cgroups, log }: Hands,
+  { containers }: PodStore,
+  onGone: (sandboxId: string) => void,
+): Monitors {
   return new Monitors({
     native,
     socketOf: paths.monitorSocket,

@@ -2,7 +2,7 @@
 import type { Cgroups } from '../cgroup/cgroup.ts';
 import { Failure } from '../lib/failure.ts';
 
-/** Parent of everything that we make when no cgroup_parent is given, and of the monitors (RULINGS 9). */
+/** Parent of everything that we make when no cgroup_parent is given, and of the monitors (ruling 9). */
 const ownCgroup = '/podwright';
 const leaveMs = 3000;
 

@@ -12,7 +12,10 @@ export interface ReleaseParts {
 }
 
 /** Ports of a sandbox's release. */
-export const releasePortsOf = ({ cgroups, network, paths, native }: Hands, { store, requests, halt }: ReleaseParts) => ({
+export const releasePortsOf = (
+  { cgroups, network, paths, native }: Hands,
+  { store, requests, halt }: ReleaseParts,
+) => ({
   records: store.sandboxes,
   cgroups,
   monitors: requests,

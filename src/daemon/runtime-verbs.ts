@@ -28,21 +28,27 @@ export interface RuntimeParts {
   readonly notReady: () => { readonly reason: string; readonly message: string } | null;
 }
 
-/** The name in every container id ("podwright://…"): never change it (HOUSE). */
+/** The name in every container id ("podwright://…"): never change it. */
 const runtimeName = 'podwright';
 
 const json = (value: unknown): string =>
   JSON.stringify(value, (_, each: unknown) => (typeof each === 'bigint' ? String(each) : each));
 
 /** Status and configuration. */
-function statusVerbs({ pods, config, network, notReady }: RuntimeParts): Pick<RuntimeVerbs, 'version' | 'status' | 'runtimeConfig' | 'updateRuntimeConfig'> {
+function statusVerbs({
+  pods,
+  config,
+  network,
+  notReady,
+}: RuntimeParts): Pick<RuntimeVerbs, 'version' | 'status' | 'runtimeConfig' | 'updateRuntimeConfig'> {
   return {
     version: async () => ({ runtimeName, runtimeVersion: version }),
     async status({ verbose }) {
       const net = await network.status();
       const why = notReady();
       const features = { recursiveReadOnlyMounts: pods.facts.recursiveReadOnly, userNamespaces: false };
-      const silent = () => pods.sandboxes.list().filter((s) => s.status.phase === 'ready' && !pods.monitors.isReachable(s.identity.id));
+      const silent = () =>
+        pods.sandboxes.list().filter((s) => s.status.phase === 'ready' && !pods.monitors.isReachable(s.identity.id));
       return {
         conditions: [
           { type: 'RuntimeReady', status: why === null, reason: why?.reason ?? '', message: why?.message ?? '' },
@@ -53,7 +59,11 @@ function statusVerbs({ pods, config, network, notReady }: RuntimeParts): Pick<Ru
         userNamespacesHostNetwork: false,
         mountOptions: false,
         info: verbose
-          ? { config: json(config), cniconfig: json(net.config), unreachableMonitors: json(silent().map((s) => s.identity.id)) }
+          ? {
+              config: json(config),
+              cniconfig: json(net.config),
+              unreachableMonitors: json(silent().map((s) => s.identity.id)),
+            }
           : {},
       };
     },
@@ -80,7 +90,9 @@ function podVerbs({ pods, now }: RuntimeParts): SandboxVerbs {
     async podSandboxStatus({ id, verbose }) {
       const view = sandboxStatus(list, id);
       const { identity, status } = view.sandbox;
-      const containers = pods.containers.list().filter((c) => c.identity.sandboxId === identity.id && c.status.phase === 'created');
+      const containers = pods.containers
+        .list()
+        .filter((c) => c.identity.sandboxId === identity.id && c.status.phase === 'created');
       const info = { pid: status.monitor?.pid ?? 0, netns: pods.runPorts.netnsPin(identity.id), ...identity, status };
       return { view, containers, timestamp: now(), info: verbose ? { info: json(info) } : {} };
     },
@@ -100,11 +112,21 @@ function containerVerbs({ pods }: RuntimeParts) {
     async containerStatus({ id, verbose }) {
       const container = findContainer(containers, id);
       const { identity, status } = container;
-      const info = { sandboxID: identity.sandboxId, pid: status.pid, snapshotKey: identity.id, config: identity.config, notes: status.notes };
-      return { container, info: verbose ? { info: json({ ...info, runtimeSpec: pods.files.readBundle(identity.id) }) } : {} };
+      const info = {
+        sandboxID: identity.sandboxId,
+        pid: status.pid,
+        snapshotKey: identity.id,
+        config: identity.config,
+        notes: status.notes,
+      };
+      return {
+        container,
+        info: verbose ? { info: json({ ...info, runtimeSpec: pods.files.readBundle(identity.id) }) } : {},
+      };
     },
     updateContainerResources: (input, { signal }) => updateContainerResources(containerPorts, input, signal),
-    reopenContainerLog: ({ id }, { signal }) => reopenContainerLog({ records: containers, monitors: requests }, id, signal),
+    reopenContainerLog: ({ id }, { signal }) =>
+      reopenContainerLog({ records: containers, monitors: requests }, id, signal),
     execSync: (input, { signal }) => execSync(pods.execPorts, input, signal),
   } satisfies Partial<RuntimeVerbs>;
 }

@@ -35,7 +35,9 @@ export class ResultList {
  * All results, as Promise.all gives them; a failure is thrown only when every piece of work has ended,
  * so that whoever clears away after it does not race with work that still goes on.
  */
-export async function allEnded<T extends readonly unknown[]>(work: T): Promise<{ -readonly [K in keyof T]: Awaited<T[K]> }> {
+export async function allEnded<T extends readonly unknown[]>(
+  work: T,
+): Promise<{ -readonly [K in keyof T]: Awaited<T[K]> }> {
   await Promise.allSettled(work);
   return Promise.all(work);
 }

@@ -9,7 +9,9 @@ export interface MonitorPlace {
 
 /** The addon's part in starting monitors. */
 export interface LaunchNative {
-  readonly spawnMonitor: (request: { readonly argv: readonly string[] }) => Promise<{ readonly code: number; readonly stderr: string }>;
+  readonly spawnMonitor: (request: {
+    readonly argv: readonly string[];
+  }) => Promise<{ readonly code: number; readonly stderr: string }>;
 }
 
 /** The command line of a monitor. `place.v1Tasks` and `place.unifiedDir` are where it puts itself. */
@@ -24,5 +26,7 @@ export function monitorArgv(sandboxId: string, socket: string, place: MonitorPla
 export async function launchMonitor(native: LaunchNative, argv: readonly string[]): Promise<void> {
   const ended = await native.spawnMonitor({ argv });
   if (ended.code === 0) return;
-  throw internal(`start the monitor: it ended with code ${ended.code}${ended.stderr === '' ? '' : `: ${ended.stderr}`}`);
+  throw internal(
+    `start the monitor: it ended with code ${ended.code}${ended.stderr === '' ? '' : `: ${ended.stderr}`}`,
+  );
 }

@@ -71,7 +71,7 @@ export class Monitors {
     return hello;
   }
 
-  /** Takes a monitor that lives and is silent for what it is: alive, and tried until it answers or is dead (RULINGS 12). */
+  /** Takes a monitor that lives and is silent for what it is: alive, and tried until it answers or is dead (ruling 12). */
   watch(sandboxId: string, process: MonitorProcess): void {
     this.forget(sandboxId);
     const link: Link = { connection: null, process, reconnecting: null, ending: false };
@@ -84,7 +84,8 @@ export class Monitors {
     const link = this.#links.get(sandboxId);
     if (!link) throw unavailable(`sandbox ${sandboxId} has no monitor`);
     if (link.reconnecting) await Promise.race([link.reconnecting, elapsed(connectTimeoutMs)]);
-    if (!link.connection || link.connection.closed) throw unavailable(`the monitor of sandbox ${sandboxId} does not answer`);
+    if (!link.connection || link.connection.closed)
+      throw unavailable(`the monitor of sandbox ${sandboxId} does not answer`);
     return link.connection.call(call, signal);
   }
 
@@ -188,7 +189,7 @@ export class Monitors {
         return;
       }
       if (await this.#reopened(sandboxId, link)) return;
-      // alive but silent: stays READY and is tried again (RULINGS 12)
+      // alive but silent: stays READY and is tried again (ruling 12)
       const delay = reconnectDelaysMs[Math.min(attempt, reconnectDelaysMs.length - 1)] as number;
       await elapsed(delay);
     }
@@ -213,7 +214,8 @@ export class Monitors {
 
 /** Whether a connection failed because no process has the socket open. */
 function nobodyListens(error: unknown): boolean {
-  const code = error instanceof Failure && error.cause instanceof Error ? (error.cause as NodeJS.ErrnoException).code : undefined;
+  const code =
+    error instanceof Failure && error.cause instanceof Error ? (error.cause as NodeJS.ErrnoException).code : undefined;
   return code === 'ENOENT' || code === 'ECONNREFUSED';
 }
 

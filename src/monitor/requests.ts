@@ -56,7 +56,13 @@ type CreateSandbox = NonNullable<MonitorCall['createSandbox']>;
 type ExecSync = NonNullable<MonitorCall['execSync']>;
 
 /** A deep value whose arrays may be read-only, as the verbs hold it. */
-type Loose<T> = T extends Uint8Array ? T : T extends readonly (infer E)[] ? readonly Loose<E>[] : T extends object ? { readonly [K in keyof T]: Loose<T[K]> } : T;
+type Loose<T> = T extends Uint8Array
+  ? T
+  : T extends readonly (infer E)[]
+    ? readonly Loose<E>[]
+    : T extends object
+      ? { readonly [K in keyof T]: Loose<T[K]> }
+      : T;
 
 /** All calls, over the monitors of this daemon. */
 export function monitorRequests(monitors: Monitors) {
@@ -80,7 +86,11 @@ export function monitorRequests(monitors: Monitors) {
       const { pid, startedAt } = expect(reply, 'startContainer');
       return { pid, startedAt: BigInt(startedAt) };
     },
-    async stopContainer(id: string, stopContainer: { containerId: string; signal: number; timeoutMs: number }, signal: AbortSignal) {
+    async stopContainer(
+      id: string,
+      stopContainer: { containerId: string; signal: number; timeoutMs: number },
+      signal: AbortSignal,
+    ) {
       const reply = await monitors.call(id, { stopContainer }, signal);
       const { exit, stuck } = expect(reply, 'stopContainer');
       return { exit: exit ? exitFact(exit) : null, stuck };

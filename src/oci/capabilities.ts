@@ -33,7 +33,8 @@ export interface CapabilityRequest {
 function fullName(name: string): string {
   const upper = name.toUpperCase();
   const full = upper.startsWith('CAP_') ? upper : `CAP_${upper}`;
-  if (!allCapabilities.includes(full)) throw invalidArgument(`linux.security_context.capabilities: unknown capability ${name}`);
+  if (!allCapabilities.includes(full))
+    throw invalidArgument(`linux.security_context.capabilities: unknown capability ${name}`);
   return full;
 }
 

@@ -35,9 +35,12 @@ export const deviceRules = (privileged: boolean): readonly OciDeviceRule[] =>
 /** Checks what can be checked without the host; throws invalid-argument naming the field. */
 export function checkDevices(devices: readonly DeviceRequest[]): void {
   devices.forEach((device, at) => {
-    if (!device.hostPath.startsWith('/')) throw invalidArgument(`devices[${at}].host_path ${device.hostPath} is not absolute`);
+    if (!device.hostPath.startsWith('/'))
+      throw invalidArgument(`devices[${at}].host_path ${device.hostPath} is not absolute`);
     if (!/^[rwm]{1,3}$/.test(device.permissions) || new Set(device.permissions).size !== device.permissions.length) {
-      throw invalidArgument(`devices[${at}].permissions ${JSON.stringify(device.permissions)} is not a subset of "rwm"`);
+      throw invalidArgument(
+        `devices[${at}].permissions ${JSON.stringify(device.permissions)} is not a subset of "rwm"`,
+      );
     }
   });
 }

@@ -22,7 +22,7 @@ export interface MountInput {
   readonly mounts: readonly HostMount[];
 }
 
-/** The spec's mount type that stands for the pod's /dev/shm (a detached tmpfs in the monitor, RULINGS 3). */
+/** The spec's mount type that stands for the pod's /dev/shm (a detached tmpfs in the monitor, ruling 3). */
 export const podShmType = 'podwright-shm';
 
 const kernelMounts = (input: MountInput): OciMount[] => {
@@ -30,7 +30,12 @@ const kernelMounts = (input: MountInput): OciMount[] => {
   const closed = ['nosuid', 'noexec', 'nodev'];
   return [
     { destination: '/proc', type: 'proc', source: 'proc', options: closed },
-    { destination: '/dev', type: 'tmpfs', source: 'tmpfs', options: ['nosuid', 'strictatime', 'mode=755', 'size=65536k'] },
+    {
+      destination: '/dev',
+      type: 'tmpfs',
+      source: 'tmpfs',
+      options: ['nosuid', 'strictatime', 'mode=755', 'size=65536k'],
+    },
     {
       destination: '/dev/pts',
       type: 'devpts',

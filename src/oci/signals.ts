@@ -41,7 +41,7 @@ export function signalName(number: number): string {
   return number > rtMin && number < rtMax ? `SIGRTMIN+${number - rtMin}` : String(number);
 }
 
-/** Stop signal by precedence: the container's, the image's, SIGTERM (SURFACE §6). */
+/** Stop signal by precedence: the container's, the image's, SIGTERM . */
 export function effectiveStopSignal(container: string, image: string): string {
   if (container !== '') return signalName(signalNumber(container));
   if (image === '') return 'SIGTERM';

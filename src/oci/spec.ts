@@ -80,7 +80,13 @@ export function buildSpec(input: SpecInput): OciSpec {
       terminal: input.tty,
       user: { uid: user.uid, gid: user.gid, umask: 0o022, additionalGids: user.groups },
       args: buildArgs(input.command, input.args, image),
-      env: buildEnv({ image: image.env, container: input.env, hostname: pod.hostname, home: user.home, tty: input.tty }),
+      env: buildEnv({
+        image: image.env,
+        container: input.env,
+        hostname: pod.hostname,
+        home: user.home,
+        tty: input.tty,
+      }),
       cwd: buildCwd(input.workingDir, image.workingDir),
       capabilities: buildCapabilities({
         ...asked,
@@ -101,7 +107,10 @@ export function buildSpec(input: SpecInput): OciSpec {
       files: pod.files,
       mounts: input.mounts,
     }),
-    annotations: { ...input.annotations, ...(devices.length > 0 ? { [devicesAnnotation]: JSON.stringify(devices) } : {}) },
+    annotations: {
+      ...input.annotations,
+      ...(devices.length > 0 ? { [devicesAnnotation]: JSON.stringify(devices) } : {}),
+    },
     linux: {
       namespaces: namespaces(input),
       devices: [],

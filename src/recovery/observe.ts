@@ -21,7 +21,11 @@ export interface ObservePorts {
 }
 
 /** An exit file's content, when it was written in the boot that the container ran in. */
-export function parseExitFile(file: Readonly<Record<string, unknown>> | null, containerId: string, bootId: string): FoundExit | null {
+export function parseExitFile(
+  file: Readonly<Record<string, unknown>> | null,
+  containerId: string,
+  bootId: string,
+): FoundExit | null {
   if (file === null || file['boot_id'] !== bootId || file['containerId'] !== containerId) return null;
   const { exitCode, finishedAt } = file;
   if (typeof exitCode !== 'number' || !/^\d+$/.test(String(finishedAt))) return null;
@@ -57,7 +61,10 @@ async function findMonitor(ports: ObservePorts, sandbox: Sandbox, told: Told): P
 }
 
 /** Whether a process is the one it was. What cannot be told counts as alive: pods must not be given up for a failed read. */
-function mayLive({ processStartTime }: ObservePorts, { pid, startTime }: { readonly pid: number; readonly startTime: number }): boolean {
+function mayLive(
+  { processStartTime }: ObservePorts,
+  { pid, startTime }: { readonly pid: number; readonly startTime: number },
+): boolean {
   try {
     return processStartTime(pid) === startTime;
   } catch {
@@ -81,7 +88,9 @@ export async function observe(ports: ObservePorts): Promise<Observations> {
   const known = new Set(ports.containerIds());
   const told: Told = { facts: new Map(), strangers: [], known };
   const findings = await Promise.all(
-    sandboxes.filter((s) => s.status.phase !== 'stopped').map(async (s) => [s.identity.id, await findMonitor(ports, s, told)] as const),
+    sandboxes
+      .filter((s) => s.status.phase !== 'stopped')
+      .map(async (s) => [s.identity.id, await findMonitor(ports, s, told)] as const),
   );
   const exits = new Map<string, FoundExit>();
   for (const { identity, status } of containers) {

@@ -51,11 +51,28 @@ export type Action =
   | { readonly type: 'teardown-sandbox'; readonly sandboxId: string; readonly why: string }
   | { readonly type: 'stop-sandbox'; readonly sandboxId: string; readonly why: string }
   | { readonly type: 'reach-monitor'; readonly sandboxId: string }
-  | { readonly type: 'teardown-container'; readonly sandboxId: string; readonly containerId: string; readonly why: string }
-  | { readonly type: 'record-start'; readonly sandboxId: string; readonly containerId: string; readonly pid: number; readonly startTime: number; readonly startedAt: bigint }
+  | {
+      readonly type: 'teardown-container';
+      readonly sandboxId: string;
+      readonly containerId: string;
+      readonly why: string;
+    }
+  | {
+      readonly type: 'record-start';
+      readonly sandboxId: string;
+      readonly containerId: string;
+      readonly pid: number;
+      readonly startTime: number;
+      readonly startedAt: bigint;
+    }
   | { readonly type: 'record-exit'; readonly sandboxId: string; readonly exit: FoundExit }
   | { readonly type: 'lose-container'; readonly sandboxId: string; readonly containerId: string; readonly why: string }
-  | { readonly type: 'forget-container'; readonly sandboxId: string; readonly containerId: string; readonly why: string }
+  | {
+      readonly type: 'forget-container';
+      readonly sandboxId: string;
+      readonly containerId: string;
+      readonly why: string;
+    }
   | { readonly type: 'end-orphan'; readonly sandboxId: string; readonly why: string }
   | { readonly type: 'remove-snapshot'; readonly sandboxId: string; readonly containerId: string };
 
@@ -98,7 +115,11 @@ function orphanActions({ orphans, strangers, snapshots }: Observations): Action[
   return [
     ...strangers.map((stranger): Action => ({ type: 'forget-container', ...stranger, why: 'it has no record' })),
     ...orphans.map((sandboxId): Action => ({ type: 'end-orphan', sandboxId, why: 'it has no record' })),
-    ...snapshots.map((containerId): Action => ({ type: 'remove-snapshot', sandboxId: sandboxOf.get(containerId) ?? '', containerId })),
+    ...snapshots.map((containerId): Action => ({
+      type: 'remove-snapshot',
+      sandboxId: sandboxOf.get(containerId) ?? '',
+      containerId,
+    })),
   ];
 }
 

@@ -9,7 +9,10 @@ export interface RecoverPorts extends ObservePorts {
   readonly teardownContainer: (id: string) => Promise<void>;
   /** Kills what is left of a container by its cgroup and records that its end was not seen. */
   readonly loseContainer: (id: string, why: string) => Promise<void>;
-  readonly recordStart: (id: string, start: { readonly pid: number; readonly startTime: number; readonly startedAt: bigint }) => void;
+  readonly recordStart: (
+    id: string,
+    start: { readonly pid: number; readonly startTime: number; readonly startedAt: bigint },
+  ) => void;
   readonly recordExit: (exit: FoundExit) => void;
   /** Ends a container that has no record, by its monitor. */
   readonly forgetContainer: (sandboxId: string, containerId: string) => Promise<void>;
@@ -83,7 +86,10 @@ export async function recover(ports: RecoverPorts): Promise<RecoveryReport> {
         ports.onAction(action.type);
       } catch (error) {
         failed += 1;
-        ports.log.warn({ ...action, error: failureChain(error) }, 'recovery of an object failed; the next stop or remove tries again');
+        ports.log.warn(
+          { ...action, error: failureChain(error) },
+          'recovery of an object failed; the next stop or remove tries again',
+        );
       }
     }
   };

@@ -24,7 +24,9 @@ const netSysctl = /^net\..+$/;
 
 function mode<M extends NamespaceMode>(field: string, value: NamespaceMode, allowed: readonly M[]): M {
   if ((allowed as readonly NamespaceMode[]).includes(value)) return value as M;
-  throw invalidArgument(`linux.security_context.namespace_options.${field}: mode ${value} is not possible for a sandbox`);
+  throw invalidArgument(
+    `linux.security_context.namespace_options.${field}: mode ${value} is not possible for a sandbox`,
+  );
 }
 
 function checkMetadata(config: SandboxConfig): void {
@@ -33,10 +35,11 @@ function checkMetadata(config: SandboxConfig): void {
   }
 }
 
-/** Only namespaced sysctls, and only in a namespace of the pod's own (SURFACE §5). */
+/** Only namespaced sysctls, and only in a namespace of the pod's own . */
 function checkSysctl(name: string, plan: { network: 'pod' | 'node'; ipc: 'pod' | 'node' }): void {
   const dotted = name.replaceAll('/', '.');
-  if (/(^|\.)\.?(\.|$)/.test(dotted) || !/^[\w.-]+$/.test(dotted)) throw invalidArgument(`linux.sysctls: ${name} is no sysctl name`);
+  if (/(^|\.)\.?(\.|$)/.test(dotted) || !/^[\w.-]+$/.test(dotted))
+    throw invalidArgument(`linux.sysctls: ${name} is no sysctl name`);
   if (netSysctl.test(dotted)) {
     if (plan.network === 'pod') return;
     throw invalidArgument(`linux.sysctls: ${name} is not possible with the host's network namespace`);

@@ -25,8 +25,14 @@ export interface SandboxCgroups {
 
 /** Requests to monitors, in the form of proto/monitor.proto. */
 export interface SandboxMonitors {
-  readonly launch: (sandboxId: string) => Promise<{ readonly pid: number; readonly startTime: number; readonly version: string }>;
-  readonly createSandbox: (sandboxId: string, request: CreateSandboxRequest, signal: AbortSignal) => Promise<{ readonly pausePid: number; readonly notes: readonly string[] }>;
+  readonly launch: (
+    sandboxId: string,
+  ) => Promise<{ readonly pid: number; readonly startTime: number; readonly version: string }>;
+  readonly createSandbox: (
+    sandboxId: string,
+    request: CreateSandboxRequest,
+    signal: AbortSignal,
+  ) => Promise<{ readonly pausePid: number; readonly notes: readonly string[] }>;
   readonly shutdown: (sandboxId: string, signal: AbortSignal) => Promise<void>;
   readonly isAlive: (sandboxId: string) => boolean;
 }
@@ -59,13 +65,20 @@ export interface AttachRequest {
     readonly hostPort: number;
     readonly hostIp: string;
   }[];
-  readonly dns: { readonly servers: readonly string[]; readonly searches: readonly string[]; readonly options: readonly string[] };
+  readonly dns: {
+    readonly servers: readonly string[];
+    readonly searches: readonly string[];
+    readonly options: readonly string[];
+  };
   readonly annotations: Readonly<Record<string, string>>;
   readonly cgroupParent: string;
 }
 
 export interface SandboxNetwork {
-  readonly attach: (request: AttachRequest, signal: AbortSignal) => Promise<{ readonly ips: readonly string[]; readonly hostInterface: string | null }>;
+  readonly attach: (
+    request: AttachRequest,
+    signal: AbortSignal,
+  ) => Promise<{ readonly ips: readonly string[]; readonly hostInterface: string | null }>;
   readonly detach: (sandboxId: string, netns: string | null) => Promise<void>;
 }
 

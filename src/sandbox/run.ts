@@ -51,7 +51,7 @@ const shmBytes = 64 * 1024 * 1024;
 
 /**
  * Makes a sandbox and returns its id when it is READY with its addresses known.
- * A creation goes on when its caller has gone: the retry finds it under the same lock and adopts it (RULINGS 13).
+ * A creation goes on when its caller has gone: the retry finds it under the same lock and adopts it (ruling 13).
  */
 export async function runSandbox(ports: RunSandboxPorts, input: RunSandboxInput, caller: Caller): Promise<SandboxId> {
   if (!handlers.includes(input.runtimeHandler)) {
@@ -128,7 +128,11 @@ async function clearAway(ports: RunSandboxPorts, id: string, failure: unknown): 
     await ports.teardown(id);
   } catch (error) {
     const kind = failure instanceof Failure ? failure.kind : 'internal';
-    throw new Failure(kind, `${failureChain(failure)}; and clearing sandbox ${id} away failed: ${failureChain(error)}`, { cause: failure });
+    throw new Failure(
+      kind,
+      `${failureChain(failure)}; and clearing sandbox ${id} away failed: ${failureChain(error)}`,
+      { cause: failure },
+    );
   }
 }
 
@@ -141,7 +145,11 @@ async function build(ports: RunSandboxPorts, identity: SandboxIdentity, plan: Sa
   ]);
   ports.records.update(id, { monitor: { ...monitor, bootId: ports.bootId } });
   const made = await stage('namespaces', () =>
-    ports.monitors.createSandbox(id, namespaceRequest(ports, { identity, plan, pauseCgroup }), AbortSignal.timeout(monitorTimeoutMs)),
+    ports.monitors.createSandbox(
+      id,
+      namespaceRequest(ports, { identity, plan, pauseCgroup }),
+      AbortSignal.timeout(monitorTimeoutMs),
+    ),
   );
   const attached =
     plan.network === 'pod'
@@ -149,8 +157,16 @@ async function build(ports: RunSandboxPorts, identity: SandboxIdentity, plan: Sa
       : { ips: [], hostInterface: null };
   const host = ports.files.hostFiles();
   const hostNetwork = plan.network === 'node';
-  ports.files.writePodFiles(id, podFiles({ hostname: plan.hostname, ips: attached.ips, dns: config.dns, hostNetwork, host }));
-  return ports.records.update(id, { phase: 'ready', ips: attached.ips, hostInterface: attached.hostInterface, pausePid: made.pausePid });
+  ports.files.writePodFiles(
+    id,
+    podFiles({ hostname: plan.hostname, ips: attached.ips, dns: config.dns, hostNetwork, host }),
+  );
+  return ports.records.update(id, {
+    phase: 'ready',
+    ips: attached.ips,
+    hostInterface: attached.hostInterface,
+    pausePid: made.pausePid,
+  });
 }
 
 /** Makes the pod's cgroup, and a leaf for the pause process of a shared pid namespace. */

@@ -121,7 +121,7 @@ export interface SandboxStatus {
   readonly pausePid: number;
   /** When StopPodSandbox was first asked for; 0n before. */
   readonly stopRequestedAt: bigint;
-  /** When the answer of RunPodSandbox was handed out; 0n before (RULINGS 13). */
+  /** When the answer of RunPodSandbox was handed out; 0n before (ruling 13). */
   readonly deliveredAt: bigint;
 }
 
@@ -143,7 +143,7 @@ export interface Sandbox {
 /** CRI PodSandboxState. */
 export type SandboxState = 'ready' | 'not-ready';
 
-/** READY = phase ready and the monitor's process alive (RULINGS 12). */
+/** READY = phase ready and the monitor's process alive (ruling 12). */
 export function sandboxState(sandbox: Sandbox, monitorAlive: boolean): SandboxState {
   return sandbox.status.phase === 'ready' && monitorAlive ? 'ready' : 'not-ready';
 }

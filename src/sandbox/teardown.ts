@@ -11,7 +11,7 @@ export interface ReleasePorts {
   readonly network: Pick<SandboxNetwork, 'detach'>;
   readonly files: Pick<SandboxFiles, 'removeSandboxFiles' | 'hasNetnsPin'>;
   readonly netnsPin: (id: string) => string;
-  /** The boot that is now: a pin of an earlier one holds no namespace (RULINGS 15). */
+  /** The boot that is now: a pin of an earlier one holds no namespace (ruling 15). */
   readonly bootId: string;
   /** Unpins a netns whose monitor cannot do it any more; nothing to do is success. */
   readonly unpinNetns: (path: string) => Promise<void>;
@@ -36,7 +36,9 @@ export async function releaseSandbox(ports: ReleasePorts, sandbox: Sandbox): Pro
   const { id, cgroupPath, ownsCgroup } = sandbox.identity;
   const results = new ResultList();
   const containers = ports.containersOf(id);
-  await Promise.all(containers.map((each) => results.attempt(`stop container ${each}`, () => ports.haltContainer(each))));
+  await Promise.all(
+    containers.map((each) => results.attempt(`stop container ${each}`, () => ports.haltContainer(each))),
+  );
   const { network, pid } = sandbox.identity.config.security.namespaces;
   const pin = ports.netnsPin(id);
   const pinned = ports.files.hasNetnsPin(id);
@@ -49,10 +51,12 @@ export async function releaseSandbox(ports: ReleasePorts, sandbox: Sandbox): Pro
     await results.attempt('end the monitor', () => ports.monitors.shutdown(id, AbortSignal.timeout(shutdownTimeoutMs)));
     if (results.ok && pinned) await results.attempt('unpin the network namespace', () => ports.unpinNetns(pin));
     // one that was still in the making when the others were stopped ended with the monitor
-    for (const each of ports.containersOf(id)) await results.attempt(`stop container ${each}`, () => ports.haltContainer(each));
+    for (const each of ports.containersOf(id))
+      await results.attempt(`stop container ${each}`, () => ports.haltContainer(each));
   }
   // a dead monitor leaves its pause process
-  if (results.ok && pid === 'pod') await results.attempt('end the pause process', () => ports.cgroups.kill(`${cgroupPath}/${id}`));
+  if (results.ok && pid === 'pod')
+    await results.attempt('end the pause process', () => ports.cgroups.kill(`${cgroupPath}/${id}`));
   // a cgroup with a process in it cannot go, and trying takes its time
   if (results.ok) {
     await results.attempt('remove cgroups', async () => {

@@ -3,7 +3,15 @@ import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs'
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Failure, internal, resourceExhausted } from '../lib/failure.ts';
-import { DamagedRecord, isDamage, NewerRecord, readRecord, recordOfLeftover, type RecordWriter, settleRecord } from './record.ts';
+import {
+  DamagedRecord,
+  isDamage,
+  NewerRecord,
+  readRecord,
+  recordOfLeftover,
+  type RecordWriter,
+  settleRecord,
+} from './record.ts';
 import type { LoadReport } from './record-store.ts';
 
 // F2 rooms know the nouns of F3 only by shape: the record type comes in as a parameter.

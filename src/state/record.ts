@@ -1,5 +1,15 @@
 // Durable records: one JSON file each, whole or not there. Must not know what is in them.
-import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { open, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { crc32 } from 'node:zlib';
@@ -97,7 +107,7 @@ export function settleRecord(file: string): void {
   rmSync(kept, { force: true });
 }
 
-/** How long a write may stay unsynced, in milliseconds (HOUSE §5). */
+/** How long a write may stay unsynced, in milliseconds (docs/state.md). */
 const syncDelayMs = 500;
 
 /**

@@ -1,5 +1,5 @@
 // Run-time files of sandboxes and containers under the state directory: bundles, pod files, exit facts.
-// Nothing here is synced: it vanishes, by meaning, with the boot (HOUSE §5).
+// Nothing here is synced: it vanishes, by meaning, with the boot (docs/state.md).
 import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { hostname } from 'node:os';
@@ -92,7 +92,9 @@ export class RunFiles {
 
   /** The `process` of a bundle's spec, shared by all who ask: not to be changed. Null when the bundle is gone. */
   readProcess(containerId: string): object | null {
-    const found = this.#processes.get(containerId) ?? (this.readBundle(containerId) as { readonly process: object } | null)?.process;
+    const found =
+      this.#processes.get(containerId) ??
+      (this.readBundle(containerId) as { readonly process: object } | null)?.process;
     if (found === undefined) return null;
     this.#processes.delete(containerId);
     this.#processes.set(containerId, found);
@@ -153,7 +155,7 @@ function readOrEmpty(path: string): string {
   }
 }
 
-/** Writes this process's id for `npm run down` and benchmarks (RULINGS 26). */
+/** Writes this process's id for `npm run down` and benchmarks (ruling 26). */
 export const writePidFile = (path: string): void => writeFileSync(path, `${process.pid}\n`, { mode: 0o644 });
 
 /** Takes the pid file away. */

@@ -31,7 +31,12 @@ export interface CgroupSample {
   readonly psi: { readonly cpu: Psi; readonly memory: Psi; readonly io: Psi } | null;
 }
 
-const line = (l: PsiLine) => ({ totalNanos: BigInt(Math.round(l.totalUs)) * 1000n, avg10: l.avg10, avg60: l.avg60, avg300: l.avg300 });
+const line = (l: PsiLine) => ({
+  totalNanos: BigInt(Math.round(l.totalUs)) * 1000n,
+  avg10: l.avg10,
+  avg60: l.avg60,
+  avg300: l.avg300,
+});
 const pressure = (psi: Psi | undefined) => (psi ? { some: line(psi.some), full: line(psi.full) } : null);
 const whole = (value: number): bigint => BigInt(Math.round(value));
 
@@ -56,7 +61,11 @@ export function cgroupUsage(sample: CgroupSample, timestamp: bigint, usageNanoCo
 }
 
 function swapUsage(timestamp: bigint, usage: number, limit: number | null) {
-  return { timestamp, usageBytes: whole(usage), availableBytes: limit === null ? null : whole(Math.max(0, limit - usage)) };
+  return {
+    timestamp,
+    usageBytes: whole(usage),
+    availableBytes: limit === null ? null : whole(Math.max(0, limit - usage)),
+  };
 }
 
 /** A point of a counter. */

@@ -1,4 +1,4 @@
-// Usage of containers and pods: read during the call, in one batch (RULINGS 23). Must not cache what it reads.
+// Usage of containers and pods: read during the call, in one batch (ruling 23). Must not cache what it reads.
 import { notFound } from '../lib/failure.ts';
 import { labelsMatch } from '../lib/labels.ts';
 import { type Container, containerState } from '../container/container.ts';
@@ -23,7 +23,12 @@ const containersFor = ({ containers }: StatsPorts, filter: UsageFilter): Contain
 const podsFor = ({ sandboxes }: StatsPorts, filter: UsageFilter): Sandbox[] =>
   sandboxes
     .list()
-    .filter((s) => s.status.phase === 'ready' && s.identity.id.startsWith(filter.id) && labelsMatch(s.identity.config.labels, filter.labels));
+    .filter(
+      (s) =>
+        s.status.phase === 'ready' &&
+        s.identity.id.startsWith(filter.id) &&
+        labelsMatch(s.identity.config.labels, filter.labels),
+    );
 
 /** The verbs of stats. Holds only the last CPU point of each cgroup, for rates. */
 export function statsVerbs(ports: StatsPorts) {

@@ -38,7 +38,9 @@ export function podUsage(ports: StatsPorts, rates: CpuRates) {
   return async function usageOfPods(sandboxes: readonly Sandbox[]) {
     const samples = await ports.cgroupStats(sandboxes.map((s) => s.identity.cgroupPath));
     const asked = new Set<string>(sandboxes.map((s) => s.identity.id));
-    const running = ports.containers.list().filter((c) => asked.has(c.identity.sandboxId) && containerState(c) === 'running');
+    const running = ports.containers
+      .list()
+      .filter((c) => asked.has(c.identity.sandboxId) && containerState(c) === 'running');
     const containers = Map.groupBy(await usageOf(running), (usage) => usage.container.identity.sandboxId);
     const timestamp = ports.now();
     return Promise.all(
@@ -48,7 +50,15 @@ export function podUsage(ports: StatsPorts, rates: CpuRates) {
         const usage = sample && cgroupUsage(sample, timestamp, rates.of(cgroupPath, sample));
         const { cpu, memory, io } = usage ?? { cpu: null, memory: null, io: null };
         const processCount = sample?.pids ? { timestamp, count: big(sample.pids.current) } : null;
-        return { sandbox, cpu, memory, io, network: await traffic(ports, sandbox), processCount, containers: containers.get(id) ?? [] };
+        return {
+          sandbox,
+          cpu,
+          memory,
+          io,
+          network: await traffic(ports, sandbox),
+          processCount,
+          containers: containers.get(id) ?? [],
+        };
       }),
     );
   };

@@ -58,7 +58,11 @@ real(title('limits given are limits had'), async (t) => {
   for (const file of facts.place.v1Tasks) t.true(existsSync(file), file);
   const had = await cgroups.read(path);
   t.like(had, { cpuShares: 512, cpuQuota: 50_000, cpuPeriod: 100_000, memoryLimitBytes: 64 * MiB, pidsLimit: 30 });
-  const raised = await cgroups.update(path, { ...nothing, memoryLimitBytes: 128 * MiB, memorySwapLimitBytes: 128 * MiB });
+  const raised = await cgroups.update(path, {
+    ...nothing,
+    memoryLimitBytes: 128 * MiB,
+    memorySwapLimitBytes: 128 * MiB,
+  });
   t.like(raised, { cpuShares: 512, memoryLimitBytes: 128 * MiB });
   t.like(await cgroups.update(path, { ...nothing, cpuQuota: -1 }), { cpuQuota: -1, memoryLimitBytes: 128 * MiB });
 });
@@ -88,7 +92,7 @@ real(title('memory in use cannot be taken away'), async (t) => {
   const { cgroups, path } = room(t);
   const facts = await cgroups.create(path, { ...limits, memoryLimitBytes: 256 * MiB, memorySwapLimitBytes: 256 * MiB });
   await running(shellIn(facts.place, "x=$(head -c 40000000 /dev/zero | tr '\\0' a); echo full; sleep 30"));
-  for (let rss = 0; rss < 40_000_000; ) rss = (await cgroups.stats([path]))[0]?.memory?.rss ?? 0;
+  for (let rss = 0; rss < 40_000_000;) rss = (await cgroups.stats([path]))[0]?.memory?.rss ?? 0;
   const refused = cgroups.update(path, { ...nothing, memoryLimitBytes: 8 * MiB, memorySwapLimitBytes: 8 * MiB });
   t.is((await t.throwsAsync(refused, { instanceOf: Failure }))?.kind, 'failed-precondition');
   t.is((await cgroups.read(path)).memoryLimitBytes, 256 * MiB);
@@ -117,7 +121,10 @@ real(title('what is removed leaves nothing; what is missing is no error'), async
   const facts = await cgroups.create(`${path}/a/b`, null);
   await cgroups.remove([path, `${path}-none`]);
   const left = [...facts.place.v1Tasks.map(dirname), facts.place.unifiedDir].map((dir) => dirname(dirname(dir)));
-  t.deepEqual(left.filter((dir) => dir.length > 1 && existsSync(dir)), []);
+  t.deepEqual(
+    left.filter((dir) => dir.length > 1 && existsSync(dir)),
+    [],
+  );
   await cgroups.kill(path);
   t.deepEqual(await cgroups.procs(path), []);
 });

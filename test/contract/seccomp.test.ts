@@ -37,7 +37,11 @@ real(title('values of 64 bits pass'), (t) => {
 
 real(title('a bad profile is named'), (t) => {
   const profile = (rule: object): LinuxSeccomp =>
-    ({ defaultAction: 'SCMP_ACT_ALLOW', architectures: [], syscalls: [{ names: ['read'], action: 'SCMP_ACT_LOG', ...rule }] }) as LinuxSeccomp;
+    ({
+      defaultAction: 'SCMP_ACT_ALLOW',
+      architectures: [],
+      syscalls: [{ names: ['read'], action: 'SCMP_ACT_LOG', ...rule }],
+    }) as LinuxSeccomp;
   const table: [unknown, RegExp][] = [
     [{}, /defaultAction/],
     [profile({ action: 'SCMP_ACT_WAVE' }), /SCMP_ACT_WAVE/],

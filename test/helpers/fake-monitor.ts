@@ -24,7 +24,10 @@ export interface FakeMonitor {
 }
 
 /** Starts one on `path`; its greeting says that it is process `pid`, started at tick `startTime`. */
-export async function fakeMonitor(path: string, { pid, startTime }: { pid: number; startTime: number }): Promise<FakeMonitor> {
+export async function fakeMonitor(
+  path: string,
+  { pid, startTime }: { pid: number; startTime: number },
+): Promise<FakeMonitor> {
   const sockets = new Set<Socket>();
   const monitor: FakeMonitor = {
     calls: [],

@@ -7,16 +7,33 @@ test('both spellings of a parent are understood', (t) => {
     ['/kubepods/burstable/pod1', 'cgroupfs', '/kubepods/burstable/pod1'],
     ['kubepods/pod1', 'cgroupfs', '/kubepods/pod1'],
     ['//a/./b/', 'cgroupfs', '/a/b'],
-    ['kubepods-burstable-pod1.slice', 'systemd', '/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod1.slice'],
+    [
+      'kubepods-burstable-pod1.slice',
+      'systemd',
+      '/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod1.slice',
+    ],
     ['kubepods.slice', 'systemd', '/kubepods.slice'],
     ['/kubepods.slice/kubepods-pod1.slice', 'systemd', '/kubepods.slice/kubepods-pod1.slice'],
   ];
-  for (const [parent, spelling, path] of table) t.deepEqual(parseCgroupParent(parent), { spelling, path } as never, parent);
+  for (const [parent, spelling, path] of table)
+    t.deepEqual(parseCgroupParent(parent), { spelling, path } as never, parent);
   t.is(parseCgroupParent(''), null);
 });
 
 test('what cannot be a parent is refused by name', (t) => {
-  for (const parent of ['/', '.', '/a/../b', '..', '/a\nb', 'a--b.slice', '-a.slice', 'a-.slice', '-.slice', '.slice', `/${'x'.repeat(256)}`]) {
+  for (const parent of [
+    '/',
+    '.',
+    '/a/../b',
+    '..',
+    '/a\nb',
+    'a--b.slice',
+    '-a.slice',
+    'a-.slice',
+    '-.slice',
+    '.slice',
+    `/${'x'.repeat(256)}`,
+  ]) {
     const error = t.throws(() => parseCgroupParent(parent), { instanceOf: Failure }, parent);
     t.is(error?.kind, 'invalid-argument');
   }

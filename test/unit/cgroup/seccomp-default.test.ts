@@ -6,7 +6,9 @@ import { defaultSeccompProfile, type LinuxSeccomp } from '../../../src/oci/secco
 const golden = (name: string): URL => new URL(`../../../native/crates/seccomp/tests/${name}`, import.meta.url);
 
 const allowed = (profile: LinuxSeccomp, name: string): boolean =>
-  profile.syscalls.some((rule) => rule.action === 'SCMP_ACT_ALLOW' && rule.args === undefined && rule.names.includes(name));
+  profile.syscalls.some(
+    (rule) => rule.action === 'SCMP_ACT_ALLOW' && rule.args === undefined && rule.names.includes(name),
+  );
 
 test('the profiles the compiler is tested with are these', (t) => {
   const profiles = {
@@ -23,7 +25,8 @@ test('the profiles the compiler is tested with are these', (t) => {
 
 test('a capability brings its calls and no others', (t) => {
   const none = defaultSeccompProfile([], 'x64');
-  for (const name of ['mount', 'reboot', 'chroot', 'bpf', 'clone', 'clone3', 'unshare', 'init_module', 'keyctl']) t.false(allowed(none, name), name);
+  for (const name of ['mount', 'reboot', 'chroot', 'bpf', 'clone', 'clone3', 'unshare', 'init_module', 'keyctl'])
+    t.false(allowed(none, name), name);
   for (const name of ['read', 'ptrace', 'arch_prctl']) t.true(allowed(none, name), name);
   t.true(allowed(defaultSeccompProfile(['CAP_SYS_CHROOT'], 'x64'), 'chroot'));
   t.true(allowed(defaultSeccompProfile(['CAP_BPF'], 'x64'), 'bpf'));
@@ -34,8 +37,14 @@ test('a capability brings its calls and no others', (t) => {
 test('clone is free only for CAP_SYS_ADMIN; clone3 is unknown to the others', (t) => {
   const rules = (profile: LinuxSeccomp, name: string) => profile.syscalls.filter((rule) => rule.names.includes(name));
   const plain = defaultSeccompProfile(defaultCapabilities, 'x64');
-  t.deepEqual(rules(plain, 'clone3').map((r) => [r.action, r.errnoRet]), [['SCMP_ACT_ERRNO', 38]]);
-  t.deepEqual(rules(plain, 'clone').map((r) => r.args?.length), [1]);
+  t.deepEqual(
+    rules(plain, 'clone3').map((r) => [r.action, r.errnoRet]),
+    [['SCMP_ACT_ERRNO', 38]],
+  );
+  t.deepEqual(
+    rules(plain, 'clone').map((r) => r.args?.length),
+    [1],
+  );
   const admin = defaultSeccompProfile(['CAP_SYS_ADMIN'], 'x64');
   t.true(allowed(admin, 'clone') && allowed(admin, 'clone3'));
   t.is(rules(admin, 'clone').length, 1);

@@ -19,7 +19,14 @@ async function created() {
   };
   return { host, id, sandboxId, status };
 }
-const exitOf = (containerId: string, finishedAt: bigint) => ({ containerId, exitCode: 3, oomKilled: false, finishedAt, started: true, logDroppedBytes: 0 });
+const exitOf = (containerId: string, finishedAt: bigint) => ({
+  containerId,
+  exitCode: 3,
+  oomKilled: false,
+  finishedAt,
+  started: true,
+  logDroppedBytes: 0,
+});
 
 test('a start whose answer was lost is no failed start: the monitor tells later that it runs', async (t) => {
   const { host, id, status } = await created();

@@ -49,7 +49,9 @@ test('the state follows from the facts', (t) => {
 test('what may be done in which state', (t) => {
   const states = ['created', 'running', 'exited', 'unknown'] as const;
   const verbs = ['start', 'exec', 'update', 'reopen-log'] as const;
-  const allowed = verbs.flatMap((verb) => states.filter((state) => mayAct(verb, state)).map((state) => `${verb}:${state}`));
+  const allowed = verbs.flatMap((verb) =>
+    states.filter((state) => mayAct(verb, state)).map((state) => `${verb}:${state}`),
+  );
   t.deepEqual(allowed, ['start:created', 'exec:running', 'update:created', 'update:running', 'reopen-log:running']);
 });
 
@@ -65,7 +67,8 @@ test('the first exit fact stands, and ends after the start', (t) => {
   let record = container({ startedAt: 100n, pid: 7 });
   const records = {
     get: () => record,
-    update: (_: string, patch: Partial<ContainerStatus>) => (record = { ...record, status: { ...record.status, ...patch } }),
+    update: (_: string, patch: Partial<ContainerStatus>) =>
+      (record = { ...record, status: { ...record.status, ...patch } }),
   };
   recordExit(records, fact);
   t.deepEqual(record.status.exit, { exitCode: 2, reason: 'Error', message: '', finishedAt: 101n });
@@ -88,15 +91,42 @@ const none: LinuxResources = {
 };
 
 test('an update leaves alone what it does not name', (t) => {
-  const before = { ...none, cpuShares: 512, memoryLimitBytes: 100, oomScoreAdj: 5, hugepageLimits: [{ pageSize: '2MB', limit: 1 }] };
-  t.deepEqual(mergeResources(before, { ...none, memoryLimitBytes: 200, unified: { a: '1' } }), { ...before, memoryLimitBytes: 200, unified: { a: '1' } });
-  t.deepEqual(mergeResources(before, { ...none, hugepageLimits: [{ pageSize: '2MB', limit: 7 }] }).hugepageLimits, [{ pageSize: '2MB', limit: 7 }]);
+  const before = {
+    ...none,
+    cpuShares: 512,
+    memoryLimitBytes: 100,
+    oomScoreAdj: 5,
+    hugepageLimits: [{ pageSize: '2MB', limit: 1 }],
+  };
+  t.deepEqual(mergeResources(before, { ...none, memoryLimitBytes: 200, unified: { a: '1' } }), {
+    ...before,
+    memoryLimitBytes: 200,
+    unified: { a: '1' },
+  });
+  t.deepEqual(mergeResources(before, { ...none, hugepageLimits: [{ pageSize: '2MB', limit: 7 }] }).hugepageLimits, [
+    { pageSize: '2MB', limit: 7 },
+  ]);
   t.is(mergeResources(null, none), none);
 });
 
 const sandbox: Sandbox = {
-  identity: { id: 's' as SandboxId, config: sandboxConfig({ logDirectory: '/logs/' }), runtimeHandler: '', createdAt: 1n, cgroupPath: '/p', ownsCgroup: true },
-  status: { phase: 'ready', ips: [], hostInterface: null, monitor: null, pausePid: 0, stopRequestedAt: 0n, deliveredAt: 0n },
+  identity: {
+    id: 's' as SandboxId,
+    config: sandboxConfig({ logDirectory: '/logs/' }),
+    runtimeHandler: '',
+    createdAt: 1n,
+    cgroupPath: '/p',
+    ownsCgroup: true,
+  },
+  status: {
+    phase: 'ready',
+    ips: [],
+    hostInterface: null,
+    monitor: null,
+    pausePid: 0,
+    stopRequestedAt: 0n,
+    deliveredAt: 0n,
+  },
 };
 
 test('a log never leaves its directory', (t) => {
@@ -108,8 +138,21 @@ const base = containerConfig();
 const refusals: [string, ReturnType<typeof containerConfig>, RegExp][] = [
   ['no name', containerConfig({ metadata: { name: '', attempt: 0 } }), /metadata.name is empty/],
   ['no image', containerConfig({ image: { ...base.image, image: '' } }), /image.image is empty/],
-  ['privileged in a plain pod', containerConfig({ security: { ...base.security, privileged: true } }), /not privileged/],
-  ['a variable without a name', containerConfig({ env: [{ key: 'A', value: '' }, { key: '', value: '' }] }), /envs\[1\].key/],
+  [
+    'privileged in a plain pod',
+    containerConfig({ security: { ...base.security, privileged: true } }),
+    /not privileged/,
+  ],
+  [
+    'a variable without a name',
+    containerConfig({
+      env: [
+        { key: 'A', value: '' },
+        { key: '', value: '' },
+      ],
+    }),
+    /envs\[1\].key/,
+  ],
   ['a variable with = in its name', containerConfig({ env: [{ key: 'A=B', value: '' }] }), /envs\[0\].key/],
 ];
 for (const [name, config, message] of refusals) {
@@ -123,6 +166,8 @@ test('a log path needs a directory', (t) => {
 
 test('pid modes', (t) => {
   t.is(pidMode(base), 'container');
-  const target = containerConfig({ security: { ...base.security, namespaces: { ...base.security.namespaces, pid: 'target' } } });
+  const target = containerConfig({
+    security: { ...base.security, namespaces: { ...base.security.namespaces, pid: 'target' } },
+  });
   t.throws(() => pidMode(target), { message: /TARGET/ });
 });

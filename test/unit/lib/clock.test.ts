@@ -8,7 +8,11 @@ function host(trueMs: number) {
     state.trueMs += ms;
     state.elapsedMs += ms;
   };
-  const clock = followingClock({ wallMs: () => Math.floor(state.trueMs), elapsedMs: () => state.elapsedMs, startMs: state.trueMs });
+  const clock = followingClock({
+    wallMs: () => Math.floor(state.trueMs),
+    elapsedMs: () => state.elapsedMs,
+    startMs: state.trueMs,
+  });
   return { state, pass, clock };
 }
 

@@ -66,7 +66,8 @@ function networkOf(root: string, dirOf: (id: string) => string) {
       pluginTimeoutMs: 5000,
     },
     recordDir: dirOf,
-    log: (level, { sandbox }, message) => void (typeof sandbox === 'string' && said.push(`${level} ${sandbox} ${message}`)),
+    log: (level, { sandbox }, message) =>
+      void (typeof sandbox === 'string' && said.push(`${level} ${sandbox} ${message}`)),
   });
   return { network, said, given: () => JSON.parse(readFileSync(input, 'utf8')) as Record<string, unknown> };
 }
@@ -95,7 +96,12 @@ test('a record that does not fit on the disk leaves the one before, and nothing 
     } catch (error) {
       process.exit(error.code === 'EFBIG' ? 7 : 8);
     }`;
-  const { status } = spawnSync('bash', ['-c', 'ulimit -f 2; exec "$0" --input-type=module -e "$1"', process.execPath, script]);
+  const { status } = spawnSync('bash', [
+    '-c',
+    'ulimit -f 2; exec "$0" --input-type=module -e "$1"',
+    process.execPath,
+    script,
+  ]);
   t.is(status, 7);
   t.deepEqual(records.read(id('a')), record(id('a')));
   t.deepEqual(readdirSync(join(file, '..')), ['network.json']);
@@ -112,10 +118,23 @@ test('a damaged record and one of a newer release are left alone, and the networ
   t.true(t.throws(() => records.read(id('c')), { instanceOf: UnreadableRecord })?.newer);
   const { network, said, given } = networkOf(root, dirOf);
   await network.start();
-  t.deepEqual(network.attachments().map(({ sandboxId }) => sandboxId), [id('a')]);
-  t.deepEqual(said.toSorted(), ['b', 'c'].map((digit) => `error ${id(digit)} a network record cannot be read and is left alone`));
+  t.deepEqual(
+    network.attachments().map(({ sandboxId }) => sandboxId),
+    [id('a')],
+  );
+  t.deepEqual(
+    said.toSorted(),
+    ['b', 'c'].map((digit) => `error ${id(digit)} a network record cannot be read and is left alone`),
+  );
   await network.collect(new Set([id('a'), id('b'), id('c')]));
   const valid = given()['cni.dev/valid-attachments'] as { readonly containerID: string }[];
-  t.deepEqual(valid.map(({ containerID }) => containerID).toSorted(), [id('a'), id('b'), id('c')], 'plugins must not collect them');
-  t.deepEqual([torn, newer].map((file) => readFileSync(file, 'utf8')), before);
+  t.deepEqual(
+    valid.map(({ containerID }) => containerID).toSorted(),
+    [id('a'), id('b'), id('c')],
+    'plugins must not collect them',
+  );
+  t.deepEqual(
+    [torn, newer].map((file) => readFileSync(file, 'utf8')),
+    before,
+  );
 });

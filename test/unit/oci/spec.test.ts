@@ -1,6 +1,11 @@
 import test from 'ava';
 import { Failure } from '../../../src/lib/failure.ts';
-import { allCapabilities, buildCapabilities, capabilitiesOfMask, defaultCapabilities } from '../../../src/oci/capabilities.ts';
+import {
+  allCapabilities,
+  buildCapabilities,
+  capabilitiesOfMask,
+  defaultCapabilities,
+} from '../../../src/oci/capabilities.ts';
 import { buildEnv } from '../../../src/oci/env.ts';
 import { buildMounts, cleanPath } from '../../../src/oci/mounts.ts';
 import { checkDevices } from '../../../src/oci/devices.ts';
@@ -14,17 +19,26 @@ test('command replaces entrypoint and drops cmd; args replace cmd', (t) => {
   t.deepEqual(buildArgs([], ['x'], image), ['/entry', 'a', 'x']);
   t.deepEqual(buildArgs(['/c'], [], image), ['/c']);
   t.deepEqual(buildArgs(['/c'], ['x'], image), ['/c', 'x']);
-  t.throws(() => buildArgs([], [], { ...image, entrypoint: [], cmd: [] }), { instanceOf: Failure, message: /no command specified/ });
+  t.throws(() => buildArgs([], [], { ...image, entrypoint: [], cmd: [] }), {
+    instanceOf: Failure,
+    message: /no command specified/,
+  });
 });
 
 test('working directory', (t) => {
-  t.deepEqual([buildCwd('/x', '/w'), buildCwd('', '/w'), buildCwd('', ''), buildCwd('rel', '')], ['/x', '/w', '/', '/rel']);
+  t.deepEqual(
+    [buildCwd('/x', '/w'), buildCwd('', '/w'), buildCwd('', ''), buildCwd('rel', '')],
+    ['/x', '/w', '/', '/rel'],
+  );
 });
 
 test('environment: later wins in place, values keep their bytes', (t) => {
   const env = buildEnv({
     image: ['A=1', 'B=2', 'PATH=/only'],
-    container: [{ key: 'A', value: 'x=y ' }, { key: 'HOSTNAME', value: 'mine' }],
+    container: [
+      { key: 'A', value: 'x=y ' },
+      { key: 'HOSTNAME', value: 'mine' },
+    ],
     hostname: 'pod',
     home: '/root',
     tty: true,
@@ -32,18 +46,32 @@ test('environment: later wins in place, values keep their bytes', (t) => {
   t.deepEqual(env, ['PATH=/only', 'A=x=y ', 'B=2', 'TERM=xterm', 'HOSTNAME=mine', 'HOME=/root']);
 });
 
-const caps = { add: [], drop: [], addAmbient: [], privileged: false, defaults: defaultCapabilities, available: allCapabilities };
+const caps = {
+  add: [],
+  drop: [],
+  addAmbient: [],
+  privileged: false,
+  defaults: defaultCapabilities,
+  available: allCapabilities,
+};
 
 test('capabilities: ALL first, drop before add, prefixes optional', (t) => {
   t.is(buildCapabilities(caps).bounding.length, 14);
-  t.deepEqual(buildCapabilities({ ...caps, drop: ['ALL'], add: ['net_admin', 'CAP_CHOWN'] }).effective, ['CAP_CHOWN', 'CAP_NET_ADMIN']);
+  t.deepEqual(buildCapabilities({ ...caps, drop: ['ALL'], add: ['net_admin', 'CAP_CHOWN'] }).effective, [
+    'CAP_CHOWN',
+    'CAP_NET_ADMIN',
+  ]);
   t.false(buildCapabilities({ ...caps, add: ['ALL'], drop: ['SYS_ADMIN'] }).bounding.includes('CAP_SYS_ADMIN'));
   t.is(buildCapabilities({ ...caps, privileged: true }).bounding.length, 41);
   t.throws(() => buildCapabilities({ ...caps, add: ['FLY'] }), { message: /capabilities: unknown capability FLY/ });
 });
 
 test('capabilities: the inheritable set holds ambient ones only, and nothing the daemon lacks is given', (t) => {
-  const built = buildCapabilities({ ...caps, addAmbient: ['NET_ADMIN', 'SYS_RESOURCE'], available: allCapabilities.filter((c) => c !== 'CAP_SYS_RESOURCE') });
+  const built = buildCapabilities({
+    ...caps,
+    addAmbient: ['NET_ADMIN', 'SYS_RESOURCE'],
+    available: allCapabilities.filter((c) => c !== 'CAP_SYS_RESOURCE'),
+  });
   t.deepEqual(built.inheritable, ['CAP_NET_ADMIN']);
   t.deepEqual(built.ambient, ['CAP_NET_ADMIN']);
   t.false(built.bounding.includes('CAP_SYS_RESOURCE'));
@@ -56,10 +84,23 @@ test('capability masks as the kernel prints them', (t) => {
 
 const files = { hosts: '/p/hosts', hostname: '/p/hostname', resolvConf: '/p/resolv.conf' };
 const input = { privileged: false, readonlyRootfs: false, podShm: true, files, mounts: [] };
-const mount = { containerPath: '/data', hostPath: '/src', readonly: false, propagation: 'private' as const, recursiveReadOnly: false };
+const mount = {
+  containerPath: '/data',
+  hostPath: '/src',
+  readonly: false,
+  propagation: 'private' as const,
+  recursiveReadOnly: false,
+};
 
 test('mounts: parents before children, CRI mounts replace our own', (t) => {
-  const made = buildMounts({ ...input, mounts: [{ ...mount, containerPath: '/a/b/c' }, { ...mount, containerPath: '/a' }, { ...mount, containerPath: '/etc/hosts/' }] });
+  const made = buildMounts({
+    ...input,
+    mounts: [
+      { ...mount, containerPath: '/a/b/c' },
+      { ...mount, containerPath: '/a' },
+      { ...mount, containerPath: '/etc/hosts/' },
+    ],
+  });
   const at = (path: string) => made.findIndex((m) => m.destination === path);
   t.true(at('/a') < at('/a/b/c'));
   t.true(at('/dev') < at('/dev/shm'));
@@ -69,7 +110,8 @@ test('mounts: parents before children, CRI mounts replace our own', (t) => {
 });
 
 test('mounts: options tell propagation and access', (t) => {
-  const options = (m: object) => buildMounts({ ...input, mounts: [{ ...mount, ...m }] }).find((x) => x.destination === '/data')?.options;
+  const options = (m: object) =>
+    buildMounts({ ...input, mounts: [{ ...mount, ...m }] }).find((x) => x.destination === '/data')?.options;
   t.deepEqual(options({}), ['rbind', 'rprivate', 'rw']);
   t.deepEqual(options({ readonly: true, propagation: 'host-to-container' }), ['rbind', 'rslave', 'ro']);
   t.deepEqual(options({ propagation: 'bidirectional' }), ['rbind', 'rshared', 'rw']);
@@ -80,9 +122,14 @@ for (const [what, bad, message] of [
   ['no container path', { containerPath: '' }, /mounts\[0\].container_path is empty/],
   ['relative host path', { hostPath: 'x' }, /mounts\[0\].host_path x is not absolute/],
   ['rro without ro', { recursiveReadOnly: true }, /recursive_read_only needs/],
-  ['rro with propagation', { recursiveReadOnly: true, readonly: true, propagation: 'bidirectional' as const }, /recursive_read_only needs/],
+  [
+    'rro with propagation',
+    { recursiveReadOnly: true, readonly: true, propagation: 'bidirectional' as const },
+    /recursive_read_only needs/,
+  ],
 ] as const) {
-  test(`mount refused: ${what}`, (t) => void t.throws(() => buildMounts({ ...input, mounts: [{ ...mount, ...bad }] }), { message }));
+  test(`mount refused: ${what}`, (t) =>
+    void t.throws(() => buildMounts({ ...input, mounts: [{ ...mount, ...bad }] }), { message }));
 }
 
 test('paths are cleaned and stay below the root', (t) => {
@@ -90,16 +137,32 @@ test('paths are cleaned and stay below the root', (t) => {
 });
 
 test('devices name their field when wrong', (t) => {
-  t.throws(() => checkDevices([{ hostPath: 'x', containerPath: '', permissions: 'r' }]), { message: /devices\[0\].host_path/ });
+  t.throws(() => checkDevices([{ hostPath: 'x', containerPath: '', permissions: 'r' }]), {
+    message: /devices\[0\].host_path/,
+  });
   for (const permissions of ['', 'rr', 'x', 'rwmr']) {
-    t.throws(() => checkDevices([{ hostPath: '/dev/x', containerPath: '', permissions }]), { message: /devices\[0\].permissions/ });
+    t.throws(() => checkDevices([{ hostPath: '/dev/x', containerPath: '', permissions }]), {
+      message: /devices\[0\].permissions/,
+    });
   }
 });
 
 test('signals by name and number, both ways', (t) => {
-  const table: [string, number][] = [['SIGTERM', 15], ['term', 15], ['9', 9], ['SIGRTMIN+3', 37], ['RTMAX-1', 63], ['SIGIOT', 6], ['SIGSYS', 31]];
+  const table: [string, number][] = [
+    ['SIGTERM', 15],
+    ['term', 15],
+    ['9', 9],
+    ['SIGRTMIN+3', 37],
+    ['RTMAX-1', 63],
+    ['SIGIOT', 6],
+    ['SIGSYS', 31],
+  ];
   for (const [text, number] of table) t.is(signalNumber(text), number, text);
   for (let n = 1; n <= 64; n += 1) if (n < 32 || n > 33) t.is(signalNumber(signalName(n)), n);
-  for (const bad of ['', '0', '65', 'SIGNOPE', 'SIGRTMIN+31', '-1']) t.throws(() => signalNumber(bad), { instanceOf: Failure });
-  t.deepEqual([effectiveStopSignal('', ''), effectiveStopSignal('', 'QUIT'), effectiveStopSignal('SIGUSR1', '3')], ['SIGTERM', 'SIGQUIT', 'SIGUSR1']);
+  for (const bad of ['', '0', '65', 'SIGNOPE', 'SIGRTMIN+31', '-1'])
+    t.throws(() => signalNumber(bad), { instanceOf: Failure });
+  t.deepEqual(
+    [effectiveStopSignal('', ''), effectiveStopSignal('', 'QUIT'), effectiveStopSignal('SIGUSR1', '3')],
+    ['SIGTERM', 'SIGQUIT', 'SIGUSR1'],
+  );
 });

@@ -37,8 +37,23 @@ test('what has no record is an orphan; what a newer release recorded is not', as
 test('a monitor that does not answer is dead only when the kernel says so', async (t) => {
   const monitor = { pid: 7, startTime: 3, version: '0', bootId: 'now' };
   const sandbox = {
-    identity: { id: id('a'), config: sandboxConfig(), runtimeHandler: '', createdAt: 1n, cgroupPath: '/p', ownsCgroup: true },
-    status: { phase: 'ready', ips: [], hostInterface: null, monitor, pausePid: 0, stopRequestedAt: 0n, deliveredAt: 2n },
+    identity: {
+      id: id('a'),
+      config: sandboxConfig(),
+      runtimeHandler: '',
+      createdAt: 1n,
+      cgroupPath: '/p',
+      ownsCgroup: true,
+    },
+    status: {
+      phase: 'ready',
+      ips: [],
+      hostInterface: null,
+      monitor,
+      pausePid: 0,
+      stopRequestedAt: 0n,
+      deliveredAt: 2n,
+    },
   } as unknown as Sandbox;
   const find = async (processStartTime: () => number | null) => {
     const seen = await observe({

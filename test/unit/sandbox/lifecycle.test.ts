@@ -54,7 +54,12 @@ test('whichever call fails while a container is made, nothing stays and the retr
 test('whichever call fails while a pod is stopped and removed, the retry finishes', async (t) => {
   const prepare = async () => {
     const host = fakeHost();
-    const id = await host.run({ ...input, config: sandboxConfig({ security: { ...input.config.security, namespaces: { ...input.config.security.namespaces, pid: 'pod' } } }) });
+    const id = await host.run({
+      ...input,
+      config: sandboxConfig({
+        security: { ...input.config.security, namespaces: { ...input.config.security.namespaces, pid: 'pod' } },
+      }),
+    });
     const container = await host.create({ sandboxId: id, config: containerConfig() });
     await host.start(container);
     return { host, id };
@@ -126,7 +131,10 @@ test('a sandbox whose monitor died takes no container, and comes down all the sa
   host.monitors.delete(id);
   host.resources.delete(`monitor ${id}`);
   host.resources.delete(`process ${container}`);
-  await t.throwsAsync(host.create({ sandboxId: id, config: containerConfig({ metadata: { name: 'd', attempt: 0 } }) }), { message: /not ready/ });
+  await t.throwsAsync(
+    host.create({ sandboxId: id, config: containerConfig({ metadata: { name: 'd', attempt: 0 } }) }),
+    { message: /not ready/ },
+  );
   await host.stop(id);
   t.is(host.containerRecords.get(container)?.status.exit?.exitCode, 255);
   await host.remove(id);
@@ -144,5 +152,13 @@ test('stopping and removing what does not exist succeeds', async (t) => {
 test('phases change only as the table says', (t) => {
   const phases: SandboxPhase[] = ['creating', 'ready', 'stopped', 'removing'];
   const allowed = phases.flatMap((from) => phases.filter((to) => mayBecome(from, to)).map((to) => `${from}>${to}`));
-  t.deepEqual(allowed, ['creating>ready', 'creating>removing', 'ready>stopped', 'ready>removing', 'stopped>stopped', 'stopped>removing', 'removing>removing']);
+  t.deepEqual(allowed, [
+    'creating>ready',
+    'creating>removing',
+    'ready>stopped',
+    'ready>removing',
+    'stopped>stopped',
+    'stopped>removing',
+    'removing>removing',
+  ]);
 });

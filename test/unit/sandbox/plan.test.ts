@@ -12,16 +12,19 @@ const withNamespaces = (namespaces: Partial<NamespaceOptions>, more: Partial<San
 };
 
 test('a pod of its own', (t) => {
-  t.deepEqual(planSandbox(sandboxConfig({ sysctls: { 'net.ipv4.ip_forward': '1', 'kernel.shm_rmid_forced': '1' } }), facts), {
-    network: 'pod',
-    ipc: 'pod',
-    pid: 'container',
-    hostname: 'web',
-    sysctls: [
-      { name: 'net.ipv4.ip_forward', value: '1' },
-      { name: 'kernel.shm_rmid_forced', value: '1' },
-    ],
-  });
+  t.deepEqual(
+    planSandbox(sandboxConfig({ sysctls: { 'net.ipv4.ip_forward': '1', 'kernel.shm_rmid_forced': '1' } }), facts),
+    {
+      network: 'pod',
+      ipc: 'pod',
+      pid: 'container',
+      hostname: 'web',
+      sysctls: [
+        { name: 'net.ipv4.ip_forward', value: '1' },
+        { name: 'kernel.shm_rmid_forced', value: '1' },
+      ],
+    },
+  );
 });
 
 test('the host name of the host: with its network, or when none was given', (t) => {
@@ -30,13 +33,29 @@ test('the host name of the host: with its network, or when none was given', (t) 
 });
 
 const refusals: [string, SandboxConfig, RegExp][] = [
-  ['no name', sandboxConfig({ metadata: { name: '', namespace: 'n', uid: 'u', attempt: 0 } }), /config.metadata.name is empty/],
-  ['no namespace', sandboxConfig({ metadata: { name: 'n', namespace: '', uid: 'u', attempt: 0 } }), /config.metadata.namespace is empty/],
-  ['no uid', sandboxConfig({ metadata: { name: 'n', namespace: 'n', uid: '', attempt: 0 } }), /config.metadata.uid is empty/],
+  [
+    'no name',
+    sandboxConfig({ metadata: { name: '', namespace: 'n', uid: 'u', attempt: 0 } }),
+    /config.metadata.name is empty/,
+  ],
+  [
+    'no namespace',
+    sandboxConfig({ metadata: { name: 'n', namespace: '', uid: 'u', attempt: 0 } }),
+    /config.metadata.namespace is empty/,
+  ],
+  [
+    'no uid',
+    sandboxConfig({ metadata: { name: 'n', namespace: 'n', uid: '', attempt: 0 } }),
+    /config.metadata.uid is empty/,
+  ],
   ['a long host name', sandboxConfig({ hostname: 'x'.repeat(65) }), /hostname/],
   ['a network of a container', withNamespaces({ network: 'container' }), /namespace_options.network/],
   ['pid target', withNamespaces({ pid: 'target' }), /namespace_options.pid/],
-  ['net sysctl on the host', withNamespaces({ network: 'node' }, { sysctls: { 'net.core.somaxconn': '1' } }), /host's network/],
+  [
+    'net sysctl on the host',
+    withNamespaces({ network: 'node' }, { sysctls: { 'net.core.somaxconn': '1' } }),
+    /host's network/,
+  ],
   ['ipc sysctl on the host', withNamespaces({ ipc: 'node' }, { sysctls: { 'fs.mqueue.msg_max': '1' } }), /host's ipc/],
   ['a sysctl of the whole host', sandboxConfig({ sysctls: { 'vm.swappiness': '1' } }), /not namespaced/],
   ['a sysctl with a path', sandboxConfig({ sysctls: { 'net/../../x': '1' } }), /no sysctl name/],
@@ -61,7 +80,13 @@ test('pod files from DNSConfig', (t) => {
   t.regex(made.hosts, /^127\.0\.0\.1\tlocalhost\n[\s\S]*10\.0\.0\.2\tweb\nfd00::2\tweb\n$/);
 });
 
-test('pod files without DNSConfig or with the host network are the host\'s', (t) => {
-  const made = podFiles({ hostname: 'n', ips: [], dns: { servers: [], searches: [], options: [] }, hostNetwork: true, host: { hosts: 'H\n', resolvConf: 'R\n' } });
+test("pod files without DNSConfig or with the host network are the host's", (t) => {
+  const made = podFiles({
+    hostname: 'n',
+    ips: [],
+    dns: { servers: [], searches: [], options: [] },
+    hostNetwork: true,
+    host: { hosts: 'H\n', resolvConf: 'R\n' },
+  });
   t.deepEqual(made, { hosts: 'H\n', hostname: 'n\n', resolvConf: 'R\n' });
 });

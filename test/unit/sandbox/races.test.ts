@@ -31,13 +31,20 @@ test('a writable layer that is ready after the seccomp profile was refused is no
     return prepare(id);
   };
   host.refuseSeccomp(failedPrecondition('no such profile'));
-  await t.throwsAsync(host.create({ sandboxId, config: containerConfig() }), { instanceOf: Failure, message: 'no such profile' });
+  await t.throwsAsync(host.create({ sandboxId, config: containerConfig() }), {
+    instanceOf: Failure,
+    message: 'no such profile',
+  });
   await soon();
   await soon();
   t.deepEqual([...host.resources], before);
 });
 
-const ended = (work: Promise<unknown>): Promise<string> => work.then(() => 'done', (error: Error) => error.message);
+const ended = (work: Promise<unknown>): Promise<string> =>
+  work.then(
+    () => 'done',
+    (error: Error) => error.message,
+  );
 
 for (const slow of ['prepare', 'createContainer', 'readFile'] as const) {
   test(`a pod removed while a container of it is made leaves nothing: slow ${slow}`, async (t) => {
@@ -103,7 +110,10 @@ test('the netns pin of an earlier boot is a plain file: the network is released 
   host.hands.network.detach = async (_, netns) => void seen.push(netns);
   const now = await host.run(input);
   await host.stop(now);
-  const before = await host.run({ ...input, config: sandboxConfig({ metadata: { ...input.config.metadata, attempt: 1 } }) });
+  const before = await host.run({
+    ...input,
+    config: sandboxConfig({ metadata: { ...input.config.metadata, attempt: 1 } }),
+  });
   const monitor = host.sandboxRecords.get(before)?.status.monitor;
   if (monitor) host.sandboxRecords.update(before, { monitor: { ...monitor, bootId: 'earlier' } });
   host.monitors.delete(before);

@@ -4,7 +4,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
 import { Failure } from '../../../src/lib/failure.ts';
-import { DamagedRecord, decodeRecord, encodeRecord, NewerRecord, readRecord, RecordWriter, settleRecord } from '../../../src/state/record.ts';
+import {
+  DamagedRecord,
+  decodeRecord,
+  encodeRecord,
+  NewerRecord,
+  readRecord,
+  RecordWriter,
+  settleRecord,
+} from '../../../src/state/record.ts';
 import { RunFiles } from '../../../src/state/run-files.ts';
 import { sandboxRecords } from '../../../src/state/sandboxes.ts';
 import { containerRecords } from '../../../src/state/containers.ts';
@@ -17,7 +25,12 @@ function room(t: { teardown: (work: () => void) => void }) {
   const root = mkdtempSync(join(tmpdir(), 'podwright-records-'));
   t.teardown(() => rmSync(root, { recursive: true }));
   const writer = new RecordWriter(fail);
-  const options = { dir: join(root, 'records'), trashDir: join(root, 'trash'), quarantineDir: join(root, 'quarantine'), writer };
+  const options = {
+    dir: join(root, 'records'),
+    trashDir: join(root, 'trash'),
+    quarantineDir: join(root, 'quarantine'),
+    writer,
+  };
   return { root, options };
 }
 
@@ -81,7 +94,10 @@ test('a torn record goes to quarantine, its neighbours live, half-made ones are 
   writeFileSync(join(options.dir, '.new-x'), '');
   const report = sandboxRecords<typeof identity, typeof status>(options).load();
   t.is(report.loaded, 1);
-  t.deepEqual(report.quarantined.map((q) => q.id), [other]);
+  t.deepEqual(
+    report.quarantined.map((q) => q.id),
+    [other],
+  );
   t.deepEqual(readdirSync(options.dir), [id]);
   t.deepEqual(readdirSync(join(root, 'quarantine')), [`sandbox-${other}`]);
 });
@@ -94,7 +110,10 @@ test('a record of a newer release stays where it is', (t) => {
   const file = join(options.dir, id, 'sandbox.json');
   writeFileSync(file, readFileSync(file, 'utf8').replace('"version":1', '"version":7'));
   const report = sandboxRecords<typeof identity, typeof status>(options).load();
-  t.deepEqual(report.left.map((l) => l.id), [id]);
+  t.deepEqual(
+    report.left.map((l) => l.id),
+    [id],
+  );
   t.deepEqual(readdirSync(options.dir), [id]);
 });
 
@@ -135,7 +154,12 @@ test('a write that the disk takes only in part replaces nothing and leaves nothi
     } catch (error) {
       process.exit(error.code === 'EFBIG' ? 7 : 8);
     }`;
-  const { status } = spawnSync('bash', ['-c', 'ulimit -f 1; exec "$0" --input-type=module -e "$1"', process.execPath, script]);
+  const { status } = spawnSync('bash', [
+    '-c',
+    'ulimit -f 1; exec "$0" --input-type=module -e "$1"',
+    process.execPath,
+    script,
+  ]);
   t.deepEqual(decodeRecord(readFileSync(file, 'utf8'), file), { good: true });
   t.is(status, 7);
   t.deepEqual(readdirSync(root), ['status.json']);
@@ -166,7 +190,12 @@ test('a record that cannot be read now is no damaged record: nothing is moved', 
 
 test('an exit file that is torn counts as none', (t) => {
   const { root } = room(t);
-  const files = new RunFiles({ sandboxRunDir: () => root, bundleDir: () => root, monitorSocket: () => root, netnsPin: () => root });
+  const files = new RunFiles({
+    sandboxRunDir: () => root,
+    bundleDir: () => root,
+    monitorSocket: () => root,
+    netnsPin: () => root,
+  });
   t.is(files.readExit('c'), null);
   writeFileSync(join(root, 'exit.json'), '{"version":1,"exi');
   t.is(files.readExit('c'), null);

@@ -7,7 +7,12 @@ function room(t: { teardown: (then: () => void) => void }) {
   const root = mkdtempSync('/tmp/pw-run-files-');
   t.teardown(() => rmSync(root, { recursive: true }));
   const at = (kind: string) => (id: string) => join(root, kind, id);
-  const files = new RunFiles({ sandboxRunDir: at('run'), bundleDir: at('bundles'), monitorSocket: at('sockets'), netnsPin: at('netns') });
+  const files = new RunFiles({
+    sandboxRunDir: at('run'),
+    bundleDir: at('bundles'),
+    monitorSocket: at('sockets'),
+    netnsPin: at('netns'),
+  });
   return { root, files };
 }
 

@@ -7,8 +7,23 @@ import { statsVerbs } from '../../../src/stats/sample.ts';
 import { containerConfig, sandboxConfig } from '../../helpers/builders.ts';
 
 const sandbox = (id: string): Sandbox => ({
-  identity: { id: id as SandboxId, config: sandboxConfig(), runtimeHandler: '', createdAt: 1n, cgroupPath: `/p/${id}`, ownsCgroup: true },
-  status: { phase: 'ready', ips: [], hostInterface: null, monitor: null, pausePid: 0, stopRequestedAt: 0n, deliveredAt: 2n },
+  identity: {
+    id: id as SandboxId,
+    config: sandboxConfig(),
+    runtimeHandler: '',
+    createdAt: 1n,
+    cgroupPath: `/p/${id}`,
+    ownsCgroup: true,
+  },
+  status: {
+    phase: 'ready',
+    ips: [],
+    hostInterface: null,
+    monitor: null,
+    pausePid: 0,
+    stopRequestedAt: 0n,
+    deliveredAt: 2n,
+  },
 });
 const container = (id: string, sandboxId: string): Container => ({
   identity: {
@@ -37,7 +52,13 @@ const container = (id: string, sandboxId: string): Container => ({
     notes: [],
   },
 });
-const sample = (usageNs: number, timestampNs: number): CgroupSample => ({ timestampNs, cpu: { usageNs }, memory: null, pids: { current: 1 }, psi: null });
+const sample = (usageNs: number, timestampNs: number): CgroupSample => ({
+  timestampNs,
+  cpu: { usageNs },
+  memory: null,
+  pids: { current: 1 },
+  psi: null,
+});
 
 function node(containers: Container[], sandboxes: Sandbox[]) {
   let clock = 1_000n;
@@ -66,15 +87,24 @@ function node(containers: Container[], sandboxes: Sandbox[]) {
 test("one pod's stats read nothing of other pods", async (t) => {
   const { verbs, read, measured } = node([container('a', 's1'), container('b', 's2')], [sandbox('s1'), sandbox('s2')]);
   const usage = await verbs.podSandboxStats('s1');
-  t.deepEqual(usage.containers.map((c) => c.container.identity.id), ['a' as ContainerId]);
+  t.deepEqual(
+    usage.containers.map((c) => c.container.identity.id),
+    ['a' as ContainerId],
+  );
   t.deepEqual(read.toSorted(), ['/p/s1', '/p/s1/a']);
   t.deepEqual(measured, ['a']);
 });
 
 test('each pod of the list has its own containers', async (t) => {
-  const { verbs } = node([container('a', 's1'), container('b', 's2'), container('c', 's1')], [sandbox('s1'), sandbox('s2')]);
+  const { verbs } = node(
+    [container('a', 's1'), container('b', 's2'), container('c', 's1')],
+    [sandbox('s1'), sandbox('s2')],
+  );
   const usages = await verbs.listPodSandboxStats({ id: '', podSandboxId: '', labels: {} });
-  t.deepEqual(usages.map((u) => u.containers.map((c) => String(c.container.identity.id))), [['a', 'c'], ['b']]);
+  t.deepEqual(
+    usages.map((u) => u.containers.map((c) => String(c.container.identity.id))),
+    [['a', 'c'], ['b']],
+  );
 });
 
 test('rates come from the second reading on, of pods and of containers', async (t) => {

@@ -65,9 +65,7 @@ fn unpin(path: &str) -> SysResult<bool> {
         Err(e) => return Err(SysError::new(OPERATION, "umount2", e.raw_os_error(), path)),
     }
     match std::fs::remove_file(path) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-            Err(SysError::from_io(OPERATION, "unlink", &e, path))
-        }
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(SysError::from_io(OPERATION, "unlink", &e, path)),
         _ => Ok(true),
     }
 }

@@ -46,7 +46,7 @@ pub fn enter(place: &Place, born_there: bool) -> StepResult<()> {
 }
 
 /// Makes the process worthless to whoever can see it: not dumpable, no descriptor but the
-/// standard streams and `keep` (RULINGS 7).
+/// standard streams and `keep` (ruling 7).
 ///
 /// # Errors
 /// The errno of prctl or close_range.

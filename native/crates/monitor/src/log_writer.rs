@@ -1,5 +1,5 @@
 //! A process that writes a log for the monitor, when the log's filesystem may keep a writer
-//! waiting (RULINGS 6). What it is given and has not written yet is bounded by its socket; what
+//! waiting (ruling 6). What it is given and has not written yet is bounded by its socket; what
 //! does not fit is dropped, as with a full disk.
 
 use crate::log::{Target, write_file};

@@ -1,4 +1,4 @@
-//! ReopenLog: a throw-away child opens the path, because it may hang (RULINGS 6).
+//! ReopenLog: a throw-away child opens the path, because it may hang (ruling 6).
 
 use crate::clock;
 use crate::container::Phase;

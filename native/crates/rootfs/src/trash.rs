@@ -1,4 +1,4 @@
-//! Removal in two steps: renamed away at once, freed later (HOUSE: what is deleted is renamed away first).
+//! Removal in two steps: renamed away at once, freed later.
 
 use crate::durable::error;
 use crate::remove::remove_name;

@@ -132,7 +132,12 @@ pub fn prog_load(kind: ProgType, code: &[Insn]) -> SysResult<OwnedFd> {
 }
 
 /// Attaches `program` to the cgroup directory with ALLOW_MULTI, in place of `replaced` if given.
-pub fn attach(cgroup: BorrowedFd<'_>, program: BorrowedFd<'_>, kind: AttachType, replaced: Option<BorrowedFd<'_>>) -> SysResult<()> {
+pub fn attach(
+    cgroup: BorrowedFd<'_>,
+    program: BorrowedFd<'_>,
+    kind: AttachType,
+    replaced: Option<BorrowedFd<'_>>,
+) -> SysResult<()> {
     let mut attr = AttachAttr {
         target_fd: cgroup.as_raw_fd() as u32,
         attach_bpf_fd: program.as_raw_fd() as u32,

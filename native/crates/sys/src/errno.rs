@@ -22,7 +22,12 @@ impl SysError {
     }
 
     /// Makes an error from `std::io::Error`; an error without errno becomes EIO.
-    pub fn from_io(operation: &'static str, syscall: &'static str, error: &std::io::Error, object: impl Into<String>) -> Self {
+    pub fn from_io(
+        operation: &'static str,
+        syscall: &'static str,
+        error: &std::io::Error,
+        object: impl Into<String>,
+    ) -> Self {
         Self::new(operation, syscall, error.raw_os_error().unwrap_or(libc::EIO), object)
     }
 

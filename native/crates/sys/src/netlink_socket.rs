@@ -20,12 +20,7 @@ pub fn explain_errors(socket: BorrowedFd<'_>) -> SysResult<()> {
         };
         if done != 0 {
             let error = std::io::Error::last_os_error();
-            return Err(SysError::from_io(
-                "set up a netlink socket",
-                "setsockopt",
-                &error,
-                "",
-            ));
+            return Err(SysError::from_io("set up a netlink socket", "setsockopt", &error, ""));
         }
     }
     Ok(())

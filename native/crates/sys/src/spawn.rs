@@ -106,7 +106,7 @@ fn wait(pid: libc::pid_t, name: &str) -> SysResult<i32> {
 }
 
 /// Makes a sealed memfd with the content of a file: an executable that nobody can change, shared
-/// by all that run from it (RULINGS 7).
+/// by all that run from it (ruling 7).
 ///
 /// # Errors
 /// The failing call.

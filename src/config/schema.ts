@@ -146,9 +146,6 @@ export const schema = {
     defaultUlimits: setting(list(ulimit, 'limits such as "nofile=1024:524288"'), defaultUlimits, {
       doc: 'Resource limits of containers, soft and hard, by their getrlimit(2) names in lower case. Never taken from the daemon.',
     }),
-    absentMountSources: setting(choice('create', 'reject'), 'create', {
-      doc: 'What happens to a bind mount whose host path is missing: an empty directory is made there, or the container is refused.',
-    }),
     capabilities: setting(list(capability, 'capabilities such as "CAP_CHOWN"'), defaultCapabilities, {
       doc: 'Capabilities of a container that asks for no change.',
     }),

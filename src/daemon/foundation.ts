@@ -1,14 +1,19 @@
 // What every room stands on: this node's directories, lock and addon, and the clock.
 import type { Config } from '../config/schema.ts';
 import { followingClock, monotonicClock } from '../lib/clock.ts';
-import { failedPrecondition } from '../lib/failure.ts';
+import { failedPrecondition, invalidArgument } from '../lib/failure.ts';
 import { loadNative } from '../native/load.ts';
-import { buildPaths } from '../paths.ts';
+import { buildPaths, longestStateDir } from '../paths.ts';
 import { makeDirectories } from '../state/run-files.ts';
 
 /** Loads the addon and takes the node for this daemon alone. Throws failed-precondition when another has it. */
 export function claimNode({ node }: Config) {
   const { root, state, socket } = node;
+  if (Buffer.byteLength(state) > longestStateDir) {
+    throw invalidArgument(
+      `state directory ${state} is longer than ${longestStateDir} bytes: monitors' sockets are below it`,
+    );
+  }
   const paths = buildPaths(root, state, socket);
   const native = loadNative(node.addon);
   makeDirectories([root, state, paths.netnsDir, paths.socketsDir, paths.sandboxRunDir(''), paths.bundleDir('')]);

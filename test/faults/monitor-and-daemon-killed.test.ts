@@ -18,6 +18,7 @@ import {
   textOf,
   type Pod,
 } from '../helpers/pods.ts';
+import { podResidue } from '../helpers/residue.ts';
 import { until } from '../helpers/until.ts';
 import { killed, monitorOf, pidOf, processesIn } from './processes.ts';
 
@@ -71,7 +72,7 @@ for (const { title, options } of shapes) {
     await daemon.runtime.StopPodSandbox({ pod_sandbox_id: pod.id });
     await daemon.runtime.RemovePodSandbox({ pod_sandbox_id: pod.id });
     await until('nothing bears its name', async () =>
-      (await daemon.leftOfPods()).every((each) => !each.includes(pod.id)),
+      (await podResidue(daemon)).every((each) => ![pod.id, ...running, over, created].some((id) => each.includes(id))),
     );
   });
 }

@@ -52,6 +52,7 @@ export function decodeExecSync(
   from: ExecSyncRequest__Output,
 ): ById & { command: readonly string[]; timeoutMs: number } {
   if (from.cmd.length === 0) refuse('cmd', 'is empty');
+  if (Number(from.timeout) < 0) refuse('timeout', `is negative: ${from.timeout}`);
   return {
     ...containerById(from),
     command: from.cmd.map((word, i) => noNul(`cmd[${i}]`, word)),

@@ -1,6 +1,6 @@
 // What a reboot or a bad disk does to records: a false fact is not believed, a torn one harms nobody else.
 import { execFileSync } from 'node:child_process';
-import { existsSync, readFileSync, readdirSync, truncateSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import { decodeRecord, encodeRecord } from '../../src/state/record.ts';
@@ -30,10 +30,21 @@ const recordFiles = (): string[] =>
     readdirSync(join(daemon.root, noun)).map((id) => join(daemon.root, noun, id, 'status.json')),
   );
 
+/** Waits for the group sync: until then the last durable content lies beside a record, and would be used instead. */
+const durable = (noun: string, id: string): Promise<unknown> =>
+  until('the record is durable', () => !existsSync(join(daemon.root, noun, id, '.status.json.old')));
+
 /** Replaces text in the data of a record, keeping its envelope right. */
 function rewrite(file: string, change: (json: string) => string): void {
   const data = JSON.stringify(decodeRecord(readFileSync(file, 'utf8'), file));
   writeFileSync(file, encodeRecord(JSON.parse(change(data))));
+}
+
+/** The status of a record as its only file: no next and no last content beside it (docs/state.md). */
+function onlyStatus(noun: 'sandboxes' | 'containers', id: string): string {
+  const dir = join(daemon.root, noun, id);
+  for (const leftover of ['.status.json.new', '.status.json.old']) rmSync(join(dir, leftover), { force: true });
+  return join(dir, 'status.json');
 }
 
 /** Does to the host what a reboot does: no process, mount, interface or cgroup of ours, another boot id. */
@@ -106,8 +117,9 @@ for (const { name, tear } of [
     const [good, bad] = [await runPod(daemon), await runPod(daemon)];
     const lives = await start(daemon, good, containerConfig());
     await start(daemon, bad, containerConfig());
+    await durable('sandboxes', bad.id);
     await daemon.kill9();
-    tear(join(daemon.root, 'sandboxes', bad.id, 'status.json'));
+    tear(onlyStatus('sandboxes', bad.id));
     await daemon.start();
     const { items } = await daemon.runtime.ListPodSandbox({});
     t.deepEqual(
@@ -123,11 +135,27 @@ for (const { name, tear } of [
   });
 }
 
+test.serial('a status torn by a power cut right after it was written is the last durable one', async (t) => {
+  const pod = await runPod(daemon);
+  await daemon.kill9();
+  const file = join(daemon.root, 'sandboxes', pod.id, 'status.json');
+  const kept = join(daemon.root, 'sandboxes', pod.id, '.status.json.old');
+  if (!existsSync(kept)) writeFileSync(kept, readFileSync(file));
+  truncateSync(file, 30);
+  await daemon.start();
+  const { items } = await daemon.runtime.ListPodSandbox({});
+  t.true(items.length <= 1, 'the last durable one may be of before the pod was ready: then it is torn down');
+  for (const { id } of items) t.is(id, pod.id);
+  await daemon.removeAllPods();
+  t.deepEqual(await daemon.leftOfPods(), []);
+});
+
 test.serial('a torn record of a container costs that container alone', async (t) => {
   const pod = await runPod(daemon);
   const [good, bad] = [await start(daemon, pod, containerConfig()), await start(daemon, pod, containerConfig())];
+  await durable('containers', bad);
   await daemon.kill9();
-  truncateSync(join(daemon.root, 'containers', bad, 'status.json'), 10);
+  truncateSync(onlyStatus('containers', bad), 10);
   await daemon.start();
   const { containers } = await daemon.runtime.ListContainers({});
   t.deepEqual(

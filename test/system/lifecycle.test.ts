@@ -121,7 +121,7 @@ test.serial(
     t.like(status, { state: 'CONTAINER_EXITED', exit_code: 128, reason: 'StartError' });
     t.regex(status.message, /\/no\/such\/program/);
     t.true(BigInt(status.finished_at) > 0n);
-    t.is(alive(id), 0);
+    await until('its process is gone', () => alive(id) === 0);
     await daemon.runtime.RemoveContainer({ container_id: id });
   },
 );

@@ -1,4 +1,4 @@
-// A host path on a file system that never answers (RULINGS 6): the call for it waits or fails, and nobody else notices.
+// A host path on a file system that never answers (ruling 6): the call for it waits or fails, and nobody else notices.
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';

@@ -112,7 +112,7 @@ test.serial('a monitor that hangs leaves its pod READY, holds up no other, and i
   process.kill(monitor?.pid ?? 0, 'SIGSTOP');
   await daemon.kill9();
   await daemon.start();
-  t.is(await sandboxState(pod), 'SANDBOX_READY', 'RULINGS 12: alive is ready');
+  t.is(await sandboxState(pod), 'SANDBOX_READY', 'ruling 12: alive is ready');
   t.is((await exec(daemon, await start(daemon, other, containerConfig()), 'true')).code, 0);
   await fails(t, daemon.runtime.ExecSync({ container_id: id, cmd: ['true'] }, { deadlineMs: 60_000 }), {
     code: 'UNAVAILABLE',

@@ -27,7 +27,7 @@ test.before('a pod', async () => {
   pod = await runPod(daemon);
 });
 
-/** RFC3339Nano (SURFACE: `2016-10-06T00:17:09.669794202Z`). */
+/** RFC3339Nano (`2016-10-06T00:17:09.669794202Z`). */
 const timestamp = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$/;
 
 test.serial('each line is a record with its time, stream and tag', async (t) => {

@@ -178,7 +178,7 @@ test.serial('one pod costs the host one mount and one interface', async (t) => {
   const before = count();
   const other = await runPod(daemon);
   await start(daemon, other, scripted('sleep 3600'));
-  t.true(count() - before <= 1, 'RULINGS 3: the pin of its network namespace');
+  t.true(count() - before <= 1, 'ruling 3: the pin of its network namespace');
   t.true(existsSync(`/sys/class/net/pw${other.id.slice(0, 13)}`));
   await daemon.removePod(other.id);
   t.is(count(), before);

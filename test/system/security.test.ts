@@ -315,7 +315,7 @@ test.serial(
     for (const id of victims) await daemon.runtime.StartContainer({ container_id: id });
     await exec(daemon, running, 'touch', '/dev/shm/stop');
     const { log_path } = await exited(daemon, attacker);
-    t.deepEqual([...new Set(readLog(log_path).map(({ text }) => text.replace(/\d+/g, 'N')))], ['looked'], 'RULINGS 7');
+    t.deepEqual([...new Set(readLog(log_path).map(({ text }) => text.replace(/\d+/g, 'N')))], ['looked'], 'ruling 7');
     await daemon.removePod(other.id);
   },
 );

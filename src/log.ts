@@ -40,7 +40,7 @@ export interface LogOptions {
 /** Opens the log. The pretty printer is loaded only when it is wanted. */
 export async function openLog(options: LogOptions): Promise<RootLog> {
   const pretty = options.format === 'pretty' || (options.format === 'auto' && options.terminal);
-  return logTo(pretty ? await prettyStream(options) : pino.destination({ fd: options.fd, sync: true }), options);
+  return logTo(pretty ? await prettyStream(options) : plainStream(options.fd), options);
 }
 
 /** A log into any stream: what `openLog` makes, without choosing the stream. */
@@ -80,6 +80,16 @@ function wrap(logger: Logger, threshold: { level: LogLevel }): Log {
     error: write('error'),
     child: (bindings) => wrap(logger.child(redact(bindings) as LogFields), threshold),
   };
+}
+
+/** Lines that wait for a log that cannot be written, at most, in bytes; what is more is dropped. */
+const mostHeld = 1024 * 1024;
+
+// A log on a full disk must not end the daemon, and there is nowhere else to say that it is full.
+function plainStream(fd: number): DestinationStream {
+  const stream = pino.destination({ fd, sync: true, maxLength: mostHeld });
+  stream.on('error', () => undefined);
+  return stream;
 }
 
 async function prettyStream(options: LogOptions): Promise<DestinationStream> {

@@ -15,7 +15,8 @@ export function monitorsOf(
   return new Monitors({
     native,
     socketOf: paths.monitorSocket,
-    place: memo(() => cgroups.monitorPlace()),
+    // asked anew each time: another daemon's end may have taken the leaf away
+    place: () => cgroups.monitorPlace(),
     daemonVersion: version,
     onEvent: (sandboxId, { exit, oom, logTrouble }) => {
       if (exit) recordExit(containers, exitFact(exit));
@@ -33,16 +34,4 @@ export function monitorsOf(
       onGone(sandboxId);
     },
   });
-}
-
-/** Remembers the first success of `work`. */
-function memo<T>(work: () => Promise<T>): () => Promise<T> {
-  let known: Promise<T> | null = null;
-  return () => {
-    known ??= work().catch((error: unknown) => {
-      known = null;
-      throw error;
-    });
-    return known;
-  };
 }

@@ -99,8 +99,10 @@ export class RecordStore<I extends { readonly id: string }, S> {
     const before = this.#index.get(id);
     if (!before) throw notFound(`${format.noun} ${id} does not exist`);
     const record = { identity: before.identity, status: { ...before.status, ...patch } };
-    writer.write(join(dir, id, 'status.json'), format.encodeStatus(record.status));
+    // What happened on the host has happened: with no room to write it down it is known here, and written later.
     this.#index.set(id, record);
+    const { status } = record;
+    writer.writeOrOwe(join(dir, id, 'status.json'), () => format.encodeStatus(this.#index.get(id)?.status ?? status));
     return record;
   }
 

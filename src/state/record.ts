@@ -13,6 +13,7 @@ import {
 import { open, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { crc32 } from 'node:zlib';
+import { Failure, resourceExhausted } from '../lib/failure.ts';
 
 /** A record file that is torn, not JSON, or fails its checksum. */
 export class DamagedRecord extends Error {
@@ -116,6 +117,7 @@ const syncDelayMs = 500;
  */
 export class RecordWriter {
   readonly #dirty = new Set<string>();
+  readonly #owed = new Map<string, () => unknown>();
   readonly #onError: (error: unknown) => void;
   #timer: NodeJS.Timeout | null = null;
   #serial = 0;
@@ -132,6 +134,26 @@ export class RecordWriter {
     renameSync(fresh, file);
     if (options.sync) syncDirectory(dirname(file));
     else this.#mark(file);
+  }
+
+  /**
+   * Replaces one record file with what `data` gives; on a full disk the old content stays and the write is
+   * owed: it is tried again, with what `data` gives then, at each group sync.
+   */
+  writeOrOwe(file: string, data: () => unknown): void {
+    try {
+      this.write(file, data());
+      this.#owed.delete(file);
+    } catch (error) {
+      if (!isFull(error)) throw error;
+      this.#owed.set(file, data);
+      this.#schedule();
+    }
+  }
+
+  /** How many writes wait for room on the disk. */
+  get owed(): number {
+    return this.#owed.size;
   }
 
   /** Makes a record directory with all its files: it appears whole, by one rename. */
@@ -157,7 +179,9 @@ export class RecordWriter {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
       throw error;
     }
-    for (const file of this.#dirty) if (file.startsWith(`${dir}/`)) this.#dirty.delete(file);
+    for (const files of [this.#dirty, this.#owed]) {
+      for (const file of files.keys()) if (file.startsWith(`${dir}/`)) files.delete(file);
+    }
     this.#mark(dir); // its name in the directory above
     rm(away, { recursive: true, force: true }).catch(this.#onError);
   }
@@ -166,6 +190,7 @@ export class RecordWriter {
   async flush(): Promise<void> {
     if (this.#timer) clearTimeout(this.#timer);
     this.#timer = null;
+    for (const [file, data] of [...this.#owed]) this.writeOrOwe(file, data);
     const files = [...this.#dirty];
     this.#dirty.clear();
     const directories = new Set<string>();
@@ -202,10 +227,20 @@ export class RecordWriter {
 
   #mark(file: string): void {
     this.#dirty.add(file);
+    this.#schedule();
+  }
+
+  #schedule(): void {
     this.#timer ??= setTimeout(() => {
       this.flush().catch(this.#onError);
     }, syncDelayMs).unref();
   }
+}
+
+/** Whether an error says that the disk, the quota or the inodes are used up. */
+function isFull(error: unknown): boolean {
+  const { code } = (error instanceof Failure ? error.cause : error) as NodeJS.ErrnoException;
+  return code === 'ENOSPC' || code === 'EDQUOT';
 }
 
 /** Does the work, and takes what it was about away when it fails. */
@@ -214,6 +249,8 @@ function orRemove(path: string, work: () => void): void {
     work();
   } catch (error) {
     rmSync(path, { recursive: true, force: true });
+    if (isFull(error))
+      throw resourceExhausted(`write ${path.replace('/.new-', '/')}: no space left on the disk`, error);
     throw error;
   }
 }

@@ -190,7 +190,7 @@ export class RecordWriter {
   async flush(): Promise<void> {
     if (this.#timer) clearTimeout(this.#timer);
     this.#timer = null;
-    for (const [file, data] of [...this.#owed]) this.writeOrOwe(file, data);
+    for (const [file, data] of this.#owed) this.writeOrOwe(file, data);
     const files = [...this.#dirty];
     this.#dirty.clear();
     const directories = new Set<string>();

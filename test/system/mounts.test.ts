@@ -19,7 +19,7 @@ import {
   type Pod,
 } from '../helpers/pods.ts';
 
-const daemon = useDaemon(test, { flags: ['--set=container.absent_mount_sources=reject'] });
+const daemon = useDaemon(test);
 let pod: Pod;
 let serial = 0;
 

@@ -48,10 +48,9 @@ export async function endProcesses(
 ): Promise<void> {
   const { id, sandboxId, cgroupPath } = container.identity;
   if (container.status.exit !== null) return;
-  const alive = ports.monitors.isAlive(sandboxId);
-  if (alive && (await stopByMonitor(ports, container, how))) return;
+  if (ports.monitors.isAlive(sandboxId) && (await stopByMonitor(ports, container, how))) return;
   await ports.cgroups.kill(cgroupPath);
-  const message = alive
+  const message = ports.monitors.isAlive(sandboxId)
     ? 'the monitor of the sandbox does not know the container'
     : 'the monitor of the sandbox ended before the container';
   recordLost(ports.records, id, { now: ports.now(), message });
@@ -72,6 +71,7 @@ async function stopByMonitor(
     return exit !== null;
   } catch (error) {
     if (error instanceof Failure && error.kind === 'not-found') return false;
+    if (!ports.monitors.isAlive(sandboxId)) return false; // it died of what also ended this call
     throw error;
   }
 }

@@ -22,7 +22,7 @@ export async function teardownContainer(ports: TeardownContainerPorts, id: strin
   const results = new ResultList();
   await results.attempt('end its processes', async () => {
     if (ports.monitors.isAlive(sandboxId)) await forget(ports, sandboxId, id);
-    else await ports.cgroups.kill(cgroupPath);
+    if (!ports.monitors.isAlive(sandboxId)) await ports.cgroups.kill(cgroupPath);
   });
   // a cgroup with a process in it cannot go, and trying takes its time
   if (results.ok) await results.attempt('remove its cgroup', () => ports.cgroups.remove([cgroupPath]));
@@ -39,7 +39,7 @@ async function forget(ports: TeardownContainerPorts, sandboxId: string, id: stri
   try {
     await ports.monitors.removeContainer(sandboxId, id, AbortSignal.timeout(monitorTimeoutMs));
   } catch (error) {
-    // it never got that far
-    if (!(error instanceof Failure && error.kind === 'not-found')) throw error;
+    // it never got that far, or the monitor died meanwhile
+    if (!(error instanceof Failure && error.kind === 'not-found') && ports.monitors.isAlive(sandboxId)) throw error;
   }
 }

@@ -86,7 +86,14 @@ export class Monitors {
     if (link.reconnecting) await Promise.race([link.reconnecting, elapsed(connectTimeoutMs)]);
     if (!link.connection || link.connection.closed)
       throw unavailable(`the monitor of sandbox ${sandboxId} does not answer`);
-    return link.connection.call(call, signal);
+    const { connection } = link;
+    try {
+      return await connection.call(call, signal);
+    } catch (error) {
+      // whether it is dead is known when it was looked at: callers may ask isAlive then
+      if (connection.closed && link.reconnecting) await Promise.race([link.reconnecting, elapsed(connectTimeoutMs)]);
+      throw error;
+    }
   }
 
   /**

@@ -84,7 +84,12 @@ function idsIn(dir: string): string[] {
 /** Looks at everything; each monitor has its own time limit, so that a hung one holds up nobody. */
 export async function observe(ports: ObservePorts): Promise<Observations> {
   const sandboxes = ports.sandboxes();
-  const containers = ports.containers();
+  const mine = new Set(ports.sandboxIds());
+  const read = new Set<string>(sandboxes.map(({ identity }) => identity.id));
+  // a sandbox that a newer release recorded is left alone, and so are its containers
+  const containers = ports
+    .containers()
+    .filter(({ identity: { sandboxId } }) => read.has(sandboxId) || !mine.has(sandboxId));
   const known = new Set(ports.containerIds());
   const told: Told = { facts: new Map(), strangers: [], known };
   const findings = await Promise.all(
@@ -98,7 +103,6 @@ export async function observe(ports: ObservePorts): Promise<Observations> {
     const exit = parseExitFile(ports.readExit(identity.id), identity.id, status.bootId);
     if (exit) exits.set(identity.id, exit);
   }
-  const mine = new Set(ports.sandboxIds());
   return {
     sandboxes,
     containers,

@@ -80,3 +80,19 @@ test('a monitor that does not answer is dead only when the kernel says so', asyn
   };
   t.is(await find(unreadable), 'silent');
 });
+
+test('containers of a sandbox that a newer release recorded are not looked at', async (t) => {
+  const seen = await observe({
+    sandboxes: () => [],
+    containers: () => [{ identity: { id: id('c'), sandboxId: id('a') }, status: { exit: null, bootId: 'b' } }] as never,
+    bootId: 'b',
+    processStartTime: () => null,
+    adopt: async () => [],
+    readExit: () => null,
+    sandboxIds: () => [id('a')],
+    containerIds: () => [id('c')],
+    snapshotsDir: '/nowhere',
+    sandboxDirs: [],
+  });
+  t.deepEqual(seen.containers, []);
+});

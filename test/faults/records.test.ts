@@ -1,5 +1,5 @@
 // What a reboot or a bad disk does to records: a false fact is not believed, a torn one harms nobody else.
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, readdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
@@ -63,8 +63,10 @@ async function reboot(): Promise<void> {
   });
   for (const point of mountsOf(daemon)) execFileSync('umount', ['-l', point]);
   for (const id of daemon.ids) {
-    if (existsSync(`/sys/class/net/${hostInterfaceOf(id)}`))
-      execFileSync('ip', ['link', 'delete', hostInterfaceOf(id)]);
+    const link = `/sys/class/net/${hostInterfaceOf(id)}`;
+    // its namespace may take it along at any moment
+    spawnSync('ip', ['link', 'delete', hostInterfaceOf(id)]);
+    await until('the interface is gone', () => !existsSync(link));
     if (cgroupExists(`/podwright/pods/${id}`)) removeCgroupTree(`/podwright/pods/${id}`);
   }
   execFileSync('ip', ['link', 'delete', daemon.bridge]);

@@ -273,6 +273,9 @@ async function settle(probe: () => Promise<string[]>): Promise<string[]> {
 export function useDaemon(test: TestFn, options: DaemonOptions = {}): TestDaemon {
   const daemon = new TestDaemon(options);
   test.before('the daemon starts', () => daemon.start());
+  test.beforeEach('a daemon that a failed test left dead starts again', () =>
+    daemon.running ? undefined : daemon.start(),
+  );
   test.afterEach.always('the log of a failed test', (t) => {
     if (!t.passed) t.log(daemon.lastWords());
   });

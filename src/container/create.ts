@@ -1,5 +1,6 @@
 // CreateContainer: everything of a container but its process's first instruction.
-import { alreadyExists, Failure, failedPrecondition, failureChain, notFound } from '../lib/failure.ts';
+import { buildOrClearAway, type Caller } from '../lib/creation.ts';
+import { alreadyExists, failedPrecondition, notFound } from '../lib/failure.ts';
 import type { ContainerId } from '../lib/id.ts';
 import type { KeyedLock } from '../lib/keyed-lock.ts';
 import { allEnded } from '../lib/result-list.ts';
@@ -26,12 +27,6 @@ import {
   type SeccompFilter,
   type Snapshots,
 } from './ports.ts';
-
-/** Who waits for the answer. */
-export interface Caller {
-  readonly signal: AbortSignal;
-  readonly onDelivered: (then: () => void) => void;
-}
 
 export interface CreateContainerPorts {
   readonly records: ContainerRecords;
@@ -175,27 +170,12 @@ async function createFrom(ports: CreateContainerPorts, config: ContainerConfig, 
     deliveredAt: 0n,
     notes: [],
   });
-  return ports.locks.run(`container ${id}`, never, async () => {
-    try {
-      return await build(ports, identity, parts);
-    } catch (error) {
-      await clearAway(ports, id, error);
-      throw error;
-    }
-  });
-}
-
-async function clearAway(ports: CreateContainerPorts, id: string, failure: unknown): Promise<void> {
-  try {
-    await ports.teardown(id);
-  } catch (error) {
-    const kind = failure instanceof Failure ? failure.kind : 'internal';
-    throw new Failure(
-      kind,
-      `${failureChain(failure)}; and clearing container ${id} away failed: ${failureChain(error)}`,
-      { cause: failure },
-    );
-  }
+  return ports.locks.run(`container ${id}`, never, () =>
+    buildOrClearAway(`container ${id}`, {
+      build: () => build(ports, identity, parts),
+      teardown: () => ports.teardown(id),
+    }),
+  );
 }
 
 /** The user, from the request and the image's /etc/passwd and /etc/group. */

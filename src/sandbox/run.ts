@@ -1,5 +1,6 @@
 // RunPodSandbox: one pod sandbox from nothing to READY, or nothing left of it.
-import { alreadyExists, Failure, failureChain, invalidArgument } from '../lib/failure.ts';
+import { buildOrClearAway, type Caller } from '../lib/creation.ts';
+import { alreadyExists, invalidArgument } from '../lib/failure.ts';
 import type { SandboxId } from '../lib/id.ts';
 import type { KeyedLock } from '../lib/keyed-lock.ts';
 import { allEnded } from '../lib/result-list.ts';
@@ -28,13 +29,6 @@ export interface RunSandboxPorts {
 export interface RunSandboxInput {
   readonly config: SandboxConfig;
   readonly runtimeHandler: string;
-}
-
-/** Who waits for the answer. */
-export interface Caller {
-  readonly signal: AbortSignal;
-  /** Runs `then` once a success was handed out; never when the caller had gone. */
-  readonly onDelivered: (then: () => void) => void;
 }
 
 /** Handlers that RunPodSandbox knows: the default by two names. */
@@ -112,28 +106,12 @@ async function create(ports: RunSandboxPorts, input: RunSandboxInput, plan: Sand
     stopRequestedAt: 0n,
     deliveredAt: 0n,
   });
-  return ports.locks.run(`sandbox ${id}`, never, async () => {
-    try {
-      return await build(ports, identity, plan);
-    } catch (error) {
-      await clearAway(ports, id, error);
-      throw error;
-    }
-  });
-}
-
-/** Tears a failed creation down. A teardown that fails too leaves the record for recovery, and both are told. */
-async function clearAway(ports: RunSandboxPorts, id: string, failure: unknown): Promise<void> {
-  try {
-    await ports.teardown(id);
-  } catch (error) {
-    const kind = failure instanceof Failure ? failure.kind : 'internal';
-    throw new Failure(
-      kind,
-      `${failureChain(failure)}; and clearing sandbox ${id} away failed: ${failureChain(error)}`,
-      { cause: failure },
-    );
-  }
+  return ports.locks.run(`sandbox ${id}`, never, () =>
+    buildOrClearAway(`sandbox ${id}`, {
+      build: () => build(ports, identity, plan),
+      teardown: () => ports.teardown(id),
+    }),
+  );
 }
 
 async function build(ports: RunSandboxPorts, identity: SandboxIdentity, plan: SandboxPlan): Promise<Sandbox> {

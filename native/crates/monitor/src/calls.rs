@@ -30,6 +30,9 @@ impl Monitor {
             Call::ReopenLog(request) => return self.reopen_log(asker, &request.container_id),
             Call::ExecSync(request) => return self.exec_sync(asker, &request),
             Call::Shutdown(_) => return self.shutdown(Some(asker)),
+            Call::Exec(_) | Call::WaitExec(_) | Call::Resize(_) | Call::OpenStream(_) | Call::Attach(_) => {
+                Err(failure(Kind::Unsupported, "call", "", "this monitor has no streams"))
+            }
         };
         self.answer(asker, answer)
     }

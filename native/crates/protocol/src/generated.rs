@@ -21,7 +21,10 @@ pub mod frame {
 pub struct Request {
     #[prost(uint64, tag = "1")]
     pub id: u64,
-    #[prost(oneof = "request::Call", tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12")]
+    #[prost(
+        oneof = "request::Call",
+        tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17"
+    )]
     pub call: ::core::option::Option<request::Call>,
 }
 /// Nested message and enum types in `Request`.
@@ -50,13 +53,23 @@ pub mod request {
         GetState(super::GetState),
         #[prost(message, tag = "12")]
         Shutdown(super::Shutdown),
+        #[prost(message, tag = "13")]
+        Exec(super::Exec),
+        #[prost(message, tag = "14")]
+        WaitExec(super::WaitExec),
+        #[prost(message, tag = "15")]
+        Resize(super::Resize),
+        #[prost(message, tag = "16")]
+        OpenStream(super::OpenStream),
+        #[prost(message, tag = "17")]
+        Attach(super::Attach),
     }
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Response {
     #[prost(uint64, tag = "1")]
     pub id: u64,
-    #[prost(oneof = "response::Result", tags = "2, 3, 4, 5, 6, 7, 8, 9, 10")]
+    #[prost(oneof = "response::Result", tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13")]
     pub result: ::core::option::Option<response::Result>,
 }
 /// Nested message and enum types in `Response`.
@@ -81,6 +94,12 @@ pub mod response {
         State(super::State),
         #[prost(message, tag = "10")]
         StopContainer(super::StopContainerReply),
+        #[prost(message, tag = "11")]
+        Exec(super::ExecReply),
+        #[prost(message, tag = "12")]
+        WaitExec(super::WaitExecReply),
+        #[prost(message, tag = "13")]
+        Attach(super::AttachReply),
     }
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -460,6 +479,170 @@ pub struct ExecSyncReply {
     pub timed_out: bool,
     #[prost(bool, tag = "5")]
     pub truncated: bool,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TerminalSize {
+    /// columns
+    #[prost(uint32, tag = "1")]
+    pub width: u32,
+    /// rows
+    #[prost(uint32, tag = "2")]
+    pub height: u32,
+}
+/// Starts a command whose streams are taken over connections of their own (OpenStream). Output that
+/// nobody has taken yet waits in the kernel's pipes; nothing of it is lost.
+/// The exec belongs to the connection it came by: when that closes, its stdin is closed, its output is
+/// read and dropped, and the process lives on until it ends by itself.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Exec {
+    #[prost(string, tag = "1")]
+    pub container_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub exec_id: ::prost::alloc::string::String,
+    /// OCI runtime-spec process object as JSON
+    #[prost(string, tag = "3")]
+    pub process: ::prost::alloc::string::String,
+    #[prost(bytes = "vec", tag = "4")]
+    pub seccomp_bpf: ::prost::alloc::vec::Vec<u8>,
+    #[prost(uint32, tag = "5")]
+    pub seccomp_flags: u32,
+    #[prost(bool, tag = "6")]
+    pub terminal: bool,
+    /// otherwise /dev/null
+    #[prost(bool, tag = "7")]
+    pub stdin: bool,
+    /// otherwise read and dropped
+    #[prost(bool, tag = "8")]
+    pub stdout: bool,
+    /// the same; never with a terminal
+    #[prost(bool, tag = "9")]
+    pub stderr: bool,
+    /// of the terminal before the command starts; absent: the kernel's default
+    #[prost(message, optional, tag = "10")]
+    pub size: ::core::option::Option<TerminalSize>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ExecReply {
+    #[prost(int32, tag = "1")]
+    pub pid: i32,
+}
+/// Answered when the command has ended, and its output was handed to those who took it or drain_ms is over.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WaitExec {
+    #[prost(string, tag = "1")]
+    pub exec_id: ::prost::alloc::string::String,
+    /// how long output held open by descendants is waited for; 0 = 2000
+    #[prost(uint32, tag = "2")]
+    pub drain_ms: u32,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WaitExecReply {
+    #[prost(int32, tag = "1")]
+    pub exit_code: i32,
+}
+/// The terminal of a container or of an exec.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Resize {
+    #[prost(string, tag = "1")]
+    pub container_id: ::prost::alloc::string::String,
+    /// empty: the container's own terminal
+    #[prost(string, tag = "2")]
+    pub exec_id: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "3")]
+    pub size: ::core::option::Option<TerminalSize>,
+}
+/// Prepares an attachment to a running container. Output from this moment on is kept for it (bounded) until its
+/// streams are taken; nothing from before. It belongs to the connection it came by, like an Exec.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Attach {
+    #[prost(string, tag = "1")]
+    pub container_id: ::prost::alloc::string::String,
+    /// chosen by the daemon
+    #[prost(string, tag = "2")]
+    pub attach_id: ::prost::alloc::string::String,
+    #[prost(bool, tag = "3")]
+    pub stdin: bool,
+    #[prost(bool, tag = "4")]
+    pub stdout: bool,
+    #[prost(bool, tag = "5")]
+    pub stderr: bool,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AttachReply {
+    #[prost(bool, tag = "1")]
+    pub terminal: bool,
+}
+/// Only as the first request of a new connection, without hello. After the Empty answer the connection carries
+/// raw bytes: what the daemon writes is the stream's input, what it reads its output. Each direction ends by
+/// shutdown(SHUT_WR) of its writer. The monitor reads no further than the other side takes: the sockets are the
+/// only buffers (ruling 22).
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct OpenStream {
+    #[prost(oneof = "open_stream::Stream", tags = "1, 2")]
+    pub stream: ::core::option::Option<open_stream::Stream>,
+}
+/// Nested message and enum types in `OpenStream`.
+pub mod open_stream {
+    #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+    pub struct Port {
+        #[prost(uint32, tag = "1")]
+        pub port: u32,
+    }
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+    pub struct Process {
+        /// exec_id or attach_id
+        #[prost(string, tag = "1")]
+        pub id: ::prost::alloc::string::String,
+        #[prost(enumeration = "Name", tag = "2")]
+        pub name: i32,
+    }
+    #[derive(
+        Clone,
+        Copy,
+        Debug,
+        PartialEq,
+        Eq,
+        Hash,
+        PartialOrd,
+        Ord,
+        ::prost::Enumeration
+    )]
+    #[repr(i32)]
+    pub enum Name {
+        Stdin = 0,
+        /// with a terminal: everything
+        Stdout = 1,
+        Stderr = 2,
+    }
+    impl Name {
+        /// String value of the enum field names used in the ProtoBuf definition.
+        ///
+        /// The values are not transformed in any way and thus are considered stable
+        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+        pub fn as_str_name(&self) -> &'static str {
+            match self {
+                Self::Stdin => "STDIN",
+                Self::Stdout => "STDOUT",
+                Self::Stderr => "STDERR",
+            }
+        }
+        /// Creates an enum from field names used in the ProtoBuf definition.
+        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+            match value {
+                "STDIN" => Some(Self::Stdin),
+                "STDOUT" => Some(Self::Stdout),
+                "STDERR" => Some(Self::Stderr),
+                _ => None,
+            }
+        }
+    }
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Stream {
+        #[prost(message, tag = "1")]
+        Process(Process),
+        #[prost(message, tag = "2")]
+        Port(Port),
+    }
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetState {}

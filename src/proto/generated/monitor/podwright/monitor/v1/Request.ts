@@ -11,6 +11,11 @@ import type { ReopenLog as _podwright_monitor_v1_ReopenLog, ReopenLog__Output as
 import type { ExecSync as _podwright_monitor_v1_ExecSync, ExecSync__Output as _podwright_monitor_v1_ExecSync__Output } from '../../../podwright/monitor/v1/ExecSync.ts';
 import type { GetState as _podwright_monitor_v1_GetState, GetState__Output as _podwright_monitor_v1_GetState__Output } from '../../../podwright/monitor/v1/GetState.ts';
 import type { Shutdown as _podwright_monitor_v1_Shutdown, Shutdown__Output as _podwright_monitor_v1_Shutdown__Output } from '../../../podwright/monitor/v1/Shutdown.ts';
+import type { Exec as _podwright_monitor_v1_Exec, Exec__Output as _podwright_monitor_v1_Exec__Output } from '../../../podwright/monitor/v1/Exec.ts';
+import type { WaitExec as _podwright_monitor_v1_WaitExec, WaitExec__Output as _podwright_monitor_v1_WaitExec__Output } from '../../../podwright/monitor/v1/WaitExec.ts';
+import type { Resize as _podwright_monitor_v1_Resize, Resize__Output as _podwright_monitor_v1_Resize__Output } from '../../../podwright/monitor/v1/Resize.ts';
+import type { OpenStream as _podwright_monitor_v1_OpenStream, OpenStream__Output as _podwright_monitor_v1_OpenStream__Output } from '../../../podwright/monitor/v1/OpenStream.ts';
+import type { Attach as _podwright_monitor_v1_Attach, Attach__Output as _podwright_monitor_v1_Attach__Output } from '../../../podwright/monitor/v1/Attach.ts';
 import type { Long } from '@grpc/proto-loader';
 
 export interface Request {
@@ -26,7 +31,12 @@ export interface Request {
   'execSync'?: (_podwright_monitor_v1_ExecSync | null);
   'getState'?: (_podwright_monitor_v1_GetState | null);
   'shutdown'?: (_podwright_monitor_v1_Shutdown | null);
-  'call'?: "hello"|"createSandbox"|"createContainer"|"startContainer"|"stopContainer"|"signalContainer"|"removeContainer"|"reopenLog"|"execSync"|"getState"|"shutdown";
+  'exec'?: (_podwright_monitor_v1_Exec | null);
+  'waitExec'?: (_podwright_monitor_v1_WaitExec | null);
+  'resize'?: (_podwright_monitor_v1_Resize | null);
+  'openStream'?: (_podwright_monitor_v1_OpenStream | null);
+  'attach'?: (_podwright_monitor_v1_Attach | null);
+  'call'?: "hello"|"createSandbox"|"createContainer"|"startContainer"|"stopContainer"|"signalContainer"|"removeContainer"|"reopenLog"|"execSync"|"getState"|"shutdown"|"exec"|"waitExec"|"resize"|"openStream"|"attach";
 }
 
 export interface Request__Output {
@@ -42,5 +52,10 @@ export interface Request__Output {
   'execSync'?: (_podwright_monitor_v1_ExecSync__Output | null);
   'getState'?: (_podwright_monitor_v1_GetState__Output | null);
   'shutdown'?: (_podwright_monitor_v1_Shutdown__Output | null);
-  'call'?: "hello"|"createSandbox"|"createContainer"|"startContainer"|"stopContainer"|"signalContainer"|"removeContainer"|"reopenLog"|"execSync"|"getState"|"shutdown";
+  'exec'?: (_podwright_monitor_v1_Exec__Output | null);
+  'waitExec'?: (_podwright_monitor_v1_WaitExec__Output | null);
+  'resize'?: (_podwright_monitor_v1_Resize__Output | null);
+  'openStream'?: (_podwright_monitor_v1_OpenStream__Output | null);
+  'attach'?: (_podwright_monitor_v1_Attach__Output | null);
+  'call'?: "hello"|"createSandbox"|"createContainer"|"startContainer"|"stopContainer"|"signalContainer"|"removeContainer"|"reopenLog"|"execSync"|"getState"|"shutdown"|"exec"|"waitExec"|"resize"|"openStream"|"attach";
 }

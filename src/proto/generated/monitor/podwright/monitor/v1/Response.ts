@@ -9,6 +9,9 @@ import type { Empty as _podwright_monitor_v1_Empty, Empty__Output as _podwright_
 import type { ExecSyncReply as _podwright_monitor_v1_ExecSyncReply, ExecSyncReply__Output as _podwright_monitor_v1_ExecSyncReply__Output } from '../../../podwright/monitor/v1/ExecSyncReply.ts';
 import type { State as _podwright_monitor_v1_State, State__Output as _podwright_monitor_v1_State__Output } from '../../../podwright/monitor/v1/State.ts';
 import type { StopContainerReply as _podwright_monitor_v1_StopContainerReply, StopContainerReply__Output as _podwright_monitor_v1_StopContainerReply__Output } from '../../../podwright/monitor/v1/StopContainerReply.ts';
+import type { ExecReply as _podwright_monitor_v1_ExecReply, ExecReply__Output as _podwright_monitor_v1_ExecReply__Output } from '../../../podwright/monitor/v1/ExecReply.ts';
+import type { WaitExecReply as _podwright_monitor_v1_WaitExecReply, WaitExecReply__Output as _podwright_monitor_v1_WaitExecReply__Output } from '../../../podwright/monitor/v1/WaitExecReply.ts';
+import type { AttachReply as _podwright_monitor_v1_AttachReply, AttachReply__Output as _podwright_monitor_v1_AttachReply__Output } from '../../../podwright/monitor/v1/AttachReply.ts';
 import type { Long } from '@grpc/proto-loader';
 
 export interface Response {
@@ -22,7 +25,10 @@ export interface Response {
   'execSync'?: (_podwright_monitor_v1_ExecSyncReply | null);
   'state'?: (_podwright_monitor_v1_State | null);
   'stopContainer'?: (_podwright_monitor_v1_StopContainerReply | null);
-  'result'?: "failure"|"hello"|"createSandbox"|"createContainer"|"startContainer"|"empty"|"execSync"|"state"|"stopContainer";
+  'exec'?: (_podwright_monitor_v1_ExecReply | null);
+  'waitExec'?: (_podwright_monitor_v1_WaitExecReply | null);
+  'attach'?: (_podwright_monitor_v1_AttachReply | null);
+  'result'?: "failure"|"hello"|"createSandbox"|"createContainer"|"startContainer"|"empty"|"execSync"|"state"|"stopContainer"|"exec"|"waitExec"|"attach";
 }
 
 export interface Response__Output {
@@ -36,5 +42,8 @@ export interface Response__Output {
   'execSync'?: (_podwright_monitor_v1_ExecSyncReply__Output | null);
   'state'?: (_podwright_monitor_v1_State__Output | null);
   'stopContainer'?: (_podwright_monitor_v1_StopContainerReply__Output | null);
-  'result'?: "failure"|"hello"|"createSandbox"|"createContainer"|"startContainer"|"empty"|"execSync"|"state"|"stopContainer";
+  'exec'?: (_podwright_monitor_v1_ExecReply__Output | null);
+  'waitExec'?: (_podwright_monitor_v1_WaitExecReply__Output | null);
+  'attach'?: (_podwright_monitor_v1_AttachReply__Output | null);
+  'result'?: "failure"|"hello"|"createSandbox"|"createContainer"|"startContainer"|"empty"|"execSync"|"state"|"stopContainer"|"exec"|"waitExec"|"attach";
 }

@@ -1,0 +1,12 @@
+// Original file: proto/monitor.proto
+
+
+export interface WaitExec {
+  'execId'?: (string);
+  'drainMs'?: (number);
+}
+
+export interface WaitExec__Output {
+  'execId': (string);
+  'drainMs': (number);
+}

@@ -1,4 +1,5 @@
-// Answers of list RPCs out of encodings kept per object: 1000 containers take 0.1 ms instead of 5 to 20.
+// Answers of list RPCs out of encodings kept per object: 1000 containers take 0.1 ms instead of 5 to 20;
+// and their streamed form, in batches.
 // Must not know which objects these are; an object that changes must be a new object.
 
 /** Tag of field 1, length-delimited: every CRI list answer has its items there. */
@@ -26,6 +27,11 @@ export class EncodedList<T> {
     return Buffer.concat(items.map((item) => this.#entry(item)));
   }
 
+  /** The items as they stand in an answer, each made when it is asked for. */
+  *entries(items: Iterable<T>): Generator<Buffer> {
+    for (const item of items) yield this.#entry(item);
+  }
+
   #entry(item: T): Buffer {
     const identity = this.#identity(item);
     const variant = this.#variant(item);
@@ -38,6 +44,39 @@ export class EncodedList<T> {
   }
 }
 
+/** What a batch of a streamed list is filled up to, in bytes: far below what a message may be. */
+export const batchBytes = 1024 * 1024;
+
+/**
+ * Answers of a streamed list: items in order, each in exactly one answer, at least one in each, and as many as
+ * fit into `batchBytes`. No items: no answer.
+ */
+export function* batches(entries: Iterable<Buffer>): Generator<Buffer> {
+  let batch: Buffer[] = [];
+  let bytes = 0;
+  for (const entry of entries) {
+    if (batch.length > 0 && bytes + entry.byteLength > batchBytes) {
+      yield Buffer.concat(batch);
+      batch = [];
+      bytes = 0;
+    }
+    batch.push(entry);
+    bytes += entry.byteLength;
+  }
+  if (batch.length > 0) yield Buffer.concat(batch);
+}
+
+/** The stream of a list: the snapshot is taken once, then given out in batches. */
+export async function* inBatches(snapshot: () => Promise<Iterable<Buffer>>): AsyncGenerator<Buffer> {
+  yield* batches(await snapshot());
+}
+
+/** Items that are not kept, encoded when they are asked for. */
+export function* framedEach<T>(items: Iterable<T>, encode: (item: T) => Uint8Array): Generator<Buffer> {
+  for (const item of items) yield framed(encode(item));
+}
+
+/** A message as an item of an answer: `repeated <message> = 1`. */
 function framed(body: Uint8Array): Buffer {
   const head = [itemTag];
   let rest = body.byteLength;

@@ -49,6 +49,7 @@ export const fieldPolicies: Readonly<Record<string, Readonly<Record<string, Fiel
   RemovePodSandboxRequest: bySandboxId,
   PodSandboxStatusRequest: { pod_sandbox_id: done, verbose: done },
   ListPodSandboxRequest: { filter: done },
+  StreamPodSandboxesRequest: { filter: done },
   PodSandboxFilter: { id: done, state: done, label_selector: done },
   PodSandboxStateValue: { state: done },
   PodSandboxConfig: {
@@ -117,6 +118,7 @@ export const fieldPolicies: Readonly<Record<string, Readonly<Record<string, Fiel
     annotations: ignored('opaque hints for plug-ins (NRI); none can be installed'),
   },
   ListContainersRequest: { filter: done },
+  StreamContainersRequest: { filter: done },
   ContainerFilter: { id: done, state: done, pod_sandbox_id: done, label_selector: done },
   ContainerStateValue: { state: done },
   ContainerConfig: {
@@ -186,9 +188,11 @@ export const fieldPolicies: Readonly<Record<string, Readonly<Record<string, Fiel
 
   ContainerStatsRequest: byId,
   ListContainerStatsRequest: { filter: done },
+  StreamContainerStatsRequest: { filter: done },
   ContainerStatsFilter: { id: done, pod_sandbox_id: done, label_selector: done },
   PodSandboxStatsRequest: bySandboxId,
   ListPodSandboxStatsRequest: { filter: done },
+  StreamPodSandboxStatsRequest: { filter: done },
   PodSandboxStatsFilter: { id: done, label_selector: done },
 
   PullImageRequest: {
@@ -207,6 +211,7 @@ export const fieldPolicies: Readonly<Record<string, Readonly<Record<string, Fiel
     registry_token: done,
   },
   ListImagesRequest: { filter: done },
+  StreamImagesRequest: { filter: done },
   ImageFilter: { image: done },
   ImageStatusRequest: { image: done, verbose: done },
   RemoveImageRequest: { image: done },

@@ -1,10 +1,14 @@
 // ImageService as a table: RPC → decode, verb, encode. Must hold nothing else.
 // What is not listed answers UNIMPLEMENTED.
+import { criMessage } from '../proto/cri-codec.ts';
 import type { ImageServiceDefinition } from '../proto/generated/cri/runtime/v1/ImageService.ts';
 import { decodeImageFilter, decodeImageName, decodePull, encodeFsInfo, encodeImage } from './convert/image.ts';
-import { anImage, answering, listing, mutating, nothing, reading } from './row.ts';
+import { framedEach, inBatches } from './encoded-list.ts';
+import { anImage, answering, batching, listing, mutating, nothing, reading } from './row.ts';
 import type { Table } from './table.ts';
 import type { ImageVerbs } from './verbs.ts';
+
+const imageMessage = criMessage('Image');
 
 /** Every RPC of ImageService that is served. */
 export const imageService: Table<ImageVerbs, ImageServiceDefinition> = {
@@ -15,6 +19,15 @@ export const imageService: Table<ImageVerbs, ImageServiceDefinition> = {
       const images = await verbs.listImages({ image: decodeImageFilter(filter) }, context);
       return { images: images.map(encodeImage) };
     },
+  },
+  StreamImages: {
+    ...batching,
+    subject: nothing,
+    stream: ({ filter }, verbs, context) =>
+      inBatches(async () => {
+        const images = await verbs.listImages({ image: decodeImageFilter(filter) }, context);
+        return framedEach(images, (image) => imageMessage.serialize(encodeImage(image)));
+      }),
   },
   ImageStatus: {
     ...reading,

@@ -6,6 +6,8 @@ import type { Subject } from './rpc.ts';
 export const answering = { whileRecovering: 'answers', level: 'debug' } as const;
 /** A list: never partial, so it waits for recovery. */
 export const listing = { whileRecovering: 'waits', level: 'debug' } as const;
+/** A list in batches: as a list, and with an end. */
+export const batching = { ...listing, endless: false } as const;
 /** Tells about one object. */
 export const reading = { whileRecovering: 'unavailable', level: 'debug' } as const;
 /** Changes something. */

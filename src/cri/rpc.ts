@@ -1,6 +1,6 @@
 // Wraps one verb as a gRPC handler: abort signal, recovery gate, field check, log, metrics, status.
 // Must not know which verb it is or what its messages hold.
-import { type handleUnaryCall, type ServerUnaryCall, type sendUnaryData, status as grpcStatus } from '@grpc/grpc-js';
+import { type handleUnaryCall, type sendUnaryData, type ServerUnaryCall, status as grpcStatus } from '@grpc/grpc-js';
 import { cancelled, deadlineExceeded, Failure, resourceExhausted, unavailable } from '../lib/failure.ts';
 import type { FieldCheck } from './field-check.ts';
 import { type GrpcCode, type RpcStatus, statusOf } from './status-codes.ts';
@@ -12,12 +12,16 @@ export type WhileRecovering = 'answers' | 'waits' | 'unavailable';
 /** Names of the objects a call is about, for the log. Never secrets. */
 export type Subject = Readonly<Record<string, string | number>>;
 
-/** One served RPC, its types erased: decode, verb and encode joined. */
-export interface RpcEntry {
+/** What unary and streaming RPCs have in common. */
+export interface ServedCall {
   readonly whileRecovering: WhileRecovering;
   /** `debug` for what is asked every second, `info` for what changes something. */
   readonly level: 'debug' | 'info';
   readonly subject: (request: object) => Subject;
+}
+
+/** One served RPC, its types erased: decode, verb and encode joined. */
+export interface RpcEntry extends ServedCall {
   /** Decodes, calls the verb and encodes: the answer as protobuf bytes. */
   readonly serve: (request: object, context: CallContext) => Promise<Buffer>;
 }
@@ -40,103 +44,149 @@ export interface RpcPorts {
 /** Largest message either way: the kubelet's own limit (cri-client `maxMsgSize`). */
 export const maxMessageBytes = 16 * 1024 * 1024;
 
-type Call = ServerUnaryCall<object, Buffer>;
-
-/** The handler of one RPC for grpc-js. */
-export function unaryHandler(
-  method: string,
-  entry: RpcEntry,
-  { check, ports }: { readonly check: FieldCheck; readonly ports: RpcPorts },
-): handleUnaryCall<object, Buffer> {
-  return (call, callback) => {
-    void new RunningCall(method, entry, ports).run(call, callback, check);
-  };
+/** What handlers are made with. */
+export interface HandlerParts {
+  readonly check: FieldCheck;
+  readonly ports: RpcPorts;
+  /** Fires when the daemon begins to stop: streams without an end of their own end then. */
+  readonly stopping: AbortSignal;
 }
 
-/** One call from its arrival to its answer. */
-class RunningCall {
+/** What is needed of a call of either kind. */
+export interface AnyCall {
+  readonly request: object;
+  readonly cancelled: boolean;
+  readonly metadata: { readonly get: (key: string) => readonly (string | Buffer)[] };
+  getDeadline(): Date | number;
+  once(event: 'cancelled', listener: () => void): unknown;
+  off(event: 'cancelled', listener: () => void): unknown;
+}
+
+/** The handler of one RPC for grpc-js. */
+export function unaryHandler(method: string, entry: RpcEntry, parts: HandlerParts): handleUnaryCall<object, Buffer> {
+  return (call, callback) =>
+    void serveUnary(new RunningCall(method, entry, { call, ...parts }), { entry, call, callback });
+}
+
+interface UnaryParts {
+  readonly entry: RpcEntry;
+  readonly call: ServerUnaryCall<object, Buffer>;
+  readonly callback: sendUnaryData<Buffer>;
+}
+
+/** Never rejects: every end of a call is an answer. */
+async function serveUnary(running: RunningCall, { entry, call, callback }: UnaryParts): Promise<void> {
+  try {
+    await running.admit();
+    const answer = sendable(await entry.serve(call.request, running.context()));
+    if (running.signal.aborted) throw running.signal.reason;
+    callback(null, answer);
+    running.succeed();
+  } catch (error) {
+    const status = running.fail(error);
+    callback({ code: grpcStatus[status.code], details: status.message });
+    running.report(status, error);
+  }
+  running.tellDelivered();
+}
+
+/** The bytes, unless they are more than a message may have. */
+export function sendable(answer: Buffer): Buffer {
+  if (answer.byteLength <= maxMessageBytes) return answer;
+  throw resourceExhausted(
+    `the answer of ${answer.byteLength} bytes is larger than a message may be (${maxMessageBytes})`,
+  );
+}
+
+/** One call from its arrival to its end. */
+export class RunningCall {
+  /** Fires with a Failure when the caller is gone or its time is over. */
+  readonly signal: AbortSignal;
   readonly #method: string;
-  readonly #entry: RpcEntry;
-  readonly #ports: RpcPorts;
+  readonly #entry: ServedCall;
+  readonly #parts: HandlerParts;
+  readonly #call: AnyCall;
   readonly #started: number;
   readonly #requestId: string;
   readonly #delivered: (() => void)[] = [];
+  readonly #unwatch: () => void;
 
-  constructor(method: string, entry: RpcEntry, ports: RpcPorts) {
+  constructor(method: string, entry: ServedCall, { call, ...parts }: HandlerParts & { readonly call: AnyCall }) {
     this.#method = method;
     this.#entry = entry;
-    this.#ports = ports;
-    this.#started = ports.elapsedMs();
-    this.#requestId = ports.newRequestId();
+    this.#parts = parts;
+    this.#call = call;
+    this.#started = parts.ports.elapsedMs();
+    this.#requestId = parts.ports.newRequestId();
+    const { signal, stop } = abortOnEnd(call, method, parts.ports.nowMs);
+    this.signal = signal;
+    this.#unwatch = stop;
   }
 
-  /** Never rejects: every end of a call is an answer. */
-  async run(call: Call, callback: sendUnaryData<Buffer>, check: FieldCheck): Promise<void> {
-    const abort = abortOnEnd(call, this.#method, this.#ports.nowMs);
-    try {
-      const answer = await this.#serve(call, abort.signal, check);
-      if (abort.signal.aborted) throw abort.signal.reason;
-      abort.stop();
-      callback(null, answer);
-      this.#finish(call.request, { code: 'OK' }, null);
-    } catch (error) {
-      abort.stop();
-      this.#delivered.length = 0;
-      const status = statusOf(error);
-      callback({ code: grpcStatus[status.code], details: status.message });
-      this.#finish(call.request, status, error);
-    }
-    this.#tellDelivered();
+  /** Waits for recovery where the row says so, and checks the request's fields. */
+  async admit(): Promise<void> {
+    await this.#passGate();
+    this.#parts.check(this.#call.request);
   }
 
-  #tellDelivered(): void {
+  /** What the verb is told of the call. */
+  context(): CallContext {
+    return {
+      signal: this.signal,
+      requestId: this.#requestId,
+      method: this.#method,
+      log: this.#parts.ports.log,
+      traceparent: String(this.#call.metadata.get('traceparent')[0] ?? ''),
+      onDelivered: (then) => void this.#delivered.push(then),
+    };
+  }
+
+  /** The answer is out. */
+  succeed(): void {
+    this.#unwatch();
+    this.report({ code: 'OK' }, null);
+  }
+
+  /** The status of a call that failed; nothing is delivered by it. */
+  fail(error: unknown): RpcStatus {
+    this.#unwatch();
+    this.#delivered.length = 0;
+    return statusOf(error);
+  }
+
+  /** Runs what waits for a delivered answer. */
+  tellDelivered(): void {
     for (const then of this.#delivered) {
       try {
         then();
       } catch (error) {
-        this.#ports.log.error({ requestId: this.#requestId, method: this.#method, error }, 'bug after the answer');
+        const fields = { requestId: this.#requestId, method: this.#method, error };
+        this.#parts.ports.log.error(fields, 'bug after the answer');
       }
     }
   }
 
-  async #serve(call: Call, signal: AbortSignal, check: FieldCheck): Promise<Buffer> {
-    await this.#passGate(signal);
-    check(call.request);
-    const answer = await this.#entry.serve(call.request, {
-      signal,
-      requestId: this.#requestId,
-      method: this.#method,
-      log: this.#ports.log,
-      traceparent: String(call.metadata.get('traceparent')[0] ?? ''),
-      onDelivered: (then) => void this.#delivered.push(then),
-    });
-    if (answer.byteLength > maxMessageBytes) {
-      throw resourceExhausted(
-        `the answer of ${answer.byteLength} bytes is larger than a message may be (${maxMessageBytes})`,
-      );
-    }
-    return answer;
-  }
-
-  async #passGate(signal: AbortSignal): Promise<void> {
+  async #passGate(): Promise<void> {
     const { whileRecovering } = this.#entry;
-    const recovery = whileRecovering === 'answers' ? null : this.#ports.recovering();
+    const recovery = whileRecovering === 'answers' ? null : this.#parts.ports.recovering();
     if (recovery === null) return;
     if (whileRecovering === 'unavailable') throw unavailable('podwrightd is recovering; try again shortly');
-    await Promise.race([recovery, aborted(signal)]);
+    await Promise.race([recovery, aborted(this.signal)]);
   }
 
-  #finish(request: object, { code }: Pick<RpcStatus, 'code'>, error: unknown): void {
-    const seconds = (this.#ports.elapsedMs() - this.#started) / 1000;
-    this.#ports.observe(this.#method, code, seconds);
+  /** The one line of the log, and the one observation, of a call. */
+  report({ code }: Pick<RpcStatus, 'code'>, error: unknown): void {
+    const { ports } = this.#parts;
+    const seconds = (ports.elapsedMs() - this.#started) / 1000;
+    ports.observe(this.#method, code, seconds);
     const fields = {
       requestId: this.#requestId,
       method: this.#method,
       code,
       ms: Math.round(seconds * 1e6) / 1e3,
-      ...this.#entry.subject(request),
+      ...this.#entry.subject(this.#call.request),
     };
-    const { log } = this.#ports;
+    const { log } = ports;
     if (error === null) log[this.#entry.level](fields, 'call served');
     else if (!(error instanceof Failure)) log.error({ ...fields, error, stack: stackOf(error) }, 'call hit a bug');
     else if (error.kind === 'internal') log.error({ ...fields, error, stack: stackOf(error) }, 'call failed');
@@ -147,7 +197,7 @@ class RunningCall {
 const stackOf = (error: unknown): string => (error instanceof Error ? (error.stack ?? '') : '');
 
 /** Rejects when the signal fires; never resolves. */
-function aborted(signal: AbortSignal): Promise<never> {
+export function aborted(signal: AbortSignal): Promise<never> {
   const { promise, reject } = Promise.withResolvers<never>();
   if (signal.aborted) reject(signal.reason);
   else signal.addEventListener('abort', () => reject(signal.reason), { once: true });
@@ -158,7 +208,7 @@ function aborted(signal: AbortSignal): Promise<never> {
  * A signal that fires when the caller is gone or its deadline has passed. grpc-js emits `cancelled`
  * for both (and after a normal end, which `stop` keeps out).
  */
-function abortOnEnd(call: Call, method: string, nowMs: () => number): { signal: AbortSignal; stop: () => void } {
+function abortOnEnd(call: AnyCall, method: string, nowMs: () => number): { signal: AbortSignal; stop: () => void } {
   const abort = new AbortController();
   const deadline = Number(call.getDeadline());
   // a caller whose deadline passes cancels by itself, a little before ours does, which began when the call arrived

@@ -1,10 +1,8 @@
 // RuntimeService as a table: RPC → decode, verb, encode. Must hold nothing else.
 // What is not listed answers UNIMPLEMENTED.
-import type { Container } from '../container/container.ts';
-import type { SandboxView } from '../sandbox/sandbox.ts';
 import type { RuntimeServiceDefinition } from '../proto/generated/cri/runtime/v1/RuntimeService.ts';
-import { criMessage } from '../proto/cri-codec.ts';
-import { decodeContainerConfig, encodeContainer, encodeContainerStatus } from './convert/container.ts';
+import { containerList, sandboxList } from './cached-lists.ts';
+import { decodeContainerConfig, encodeContainerStatus } from './convert/container.ts';
 import { decodeHandler, nonEmpty } from './convert/fields.ts';
 import { decodeContainerFilter, decodeSandboxFilter, decodeUsageFilter } from './convert/filters.ts';
 import {
@@ -16,29 +14,18 @@ import {
   sandboxById,
   sandboxStatusRequest,
 } from './convert/requests.ts';
-import { decodeSandboxConfig, encodeSandbox, encodeSandboxStatus } from './convert/sandbox.ts';
+import { decodeSandboxConfig, encodeSandboxStatus } from './convert/sandbox.ts';
 import { encodeContainerUsage, encodeSandboxUsage } from './convert/stats.ts';
 import { encodeRuntimeConfig, encodeStatus, encodeVersion } from './convert/status.ts';
-import { EncodedList } from './encoded-list.ts';
 import { aContainer, answering, aSandbox, listing, mutating, nothing, reading } from './row.ts';
+import { runtimeStreams } from './runtime-streams.ts';
 import type { Table } from './table.ts';
 import type { RuntimeVerbs } from './verbs.ts';
 
-const containerList = new EncodedList<Container>({
-  identity: (container) => container,
-  variant: () => 0,
-  encode: (container) => criMessage('Container').serialize(encodeContainer(container)),
-});
-
-const sandboxList = new EncodedList<SandboxView>({
-  identity: ({ sandbox }) => sandbox,
-  // the state depends on the monitor too, not only on the record
-  variant: ({ state }) => (state === 'ready' ? 0 : 1),
-  encode: (view) => criMessage('PodSandbox').serialize(encodeSandbox(view)),
-});
-
 /** Every RPC of RuntimeService that is served. */
 export const runtimeService: Table<RuntimeVerbs, RuntimeServiceDefinition> = {
+  ...runtimeStreams,
+
   Version: {
     ...answering,
     subject: nothing,

@@ -42,7 +42,10 @@ export interface ServedService {
 
 /** A serving CRI socket. */
 export interface CriServer {
-  /** Takes no new calls, waits for running ones up to `drainMs`, then cuts them off; removes the socket. */
+  /**
+   * Takes no new calls, ends streams that have no end of their own, waits for running calls up to `drainMs`,
+   * then cuts them off; removes the socket.
+   */
   stop(drainMs: number): Promise<void>;
 }
 
@@ -64,9 +67,11 @@ export async function startCriServer(parts: CriServerParts): Promise<CriServer> 
   await refuseIfServed(parts.socket);
   const server = new Server(serverOptions);
   const { ports, host } = parts;
+  const stopper = new AbortController();
+  const made = { ports, host, stopping: stopper.signal };
   for (const service of [
-    buildService('RuntimeService', runtimeService, { verbs: parts.runtime, ports, host }),
-    buildService('ImageService', imageService, { verbs: parts.images, ports, host }),
+    buildService('RuntimeService', runtimeService, { verbs: parts.runtime, ...made }),
+    buildService('ImageService', imageService, { verbs: parts.images, ...made }),
     ...parts.services,
   ]) {
     server.addService(service.definition, service.handlers);
@@ -74,7 +79,12 @@ export async function startCriServer(parts: CriServerParts): Promise<CriServer> 
   await bind(server, parts);
   // behind the first answers, so that being early is not paid for with being late
   warmUp();
-  return { stop: (drainMs) => stop(server, parts, drainMs) };
+  return {
+    stop(drainMs) {
+      stopper.abort();
+      return stop(server, parts, drainMs);
+    },
+  };
 }
 
 /**

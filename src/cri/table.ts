@@ -1,11 +1,18 @@
 // The form of the two service tables, and what turns a table into handlers for grpc-js.
 // Must not know a single RPC.
-import type { handleUnaryCall, MethodDefinition, ServiceDefinition, UntypedServiceImplementation } from '@grpc/grpc-js';
+import type {
+  handleServerStreamingCall,
+  handleUnaryCall,
+  MethodDefinition,
+  ServiceDefinition,
+  UntypedServiceImplementation,
+} from '@grpc/grpc-js';
 import { criService, type ServiceName } from '../proto/cri-codec.ts';
 import { fieldCheck } from './field-check.ts';
 import type { HostSecurity } from './field-policy.ts';
 import { criFields, requestType } from './reflection.ts';
 import { type RpcEntry, type RpcPorts, type Subject, unaryHandler, type WhileRecovering } from './rpc.ts';
+import { type StreamEntry, streamHandler } from './rpc-stream.ts';
 import type { CallContext } from './verbs.ts';
 
 /** One served RPC: how its request becomes a verb's input and the verb's output its answer. */
@@ -18,6 +25,14 @@ export interface Row<Verbs, Request, Response> {
   readonly serve: (request: Request, verbs: Verbs, context: CallContext) => Promise<Response | Buffer>;
 }
 
+/** One served RPC that answers with a stream of messages, encoded already. */
+export interface StreamRow<Verbs, Request> extends Omit<Row<Verbs, Request, never>, 'serve'> {
+  /** It ends only with its caller or the daemon. */
+  readonly endless: boolean;
+  /** Decode, verb, encode. Each message is asked for when the one before has left. */
+  readonly stream: (request: Request, verbs: Verbs, context: CallContext) => AsyncIterable<Buffer>;
+}
+
 type KnownKeys<T> = keyof { [K in keyof T as string extends K ? never : K]: T[K] };
 
 /** A row for each RPC that is served; every other RPC of the proto answers UNIMPLEMENTED. */
@@ -26,11 +41,17 @@ export type Table<Verbs, Definition> = {
     readonly requestDeserialize: (bytes: Buffer) => infer Request;
     readonly responseSerialize: (value: infer Response) => Buffer;
   }
-    ? Row<Verbs, Request, Response>
+    ? K extends StreamedKeys
+      ? StreamRow<Verbs, Request>
+      : Row<Verbs, Request, Response>
     : never;
 };
 
-type AnyTable<Verbs> = Readonly<Record<string, Row<Verbs, never, object> | undefined>>;
+/** The RPCs whose answer is a stream: the generated types do not tell. `buildService` checks them against the proto. */
+type StreamedKeys = `Stream${string}` | 'GetContainerEvents';
+
+type AnyRow<Verbs> = Row<Verbs, never, object> | StreamRow<Verbs, never>;
+type AnyTable<Verbs> = Readonly<Record<string, AnyRow<Verbs> | undefined>>;
 type AnyMethod = MethodDefinition<object, object>;
 
 /** A service as grpc-js takes it. */
@@ -44,6 +65,8 @@ export interface ServiceParts<Verbs> {
   readonly verbs: Verbs;
   readonly ports: RpcPorts;
   readonly host: HostSecurity;
+  /** Fires when the daemon begins to stop. */
+  readonly stopping: AbortSignal;
 }
 
 /**
@@ -52,17 +75,24 @@ export interface ServiceParts<Verbs> {
  */
 export function buildService<Verbs>(name: ServiceName, table: object, parts: ServiceParts<Verbs>): Service {
   const definition: Record<string, AnyMethod> = {};
-  const handlers: Record<string, handleUnaryCall<object, Buffer>> = {};
+  const handlers: Record<string, Handler> = {};
   for (const [method, rpc] of Object.entries(criService(name) as Readonly<Record<string, AnyMethod>>)) {
     definition[method] = rpc;
     const row = (table as AnyTable<Verbs>)[method];
     if (row === undefined) continue;
+    if ('stream' in row !== rpc.responseStream) throw new TypeError(`the row of ${method} is not of the RPC's kind`);
     definition[method] = { ...rpc, responseSerialize: (bytes) => bytes as Buffer };
     const check = fieldCheck(requestType(name, method), criFields, parts.host);
-    handlers[method] = unaryHandler(method, entryOf(row, rpc, parts.verbs), { check, ports: parts.ports });
+    const made = { check, ports: parts.ports, stopping: parts.stopping };
+    handlers[method] =
+      'stream' in row
+        ? streamHandler(method, streamEntryOf(row, parts.verbs), made)
+        : unaryHandler(method, entryOf(row, rpc, parts.verbs), made);
   }
   return { definition, handlers };
 }
+
+type Handler = handleUnaryCall<object, Buffer> | handleServerStreamingCall<object, Buffer>;
 
 /** Joins a row with the method's own encoder, so that a failure to encode is caught and counted like any other. */
 function entryOf<Verbs>(row: Row<Verbs, never, object>, rpc: AnyMethod, verbs: Verbs): RpcEntry {
@@ -76,3 +106,11 @@ function entryOf<Verbs>(row: Row<Verbs, never, object>, rpc: AnyMethod, verbs: V
     },
   };
 }
+
+const streamEntryOf = <Verbs>(row: StreamRow<Verbs, never>, verbs: Verbs): StreamEntry => ({
+  whileRecovering: row.whileRecovering,
+  level: row.level,
+  endless: row.endless,
+  subject: (request) => row.subject(request as never),
+  serve: (request, context) => row.stream(request as never, verbs, context),
+});

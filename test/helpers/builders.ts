@@ -1,6 +1,7 @@
 // Values that tests start from; each takes what differs.
-import type { ContainerConfig } from '../../src/container/container.ts';
-import type { SandboxConfig } from '../../src/sandbox/sandbox.ts';
+import type { Container, ContainerConfig, ContainerStatus } from '../../src/container/container.ts';
+import type { ContainerId, ImageId, SandboxId } from '../../src/lib/id.ts';
+import type { Sandbox, SandboxConfig, SandboxStatus } from '../../src/sandbox/sandbox.ts';
 
 const namespaces = { network: 'pod', pid: 'container', ipc: 'pod', targetId: '' } as const;
 
@@ -68,4 +69,74 @@ export const containerConfig = (differs: Partial<ContainerConfig> = {}): Contain
     apparmor: null,
   },
   ...differs,
+});
+
+/** A sandbox that is ready, as its record holds it. */
+export const sandboxOf = ({
+  id = 's1',
+  config = sandboxConfig(),
+  status = {},
+}: {
+  readonly id?: string;
+  readonly config?: SandboxConfig;
+  readonly status?: Partial<SandboxStatus>;
+} = {}): Sandbox => ({
+  identity: {
+    id: id as SandboxId,
+    config,
+    runtimeHandler: '',
+    createdAt: 1n,
+    cgroupPath: `/pods/${id}`,
+    ownsCgroup: true,
+  },
+  status: {
+    phase: 'ready',
+    ips: ['10.0.0.2'],
+    hostInterface: null,
+    monitor: null,
+    pausePid: 0,
+    stopRequestedAt: 0n,
+    deliveredAt: 0n,
+    ...status,
+  },
+});
+
+/** A container that was created, as its record holds it. */
+export const containerOf = ({
+  id = 'c1',
+  sandboxId = 's1',
+  labels = {},
+  status = {},
+}: {
+  readonly id?: string;
+  readonly sandboxId?: string;
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly status?: Partial<ContainerStatus>;
+} = {}): Container => ({
+  identity: {
+    id: id as ContainerId,
+    sandboxId: sandboxId as SandboxId,
+    config: containerConfig({ metadata: { name: id, attempt: 0 }, labels }),
+    imageId: 'sha256:aa' as ImageId,
+    imageRef: 'busybox@sha256:aa',
+    chain: [],
+    logPath: '',
+    cgroupPath: `/pods/${sandboxId}/${id}`,
+    stopSignal: 'SIGTERM',
+    createdAt: 2n,
+  },
+  status: {
+    phase: 'created',
+    pid: 0,
+    startTime: 0,
+    bootId: 'boot',
+    startedAt: 0n,
+    exit: null,
+    user: { uid: 0, gid: 0, supplementalGroups: [] },
+    resources: null,
+    stopRequestedAt: 0n,
+    deliveredAt: 0n,
+    notes: [],
+    ...status,
+  },
 });

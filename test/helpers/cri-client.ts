@@ -1,5 +1,5 @@
 // A small promise client of the CRI for tests: every RPC by name, typed by the generated stubs.
-import { Client, credentials, Metadata, type ServiceError } from '@grpc/grpc-js';
+import { Client, type ClientReadableStream, credentials, Metadata, type ServiceError } from '@grpc/grpc-js';
 import { criService, type ServiceName } from '../../src/proto/cri-codec.ts';
 import type { ImageServiceDefinition } from '../../src/proto/generated/cri/runtime/v1/ImageService.ts';
 import type { RuntimeServiceDefinition } from '../../src/proto/generated/cri/runtime/v1/RuntimeService.ts';
@@ -93,4 +93,62 @@ function calls(client: Client, service: ServiceName): Readonly<Record<string, Lo
       },
     ]),
   );
+}
+
+/** What a streaming RPC gives, one message after another. */
+export interface CriStream<Answer> extends AsyncIterable<Answer> {
+  readonly call: ClientReadableStream<Answer>;
+  /** The next `count` messages; fewer only when the stream ends before. */
+  take(count: number): Promise<Answer[]>;
+  /** Everything up to the end. */
+  all(): Promise<Answer[]>;
+  /** Cancels the call and closes its connection. */
+  close(): void;
+}
+
+type StreamNames = Extract<KnownKeys<RuntimeServiceDefinition>, `Stream${string}` | 'GetContainerEvents'>;
+type AnswerOf<Name extends StreamNames> =
+  RuntimeServiceDefinition[Name] extends AnyMethod<never, infer Answer> ? Answer : never;
+
+/** Opens a stream of RuntimeService over a connection of its own: a stalled one stalls nobody else. */
+export function criStream<Name extends StreamNames>(
+  socket: string,
+  name: Name,
+  { deadlineMs, ...request }: { readonly deadlineMs?: number; readonly filter?: object | null } = {},
+): CriStream<AnswerOf<Name>> {
+  const client = new Client(`unix:${socket}`, credentials.createInsecure(), {
+    'grpc.max_receive_message_length': maxMessageBytes,
+    'grpc.use_local_subchannel_pool': 1,
+  });
+  const method = criService('RuntimeService')[name];
+  if (method === undefined) throw new TypeError(`no RPC ${name}`);
+  const call = client.makeServerStreamRequest(
+    method.path,
+    method.requestSerialize,
+    method.responseDeserialize,
+    request,
+    new Metadata(),
+    deadlineMs === undefined ? {} : { deadline: Date.now() + deadlineMs },
+  ) as ClientReadableStream<AnswerOf<Name>>;
+  const messages = call[Symbol.asyncIterator]() as AsyncIterator<AnswerOf<Name>>;
+  const take = async (count: number): Promise<AnswerOf<Name>[]> => {
+    const taken: AnswerOf<Name>[] = [];
+    while (taken.length < count) {
+      const next = await messages.next();
+      if (next.done === true) break;
+      taken.push(next.value);
+    }
+    return taken;
+  };
+  return {
+    call,
+    take,
+    all: () => take(Number.POSITIVE_INFINITY),
+    [Symbol.asyncIterator]: () => messages,
+    close() {
+      call.on('error', () => undefined);
+      call.cancel();
+      client.close();
+    },
+  };
 }

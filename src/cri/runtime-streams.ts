@@ -1,0 +1,47 @@
+// The streaming RPCs of RuntimeService as a table: RPC → decode, verb, encode. Must hold nothing else.
+import { criMessage } from '../proto/cri-codec.ts';
+import type { RuntimeServiceDefinition } from '../proto/generated/cri/runtime/v1/RuntimeService.ts';
+import { containerList, sandboxList } from './cached-lists.ts';
+import { decodeContainerFilter, decodeSandboxFilter, decodeUsageFilter } from './convert/filters.ts';
+import { encodeContainerUsage, encodeSandboxUsage } from './convert/stats.ts';
+import { framedEach, inBatches } from './encoded-list.ts';
+import { batching, nothing } from './row.ts';
+import type { Table } from './table.ts';
+import type { RuntimeVerbs } from './verbs.ts';
+
+const containerStats = criMessage('ContainerStats');
+const sandboxStats = criMessage('PodSandboxStats');
+
+/** Every streaming RPC of RuntimeService that is served. */
+export const runtimeStreams: Table<RuntimeVerbs, RuntimeServiceDefinition> = {
+  StreamPodSandboxes: {
+    ...batching,
+    subject: nothing,
+    stream: ({ filter }, verbs, context) =>
+      inBatches(async () => sandboxList.entries(await verbs.listPodSandbox(decodeSandboxFilter(filter), context))),
+  },
+  StreamContainers: {
+    ...batching,
+    subject: nothing,
+    stream: ({ filter }, verbs, context) =>
+      inBatches(async () => containerList.entries(await verbs.listContainers(decodeContainerFilter(filter), context))),
+  },
+  StreamContainerStats: {
+    ...batching,
+    subject: nothing,
+    stream: ({ filter }, verbs, context) =>
+      inBatches(async () => {
+        const usages = await verbs.listContainerStats(decodeUsageFilter(filter), context);
+        return framedEach(usages, (usage) => containerStats.serialize(encodeContainerUsage(usage)));
+      }),
+  },
+  StreamPodSandboxStats: {
+    ...batching,
+    subject: nothing,
+    stream: ({ filter }, verbs, context) =>
+      inBatches(async () => {
+        const usages = await verbs.listPodSandboxStats(decodeUsageFilter(filter), context);
+        return framedEach(usages, (usage) => sandboxStats.serialize(encodeSandboxUsage(usage)));
+      }),
+  },
+};

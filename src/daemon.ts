@@ -1,6 +1,7 @@
 // The composition root: builds each room once, wires ports, start and stop order. No logic of its own.
 import { createCgroups } from './cgroup/cgroup.ts';
 import type { Config } from './config/schema.ts';
+import { chainsOf } from './container/container.ts';
 import { version } from './config/version.ts';
 import { startCriServer } from './cri/server.ts';
 import { composeAdmin } from './daemon/admin.ts';
@@ -52,7 +53,7 @@ async function compose(config: Config, current: () => Config, log: Log) {
     recordDir: paths.sandboxDir,
     log: (level, fields, message) => log[level](fields, message),
   });
-  const chainsInUse = (): string[] => pods.containers.list().flatMap((c) => c.identity.chain);
+  const chainsInUse = (): string[] => pods.containers.list().flatMap((c) => chainsOf(c.identity));
   const images = await composeImages({
     config,
     current,

@@ -4,14 +4,32 @@
 import type { ContainerId, ImageId, SandboxId } from '../lib/id.ts';
 import type { LinuxResources, NamespaceOptions, SecurityProfile, SelinuxOptions } from '../sandbox/sandbox.ts';
 
-/** CRI Mount of a host path. */
+/** CRI Mount, of a host path or of an image. */
 export interface ContainerMount {
   readonly containerPath: string;
+  /** "" for an image. */
   readonly hostPath: string;
   readonly readonly: boolean;
   readonly selinuxRelabel: boolean;
   readonly propagation: 'private' | 'host-to-container' | 'bidirectional';
   readonly recursiveReadOnly: boolean;
+  /** The image that is mounted, null for a host path. */
+  readonly image: ContainerImage | null;
+  /** What of the image is mounted, "" for all of it. */
+  readonly imageSubPath: string;
+  /** As in mount(8), of those that oci/mount-options.ts allows. */
+  readonly mountOptions: readonly string[];
+}
+
+/** An image that a container has mounted: a root for garbage collection. */
+export interface ImageVolume {
+  /** Index in ContainerConfig.mounts. */
+  readonly mount: number;
+  readonly imageId: ImageId;
+  /** Digested reference of the image, or its id. */
+  readonly imageRef: string;
+  /** Chain ids of its layers, bottom first. */
+  readonly chain: readonly string[];
 }
 
 /** CRI Device: a node or a directory of nodes on the host. */
@@ -102,6 +120,8 @@ export interface ContainerIdentity {
   readonly imageRef: string;
   /** Chain ids of the image's layers, bottom first: roots for garbage collection. */
   readonly chain: readonly string[];
+  /** The images among its mounts; records of earlier releases have none. */
+  readonly imageVolumes?: readonly ImageVolume[];
   /** Absolute path of the log, "" for none. */
   readonly logPath: string;
   readonly cgroupPath: string;
@@ -170,6 +190,12 @@ const allowed: Readonly<Record<'start' | 'exec' | 'update' | 'reopen-log', reado
 
 /** Whether a verb may act on a container in this state. */
 export const mayAct = (verb: keyof typeof allowed, state: ContainerState): boolean => allowed[verb].includes(state);
+
+/** Chain ids of every layer that a container stands on: its root's and its image volumes'. */
+export const chainsOf = ({ chain, imageVolumes = [] }: ContainerIdentity): string[] => [
+  ...chain,
+  ...imageVolumes.flatMap((volume) => volume.chain),
+];
 
 /** The key under which only one live container may exist within its sandbox. */
 export const containerKey = (sandboxId: string, m: ContainerMetadata): string => `${sandboxId}/${m.name}/${m.attempt}`;

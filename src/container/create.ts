@@ -14,8 +14,10 @@ import {
   type ContainerIdentity,
   containerKey,
   containerState,
+  type ImageVolume,
 } from './container.ts';
-import { checkContainer, type HostLimits, logPathOf, pidMode, planContainer } from './plan.ts';
+import { findImageVolumes, refuseArtifact, withLayers } from './image-volumes.ts';
+import { checkContainer, type HostLimits, logPathOf, pidMode, planContainer, targetOf } from './plan.ts';
 import {
   cgroupResources,
   type ContainerCgroups,
@@ -132,9 +134,13 @@ async function adoptEarlier(
 async function create(ports: CreateContainerPorts, config: ContainerConfig, sandbox: Sandbox): Promise<Container> {
   const image = ports.images.find(config.image.image);
   if (!image) throw notFound(`image ${config.image.image} is not present: pull it first`);
-  const release = ports.images.hold(image.chain);
+  refuseArtifact(image, config.image.image);
+  const volumes = findImageVolumes(config, (name) => ports.images.find(name));
+  const target = targetOf(config, sandbox, (id) => ports.records.find(id));
+  const release = ports.images.hold([...image.chain, ...volumes.flatMap((volume) => volume.chain)]);
   try {
-    return await createFrom(ports, config, { sandbox, image, user: await containerUser(ports, config, image) });
+    const user = await containerUser(ports, config, image);
+    return await createFrom(ports, config, { sandbox, image, user, volumes, target });
   } finally {
     release();
   }
@@ -152,6 +158,7 @@ async function createFrom(ports: CreateContainerPorts, config: ContainerConfig, 
     imageId: image.id,
     imageRef: image.ref,
     chain: image.chain,
+    imageVolumes: parts.volumes,
     logPath: logPathOf(config, sandbox),
     cgroupPath: ports.cgroupPathOf(sandbox.identity.cgroupPath, id),
     stopSignal: effectiveStopSignal(config.stopSignal, image.config.stopSignal),
@@ -195,6 +202,9 @@ interface Parts {
   readonly sandbox: Sandbox;
   readonly image: ContainerImageFacts;
   readonly user: ResolvedUser;
+  readonly volumes: readonly ImageVolume[];
+  /** Whose pid namespace is joined. */
+  readonly target: Container | null;
 }
 
 async function build(ports: CreateContainerPorts, identity: ContainerIdentity, parts: Parts): Promise<Container> {
@@ -230,7 +240,7 @@ async function build(ports: CreateContainerPorts, identity: ContainerIdentity, p
         seccompBpf: filter.bpf,
         seccompFlags: filter.flags,
         exitFile: ports.files.exitFile(id),
-        pid: pidMode(config).toUpperCase() as 'POD' | 'CONTAINER' | 'NODE',
+        ...numbering(config, parts.target),
         killRestOnExit: true,
         deadlineMs: monitorDeadlineMs,
         shm: parts.sandbox.identity.config.security.namespaces.ipc !== 'node',
@@ -241,6 +251,16 @@ async function build(ports: CreateContainerPorts, identity: ContainerIdentity, p
   for (const note of made.notes) ports.onNote(id, note);
   return ports.records.update(id, { phase: 'created', pid: made.pid, startTime: made.startTime, notes: made.notes });
 }
+
+/** Whose pid namespace, as a monitor is told: one that does not know targets refuses the pid. */
+const numbering = (config: ContainerConfig, target: Container | null) => {
+  const mode = pidMode(config);
+  return {
+    pid: (mode === 'target' ? 'container' : mode).toUpperCase() as 'POD' | 'CONTAINER' | 'NODE',
+    targetContainerId: target?.identity.id ?? '',
+    targetPid: target?.status.pid ?? 0,
+  };
+};
 
 function specInput(ports: CreateContainerPorts, identity: ContainerIdentity, parts: Parts) {
   const pod = parts.sandbox.identity.config;
@@ -255,6 +275,7 @@ function specInput(ports: CreateContainerPorts, identity: ContainerIdentity, par
     cgroupPath: identity.cgroupPath,
     netns: hostNetwork ? null : ports.netnsPin(identity.sandboxId),
     files: ports.files.podFilePaths(identity.sandboxId),
+    mounts: withLayers(identity.config, parts.volumes, (chain) => ports.snapshots.lowerDirs(chain)),
     hostname: hostNetwork || pod.hostname === '' ? host.hostname : pod.hostname,
     host: ports.host,
   };

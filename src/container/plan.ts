@@ -1,12 +1,13 @@
 // PURE
 // From a container's config, its pod and its image to the OCI spec and the names of what it will hold.
-import { failedPrecondition, invalidArgument } from '../lib/failure.ts';
+import { failedPrecondition, invalidArgument, notFound } from '../lib/failure.ts';
 import { cleanPath } from '../oci/mounts.ts';
 import { buildSpec } from '../oci/spec.ts';
 import type { OciImageConfig, OciSpec } from '../oci/types.ts';
 import type { ResolvedUser } from '../oci/user.ts';
-import type { Sandbox } from '../sandbox/sandbox.ts';
-import type { ContainerConfig } from './container.ts';
+import type { RequestedMount } from '../oci/mounts.ts';
+import type { NamespaceMode, Sandbox } from '../sandbox/sandbox.ts';
+import { type Container, type ContainerConfig, containerState } from './container.ts';
 
 /** Facts of the host and of the daemon's config that a spec depends on. */
 export interface HostLimits {
@@ -26,6 +27,8 @@ export interface PlanContainerInput {
   readonly netns: string | null;
   readonly files: { readonly hosts: string; readonly hostname: string; readonly resolvConf: string };
   readonly hostname: string;
+  /** The config's mounts, images with their layers. */
+  readonly mounts: readonly RequestedMount[];
   readonly host: HostLimits;
 }
 
@@ -54,12 +57,25 @@ export function logPathOf(config: ContainerConfig, sandbox: Sandbox): string {
   return `${logDirectory.replace(/\/+$/, '')}${cleanPath(config.logPath)}`;
 }
 
-/** How the container's processes are numbered: its own, the pod's, or the host's pid namespace. */
-export function pidMode(config: ContainerConfig): 'pod' | 'container' | 'node' {
-  const { pid } = config.security.namespaces;
-  if (pid === 'target')
-    throw invalidArgument('linux.security_context.namespace_options.pid: TARGET needs a later release');
-  return pid;
+/** How the container's processes are numbered: in its own, the pod's, the host's or another container's pid namespace. */
+export const pidMode = (config: ContainerConfig): NamespaceMode => config.security.namespaces.pid;
+
+/** The container whose pid namespace is joined (pid TARGET), null for none. It must run, in the same pod. */
+export function targetOf(
+  config: ContainerConfig,
+  sandbox: Sandbox,
+  find: (idOrPrefix: string) => Container | undefined,
+): Container | null {
+  const { pid, targetId } = config.security.namespaces;
+  if (pid !== 'target') return null;
+  const field = 'config.linux.security_context.namespace_options.target_id';
+  const target = find(targetId);
+  if (!target) throw notFound(`${field}: container ${targetId} does not exist`);
+  const { id, sandboxId } = target.identity;
+  if (sandboxId !== sandbox.identity.id) throw invalidArgument(`${field}: container ${id} is in another pod`);
+  const state = containerState(target);
+  if (state !== 'running') throw failedPrecondition(`${field}: container ${id} is ${state}, not running`);
+  return target;
 }
 
 /** Annotations in the spec by which tools tell whose container it is (containerd's keys). */
@@ -88,7 +104,7 @@ export function planContainer(input: PlanContainerInput): OciSpec {
     workingDir: config.workingDir,
     env: config.env,
     tty: config.tty,
-    mounts: config.mounts,
+    mounts: input.mounts,
     devices: config.devices,
     security,
     oomScoreAdj: adjust,

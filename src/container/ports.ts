@@ -25,6 +25,8 @@ export interface ContainerImageFacts {
   /** Digested reference, or the id. */
   readonly ref: string;
   readonly chain: readonly string[];
+  /** What kind of OCI artifact it is; null for an image that containers can be made from. */
+  readonly artifactType: string | null;
   readonly config: {
     readonly env: readonly string[];
     readonly entrypoint: readonly string[];
@@ -101,6 +103,9 @@ export interface CreateContainerRequest {
   readonly seccompFlags: number;
   readonly exitFile: string;
   readonly pid: 'POD' | 'CONTAINER' | 'NODE';
+  /** The running container whose pid namespace is joined, with its pid; "" and 0 for none. */
+  readonly targetContainerId: string;
+  readonly targetPid: number;
   readonly killRestOnExit: boolean;
   readonly deadlineMs: number;
   readonly shm: boolean;

@@ -30,9 +30,10 @@ export function composeContainers(
   const containerPorts = { records: containers, locks, monitors: requests, cgroups, snapshots, files, now, stages };
 
   async function teardown(id: string): Promise<void> {
-    const imageId = containers.get(id)?.identity.imageId;
+    const identity = containers.get(id)?.identity;
     await teardownContainer(containerPorts, id);
-    if (imageId !== undefined && images.facts(imageId) === null) images.collect();
+    const used = identity ? [identity.imageId, ...(identity.imageVolumes ?? []).map((v) => v.imageId)] : [];
+    if (used.some((imageId) => images.facts(imageId) === null)) images.collect();
   }
 
   /** Ends a container's processes at once. */

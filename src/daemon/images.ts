@@ -48,6 +48,7 @@ const containerFacts = (image: Image): ContainerImageFacts => ({
   id: image.id,
   ref: image.repoDigests[0] ?? image.id,
   chain: image.chain,
+  artifactType: image.artifact?.type ?? null,
   config: image.config,
 });
 

@@ -57,7 +57,7 @@ function statusVerbs({
         handlers: ['', 'podwright'].map((name) => ({ name, ...features })),
         supplementalGroupsPolicy: true,
         userNamespacesHostNetwork: false,
-        mountOptions: false,
+        mountOptions: true,
         info: verbose
           ? {
               config: json(config),

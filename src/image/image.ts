@@ -70,6 +70,8 @@ export interface ImageRecord {
   readonly targetDigest: Digest;
   /** Whether the compressed layers are in the content store too. */
   readonly blobsKept: boolean;
+  /** Set for an OCI artifact, whose one layer has its files by their names; records of earlier releases have none. */
+  readonly artifact?: { readonly type: string } | null;
   /** CRI ImageSpec of the latest pull. */
   readonly userSpecifiedImage: string;
   readonly annotations: Readonly<Record<string, string>>;

@@ -29,6 +29,7 @@ const kinds: Readonly<Record<string, FailureKind>> = {
   DEADLINE_EXCEEDED: 'deadline-exceeded',
   UNSUPPORTED: 'unimplemented',
   RESOURCE_EXHAUSTED: 'resource-exhausted',
+  IMAGE_VOLUME: 'image-volume-mount-failed',
 };
 
 /** A monitor's failure in the house's terms; stage, object and errno stay as details. */

@@ -3,13 +3,21 @@
 import { invalidArgument } from '../lib/failure.ts';
 import type { OciMount } from './types.ts';
 
-/** CRI Mount of a host path, as this module needs it. */
-export interface HostMount {
+/** CRI Mount, as this module needs it. */
+export interface RequestedMount {
   readonly containerPath: string;
   readonly hostPath: string;
   readonly readonly: boolean;
   readonly propagation: 'private' | 'host-to-container' | 'bidirectional';
   readonly recursiveReadOnly: boolean;
+  readonly mountOptions: readonly string[];
+  /** The image that is mounted, null for the host path. */
+  readonly image: {
+    /** Directories of its layers, topmost first, at least two. */
+    readonly lower: readonly string[];
+    /** "" for all of it. */
+    readonly subPath: string;
+  } | null;
 }
 
 export interface MountInput {
@@ -19,8 +27,17 @@ export interface MountInput {
   readonly podShm: boolean;
   /** The pod's files on the host, bound over the image's. */
   readonly files: { readonly hosts: string; readonly hostname: string; readonly resolvConf: string };
-  readonly mounts: readonly HostMount[];
+  readonly mounts: readonly RequestedMount[];
 }
+
+/**
+ * The spec's mount type of an image volume: its layers are options `lower=DIRECTORY`, and what of it is mounted is
+ * `subpath=PATH`. Init stacks them in the container's own mount namespace (ruling 3).
+ */
+export const imageType = 'podwright-image';
+
+/** An image is data: never written (CRI Mount.image), and what is in it is not run unless `mount_options` says so. */
+const imageOptions = ['ro', 'nosuid', 'nodev', 'noexec'];
 
 /** The spec's mount type that stands for the pod's /dev/shm (a detached tmpfs in the monitor, ruling 3). */
 export const podShmType = 'podwright-shm';
@@ -68,10 +85,24 @@ const podFiles = (input: MountInput): OciMount[] => {
 
 const propagationOption = { private: 'rprivate', 'host-to-container': 'rslave', bidirectional: 'rshared' } as const;
 
-function hostMount(mount: HostMount, at: number): OciMount {
+function requestedMount(mount: RequestedMount, at: number): OciMount {
   const field = `mounts[${at}]`;
   if (mount.containerPath === '') throw invalidArgument(`${field}.container_path is empty`);
   if (cleanPath(mount.containerPath) === '/') throw invalidArgument(`${field}.container_path is the root`);
+  return mount.image === null ? hostMount(mount, field) : imageMount(mount, mount.image);
+}
+
+function imageMount(mount: RequestedMount, { lower, subPath }: NonNullable<RequestedMount['image']>): OciMount {
+  const layers = lower.map((directory) => `lower=${directory}`);
+  return {
+    destination: cleanPath(mount.containerPath),
+    type: imageType,
+    source: 'image',
+    options: [...imageOptions, ...mount.mountOptions, ...layers, ...(subPath === '' ? [] : [`subpath=${subPath}`])],
+  };
+}
+
+function hostMount(mount: RequestedMount, field: string): OciMount {
   if (mount.hostPath === '') throw invalidArgument(`${field}.host_path is empty`);
   if (!mount.hostPath.startsWith('/')) throw invalidArgument(`${field}.host_path ${mount.hostPath} is not absolute`);
   if (mount.recursiveReadOnly && (!mount.readonly || mount.propagation !== 'private')) {
@@ -82,7 +113,7 @@ function hostMount(mount: HostMount, at: number): OciMount {
     destination: cleanPath(mount.containerPath),
     type: 'bind',
     source: mount.hostPath,
-    options: ['rbind', propagationOption[mount.propagation], access],
+    options: ['rbind', propagationOption[mount.propagation], access, ...mount.mountOptions],
   };
 }
 
@@ -101,7 +132,7 @@ const depth = (path: string): number => (path === '/' ? 0 : path.split('/').leng
 
 /** All mounts, parents before children; a CRI mount replaces the runtime's own at the same place. */
 export function buildMounts(input: MountInput): OciMount[] {
-  const asked = input.mounts.map(hostMount);
+  const asked = input.mounts.map(requestedMount);
   const taken = new Set(asked.map((m) => m.destination));
   const own = [...kernelMounts(input), ...podFiles(input)].filter((m) => !taken.has(m.destination));
   return [...own, ...asked]

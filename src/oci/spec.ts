@@ -3,7 +3,7 @@
 import { buildArgs, buildCwd, buildRlimits } from './process.ts';
 import { buildCapabilities } from './capabilities.ts';
 import { buildEnv } from './env.ts';
-import { buildMounts, type HostMount } from './mounts.ts';
+import { buildMounts, type RequestedMount } from './mounts.ts';
 import { checkDevices, deviceRules, type DeviceRequest } from './devices.ts';
 import type { OciImageConfig, OciNamespace, OciSpec } from './types.ts';
 import type { ResolvedUser } from './user.ts';
@@ -16,7 +16,7 @@ export interface SpecInput {
   readonly workingDir: string;
   readonly env: readonly { readonly key: string; readonly value: string }[];
   readonly tty: boolean;
-  readonly mounts: readonly HostMount[];
+  readonly mounts: readonly RequestedMount[];
   readonly devices: readonly DeviceRequest[];
   readonly security: {
     readonly privileged: boolean;
@@ -36,7 +36,7 @@ export interface SpecInput {
   readonly pod: {
     readonly hostname: string;
     readonly shm: boolean;
-    readonly pid: 'pod' | 'container' | 'node';
+    readonly pid: 'pod' | 'container' | 'node' | 'target';
     readonly netns: string | null;
     readonly files: { readonly hosts: string; readonly hostname: string; readonly resolvConf: string };
   };

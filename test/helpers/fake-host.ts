@@ -48,6 +48,7 @@ export const image = {
   id: `sha256:${'1'.repeat(64)}` as ImageId,
   ref: 'r@sha256:1',
   chain: ['sha256:c'],
+  artifactType: null,
   config: { env: [], entrypoint: ['/bin/sh'], cmd: [], workingDir: '', user: '', stopSignal: '' },
 };
 

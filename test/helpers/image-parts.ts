@@ -5,11 +5,15 @@ import { gzipSync } from 'node:zlib';
 /** `sha256:<hex>` of bytes. */
 export const digestOf = (bytes: Uint8Array): string => `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
 
-/** A tar (ustar) of regular files; a name that ends in a slash is a directory, its text the mode in octal digits. */
+/**
+ * A tar (ustar) of regular files; a name that ends in a slash is a directory, its text the mode in octal digits; a text
+ * that begins with "-> " is a symbolic link.
+ */
 export function tarOf(files: Readonly<Record<string, string>>): Buffer {
   const blocks = Object.entries(files).flatMap(([name, text]) => {
     const isDirectory = name.endsWith('/');
-    const data = Buffer.from(isDirectory ? '' : text);
+    const link = text.startsWith('-> ') ? text.slice(3) : null;
+    const data = Buffer.from(isDirectory || link !== null ? '' : text);
     const header = Buffer.alloc(512);
     const field = (value: string, at: number, length: number): void => void header.write(value, at, length, 'latin1');
     field(name, 0, 100);
@@ -19,7 +23,8 @@ export function tarOf(files: Readonly<Record<string, string>>): Buffer {
     field(`${data.length.toString(8).padStart(11, '0')}\0`, 124, 12);
     field('00000000000\0', 136, 12);
     field('        ', 148, 8);
-    field(isDirectory ? '5' : '0', 156, 1);
+    field(isDirectory ? '5' : link === null ? '0' : '2', 156, 1);
+    field(link ?? '', 157, 100);
     field('ustar\u000000', 257, 8);
     const sum = header.reduce((total, byte) => total + byte, 0);
     field(`${sum.toString(8).padStart(6, '0')}\0 `, 148, 8);

@@ -167,8 +167,7 @@ test.serial('the same name and attempt again is ALREADY_EXISTS with the id', asy
 test.serial('a field that is not honoured yet is UNIMPLEMENTED and named', async (t) => {
   const cases: [RegExp, object][] = [
     [/CDI_devices/, { CDI_devices: [{ name: 'vendor/class=dev' }] }],
-    [/mounts\[0\]\.image/, { mounts: [{ container_path: '/x', host_path: '/tmp', image: { image: 'a' } }] }],
-    [/namespace_options\.pid|TARGET/, { linux: { security_context: { namespace_options: { pid: 'TARGET' } } } }],
+    [/mounts\[0\]\.uidMappings/, { mounts: [{ container_path: '/x', host_path: '/tmp', uidMappings: [{}] }] }],
   ];
   for (const [message, wish] of cases) {
     await fails(t, create(daemon, pod, containerConfig(wish as never)), { code: 'UNIMPLEMENTED', message });

@@ -208,6 +208,29 @@ test.serial('propagation: private sees nothing new, host-to-container does, bidi
   umount(join(dir, 'sub'));
 });
 
+test.serial('mount options close a mount: nothing in it is run, is a device, or gives rights', async (t) => {
+  const dir = hostDir();
+  writeFileSync(join(dir, 'run'), '#!/bin/sh\necho ran\n', { mode: 0o755 });
+  execFileSync('mknod', ['-m', '666', join(dir, 'null'), 'c', '1', '3']);
+  const script = '/data/run 2>&1; (echo x > /data/null) 2>&1 && echo written; grep " /data " /proc/self/mountinfo';
+  const base = { container_path: '/data', host_path: dir };
+  t.regex((await output(daemon, pod, mounted([base], script))).stdout, /^ran\nwritten\n/);
+  const closed = { ...base, mount_options: ['noexec', 'nodev', 'nosuid'] };
+  const { stdout } = await output(daemon, pod, mounted([closed], script));
+  t.regex(stdout, /run: Permission denied\n.*null: Permission denied\n.* \/data rw,nosuid,nodev,noexec,/);
+  const id = await create(daemon, pod, mounted([closed]));
+  t.deepEqual((await statusOf(daemon, id)).mounts[0]?.mount_options, closed.mount_options);
+  await daemon.runtime.RemoveContainer({ container_id: id });
+  t.true((await daemon.runtime.Status({})).features?.mount_options);
+});
+
+test.serial('a mount option that is none is INVALID_ARGUMENT', async (t) => {
+  for (const option of ['no-such', 'ro', 'bind', 'shared', 'size=1m', '']) {
+    const mounts = [{ container_path: '/data', host_path: hostDir(), mount_options: [option] }];
+    await fails(t, create(daemon, pod, mounted(mounts)), { code: 'INVALID_ARGUMENT', message: /mount_options\[0\]/ });
+  }
+});
+
 test.serial('propagation from a source that is not shared is refused', async (t) => {
   const dir = hostDir();
   mount('--bind', dir, dir);

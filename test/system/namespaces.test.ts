@@ -2,7 +2,8 @@
 import test from 'ava';
 import { readFileSync, readlinkSync } from 'node:fs';
 import { endsWithoutResidue, useDaemon } from '../helpers/daemon.ts';
-import { exited, fails, podConfig, pull, runPod, scripted, shell, start, statusOf } from '../helpers/pods.ts';
+import { create, exited, fails, podConfig, pull, runPod, scripted, shell, start, statusOf } from '../helpers/pods.ts';
+import { until } from '../helpers/until.ts';
 
 const daemon = useDaemon(test);
 test.before('an image', () => pull(daemon));
@@ -54,6 +55,79 @@ test.serial("pid NODE: the host's processes are seen", async (t) => {
   const id = await start(daemon, pod, scripted('exec sleep 3600', modes({ pid: 'NODE' })));
   t.is(await shell(daemon, id, 'readlink /proc/self/ns/pid'), readlinkSync('/proc/self/ns/pid'));
   t.is(await shell(daemon, id, `test -d /proc/${daemon.pid} && echo seen`), 'seen');
+  await daemon.removePod(pod.id);
+});
+
+const joining = (target_id: string) =>
+  ({ linux: { security_context: { namespace_options: { pid: 'TARGET', target_id } } } }) as const;
+
+test.serial("pid TARGET: another container's processes are seen, and end with it", async (t) => {
+  const pod = await runPod(daemon);
+  const target = await start(daemon, pod, scripted('sleep 1005 & exec sleep 1006'));
+  const debug = await start(daemon, pod, scripted('exec sleep 1007', joining(target)));
+  const ns = 'readlink /proc/self/ns/pid';
+  t.is(await shell(daemon, debug, ns), await shell(daemon, target, ns));
+  t.is(await shell(daemon, debug, 'tr "\\0" " " < /proc/1/cmdline'), 'sleep 1006');
+  t.is(await shell(daemon, debug, 'pgrep -f "[s]leep 1005" > /dev/null && echo seen'), 'seen');
+  t.is(await shell(daemon, target, 'pgrep -f "[s]leep 1007" > /dev/null && echo seen'), 'seen');
+  t.not(
+    await shell(daemon, debug, 'readlink /proc/self/ns/mnt'),
+    await shell(daemon, target, 'readlink /proc/1/ns/mnt'),
+  );
+  const second = await start(daemon, pod, scripted('exec sleep 1008', joining(debug)));
+  t.is(await shell(daemon, second, ns), await shell(daemon, target, ns), 'the target of a target');
+  await daemon.runtime.StopContainer({ container_id: debug, timeout: '0' });
+  t.is((await statusOf(daemon, target)).state, 'CONTAINER_RUNNING');
+  await daemon.runtime.StopContainer({ container_id: target, timeout: '0' });
+  t.is((await exited(daemon, second)).exit_code, 137, 'the kernel ends what is left of a pid namespace');
+  await daemon.removePod(pod.id);
+});
+
+test.serial("pid TARGET: a target in the pod's or the host's pid namespace is joined there", async (t) => {
+  for (const pid of ['POD', 'NODE'] as const) {
+    const pod = await runPod(daemon, modes({ pid }));
+    const target = await start(daemon, pod, scripted('exec sleep 1009', modes({ pid })));
+    const debug = await start(daemon, pod, scripted('exec sleep 1010', joining(target)));
+    const ns = 'readlink /proc/self/ns/pid';
+    t.is(await shell(daemon, debug, ns), await shell(daemon, target, ns));
+    t.is(await shell(daemon, debug, 'pgrep -f "[s]leep 1009" > /dev/null && echo seen'), 'seen');
+    await daemon.runtime.StopContainer({ container_id: target, timeout: '0' });
+    t.is((await statusOf(daemon, debug)).state, 'CONTAINER_RUNNING', 'that namespace lives on');
+    await daemon.removePod(pod.id);
+  }
+});
+
+test.serial('pid TARGET: what cannot be joined is refused and leaves nothing', async (t) => {
+  const [pod, other] = [await runPod(daemon), await runPod(daemon)];
+  const elsewhere = await start(daemon, other, scripted('exec sleep 3600'));
+  const made = await create(daemon, pod, scripted('exec sleep 3600'));
+  const ended = await start(daemon, pod, scripted('true'));
+  await exited(daemon, ended);
+  const hidden = await start(daemon, pod, scripted('exec sleep 3600'));
+  const table = [
+    [elsewhere, 'INVALID_ARGUMENT', /in another pod/],
+    [made, 'FAILED_PRECONDITION', /is created, not running/],
+    [ended, 'FAILED_PRECONDITION', /is exited, not running/],
+    ['f'.repeat(64), 'NOT_FOUND', /does not exist/],
+    ['', 'INVALID_ARGUMENT', /target_id is empty/],
+  ] as const;
+  for (const [id, code, message] of table) {
+    await fails(t, create(daemon, pod, scripted('true', joining(id))), { code, message });
+  }
+  const { containers } = await daemon.runtime.ListContainers({ filter: { pod_sandbox_id: pod.id } });
+  t.deepEqual(new Set(containers.map(({ id }) => id)), new Set([made, ended, hidden]));
+  await Promise.all([pod, other].map(({ id }) => daemon.removePod(id)));
+});
+
+test.serial('pid TARGET: a target that put something else on /proc is not joined', async (t) => {
+  const privileged = { linux: { security_context: { privileged: true } } } as const;
+  const pod = await runPod(daemon, privileged);
+  const target = await start(daemon, pod, scripted('mount -t tmpfs x /proc; exec sleep 3600', privileged));
+  await until('it has done so', async () => (await shell(daemon, target, 'ls /proc')) === '');
+  await fails(t, create(daemon, pod, scripted('true', joining(target))), {
+    code: 'INVALID_ARGUMENT',
+    message: /does not show that namespace any more/,
+  });
   await daemon.removePod(pod.id);
 });
 

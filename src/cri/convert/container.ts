@@ -17,6 +17,7 @@ import type { Device__Output } from '../../proto/generated/cri/runtime/v1/Device
 import type { ImageSpec, ImageSpec__Output } from '../../proto/generated/cri/runtime/v1/ImageSpec.ts';
 import type { Mount, Mount__Output } from '../../proto/generated/cri/runtime/v1/Mount.ts';
 import { absolutePath, decodeHandler, known, noNul, nonEmpty, refuse, required, utf8Text } from './fields.ts';
+import { wrongMountOption } from '../../oci/mount-options.ts';
 import { decodeResources, encodeResources } from './resources.ts';
 import { decodeContainerSecurity } from './security.ts';
 import { decodeSignal, encodeSignal } from './signals.ts';
@@ -82,18 +83,33 @@ const propagationNames = {
 
 function decodeMount(field: string, from: Mount__Output): ContainerMount {
   const propagation = known(`${field}.propagation`, propagations, from.propagation);
+  const wrong = wrongMountOption(from.mount_options);
+  if (wrong !== null) refuse(`${field}.mount_options[${wrong.at}]`, wrong.why);
   if (from.recursive_read_only && !from.readonly) refuse(`${field}.recursive_read_only`, 'is set without readonly');
   if (from.recursive_read_only && propagation !== 'private') {
     refuse(`${field}.recursive_read_only`, `is set with ${from.propagation}`);
   }
   return {
     containerPath: absolutePath(`${field}.container_path`, from.container_path),
-    hostPath: absolutePath(`${field}.host_path`, from.host_path),
+    ...decodeSource(field, from),
     readonly: from.readonly,
     selinuxRelabel: from.selinux_relabel,
     propagation,
     recursiveReadOnly: from.recursive_read_only,
+    mountOptions: from.mount_options,
   };
+}
+
+/** A host path or an image, which exclude each other. */
+function decodeSource(field: string, from: Mount__Output): Pick<ContainerMount, 'hostPath' | 'image' | 'imageSubPath'> {
+  if (from.image === null) {
+    if (from.image_sub_path !== '') refuse(`${field}.image_sub_path`, 'is set without image');
+    return { hostPath: absolutePath(`${field}.host_path`, from.host_path), image: null, imageSubPath: '' };
+  }
+  if (from.host_path !== '') refuse(`${field}.host_path`, 'is set beside image');
+  if (from.propagation !== 'PROPAGATION_PRIVATE') refuse(`${field}.propagation`, 'of an image can only be private');
+  const imageSubPath = noNul(`${field}.image_sub_path`, from.image_sub_path);
+  return { hostPath: '', image: decodeImage(`${field}.image`, from.image), imageSubPath };
 }
 
 function decodeDevice(field: string, from: Device__Output): ContainerDevice {
@@ -127,9 +143,12 @@ const encodeImage = ({ image, userSpecifiedImage, runtimeHandler, annotations }:
   runtime_handler: runtimeHandler,
 });
 
-const encodeMount = (from: ContainerMount): Mount => ({
+const encodeMount = (from: ContainerMount, imageRef: string): Mount => ({
   container_path: from.containerPath,
   host_path: from.hostPath,
+  image: from.image ? { ...encodeImage(from.image), image_ref: imageRef } : null,
+  image_sub_path: from.imageSubPath,
+  mount_options: [...(from.mountOptions ?? [])],
   readonly: from.readonly,
   selinux_relabel: from.selinuxRelabel,
   propagation: propagationNames[from.propagation],
@@ -174,7 +193,9 @@ export function encodeContainerStatus(container: ContainerValue): ContainerStatu
     labels: config.labels,
     annotations: config.annotations,
     // the kubelet finds the termination message file by these
-    mounts: config.mounts.map(encodeMount),
+    mounts: config.mounts.map((mount, at) =>
+      encodeMount(mount, identity.imageVolumes?.find((volume) => volume.mount === at)?.imageRef ?? ''),
+    ),
     log_path: identity.logPath,
     resources: status.resources === null ? null : { linux: encodeResources(status.resources) },
     user: {

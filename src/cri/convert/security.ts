@@ -21,9 +21,12 @@ const modeNames = { pod: 'POD', container: 'CONTAINER', node: 'NODE', target: 'T
 /** Namespaces of a request; an absent message means all POD, the proto's zero. */
 export function decodeNamespaces(field: string, from: NamespaceOption__Output | null): NamespaceOptions {
   if (from === null) return { network: 'pod', pid: 'pod', ipc: 'pod', targetId: '' };
+  const pid = known(`${field}.pid`, modes, from.pid);
+  if (pid === 'target' && from.target_id === '') refuse(`${field}.target_id`, 'is empty, but pid is TARGET');
+  if (pid !== 'target' && from.target_id !== '') refuse(`${field}.target_id`, 'is set, but pid is not TARGET');
   return {
     network: podOrNode(`${field}.network`, known(`${field}.network`, modes, from.network)),
-    pid: known(`${field}.pid`, modes, from.pid),
+    pid,
     ipc: podOrNode(`${field}.ipc`, known(`${field}.ipc`, modes, from.ipc)),
     targetId: from.target_id,
   };

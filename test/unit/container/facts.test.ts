@@ -1,11 +1,15 @@
 import test from 'ava';
 import { type Container, containerState, type ContainerStatus, mayAct } from '../../../src/container/container.ts';
 import { exitReason, recordExit } from '../../../src/container/exits.ts';
-import { checkContainer, logPathOf, pidMode } from '../../../src/container/plan.ts';
+import { findImageVolumes, refuseArtifact, withLayers } from '../../../src/container/image-volumes.ts';
+import { checkContainer, logPathOf, pidMode, targetOf } from '../../../src/container/plan.ts';
+import type { ContainerImageFacts } from '../../../src/container/ports.ts';
 import { mergeResources } from '../../../src/container/update-resources.ts';
+import { Failure, type FailureKind } from '../../../src/lib/failure.ts';
 import type { ContainerId, ImageId, SandboxId } from '../../../src/lib/id.ts';
 import type { LinuxResources, Sandbox } from '../../../src/sandbox/sandbox.ts';
 import { containerConfig, sandboxConfig } from '../../helpers/builders.ts';
+import { image } from '../../helpers/fake-host.ts';
 
 const exit = { exitCode: 0, reason: 'Completed', message: '', finishedAt: 9n } as const;
 const container = (status: Partial<ContainerStatus>): Container => ({
@@ -166,8 +170,89 @@ test('a log path needs a directory', (t) => {
 
 test('pid modes', (t) => {
   t.is(pidMode(base), 'container');
-  const target = containerConfig({
-    security: { ...base.security, namespaces: { ...base.security.namespaces, pid: 'target' } },
+});
+
+const joining = (targetId: string) =>
+  containerConfig({
+    security: { ...base.security, namespaces: { ...base.security.namespaces, pid: 'target', targetId } },
   });
-  t.throws(() => pidMode(target), { message: /TARGET/ });
+const target = (sandboxId: string, startedAt: bigint) =>
+  ({
+    identity: { id: 't', sandboxId },
+    status: { startedAt, exit: null },
+  }) as unknown as Container;
+
+test('pid TARGET: a running container of the same pod', (t) => {
+  const running = target('s', 1n);
+  t.is(
+    targetOf(base, sandbox, () => running),
+    null,
+  );
+  t.is(
+    targetOf(joining('t'), sandbox, (id) => (id === 't' ? running : undefined)),
+    running,
+  );
+  const table: [FailureKind, Container | undefined][] = [
+    ['not-found', undefined],
+    ['invalid-argument', target('other', 1n)],
+    ['failed-precondition', target('s', 0n)],
+  ];
+  for (const [kind, found] of table) {
+    const error = t.throws(() => targetOf(joining('t'), sandbox, () => found), { instanceOf: Failure });
+    t.is(error?.kind, kind);
+    t.regex(error?.message ?? '', /target_id/);
+  }
+});
+
+const facts = (id: string, chain: string[], artifactType: string | null = null): ContainerImageFacts => ({
+  ...image,
+  id: id as ImageId,
+  ref: `r@${id}`,
+  chain,
+  artifactType,
+});
+const volume = (reference: string, imageSubPath = '') => ({
+  containerPath: '/v',
+  hostPath: '',
+  readonly: true,
+  selinuxRelabel: false,
+  propagation: 'private' as const,
+  recursiveReadOnly: false,
+  image: { image: reference, userSpecifiedImage: '', runtimeHandler: '', annotations: {} },
+  imageSubPath,
+  mountOptions: [],
+});
+
+test('image volumes: the image of each mount, its layers, one more below a single one', (t) => {
+  const plain = { ...volume(''), image: null, hostPath: '/h' };
+  const config = containerConfig({ mounts: [plain, volume('a', 'x/../y'), volume('b')] });
+  const found = findImageVolumes(config, (name) => facts(name, name === 'a' ? ['1'] : ['1', '2'], 'some/type'));
+  t.deepEqual(found, [
+    { mount: 1, imageId: 'a' as ImageId, imageRef: 'r@a', chain: ['1'] },
+    { mount: 2, imageId: 'b' as ImageId, imageRef: 'r@b', chain: ['1', '2'] },
+  ]);
+  const mounts = withLayers(config, found, (chain) => (chain.length === 0 ? ['empty'] : chain.toReversed()));
+  t.deepEqual(
+    mounts.map((mount) => mount.image),
+    [null, { lower: ['1', 'empty'], subPath: 'x/../y' }, { lower: ['2', '1'], subPath: '' }],
+  );
+});
+
+test('image volumes that cannot be', (t) => {
+  const table: [FailureKind, string, string[] | null][] = [
+    ['not-found', '', null],
+    ['image-volume-mount-failed', '', []],
+    ['image-volume-mount-failed', '..', ['1']],
+    ['image-volume-mount-failed', 'a/../../b', ['1']],
+  ];
+  for (const [kind, path, chain] of table) {
+    const config = containerConfig({ mounts: [volume('i', path)] });
+    const error = t.throws(() => findImageVolumes(config, () => chain && facts('i', chain)), { instanceOf: Failure });
+    t.is(error?.kind, kind, path);
+  }
+});
+
+test('an artifact is not run', (t) => {
+  t.notThrows(() => refuseArtifact(facts('i', []), 'i'));
+  t.throws(() => refuseArtifact(facts('i', [], 'application/x'), 'i'), { message: /artifact of type application\/x/ });
 });

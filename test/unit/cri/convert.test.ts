@@ -120,7 +120,16 @@ test('a container config arrives whole', (t) => {
   const config = containerOf({
     ...box,
     envs: [{ key: 'A', value: Buffer.from('ü=1') }],
-    mounts: [{ container_path: '/d', host_path: '/h', readonly: true, recursive_read_only: true }],
+    mounts: [
+      {
+        container_path: '/d',
+        host_path: '/h',
+        readonly: true,
+        recursive_read_only: true,
+        mount_options: ['noexec', 'nodev'],
+      },
+      { container_path: '/i', image: { image: 'sha256:1', annotations: { a: 'b' } }, image_sub_path: 'x/y' },
+    ],
     devices: [{ host_path: '/dev/fuse', permissions: 'rw' }],
     stop_signal: 'SIGNAL_SIGRTMINPLUS3',
     linux: {
@@ -141,6 +150,20 @@ test('a container config arrives whole', (t) => {
       selinuxRelabel: false,
       propagation: 'private',
       recursiveReadOnly: true,
+      image: null,
+      imageSubPath: '',
+      mountOptions: ['noexec', 'nodev'],
+    },
+    {
+      containerPath: '/i',
+      hostPath: '',
+      readonly: false,
+      selinuxRelabel: false,
+      propagation: 'private',
+      recursiveReadOnly: false,
+      image: { image: 'sha256:1', userSpecifiedImage: '', runtimeHandler: '', annotations: { a: 'b' } },
+      imageSubPath: 'x/y',
+      mountOptions: [],
     },
   ]);
   t.deepEqual(config.devices, [{ hostPath: '/dev/fuse', containerPath: '/dev/fuse', permissions: 'rw' }]);

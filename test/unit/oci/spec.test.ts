@@ -8,6 +8,7 @@ import {
 } from '../../../src/oci/capabilities.ts';
 import { buildEnv } from '../../../src/oci/env.ts';
 import { buildMounts, cleanPath } from '../../../src/oci/mounts.ts';
+import { wrongMountOption } from '../../../src/oci/mount-options.ts';
 import { checkDevices } from '../../../src/oci/devices.ts';
 import { buildArgs, buildCwd } from '../../../src/oci/process.ts';
 import { effectiveStopSignal, signalName, signalNumber } from '../../../src/oci/signals.ts';
@@ -90,6 +91,8 @@ const mount = {
   readonly: false,
   propagation: 'private' as const,
   recursiveReadOnly: false,
+  mountOptions: [],
+  image: null,
 };
 
 test('mounts: parents before children, CRI mounts replace our own', (t) => {
@@ -116,6 +119,46 @@ test('mounts: options tell propagation and access', (t) => {
   t.deepEqual(options({ readonly: true, propagation: 'host-to-container' }), ['rbind', 'rslave', 'ro']);
   t.deepEqual(options({ propagation: 'bidirectional' }), ['rbind', 'rshared', 'rw']);
   t.deepEqual(options({ readonly: true, recursiveReadOnly: true }), ['rbind', 'rprivate', 'rro']);
+  t.deepEqual(options({ mountOptions: ['noexec', 'rnosuid'] }), ['rbind', 'rprivate', 'rw', 'noexec', 'rnosuid']);
+});
+
+test('mounts: an image is read-only data, its layers and sub path are options', (t) => {
+  const made = (m: object) =>
+    buildMounts({ ...input, mounts: [{ ...mount, hostPath: '', ...m }] }).find((x) => x.destination === '/data');
+  const closed = ['ro', 'nosuid', 'nodev', 'noexec'];
+  const image = { lower: ['/l/2', '/l/1'], subPath: '' };
+  t.like(made({ image }), { type: 'podwright-image', options: [...closed, 'lower=/l/2', 'lower=/l/1'] });
+  t.deepEqual(made({ image: { ...image, subPath: 'a/b' }, mountOptions: ['exec'] })?.options, [
+    ...closed,
+    'exec',
+    'lower=/l/2',
+    'lower=/l/1',
+    'subpath=a/b',
+  ]);
+});
+
+test('mount options: those of the mount itself may be given, nothing that has a field or a meaning of its own', (t) => {
+  for (const good of [[], ['noexec', 'nosuid', 'nodev'], ['rnoexec'], ['exec', 'suid', 'dev'], ['strictatime']]) {
+    t.is(wrongMountOption(good), null, good.join());
+  }
+  for (const bad of [
+    '',
+    'ro',
+    'rw',
+    'rro',
+    'bind',
+    'rbind',
+    'shared',
+    'rslave',
+    'size=1',
+    'lower=/x',
+    'NOEXEC',
+    'noexec,nodev',
+    'idmap',
+  ]) {
+    t.is(wrongMountOption(['nodev', bad])?.at, 1, bad);
+  }
+  t.is(wrongMountOption(['noatime', 'strictatime'])?.at, 1);
 });
 
 for (const [what, bad, message] of [

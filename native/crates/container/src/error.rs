@@ -12,6 +12,8 @@ pub enum Kind {
     Invalid,
     /// This kernel or this program cannot do it.
     Unsupported,
+    /// An image volume cannot be mounted as asked.
+    ImageVolume,
 }
 
 /// A failed step.

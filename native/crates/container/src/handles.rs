@@ -45,10 +45,9 @@ impl<'a> Handles<'a> {
 
     /// All of them.
     pub fn list(&self) -> Vec<BorrowedFd<'a>> {
-        let shared = |mount: Option<SharedMountRef<'a>>| mount.map(|m| m.fd);
-        let (proc_mount, shm) = (shared(self.proc_mount), shared(self.shm));
-        let optional = [self.stdin, self.stdout, self.stderr, self.pid_namespace, proc_mount, shm, self.target];
-        std::iter::once(self.socket).chain(optional.into_iter().flatten()).collect()
+        let optional = [self.stdin, self.stdout, self.stderr, self.pid_namespace, self.target];
+        let shared = [self.proc_mount, self.shm].into_iter().flatten().flat_map(|mount| mount.descriptors());
+        std::iter::once(self.socket).chain(optional.into_iter().flatten()).chain(shared).collect()
     }
 
     /// Makes the standard streams what they shall be.

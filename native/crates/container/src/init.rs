@@ -3,6 +3,7 @@
 use crate::devices::{self, Found};
 use crate::error::{Kind, StepError, StepResult, failed, io_failed};
 use crate::handles::{self, Handles};
+use crate::image_volume;
 use crate::launch::{self, Origin, Way};
 use crate::mounts;
 use crate::place;
@@ -13,7 +14,7 @@ use crate::shared_mount::SharedMountRef;
 use crate::sources::{self, Detached};
 use crate::spec::{Device, Spec};
 use crate::steps::{self, MountSource, MountStep, Step};
-use crate::{cgroup_mount, logfile, rules, sysctl, terminal};
+use crate::{apparmor, cgroup_mount, logfile, rules, sysctl, terminal};
 use podwright_sys::buffer::SharedNote;
 use podwright_sys::{clone, namespace, signal};
 use std::collections::BTreeMap;
@@ -75,6 +76,7 @@ impl<'a> Init<'a> {
         if let Some(text) = launch::grantable(process, &self.origin).1 {
             self.tell(&Report::Note(text))?;
         }
+        apparmor::set_on_exec(&process.apparmor)?;
         for step in &plan.steps {
             self.carry_out(step)?;
         }
@@ -148,6 +150,11 @@ impl<'a> Init<'a> {
                 let cgroup = if *cgroup_namespace { namespace::CGROUP } else { 0 };
                 namespace::unshare(namespace::MOUNT | cgroup)?;
                 root::make_private()
+            }
+            Step::StackImage(step) => {
+                self.note.write(&format!("stack the image for {}", step.target));
+                self.sources.insert(step.index, image_volume::stack(step)?);
+                Ok(())
             }
             Step::Root(step) => {
                 self.note.write("mount the root filesystem");

@@ -1,5 +1,6 @@
 //! The exec child: enters a running container's namespaces and becomes a program there.
 
+use crate::apparmor;
 use crate::error::{StepError, StepResult, failed, io_failed};
 use crate::handles::Handles;
 use crate::launch::{self, Origin, Way};
@@ -57,6 +58,7 @@ fn join(request: &JoinRequest, handles: &Handles<'_>, born_in_cgroup: bool) -> S
     };
     // what could not be set was told when the container was made
     place::set_oom_score_adj(score)?;
+    apparmor::set_on_exec(&plan.apparmor)?;
     let target = handles.target.ok_or_else(|| StepError::invalid("join", "container", "its process is missing"))?;
     let namespaces = ThreadNameSpaceType::MOUNT
         | ThreadNameSpaceType::PROCESS_ID

@@ -1,12 +1,14 @@
 //! The OCI runtime as a library: from a bundle and facts to a process in its namespaces.
 //! Must not hold state between calls, talk to the daemon, or know of more than one container.
 
+mod apparmor;
 pub mod cgroup;
 mod cgroup_mount;
 pub mod credentials;
 mod devices;
 pub mod error;
 pub mod handles;
+mod image_volume;
 pub mod init;
 pub mod join;
 mod launch;

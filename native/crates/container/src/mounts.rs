@@ -14,7 +14,7 @@ use rustix::mount::{
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// `f_type` of procfs.
-const PROC_MAGIC: i64 = 0x9fa0;
+pub(crate) const PROC_MAGIC: i64 = 0x9fa0;
 
 /// A new filesystem of type `kind`, mounted nowhere, with its options applied.
 ///

@@ -33,6 +33,8 @@ pub struct ProcessPlan {
     pub no_new_privileges: bool,
     /// Its seccomp filter.
     pub filter: Filter,
+    /// The AppArmor profile its program runs under; empty: none is asked for.
+    pub apparmor: String,
 }
 
 /// Reads the spec's process.
@@ -60,6 +62,7 @@ pub fn process_plan(process: &Process, filter: &Filter) -> StepResult<ProcessPla
         oom_score_adj: process.oom_score_adj,
         no_new_privileges: process.no_new_privileges,
         filter: filter.clone(),
+        apparmor: process.apparmor_profile.clone(),
     })
 }
 
@@ -138,12 +141,11 @@ mod tests {
         let good = Process { args: vec!["a".into()], ..Process::default() };
         assert_eq!(process_plan(&good, &Filter::default()).unwrap().cwd, "/");
         type Change = fn(&mut Process);
-        let table: [(&str, Change); 5] = [
+        let table: [(&str, Change); 4] = [
             ("process.args", |p| p.args.clear()),
             ("process.cwd", |p| p.cwd = "x".into()),
             ("process.scheduler", |p| p.scheduler = Some(serde_json::Value::Null)),
             ("RLIMIT_X", |p| p.rlimits = vec![crate::spec::Rlimit { kind: "RLIMIT_X".into(), ..Default::default() }]),
-            ("process.apparmorProfile", |p| p.apparmor_profile = "x".into()),
         ];
         for (name, change) in table {
             let mut process = good.clone();

@@ -32,7 +32,6 @@ pub(crate) fn check(spec: &Spec) -> StepResult<()> {
 /// The first thing that is not carried out.
 pub(crate) fn check_process(process: &Process) -> StepResult<()> {
     refuse(&[
-        ("process.apparmorProfile", !process.apparmor_profile.is_empty()),
         ("process.selinuxLabel", !process.selinux_label.is_empty()),
         ("process.scheduler", process.scheduler.is_some()),
         ("process.ioPriority", process.io_priority.is_some()),

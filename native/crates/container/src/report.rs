@@ -148,6 +148,7 @@ impl Report {
                     Kind::Internal => 0,
                     Kind::Invalid => 1,
                     Kind::Unsupported => 2,
+                    Kind::ImageVolume => 3,
                 };
                 out.tag(b'F').tag(kind).number(e.errno as u32);
                 out.text(&e.operation).text(&e.syscall).text(&e.object).text(&e.detail)
@@ -181,6 +182,7 @@ impl Report {
                 let kind = match input.tag()? {
                     1 => Kind::Invalid,
                     2 => Kind::Unsupported,
+                    3 => Kind::ImageVolume,
                     _ => Kind::Internal,
                 };
                 let errno = input.number()? as i32;

@@ -53,7 +53,11 @@ pub(crate) fn mount_root(step: &RootStep) -> StepResult<OwnedFd> {
     }
 }
 
-fn open_directory(path: &str) -> StepResult<OwnedFd> {
+/// Opens a directory of the host to mount on or to clone (O_PATH).
+///
+/// # Errors
+/// The errno of open.
+pub(crate) fn open_directory(path: &str) -> StepResult<OwnedFd> {
     rustix::fs::open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).map_err(failed(
         "open root filesystem",
         "open",
@@ -61,7 +65,11 @@ fn open_directory(path: &str) -> StepResult<OwnedFd> {
     ))
 }
 
-fn mount_overlay(overlay: &Overlay, at: &str) -> StepResult<()> {
+/// Mounts an overlay on a directory; without an upper directory it is read-only and needs two lower ones.
+///
+/// # Errors
+/// The errno of mount.
+pub(crate) fn mount_overlay(overlay: &Overlay, at: &str) -> StepResult<()> {
     let classic = classic_options(overlay);
     if classic.len() <= CLASSIC_LIMIT {
         let data = CString::new(classic).map_err(|_| failed("mount overlay", "mount", at)(Errno::INVAL))?;
@@ -73,7 +81,9 @@ fn mount_overlay(overlay: &Overlay, at: &str) -> StepResult<()> {
     }
     // one option per layer, which has no limit (Linux 6.8)
     let mut data: Vec<String> = overlay.lower.iter().map(|layer| format!("lowerdir+={layer}")).collect();
-    data.extend([format!("upperdir={}", overlay.upper), format!("workdir={}", overlay.work)]);
+    if !overlay.upper.is_empty() {
+        data.extend([format!("upperdir={}", overlay.upper), format!("workdir={}", overlay.work)]);
+    }
     data.extend(overlay.options.iter().cloned());
     let tree = new_filesystem("overlay", "overlay", &MountOptions { data, ..MountOptions::default() })?;
     attach_at(tree.as_fd(), open_directory(at)?.as_fd(), at)

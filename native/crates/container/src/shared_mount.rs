@@ -2,13 +2,14 @@
 //! a detached mount; before, a mount can be copied only from within a mount namespace, so one is
 //! made that has this mount as its root and nothing else.
 
-use crate::error::{StepResult, failed};
+use crate::error::{StepError, StepResult, failed};
+use crate::mounts::PROC_MAGIC;
 use crate::place;
 use crate::report::{self, Received, Report};
 use crate::root;
 use podwright_sys::clone::{self, Forked};
 use podwright_sys::{namespace, signal};
-use rustix::fs::{CWD, Mode, OFlags};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, fstat, fstatfs, statat};
 use rustix::mount::{MoveMountFlags, OpenTreeFlags, move_mount, open_tree};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -21,12 +22,23 @@ pub struct SharedMount {
     held: bool,
 }
 
+/// Where a mount is that can be copied.
+#[derive(Debug, Clone, Copy)]
+enum Place<'a> {
+    /// Nowhere: the descriptor is the mount's.
+    Detached,
+    /// The root of the mount namespace behind the descriptor.
+    Root,
+    /// On /proc there, if it shows this pid namespace.
+    Proc(BorrowedFd<'a>),
+}
+
 /// A borrowed [`SharedMount`].
 #[derive(Debug, Clone, Copy)]
 pub struct SharedMountRef<'a> {
     /// The mount or the namespace.
     pub fd: BorrowedFd<'a>,
-    held: bool,
+    place: Place<'a>,
 }
 
 impl SharedMount {
@@ -51,18 +63,32 @@ impl SharedMount {
 
     /// To hand to a child.
     pub fn borrow(&self) -> SharedMountRef<'_> {
-        SharedMountRef { fd: self.fd.as_fd(), held: self.held }
+        let place = if self.held { Place::Root } else { Place::Detached };
+        SharedMountRef { fd: self.fd.as_fd(), place }
     }
 }
 
-impl SharedMountRef<'_> {
+impl<'a> SharedMountRef<'a> {
+    /// The /proc of a running container, by its mount namespace; `pids` is the pid namespace it must show.
+    pub fn proc_of(mounts: BorrowedFd<'a>, pids: BorrowedFd<'a>) -> Self {
+        Self { fd: mounts, place: Place::Proc(pids) }
+    }
+
+    /// Descriptors that a copy needs.
+    pub fn descriptors(&self) -> Vec<BorrowedFd<'a>> {
+        match self.place {
+            Place::Proc(pids) => vec![self.fd, pids],
+            _ => vec![self.fd],
+        }
+    }
+
     /// A detached copy. The calling process must have one thread and the host's /proc; its root
     /// and working directory become those of its mount namespace.
     ///
     /// # Errors
     /// The failing call.
     pub fn copy(&self) -> StepResult<OwnedFd> {
-        if !self.held {
+        if let Place::Detached = self.place {
             return copy(self.fd);
         }
         let file = "/proc/self/ns/mnt";
@@ -72,11 +98,29 @@ impl SharedMountRef<'_> {
             file,
         ))?;
         enter(self.fd)?;
-        let tree = open_tree(CWD, "/", OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC)
-            .map_err(failed("copy the shared mount", "open_tree", "/"));
+        let tree = match self.place {
+            Place::Proc(pids) => copy_proc(pids),
+            _ => open_tree(CWD, "/", OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC)
+                .map_err(failed("copy the shared mount", "open_tree", "/")),
+        };
         enter(here.as_fd())?;
         tree
     }
+}
+
+/// What the container has on /proc may have been changed by it: a copy is made only of a procfs whose
+/// first process is in the pid namespace.
+fn copy_proc(pids: BorrowedFd<'_>) -> StepResult<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let proc_dir = rustix::fs::open("/proc", flags, Mode::empty()).map_err(failed("open", "open", "/proc"))?;
+    let kind = fstatfs(&proc_dir).map_err(failed("look at", "fstatfs", "/proc"))?.f_type;
+    let wanted = fstat(pids).map_err(failed("look at the pid namespace", "fstat", ""))?;
+    let shown = statat(&proc_dir, "1/ns/pid", AtFlags::empty());
+    if kind as i64 != PROC_MAGIC || !shown.is_ok_and(|s| (s.st_dev, s.st_ino) == (wanted.st_dev, wanted.st_ino)) {
+        let why = "in the container whose pid namespace is joined it does not show that namespace any more";
+        return Err(StepError::invalid("copy", "/proc", why));
+    }
+    crate::sources::clone_tree(proc_dir.as_fd(), false, "/proc")
 }
 
 fn enter(namespace: BorrowedFd<'_>) -> StepResult<()> {

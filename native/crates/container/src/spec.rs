@@ -125,7 +125,9 @@ pub struct Rlimit {
 pub struct Mount {
     /// Where, in the container.
     pub destination: String,
-    /// Filesystem type; `bind` or empty with a bind option; `podwright-shm`.
+    /// Filesystem type; `bind` or empty with a bind option; `podwright-shm`; `podwright-image`, whose
+    /// options `lower=DIRECTORY` are an image's layers, topmost first, at least two, and whose option
+    /// `subpath=PATH` is what is mounted of it.
     #[serde(rename = "type")]
     pub kind: String,
     /// What.

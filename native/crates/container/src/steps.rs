@@ -2,6 +2,7 @@
 //! decided without looking at the host. PURE.
 
 use crate::error::{StepError, StepResult};
+use crate::image_volume::{self, ImageStep};
 use crate::options::MountOptions;
 use crate::process::{ProcessPlan, process_plan};
 use crate::request::{Overlay, PidMode, Request};
@@ -28,6 +29,8 @@ pub enum Step {
         /// Whether the cgroup namespace is the container's own.
         cgroup_namespace: bool,
     },
+    /// Stacks an image's layers for a mount to come.
+    StackImage(ImageStep),
     /// Mounts the root filesystem.
     Root(RootStep),
     /// Mounts one thing into it.
@@ -94,7 +97,7 @@ pub enum RootStep {
 /// What is mounted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MountSource {
-    /// The source taken by the step of this number.
+    /// The source taken, or the image stacked, by the step of this number.
     Taken(usize),
     /// A new filesystem.
     New {
@@ -153,11 +156,12 @@ pub fn plan(spec: &Spec, request: &Request) -> StepResult<Plan> {
     if !rules.is_empty() {
         steps.push(Step::DeviceRules(rules));
     }
-    let mounts = mount_steps(spec, request, &mut steps)?;
+    let (mounts, images) = mount_steps(spec, request, &mut steps)?;
     for (name, value) in &spec.linux.sysctl {
         steps.push(Step::Sysctl(name.clone(), value.clone()));
     }
     steps.push(Step::Isolate { cgroup_namespace: has_namespace(&spec.linux, "cgroup") });
+    steps.extend(images.into_iter().map(Step::StackImage));
     steps.push(Step::Root(root_step(spec, request)?));
     steps.extend(mounts.into_iter().map(Step::Mount));
     let dev_is_bound = spec.mounts.iter().any(|m| clean(&m.destination) == "/dev" && is_bind(m));
@@ -234,9 +238,10 @@ fn is_bind(mount: &Mount) -> bool {
     mount.kind == "bind" || mount.options.iter().any(|o| o == "bind" || o == "rbind")
 }
 
-/// The mounts, and before them the steps that take their sources.
-fn mount_steps(spec: &Spec, request: &Request, steps: &mut Vec<Step>) -> StepResult<Vec<MountStep>> {
+/// The mounts, the images among them, and before them the steps that take sources of the host.
+fn mount_steps(spec: &Spec, request: &Request, steps: &mut Vec<Step>) -> StepResult<(Vec<MountStep>, Vec<ImageStep>)> {
     let mut mounts = Vec::new();
+    let mut images = Vec::new();
     for mount in &spec.mounts {
         let target = clean(&mount.destination);
         if target == "/" {
@@ -247,12 +252,15 @@ fn mount_steps(spec: &Spec, request: &Request, steps: &mut Vec<Step>) -> StepRes
         let source = if is_bind(mount) {
             steps.push(Step::TakeSource(source_step(mount, &mut options, mounts.len(), request)?));
             MountSource::Taken(mounts.len())
+        } else if mount.kind == image_volume::TYPE {
+            images.push(image_volume::plan(mount, &mut options, mounts.len(), &request.bundle)?);
+            MountSource::Taken(mounts.len())
         } else {
             new_filesystem(mount, request)?
         };
         mounts.push(MountStep { source, target, options });
     }
-    Ok(mounts)
+    Ok((mounts, images))
 }
 
 fn source_step(mount: &Mount, options: &mut MountOptions, index: usize, request: &Request) -> StepResult<SourceStep> {

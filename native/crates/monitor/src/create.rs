@@ -3,6 +3,7 @@
 use crate::clock;
 use crate::container::{Container, Phase};
 use crate::log::Log;
+use crate::numbering::Numbering;
 use crate::output::Pipes;
 use crate::poller::{Output, Source};
 use crate::process::start_time;
@@ -18,7 +19,7 @@ use podwright_container::request::{Filter, Overlay, PidMode, Request};
 use podwright_container::shared_mount::SharedMount;
 use podwright_protocol::message::failure::Kind;
 use podwright_protocol::message::{
-    CreateContainer, CreateContainerReply, Device, Failure, NamespaceMode, StartContainerReply, response,
+    CreateContainer, CreateContainerReply, Device, Failure, StartContainerReply, response,
 };
 use podwright_sys::buffer::SharedNote;
 use podwright_sys::clone::{self, Forked};
@@ -49,8 +50,9 @@ impl Monitor {
                 "the sandbox is not made yet",
             ));
         };
-        self.check_container(sandbox, request)?;
-        let child = fork_init(sandbox, request)?;
+        self.check_container(request)?;
+        let numbering = self.numbering(sandbox, request)?;
+        let child = fork_init(sandbox, request, &numbering)?;
         let key = self.key();
         let watched =
             self.poller.add(&child.report, Source::Report(key)).and_then(|()| self.watch_pipes(key, &child.pipes));
@@ -64,17 +66,14 @@ impl Monitor {
         Ok(())
     }
 
-    fn check_container(&self, sandbox: &Sandbox, request: &CreateContainer) -> Result<(), Box<Failure>> {
+    fn check_container(&self, request: &CreateContainer) -> Result<(), Box<Failure>> {
         let id = &request.container_id;
         let invalid = |text: &str| Err(failure(Kind::Invalid, OPERATION, id, text));
         if id.is_empty() || request.bundle.is_empty() {
             return invalid("container_id and bundle must not be empty");
         }
-        if request.target_pid != 0 {
-            return Err(failure(Kind::Unsupported, OPERATION, id, "joining another container's pid namespace"));
-        }
-        if request.pid() == NamespaceMode::Pod && sandbox.pause.is_none() {
-            return invalid("the sandbox has no pid namespace to share");
+        if request.target_pid != 0 && request.target_container_id.is_empty() {
+            return Err(failure(Kind::Unsupported, OPERATION, id, "a pid namespace is joined by its container's id"));
         }
         if self.ending.is_some() {
             return Err(failure(Kind::FailedPrecondition, OPERATION, id, "the sandbox is being ended"));
@@ -215,8 +214,8 @@ struct Child {
     note: SharedNote,
 }
 
-fn fork_init(sandbox: &Sandbox, request: &CreateContainer) -> Result<Child, Box<Failure>> {
-    let pid_mode = pid_mode(request);
+fn fork_init(sandbox: &Sandbox, request: &CreateContainer, numbering: &Numbering) -> Result<Child, Box<Failure>> {
+    let pid_mode = numbering.mode();
     let plan = plan(request, sandbox, pid_mode);
     let note = SharedNote::new().map_err(|e| sys_failure(&e))?;
     let (ours, theirs) = report::pair().map_err(|e| step_failure(&e))?;
@@ -224,25 +223,15 @@ fn fork_init(sandbox: &Sandbox, request: &CreateContainer) -> Result<Child, Box<
     let flags = if pid_mode == PidMode::Own { clone::NEWPID } else { 0 };
     let (forked, born_in_cgroup) = fork_into(&plan.place, flags).map_err(|e| sys_failure(&e))?;
     let Forked::Parent(pid) = forked else {
-        let pause = sandbox.pause.as_ref().filter(|_| pid_mode == PidMode::Shared);
         let mut handles = Handles::new(theirs.as_fd());
         handles.stdin = ends.stdin.as_ref().map(AsFd::as_fd);
         handles.stdout = ends.stdout.as_ref().map(AsFd::as_fd);
         handles.stderr = ends.stderr.as_ref().map(AsFd::as_fd);
-        handles.pid_namespace = pause.map(|p| p.namespace.as_fd());
-        handles.proc_mount = pause.map(|p| p.proc_mount.borrow());
+        numbering.hand_to(&mut handles, sandbox);
         handles.shm = sandbox.shm.as_ref().map(SharedMount::borrow);
         init::run(&plan, &handles, born_in_cgroup, &note);
     };
     Ok(Child { pid, report: ours, pipes, note })
-}
-
-fn pid_mode(request: &CreateContainer) -> PidMode {
-    match request.pid() {
-        NamespaceMode::Container => PidMode::Own,
-        NamespaceMode::Pod => PidMode::Shared,
-        NamespaceMode::Node => PidMode::Host,
-    }
 }
 
 fn plan(request: &CreateContainer, sandbox: &Sandbox, pid: PidMode) -> Request {

@@ -14,6 +14,7 @@ mod exits;
 mod kill;
 mod log;
 mod log_writer;
+mod numbering;
 mod oom;
 mod output;
 mod poller;

@@ -63,6 +63,7 @@ pub(crate) fn step_failure(error: &StepError) -> Box<Failure> {
         StepKind::Internal => Kind::Internal,
         StepKind::Invalid => Kind::Invalid,
         StepKind::Unsupported => Kind::Unsupported,
+        StepKind::ImageVolume => Kind::ImageVolume,
     };
     Box::new(Failure {
         kind: kind.into(),

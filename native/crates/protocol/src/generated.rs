@@ -149,6 +149,8 @@ pub mod failure {
         /// this kernel or monitor cannot do it
         Unsupported = 5,
         ResourceExhausted = 6,
+        /// an image volume cannot be mounted as asked: its sub path, its layers
+        ImageVolume = 50,
     }
     impl Kind {
         /// String value of the enum field names used in the ProtoBuf definition.
@@ -164,6 +166,7 @@ pub mod failure {
                 Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
                 Self::Unsupported => "UNSUPPORTED",
                 Self::ResourceExhausted => "RESOURCE_EXHAUSTED",
+                Self::ImageVolume => "IMAGE_VOLUME",
             }
         }
         /// Creates an enum from field names used in the ProtoBuf definition.
@@ -176,6 +179,7 @@ pub mod failure {
                 "DEADLINE_EXCEEDED" => Some(Self::DeadlineExceeded),
                 "UNSUPPORTED" => Some(Self::Unsupported),
                 "RESOURCE_EXHAUSTED" => Some(Self::ResourceExhausted),
+                "IMAGE_VOLUME" => Some(Self::ImageVolume),
                 _ => None,
             }
         }
@@ -350,12 +354,15 @@ pub struct CreateContainer {
     /// 0: 120 s
     #[prost(uint32, tag = "14")]
     pub deadline_ms: u32,
-    /// pid TARGET: join this process's pid namespace (later release)
+    /// given with target_container_id so that a monitor that does not know that refuses; not used
     #[prost(int32, tag = "15")]
     pub target_pid: i32,
     /// bind the pod's /dev/shm (spec mounts of type "podwright-shm")
     #[prost(bool, tag = "16")]
     pub shm: bool,
+    /// set: the pid namespace that this running container's process is in; `pid` is not looked at
+    #[prost(string, tag = "50")]
+    pub target_container_id: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct CreateContainerReply {

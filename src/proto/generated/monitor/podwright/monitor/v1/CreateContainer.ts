@@ -22,6 +22,7 @@ export interface CreateContainer {
   'deadlineMs'?: (number);
   'targetPid'?: (number);
   'shm'?: (boolean);
+  'targetContainerId'?: (string);
 }
 
 export interface CreateContainer__Output {
@@ -41,4 +42,5 @@ export interface CreateContainer__Output {
   'deadlineMs': (number);
   'targetPid': (number);
   'shm': (boolean);
+  'targetContainerId': (string);
 }

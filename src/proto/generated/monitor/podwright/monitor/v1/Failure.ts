@@ -11,6 +11,7 @@ export const _podwright_monitor_v1_Failure_Kind = {
   DEADLINE_EXCEEDED: 'DEADLINE_EXCEEDED',
   UNSUPPORTED: 'UNSUPPORTED',
   RESOURCE_EXHAUSTED: 'RESOURCE_EXHAUSTED',
+  IMAGE_VOLUME: 'IMAGE_VOLUME',
 } as const;
 
 export type _podwright_monitor_v1_Failure_Kind =
@@ -28,6 +29,8 @@ export type _podwright_monitor_v1_Failure_Kind =
   | 5
   | 'RESOURCE_EXHAUSTED'
   | 6
+  | 'IMAGE_VOLUME'
+  | 50
 
 export type _podwright_monitor_v1_Failure_Kind__Output = typeof _podwright_monitor_v1_Failure_Kind[keyof typeof _podwright_monitor_v1_Failure_Kind]
 

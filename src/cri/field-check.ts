@@ -1,6 +1,6 @@
 // PURE
 // Enforces field-policy.ts on decoded requests. Must not decide policy.
-import { failedPrecondition, unimplemented } from '../lib/failure.ts';
+import { failedPrecondition, invalidArgument, unimplemented } from '../lib/failure.ts';
 import { type FieldPolicy, fieldPolicies, type HostSecurity } from './field-policy.ts';
 
 /** One field as the JSON descriptor of the proto has it. */
@@ -74,6 +74,7 @@ function fieldCheckOf(type: string, field: FieldDescriptor, building: Building):
       return refuseIfSet(field);
     case 'honoured-except':
       return (value, path) => {
+        if (typeof value === 'number') throw invalidArgument(`${path} has the unknown value ${value}`);
         if (policy.values.includes(String(value))) throw unimplemented(`${path} ${String(value)} is not supported yet`);
       };
     case 'ignored':

@@ -27,6 +27,10 @@ export function criFields(type: string): FieldDescriptor[] | null {
   }));
 }
 
+/** Numbers of an enum of runtime.v1 by name, one inside a message too; null when the name is not an enum. */
+export const criEnum = (type: string): Readonly<Record<string, number>> | null =>
+  v1[type]?.values ?? Object.values(v1).find(({ nested }) => nested?.[type]?.values)?.nested?.[type]?.values ?? null;
+
 /** Names of the RPCs of a service, in the proto's order. */
 export const criMethods = (service: string): string[] => Object.keys(v1[service]?.methods ?? {});
 

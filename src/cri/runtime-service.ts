@@ -3,7 +3,7 @@
 import type { RuntimeServiceDefinition } from '../proto/generated/cri/runtime/v1/RuntimeService.ts';
 import { containerList, sandboxList } from './cached-lists.ts';
 import { decodeContainerConfig, encodeContainerStatus } from './convert/container.ts';
-import { decodeHandler, nonEmpty } from './convert/fields.ts';
+import { decodeHandler, name } from './convert/fields.ts';
 import { decodeContainerFilter, decodeSandboxFilter, decodeUsageFilter } from './convert/filters.ts';
 import {
   containerById,
@@ -98,7 +98,7 @@ export const runtimeService: Table<RuntimeVerbs, RuntimeServiceDefinition> = {
     serve: async (request, verbs, context) => ({
       container_id: await verbs.createContainer(
         {
-          sandboxId: nonEmpty('pod_sandbox_id', request.pod_sandbox_id),
+          sandboxId: name('pod_sandbox_id', request.pod_sandbox_id),
           config: decodeContainerConfig(request.config),
         },
         context,

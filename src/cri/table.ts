@@ -8,8 +8,10 @@ import type {
   UntypedServiceImplementation,
 } from '@grpc/grpc-js';
 import { criService, type ServiceName } from '../proto/cri-codec.ts';
+import { strictDecoder } from '../proto/strict-reader.ts';
 import { fieldCheck } from './field-check.ts';
 import type { HostSecurity } from './field-policy.ts';
+import { refusingMalformed, safeSubject } from './malformed.ts';
 import { criFields, requestType } from './reflection.ts';
 import { type RpcEntry, type RpcPorts, type Subject, unaryHandler, type WhileRecovering } from './rpc.ts';
 import { type StreamEntry, streamHandler } from './rpc-stream.ts';
@@ -81,8 +83,12 @@ export function buildService<Verbs>(name: ServiceName, table: object, parts: Ser
     const row = (table as AnyTable<Verbs>)[method];
     if (row === undefined) continue;
     if ('stream' in row !== rpc.responseStream) throw new TypeError(`the row of ${method} is not of the RPC's kind`);
-    definition[method] = { ...rpc, responseSerialize: (bytes) => bytes as Buffer };
-    const check = fieldCheck(requestType(name, method), criFields, parts.host);
+    definition[method] = {
+      ...rpc,
+      requestDeserialize: strictDecoder(rpc.requestDeserialize),
+      responseSerialize: (bytes) => bytes as Buffer,
+    };
+    const check = refusingMalformed(method, fieldCheck(requestType(name, method), criFields, parts.host));
     const made = { check, ports: parts.ports, stopping: parts.stopping };
     handlers[method] =
       'stream' in row
@@ -99,7 +105,7 @@ function entryOf<Verbs>(row: Row<Verbs, never, object>, rpc: AnyMethod, verbs: V
   return {
     whileRecovering: row.whileRecovering,
     level: row.level,
-    subject: (request) => row.subject(request as never),
+    subject: safeSubject(row.subject),
     async serve(request, context) {
       const answer = await row.serve(request as never, verbs, context);
       return Buffer.isBuffer(answer) ? answer : rpc.responseSerialize(answer);
@@ -111,6 +117,6 @@ const streamEntryOf = <Verbs>(row: StreamRow<Verbs, never>, verbs: Verbs): Strea
   whileRecovering: row.whileRecovering,
   level: row.level,
   endless: row.endless,
-  subject: (request) => row.subject(request as never),
+  subject: safeSubject(row.subject),
   serve: (request, context) => row.stream(request as never, verbs, context),
 });

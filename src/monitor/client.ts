@@ -2,6 +2,7 @@
 import { connect, type Socket } from 'node:net';
 import { Failure, type FailureKind, cancelled, deadlineExceeded, internal, unavailable } from '../lib/failure.ts';
 import { decodeFrame, encodeFrame, type FrameObject, type ReceivedFrame } from '../proto/monitor-codec.ts';
+import { blame } from './blame.ts';
 import { FrameReader, frameBytes, maxFrameBytes } from './frames.ts';
 
 type ReceivedResponse = NonNullable<ReceivedFrame['response']>;
@@ -22,7 +23,6 @@ export interface ConnectionHandlers {
 }
 
 const kinds: Readonly<Record<string, FailureKind>> = {
-  INTERNAL: 'internal',
   INVALID: 'invalid-argument',
   NOT_FOUND: 'not-found',
   FAILED_PRECONDITION: 'failed-precondition',
@@ -36,7 +36,7 @@ const kinds: Readonly<Record<string, FailureKind>> = {
 export function fromMonitor(failure: MonitorFailure): Failure {
   const { kind, operation, syscall, errno, object, detail } = failure;
   const message = detail === '' ? [operation, syscall, object].filter((s) => s !== '').join(': ') : detail;
-  return new Failure(kinds[kind] ?? 'internal', message, { details: { operation, syscall, errno, object } });
+  return new Failure(kinds[kind] ?? blame(failure), message, { details: { operation, syscall, errno, object } });
 }
 
 /** Why a call is not waited for any more; `AbortSignal.timeout` is a deadline that has passed. */

@@ -16,8 +16,23 @@ import type { ContainerStatus } from '../../proto/generated/cri/runtime/v1/Conta
 import type { Device__Output } from '../../proto/generated/cri/runtime/v1/Device.ts';
 import type { ImageSpec, ImageSpec__Output } from '../../proto/generated/cri/runtime/v1/ImageSpec.ts';
 import type { Mount, Mount__Output } from '../../proto/generated/cri/runtime/v1/Mount.ts';
-import { absolutePath, decodeHandler, known, noNul, nonEmpty, refuse, required, utf8Text } from './fields.ts';
 import { wrongMountOption } from '../../oci/mount-options.ts';
+import {
+  absolutePath,
+  argument,
+  argumentList,
+  commandLine,
+  decodeHandler,
+  items,
+  known,
+  name,
+  oneLine,
+  path,
+  refuse,
+  required,
+  textMap,
+  utf8Text,
+} from './fields.ts';
 import { decodeResources, encodeResources } from './resources.ts';
 import { decodeContainerSecurity } from './security.ts';
 import { decodeSignal, encodeSignal } from './signals.ts';
@@ -29,14 +44,14 @@ export function decodeContainerConfig(message: ContainerConfig__Output | null): 
   return {
     metadata: decodeMetadata('config.metadata', from.metadata),
     image: decodeImage('config.image', from.image),
-    command: from.command.map((word, i) => noNul(`config.command[${i}]`, word)),
-    args: from.args.map((word, i) => noNul(`config.args[${i}]`, word)),
-    workingDir: noNul('config.working_dir', from.working_dir),
-    env: decodeEnv('config.envs', from.envs),
-    mounts: from.mounts.map((mount, i) => decodeMount(`config.mounts[${i}]`, mount)),
-    devices: from.devices.map((device, i) => decodeDevice(`config.devices[${i}]`, device)),
-    labels: from.labels,
-    annotations: from.annotations,
+    command: commandLine('config.command', from.command),
+    args: argumentList('config.args', from.args),
+    workingDir: path('config.working_dir', from.working_dir),
+    env: items('config.envs', from.envs, decodeEnv),
+    mounts: items('config.mounts', from.mounts, decodeMount),
+    devices: items('config.devices', from.devices, decodeDevice),
+    labels: textMap('config.labels', from.labels),
+    annotations: textMap('config.annotations', from.annotations),
     logPath: decodeLogPath('config.log_path', from.log_path),
     stdin: from.stdin,
     stdinOnce: from.stdin_once,
@@ -48,26 +63,27 @@ export function decodeContainerConfig(message: ContainerConfig__Output | null): 
 }
 
 function decodeMetadata(field: string, message: ContainerMetadata__Output | null): ContainerMetadata {
-  const { name, attempt } = required(field, message);
-  return { name: nonEmpty(`${field}.name`, name), attempt };
+  const from = required(field, message);
+  return { name: name(`${field}.name`, from.name), attempt: from.attempt };
 }
 
 function decodeImage(field: string, message: ImageSpec__Output | null): ContainerImage {
   const { image, user_specified_image, runtime_handler, annotations } = required(field, message);
   return {
-    image: nonEmpty(`${field}.image`, image),
-    userSpecifiedImage: user_specified_image,
+    image: name(`${field}.image`, image),
+    userSpecifiedImage: oneLine(`${field}.user_specified_image`, user_specified_image),
     runtimeHandler: decodeHandler(`${field}.runtime_handler`, runtime_handler),
-    annotations,
+    annotations: textMap(`${field}.annotations`, annotations),
   };
 }
 
-function decodeEnv(field: string, from: ContainerConfig__Output['envs']): ContainerConfig['env'] {
-  return from.map(({ key, value }, i) => {
-    const name = nonEmpty(`${field}[${i}].key`, key);
-    if (name.includes('=')) refuse(`${field}[${i}].key`, 'contains "="');
-    return { key: name, value: noNul(`${field}[${i}].value`, utf8Text(`${field}[${i}].value`, value)) };
-  });
+function decodeEnv(field: string, from: ContainerConfig__Output['envs'][number]): ContainerConfig['env'][number] {
+  const key = name(`${field}.key`, from.key);
+  if (key.includes('=')) refuse(`${field}.key`, 'contains "="');
+  // with its key and "=" it is one word of execve(2)
+  const value = argument(`${field}.value`, utf8Text(`${field}.value`, from.value));
+  argument(field, `${key}=${value}`);
+  return { key, value };
 }
 
 const propagations = {
@@ -83,7 +99,8 @@ const propagationNames = {
 
 function decodeMount(field: string, from: Mount__Output): ContainerMount {
   const propagation = known(`${field}.propagation`, propagations, from.propagation);
-  const wrong = wrongMountOption(from.mount_options);
+  const mountOptions = items(`${field}.mount_options`, from.mount_options, oneLine);
+  const wrong = wrongMountOption(mountOptions);
   if (wrong !== null) refuse(`${field}.mount_options[${wrong.at}]`, wrong.why);
   if (from.recursive_read_only && !from.readonly) refuse(`${field}.recursive_read_only`, 'is set without readonly');
   if (from.recursive_read_only && propagation !== 'private') {
@@ -96,7 +113,7 @@ function decodeMount(field: string, from: Mount__Output): ContainerMount {
     selinuxRelabel: from.selinux_relabel,
     propagation,
     recursiveReadOnly: from.recursive_read_only,
-    mountOptions: from.mount_options,
+    mountOptions,
   };
 }
 
@@ -108,12 +125,13 @@ function decodeSource(field: string, from: Mount__Output): Pick<ContainerMount, 
   }
   if (from.host_path !== '') refuse(`${field}.host_path`, 'is set beside image');
   if (from.propagation !== 'PROPAGATION_PRIVATE') refuse(`${field}.propagation`, 'of an image can only be private');
-  const imageSubPath = noNul(`${field}.image_sub_path`, from.image_sub_path);
+  const imageSubPath = path(`${field}.image_sub_path`, from.image_sub_path);
   return { hostPath: '', image: decodeImage(`${field}.image`, from.image), imageSubPath };
 }
 
 function decodeDevice(field: string, from: Device__Output): ContainerDevice {
-  if (!/^[rwm]{0,3}$/.test(from.permissions)) refuse(`${field}.permissions`, 'is not made of r, w and m');
+  if (!/^[rwm]{1,3}$/.test(from.permissions) || new Set(from.permissions).size < from.permissions.length)
+    refuse(`${field}.permissions`, 'is not made of r, w and m, each once at most');
   return {
     hostPath: absolutePath(`${field}.host_path`, from.host_path),
     containerPath:
@@ -123,10 +141,11 @@ function decodeDevice(field: string, from: Device__Output): ContainerDevice {
 }
 
 /** Relative to the sandbox's log_directory, and staying inside it. */
-function decodeLogPath(field: string, path: string): string {
-  if (path.startsWith('/')) refuse(field, `${JSON.stringify(path)} is not relative to the log_directory`);
-  if (path.split('/').includes('..')) refuse(field, `${JSON.stringify(path)} leaves the log_directory`);
-  return noNul(field, path);
+function decodeLogPath(field: string, value: string): string {
+  path(field, value);
+  if (value.startsWith('/')) refuse(field, `${JSON.stringify(value)} is not relative to the log_directory`);
+  if (value.split('/').includes('..')) refuse(field, `${JSON.stringify(value)} leaves the log_directory`);
+  return value;
 }
 
 const stateNames = {

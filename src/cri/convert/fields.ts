@@ -24,10 +24,90 @@ export function noNul(field: string, value: string): string {
   return value.includes('\0') ? refuse(field, 'contains a NUL byte') : value;
 }
 
+// eslint-disable-next-line no-control-regex -- control characters are what is looked for
+const control = /[\u0000-\u001f\u007f]/u;
+
+/** Longest name of an object, in bytes: four times the longest that Kubernetes has (RFC 1123 subdomain, 253). */
+const longestName = 1024;
+
+/** A text of one line, "" included: names go into logs, files of lines and answers that people read. */
+export function oneLine(field: string, value: string): string {
+  if (value.length > longestName || Buffer.byteLength(value) > longestName)
+    refuse(field, `is longer than ${longestName} bytes`);
+  return control.test(value) ? refuse(field, 'contains a control character') : value;
+}
+
+/** A name of something: one line, not empty. */
+export const name = (field: string, value: string): string =>
+  value === '' ? refuse(field, 'is empty') : oneLine(field, value);
+
+/** PATH_MAX with its NUL, and NAME_MAX (path_resolution(7)). */
+const longestPath = 4095;
+const longestPart = 255;
+
+/** A path, absolute or not, "" included, that the kernel can look up at all. */
+export function path(field: string, value: string): string {
+  noNul(field, value);
+  if (Buffer.byteLength(value) > longestPath) refuse(field, `is longer than ${longestPath} bytes`);
+  if (value.length > longestPart && value.split('/').some((part) => Buffer.byteLength(part) > longestPart))
+    refuse(field, `has a name longer than ${longestPart} bytes in it`);
+  return value;
+}
+
 /** An absolute path. */
 export function absolutePath(field: string, value: string): string {
-  nonEmpty(field, value);
+  if (value === '') refuse(field, 'is empty');
+  path(field, value);
   return value.startsWith('/') ? value : refuse(field, `${JSON.stringify(value)} is not an absolute path`);
+}
+
+/** An absolute path without a step back: what is below it stays below it. */
+export function straightPath(field: string, value: string): string {
+  absolutePath(field, value);
+  return value.split('/').includes('..') ? refuse(field, `${JSON.stringify(value)} has a ".." in it`) : value;
+}
+
+/** MAX_ARG_STRLEN without the NUL (execve(2)). */
+const longestArgument = 131_071;
+
+/** A word of a command line or of an environment. */
+export function argument(field: string, value: string): string {
+  if (Buffer.byteLength(value) > longestArgument)
+    refuse(field, `is longer than ${longestArgument} bytes, which no program can be given`);
+  return noNul(field, value);
+}
+
+/** Words behind a program's name. */
+export const argumentList = (field: string, words: readonly string[]): readonly string[] =>
+  items(field, words, argument);
+
+/** A program and its arguments, or nothing. */
+export const commandLine = (field: string, words: readonly string[]): readonly string[] =>
+  words[0] === '' ? refuse(`${field}[0]`, 'is empty') : argumentList(field, words);
+
+/** Most items of a list: far above what a pod has, far below what a request of 16 MiB could hold. */
+const mostItems = 10_000;
+
+/** A list, each item read by `read`; the field's name goes on with its index. */
+export function items<T, R>(field: string, list: readonly T[], read: (field: string, item: T) => R): R[] {
+  if (list.length > mostItems) refuse(field, `has ${list.length} items, more than ${mostItems}`);
+  return list.map((item, i) => read(`${field}[${i}]`, item));
+}
+
+/**
+ * Most bytes of a map of texts. Kubernetes allows 256 KiB of annotations (`TotalAnnotationSizeLimitB`), and the
+ * kubelet adds some of its own; without a limit one pod could make every list longer than a message may be.
+ */
+const mostTextBytes = 512 * 1024;
+
+/** Labels, annotations and the like: names that are lines, values that are anything. */
+export function textMap(field: string, map: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  let bytes = 0;
+  for (const [key, value] of Object.entries(map)) {
+    name(`${field} key`, key);
+    bytes += Buffer.byteLength(key) + Buffer.byteLength(value);
+  }
+  return bytes > mostTextBytes ? refuse(field, `has ${bytes} bytes, more than ${mostTextBytes}`) : map;
 }
 
 /** An int64 that a number holds exactly. */
@@ -76,8 +156,9 @@ export function known<T>(field: string, table: Readonly<Record<string, T>>, name
 }
 
 /** A runtime handler: "" (the default) or `podwright`. */
-export function decodeHandler(field: string, name: string): string {
-  return name === '' || name === 'podwright'
-    ? name
-    : refuse(field, `${JSON.stringify(name)} is not a runtime handler here`);
+export function decodeHandler(field: string, handler: string): string {
+  oneLine(field, handler);
+  return handler === '' || handler === 'podwright'
+    ? handler
+    : refuse(field, `${JSON.stringify(handler)} is not a runtime handler here`);
 }

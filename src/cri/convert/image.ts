@@ -8,19 +8,22 @@ import type { ImageSpec__Output } from '../../proto/generated/cri/runtime/v1/Ima
 import type { PullImageRequest__Output } from '../../proto/generated/cri/runtime/v1/PullImageRequest.ts';
 import type { FilesystemUsage } from '../usage.ts';
 import type { PullImage, RegistryCredentials } from '../verbs.ts';
-import { decodeHandler, nonEmpty, required } from './fields.ts';
+import { decodeHandler, name, noNul, oneLine, required, textMap } from './fields.ts';
 import { encodeFilesystem } from './stats.ts';
 
 /** The text that names an image in a request. Throws invalid-argument when it is missing. */
 export function decodeImageName(message: ImageSpec__Output | null): string {
   const { image, runtime_handler } = required('image', message);
   decodeHandler('image.runtime_handler', runtime_handler);
-  return nonEmpty('image.image', image);
+  return name('image.image', image);
 }
 
 /** The text ListImages selects by, "" for all images. */
-export const decodeImageFilter = (from: ImageFilter__Output | null): string =>
-  from === null || from.image === null || from.image.image === '' ? '' : decodeImageName(from.image);
+export function decodeImageFilter(from: ImageFilter__Output | null): string {
+  if (from === null || from.image === null) return '';
+  decodeHandler('filter.image.runtime_handler', from.image.runtime_handler);
+  return oneLine('filter.image.image', from.image.image);
+}
 
 /** PullImageRequest. */
 export function decodePull({ image, auth, sandbox_config }: PullImageRequest__Output): PullImage {
@@ -28,8 +31,8 @@ export function decodePull({ image, auth, sandbox_config }: PullImageRequest__Ou
   return {
     image: {
       image: decodeImageName(image),
-      userSpecifiedImage: image?.user_specified_image ?? '',
-      annotations: image?.annotations ?? {},
+      userSpecifiedImage: oneLine('image.user_specified_image', image?.user_specified_image ?? ''),
+      annotations: textMap('image.annotations', image?.annotations ?? {}),
     },
     credentials: decodeCredentials(auth),
     pod: metadata === null ? null : { namespace: metadata.namespace, name: metadata.name, uid: metadata.uid },
@@ -40,12 +43,12 @@ export function decodePull({ image, auth, sandbox_config }: PullImageRequest__Ou
 function decodeCredentials(from: PullImageRequest__Output['auth']): RegistryCredentials | null {
   if (from === null) return null;
   const credentials = {
-    username: from.username,
-    password: from.password,
+    username: noNul('auth.username', from.username),
+    password: noNul('auth.password', from.password),
     auth: from.auth,
-    serverAddress: from.server_address,
-    identityToken: from.identity_token,
-    registryToken: from.registry_token,
+    serverAddress: oneLine('auth.server_address', from.server_address),
+    identityToken: noNul('auth.identity_token', from.identity_token),
+    registryToken: noNul('auth.registry_token', from.registry_token),
   };
   const { serverAddress: _, ...secrets } = credentials;
   return Object.values(secrets).every((value) => value === '') ? null : credentials;

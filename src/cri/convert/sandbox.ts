@@ -22,7 +22,8 @@ import type { PodSandboxStatusResponse } from '../../proto/generated/cri/runtime
 import type { PortMapping__Output } from '../../proto/generated/cri/runtime/v1/PortMapping.ts';
 import type { SandboxStatusAnswer } from '../verbs.ts';
 import { encodeContainerStatus } from './container.ts';
-import { absolutePath, integerIn, known, noNul, nonEmpty, refuse, required } from './fields.ts';
+import { parseIp } from '../../network/ip.ts';
+import { integerIn, items, known, name, oneLine, path, refuse, required, straightPath, textMap } from './fields.ts';
 import { decodeResources } from './resources.ts';
 import { decodeSandboxSecurity, encodeNamespaces } from './security.ts';
 
@@ -33,13 +34,13 @@ export function decodeSandboxConfig(message: PodSandboxConfig__Output | null): S
   return {
     metadata: decodeMetadata('config.metadata', from.metadata),
     hostname: decodeHostname('config.hostname', from.hostname),
-    logDirectory: from.log_directory === '' ? '' : absolutePath('config.log_directory', from.log_directory),
+    logDirectory: from.log_directory === '' ? '' : straightPath('config.log_directory', from.log_directory),
     dns: decodeDns(from.dns_config),
-    portMappings: from.port_mappings.map((mapping, i) => decodePort(`config.port_mappings[${i}]`, mapping)),
-    labels: from.labels,
-    annotations: from.annotations,
-    cgroupParent: noNul('config.linux.cgroup_parent', from.linux?.cgroup_parent ?? ''),
-    sysctls: from.linux?.sysctls ?? {},
+    portMappings: decodePorts('config.port_mappings', from.port_mappings),
+    labels: textMap('config.labels', from.labels),
+    annotations: textMap('config.annotations', from.annotations),
+    cgroupParent: path('config.linux.cgroup_parent', from.linux?.cgroup_parent ?? ''),
+    sysctls: decodeSysctls('config.linux.sysctls', from.linux?.sysctls ?? {}),
     overhead: decodeResources('config.linux.overhead', from.linux?.overhead ?? null),
     resources: decodeResources('config.linux.resources', from.linux?.resources ?? null),
     security: decodeSandboxSecurity('config.linux.security_context', from.linux?.security_context ?? null),
@@ -47,38 +48,63 @@ export function decodeSandboxConfig(message: PodSandboxConfig__Output | null): S
 }
 
 function decodeMetadata(field: string, message: PodSandboxMetadata__Output | null): SandboxMetadata {
-  const { name, namespace, uid, attempt } = required(field, message);
+  const from = required(field, message);
   return {
-    name: nonEmpty(`${field}.name`, name),
-    namespace: nonEmpty(`${field}.namespace`, namespace),
-    uid: nonEmpty(`${field}.uid`, uid),
-    attempt,
+    name: name(`${field}.name`, from.name),
+    namespace: name(`${field}.namespace`, from.namespace),
+    uid: name(`${field}.uid`, from.uid),
+    attempt: from.attempt,
   };
 }
 
-/** sethostname(2) takes up to 64 bytes. */
+/** sethostname(2) takes up to 64 bytes. It becomes a word of a line of /etc/hosts. */
 function decodeHostname(field: string, hostname: string): string {
   if (Buffer.byteLength(hostname) > 64) refuse(field, 'is longer than 64 bytes');
-  return noNul(field, hostname);
+  return word(field, oneLine(field, hostname));
+}
+
+const word = (field: string, value: string): string => (/\s/.test(value) ? refuse(field, 'contains a space') : value);
+
+/** Values are written to files of /proc/sys, whose longest line is a page. Which names may be set is the plan's to say. */
+function decodeSysctls(field: string, sysctls: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  for (const [key, value] of Object.entries(textMap(field, sysctls))) {
+    const at = `${field}[${JSON.stringify(key)}]`;
+    if (oneLine(at, value) === '') refuse(at, 'is empty');
+  }
+  return sysctls;
 }
 
 /** An empty DNSConfig is as none: the host's resolv.conf is copied. */
 function decodeDns(from: DNSConfig__Output | null): DnsConfig | null {
   if (from === null || from.servers.length + from.searches.length + from.options.length === 0) return null;
-  const line = (member: string, values: readonly string[]): readonly string[] =>
-    values.map((value, i) =>
-      /[\n\r\0]/.test(value) ? refuse(`config.dns_config.${member}[${i}]`, 'contains a line break') : value,
-    );
-  return {
-    servers: line('servers', from.servers),
-    searches: line('searches', from.searches),
-    options: line('options', from.options),
-  };
+  const words = (member: 'servers' | 'searches' | 'options'): readonly string[] =>
+    items(`config.dns_config.${member}`, from[member], (field, value) => word(field, name(field, value)));
+  words('servers').forEach((server, i) => {
+    // resolv.conf(5) takes an address, an IPv6 one with its zone
+    if (parseIp(server.split('%', 1)[0] ?? '') === null)
+      refuse(`config.dns_config.servers[${i}]`, `${JSON.stringify(server)} is not an address`);
+  });
+  return { servers: from.servers, searches: words('searches'), options: words('options') };
 }
 
 const protocols = { TCP: 'tcp', UDP: 'udp', SCTP: 'sctp' } as const;
 
+function decodePorts(field: string, from: readonly PortMapping__Output[]): PortMapping[] {
+  const published = new Map<string, string>();
+  return items(field, from, (at, each) => {
+    const port = decodePort(at, each);
+    if (port.hostPort === 0) return port;
+    const key = `${port.protocol} ${port.hostIp} ${port.hostPort}`;
+    const earlier = published.get(key);
+    if (earlier !== undefined) refuse(`${at}.host_port`, `${port.hostPort} is that of ${earlier} too`);
+    published.set(key, at);
+    return port;
+  });
+}
+
 function decodePort(field: string, from: PortMapping__Output): PortMapping {
+  if (from.host_ip !== '' && parseIp(oneLine(`${field}.host_ip`, from.host_ip)) === null)
+    refuse(`${field}.host_ip`, `${JSON.stringify(from.host_ip)} is not an address`);
   return {
     protocol: known(`${field}.protocol`, protocols, from.protocol),
     containerPort: integerIn(`${field}.container_port`, from.container_port, [from.host_port === 0 ? 0 : 1, 65535]),

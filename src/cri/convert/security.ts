@@ -13,7 +13,7 @@ import type { LinuxContainerSecurityContext__Output } from '../../proto/generate
 import type { LinuxSandboxSecurityContext__Output } from '../../proto/generated/cri/runtime/v1/LinuxSandboxSecurityContext.ts';
 import type { NamespaceOption, NamespaceOption__Output } from '../../proto/generated/cri/runtime/v1/NamespaceOption.ts';
 import type { SecurityProfile__Output } from '../../proto/generated/cri/runtime/v1/SecurityProfile.ts';
-import { absolutePath, known, noNul, nonEmpty, refuse, userNumber } from './fields.ts';
+import { absolutePath, items, known, name, oneLine, refuse, userNumber } from './fields.ts';
 
 const modes = { POD: 'pod', CONTAINER: 'container', NODE: 'node', TARGET: 'target' } as const;
 const modeNames = { pod: 'POD', container: 'CONTAINER', node: 'NODE', target: 'TARGET' } as const;
@@ -53,7 +53,7 @@ type Profiled = { readonly field: string; readonly profile: SecurityProfile__Out
 function decodeProfile({ field, profile }: Profiled): SecurityProfile | null {
   if (profile === null) return null;
   const type = known(`${field}.profile_type`, profileTypes, profile.profile_type);
-  if (type === 'localhost') nonEmpty(`${field}.localhost_ref`, profile.localhost_ref);
+  if (type === 'localhost') name(`${field}.localhost_ref`, profile.localhost_ref);
   else if (profile.localhost_ref !== '')
     refuse(`${field}.localhost_ref`, `is set, but profile_type is ${profile.profile_type}`);
   return { type, localhostRef: profile.localhost_ref };
@@ -65,13 +65,13 @@ export function decodeProfileText(field: string, text: string): SecurityProfile 
   if (text === 'runtime/default' || text === 'docker/default') return { type: 'runtime-default', localhostRef: '' };
   if (text === 'unconfined') return { type: 'unconfined', localhostRef: '' };
   if (!text.startsWith('localhost/')) return refuse(field, `${JSON.stringify(text)} is not a profile`);
-  return { type: 'localhost', localhostRef: nonEmpty(field, text.slice('localhost/'.length)) };
+  return { type: 'localhost', localhostRef: name(field, text.slice('localhost/'.length)) };
 }
 
 /** Seccomp profile; the deprecated path counts when the new field is absent. */
-function decodeSeccomp(field: string, profile: SecurityProfile__Output | null, path: string): SecurityProfile | null {
+function decodeSeccomp(field: string, profile: SecurityProfile__Output | null, text: string): SecurityProfile | null {
   const decoded =
-    decodeProfile({ field: `${field}.seccomp`, profile }) ?? decodeProfileText(`${field}.seccomp_profile_path`, path);
+    decodeProfile({ field: `${field}.seccomp`, profile }) ?? decodeProfileText(`${field}.seccomp_profile_path`, text);
   if (decoded?.type === 'localhost') absolutePath(`${field}.seccomp.localhost_ref`, decoded.localhostRef);
   return decoded;
 }
@@ -79,8 +79,7 @@ function decodeSeccomp(field: string, profile: SecurityProfile__Output | null, p
 const decodeId = (field: string, from: Int64Value__Output | null): number | null =>
   from === null ? null : userNumber(field, from.value);
 
-const decodeGroups = (field: string, from: readonly string[]): number[] =>
-  from.map((gid, i) => userNumber(`${field}[${i}]`, gid));
+const decodeGroups = (field: string, from: readonly string[]): number[] => items(field, from, userNumber);
 
 const policies = { Merge: 'merge', Strict: 'strict' } as const;
 
@@ -146,8 +145,8 @@ export function decodeContainerSecurity(
     selinux: decodeSelinux(from.selinux_options),
     readonlyRootfs: from.readonly_rootfs,
     noNewPrivileges: from.no_new_privs,
-    maskedPaths: from.masked_paths.map((path, i) => absolutePath(`${field}.masked_paths[${i}]`, path)),
-    readonlyPaths: from.readonly_paths.map((path, i) => absolutePath(`${field}.readonly_paths[${i}]`, path)),
+    maskedPaths: items(`${field}.masked_paths`, from.masked_paths, absolutePath),
+    readonlyPaths: items(`${field}.readonly_paths`, from.readonly_paths, absolutePath),
     seccomp: decodeSeccomp(field, from.seccomp, from.seccomp_profile_path),
     apparmor:
       decodeProfile({ field: `${field}.apparmor`, profile: from.apparmor }) ??
@@ -162,7 +161,7 @@ type UserPart = Pick<
 
 function decodeUser(field: string, from: LinuxContainerSecurityContext__Output): UserPart {
   const runAsUser = decodeId(`${field}.run_as_user`, from.run_as_user);
-  const runAsUsername = noNul(`${field}.run_as_username`, from.run_as_username);
+  const runAsUsername = oneLine(`${field}.run_as_username`, from.run_as_username);
   const runAsGroup = decodeId(`${field}.run_as_group`, from.run_as_group);
   if (runAsUser !== null && runAsUsername !== '') refuse(`${field}.run_as_username`, 'is set beside run_as_user');
   if (runAsGroup !== null && runAsUser === null && runAsUsername === '') {
@@ -182,8 +181,7 @@ function decodeCapabilities(
   from: LinuxContainerSecurityContext__Output['capabilities'],
 ): CapabilityOptions | null {
   if (from === null) return null;
-  const names = (member: string, list: readonly string[]): readonly string[] =>
-    list.map((name, i) => nonEmpty(`${field}.${member}[${i}]`, name));
+  const names = (member: string, list: readonly string[]): readonly string[] => items(`${field}.${member}`, list, name);
   return {
     add: names('add_capabilities', from.add_capabilities),
     drop: names('drop_capabilities', from.drop_capabilities),

@@ -227,8 +227,12 @@ test('a request of 16 MiB and an answer of almost 16 MiB pass; larger ones are R
       }),
     },
   });
-  const exec = (bytes: number) => client.runtime.ExecSync({ container_id: 'c', cmd: ['x'.repeat(bytes)] });
-  const answer = await exec(limit - 64);
+  const exec = (bytes: number) =>
+    client.runtime.ExecSync({
+      container_id: 'c',
+      cmd: Array.from({ length: Math.ceil(bytes / 1e5) }, (_, i) => 'x'.repeat(Math.min(1e5, bytes - i * 1e5))),
+    });
+  const answer = await exec(limit - 2048);
   t.is(answer.stdout.length, size);
   t.is((await refused(t, exec(limit))).code, status.RESOURCE_EXHAUSTED);
   size = limit + 1;

@@ -50,16 +50,19 @@ export function recordLost(
   records.update(id, { pid: 0, exit });
 }
 
-/** Records an exit once: the first fact stands, whoever brings it. */
+/** Records an exit once: the first fact stands, whoever brings it. A start that was not told of yet comes with it. */
 export function recordExit(records: Records, fact: ExitFact): void {
   const container = records.get(fact.containerId);
   if (!container || container.status.exit !== null) return;
-  const after = container.status.startedAt > 0n ? container.status.startedAt : container.identity.createdAt;
-  const finishedAt = later(fact.finishedAt, after);
+  const { createdAt } = container.identity;
+  const known = container.status.startedAt;
+  const startedAt = known > 0n || fact.startedAt === 0n ? known : later(fact.startedAt, createdAt);
+  const finishedAt = later(fact.finishedAt, startedAt > 0n ? startedAt : createdAt);
   const reason = !fact.started && fact.exitCode === startErrorCode ? 'StartError' : exitReason(fact);
   const message = fact.logDroppedBytes > 0 ? `${fact.logDroppedBytes} bytes of output were not logged` : '';
   records.update(fact.containerId, {
     pid: 0,
+    startedAt,
     exit: { exitCode: fact.exitCode, reason, message, finishedAt },
   });
 }

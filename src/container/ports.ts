@@ -119,6 +119,8 @@ export interface ExitFact {
   /** Unix nanoseconds. */
   readonly finishedAt: bigint;
   readonly started: boolean;
+  /** Unix nanoseconds; 0n: never started, or not known. */
+  readonly startedAt: bigint;
   readonly logDroppedBytes: number;
 }
 

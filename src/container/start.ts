@@ -1,5 +1,5 @@
 // StartContainer: CREATED becomes RUNNING, or EXITED with StartError.
-import { Failure, failedPrecondition, failureChain, notFound, unavailable } from '../lib/failure.ts';
+import { Failure, failedPrecondition, failureChain, invalidArgument, notFound, unavailable } from '../lib/failure.ts';
 import type { KeyedLock } from '../lib/keyed-lock.ts';
 import { containerState, mayAct } from './container.ts';
 import { recordStart, startErrorCode } from './exits.ts';
@@ -49,9 +49,18 @@ export async function startContainer(
         pid: 0,
         exit: { exitCode: startErrorCode, reason: 'StartError', message, finishedAt: ports.now() },
       });
-      throw error;
+      throw notExecutable(error) ?? error;
     }
     // the process may have ended already: its exit stands
     recordStart(ports.records, { containerId: id, startTime: container.status.startTime, ...started });
   });
+}
+
+/** Answers of execve(2) to a program that is missing or is none: ENOENT, ENOEXEC, EACCES, ENOTDIR, EISDIR, ELOOP. */
+const notAProgram: readonly unknown[] = [2, 8, 13, 20, 21, 40];
+
+/** What the caller asked to run cannot be run: that is no failure of ours. */
+function notExecutable(error: unknown): Failure | null {
+  if (!(error instanceof Failure) || error.details?.['syscall'] !== 'execve') return null;
+  return notAProgram.includes(error.details['errno']) ? invalidArgument(error.message, error.cause) : null;
 }

@@ -186,6 +186,8 @@ export const fieldPolicies: Readonly<Record<string, Readonly<Record<string, Fiel
   },
   Capability: { add_capabilities: done, drop_capabilities: done, add_ambient_capabilities: done },
 
+  GetEventsRequest: {},
+
   ContainerStatsRequest: byId,
   ListContainerStatsRequest: { filter: done },
   StreamContainerStatsRequest: { filter: done },

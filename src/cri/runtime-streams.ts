@@ -5,7 +5,8 @@ import { containerList, sandboxList } from './cached-lists.ts';
 import { decodeContainerFilter, decodeSandboxFilter, decodeUsageFilter } from './convert/filters.ts';
 import { encodeContainerUsage, encodeSandboxUsage } from './convert/stats.ts';
 import { framedEach, inBatches } from './encoded-list.ts';
-import { batching, nothing } from './row.ts';
+import { eventMessages } from './event-stream.ts';
+import { answering, batching, nothing } from './row.ts';
 import type { Table } from './table.ts';
 import type { RuntimeVerbs } from './verbs.ts';
 
@@ -34,6 +35,13 @@ export const runtimeStreams: Table<RuntimeVerbs, RuntimeServiceDefinition> = {
         const usages = await verbs.listContainerStats(decodeUsageFilter(filter), context);
         return framedEach(usages, (usage) => containerStats.serialize(encodeContainerUsage(usage)));
       }),
+  },
+  GetContainerEvents: {
+    // also while recovering: what is found then are events too
+    ...answering,
+    endless: true,
+    subject: nothing,
+    stream: (_, verbs) => eventMessages(verbs.containerEvents),
   },
   StreamPodSandboxStats: {
     ...batching,

@@ -94,6 +94,19 @@ export interface StatusRequest extends ById {
   readonly verbose: boolean;
 }
 
+/** CRI ContainerEventResponse: what happened, and the whole pod right after it. */
+export interface ContainerEvent {
+  /** Of the container, or of the sandbox itself. */
+  readonly containerId: string;
+  readonly type: 'created' | 'started' | 'stopped' | 'deleted';
+  /** Unix nanoseconds; grows from event to event. */
+  readonly createdAt: bigint;
+  /** Of a sandbox that is gone: what it was last. */
+  readonly sandbox: SandboxView;
+  /** All that the pod has. */
+  readonly containers: readonly Container[];
+}
+
 /** RuntimeService. Unit of every timeout: milliseconds. */
 export interface RuntimeVerbs {
   version: Verb<null, VersionInfo>;
@@ -124,6 +137,9 @@ export interface RuntimeVerbs {
   listContainerStats: Verb<UsageFilter, readonly ContainerUsage[]>;
   podSandboxStats: Verb<ById, SandboxUsage>;
   listPodSandboxStats: Verb<UsageFilter, readonly SandboxUsage[]>;
+
+  /** Everything from now on, until it is returned; `sizeOf` gives the bytes that an unread event counts for. */
+  containerEvents: (sizeOf: (event: ContainerEvent) => number) => AsyncIterator<ContainerEvent, undefined>;
 }
 
 /** CRI UpdateContainerResourcesRequest; null members of `resources` are left alone. */

@@ -8,6 +8,7 @@ import { creationPorts, hexId } from './creation-ports.ts';
 import type { Hands } from './hands.ts';
 import { monitorsOf } from './monitor-news.ts';
 import { removeOwnCgroups } from './own-cgroups.ts';
+import { podEvents } from './pod-events.ts';
 import { podStore } from './pod-store.ts';
 import { releasePortsOf } from './release-ports.ts';
 
@@ -16,7 +17,10 @@ export function composePods(hands: Hands) {
   const { cgroups, now, stages } = hands;
   const store = podStore(hands);
   const { locks, bootId } = store;
-  const monitors = monitorsOf(hands, store, (sandboxId) => void containers.loseContainersOf(sandboxId));
+  const monitors = monitorsOf(hands, store, (sandboxId) => {
+    void containers.loseContainersOf(sandboxId).then(() => events.monitorGone(sandboxId));
+  });
+  const events = podEvents({ store, isAlive: (id) => monitors.isAlive(id), now, log: hands.log });
   const requests = monitorRequests(monitors);
   const containers = composeContainers(hands, store, requests);
   const { containerPorts, teardown: teardownContainer, halt } = containers;
@@ -25,6 +29,7 @@ export function composePods(hands: Hands) {
   return {
     ...store,
     monitors,
+    events,
     requests,
     containerPorts,
     releasePorts,

@@ -23,7 +23,7 @@ function countBy<T>(
 
 /** The functions that a scrape calls. */
 export function metricSources({ pods, images, network }: SourceParts): MetricSources {
-  const { sandboxes, containers, monitors } = pods;
+  const { sandboxes, containers, monitors, events } = pods;
   const ready = () => sandboxes.list().filter((s) => s.status.phase === 'ready');
   return {
     sandboxes: () =>
@@ -35,5 +35,8 @@ export function metricSources({ pods, images, network }: SourceParts): MetricSou
     unreachableMonitors: () =>
       ready().filter((s) => monitors.isAlive(s.identity.id) && !monitors.isReachable(s.identity.id)).length,
     owedReleases: () => network.owedReleases(),
+    eventSubscribers: events.subscribers,
+    events: events.published,
+    eventOverflows: events.overflows,
   };
 }

@@ -42,6 +42,7 @@ export function runRecovery(parts: RecoveryParts): Recovery {
   const setAside = [...aside('sandbox', pods.sandboxes.load()), ...aside('container', pods.containers.load())];
   for (const each of setAside) log.error(each, 'a record could not be read; it was set aside, all others live');
   for (const { noun } of setAside) metrics.countQuarantined(noun);
+  pods.events.recovering();
   let running: Promise<void> | null = null;
   let failed: string | null = null;
   running = reconcileAll(parts)
@@ -50,6 +51,7 @@ export function runRecovery(parts: RecoveryParts): Recovery {
       log.error({ error }, 'recovery failed; pods of before may be unknown');
     })
     .finally(() => {
+      pods.events.recovered();
       running = null;
     });
   return {

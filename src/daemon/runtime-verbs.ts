@@ -140,4 +140,5 @@ export const runtimeVerbs = (parts: RuntimeParts): RuntimeVerbs => ({
   listContainerStats: (filter) => parts.stats.listContainerStats(filter),
   podSandboxStats: ({ id }) => parts.stats.podSandboxStats(id),
   listPodSandboxStats: (filter) => parts.stats.listPodSandboxStats(filter),
+  containerEvents: (sizeOf) => parts.pods.events.subscribe(sizeOf),
 });

@@ -15,6 +15,12 @@ export interface MetricSources {
   readonly unreachableMonitors: () => number;
   /** Network releases that are still owed. */
   readonly owedReleases: () => number;
+  /** Who reads container events now. */
+  readonly eventSubscribers: () => number;
+  /** Steps of sandboxes and containers that were told since the start. */
+  readonly events: () => number;
+  /** Subscribers that were given up since the start because they did not keep up. */
+  readonly eventOverflows: () => number;
 }
 
 /** One finished pull. */
@@ -131,12 +137,21 @@ function ownSeries() {
 function gaugesOf(sources: MetricSources): readonly Series[] {
   const gauge = (name: string, help: string, read: () => Readonly<Record<string, number>> | number): Series =>
     new Gauge({ name: `podwright_${name}`, help, labels: ['state'] }, read);
+  const counter = (name: string, help: string, read: () => number): Series => ({
+    name: `podwright_${name}_total`,
+    help,
+    type: 'counter',
+    samples: () => [{ value: read(), labels: {} }],
+  });
   return [
     gauge('sandboxes', 'Pod sandboxes by state', sources.sandboxes),
     gauge('containers', 'Containers by state', sources.containers),
     gauge('images', 'Images on disk', sources.images),
     gauge('unreachable_monitors', 'Monitors that are alive and do not answer', sources.unreachableMonitors),
     gauge('owed_network_releases', 'Network releases that are still owed', sources.owedReleases),
+    gauge('event_subscribers', 'Readers of container events', sources.eventSubscribers),
+    counter('events', 'Steps of sandboxes and containers', sources.events),
+    counter('event_overflows', 'Readers of container events that were given up as too slow', sources.eventOverflows),
   ];
 }
 

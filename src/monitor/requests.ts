@@ -11,6 +11,8 @@ export interface ExitFact {
   readonly oomKilled: boolean;
   readonly finishedAt: bigint;
   readonly started: boolean;
+  /** Unix nanoseconds; 0n: never started, or a monitor of an older release. */
+  readonly startedAt: bigint;
   readonly logDroppedBytes: number;
 }
 
@@ -32,6 +34,7 @@ export const exitFact = (exit: ReceivedExit): ExitFact => ({
   oomKilled: exit.oomKilled,
   finishedAt: BigInt(exit.finishedAt),
   started: exit.started,
+  startedAt: BigInt(exit.startedAt),
   logDroppedBytes: Number(exit.logDroppedBytes),
 });
 

@@ -28,6 +28,8 @@ export function parseExitFile(
 ): FoundExit | null {
   if (file === null || file['boot_id'] !== bootId || file['containerId'] !== containerId) return null;
   const { exitCode, finishedAt } = file;
+  // monitors of older releases do not write it
+  const startedAt = typeof file['startedAt'] === 'string' ? file['startedAt'] : '0';
   if (typeof exitCode !== 'number' || !/^\d+$/.test(String(finishedAt))) return null;
   return {
     containerId,
@@ -35,6 +37,7 @@ export function parseExitFile(
     oomKilled: file['oomKilled'] === true,
     finishedAt: BigInt(String(finishedAt)),
     started: file['started'] === true,
+    startedAt: /^\d+$/.test(startedAt) ? BigInt(startedAt) : 0n,
     logDroppedBytes: Number(file['logDroppedBytes'] ?? 0),
   };
 }

@@ -13,6 +13,8 @@ export interface FoundExit {
   readonly oomKilled: boolean;
   readonly finishedAt: bigint;
   readonly started: boolean;
+  /** Unix nanoseconds; 0n: never started, or not known. */
+  readonly startedAt: bigint;
   readonly logDroppedBytes: number;
 }
 

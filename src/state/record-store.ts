@@ -20,6 +20,9 @@ export interface StoredRecord<I, S> {
   readonly status: S;
 }
 
+/** Told of each change of a record in the turn in which it happens: null before it was made, and after it is gone. */
+export type RecordListener<I, S> = (before: StoredRecord<I, S> | null, after: StoredRecord<I, S> | null) => void;
+
 /** What loading found besides good records. */
 export interface LoadReport {
   readonly loaded: number;
@@ -40,9 +43,15 @@ export class RecordStore<I extends { readonly id: string }, S> {
   readonly #options: RecordStoreOptions<I, S>;
   readonly #index = new Map<string, StoredRecord<I, S>>();
   readonly #left = new Set<string>();
+  #listener: RecordListener<I, S> = () => undefined;
 
   constructor(options: RecordStoreOptions<I, S>) {
     this.#options = options;
+  }
+
+  /** Names who is told of changes; loading is none. It must not throw. */
+  onChange(listener: RecordListener<I, S>): void {
+    this.#listener = listener;
   }
 
   /**
@@ -90,6 +99,7 @@ export class RecordStore<I extends { readonly id: string }, S> {
     });
     const record = { identity, status };
     this.#index.set(identity.id, record);
+    this.#listener(null, record);
     return record;
   }
 
@@ -102,15 +112,21 @@ export class RecordStore<I extends { readonly id: string }, S> {
     // What happened on the host has happened: with no room to write it down it is known here, and written later.
     this.#index.set(id, record);
     const { status } = record;
-    writer.writeOrOwe(join(dir, id, 'status.json'), () => format.encodeStatus(this.#index.get(id)?.status ?? status));
+    try {
+      writer.writeOrOwe(join(dir, id, 'status.json'), () => format.encodeStatus(this.#index.get(id)?.status ?? status));
+    } finally {
+      this.#listener(before, record);
+    }
     return record;
   }
 
   /** Takes the record away; nothing to do is success. */
   async remove(id: string): Promise<void> {
     const { dir, trashDir, writer } = this.#options;
+    const before = this.#index.get(id);
     writer.removeDirectory(join(dir, id), trashDir);
     this.#index.delete(id);
+    if (before) this.#listener(before, null);
   }
 
   get(id: string): StoredRecord<I, S> | undefined {

@@ -130,6 +130,7 @@ export function criStream<Name extends StreamNames>(
     new Metadata(),
     deadlineMs === undefined ? {} : { deadline: Date.now() + deadlineMs },
   ) as ClientReadableStream<AnswerOf<Name>>;
+  call.on('error', () => undefined); // told to who iterates
   const messages = call[Symbol.asyncIterator]() as AsyncIterator<AnswerOf<Name>>;
   const take = async (count: number): Promise<AnswerOf<Name>[]> => {
     const taken: AnswerOf<Name>[] = [];
@@ -146,7 +147,6 @@ export function criStream<Name extends StreamNames>(
     all: () => take(Number.POSITIVE_INFINITY),
     [Symbol.asyncIterator]: () => messages,
     close() {
-      call.on('error', () => undefined);
       call.cancel();
       client.close();
     },

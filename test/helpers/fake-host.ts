@@ -126,7 +126,15 @@ export function fakeHost() {
       const finishedAt = exits.get(containerId) ?? now();
       exits.set(containerId, finishedAt);
       return {
-        exit: { containerId, exitCode: 137, oomKilled: false, finishedAt, started: true, logDroppedBytes: 0 },
+        exit: {
+          containerId,
+          exitCode: 137,
+          oomKilled: false,
+          finishedAt,
+          started: true,
+          startedAt: 0n,
+          logDroppedBytes: 0,
+        },
         stuck: [],
       };
     },

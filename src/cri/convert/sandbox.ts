@@ -140,7 +140,8 @@ export function encodeSandbox({ sandbox, state }: SandboxView): PodSandbox {
   };
 }
 
-function encodeStatus({ sandbox, state }: SandboxView): PodSandboxStatus {
+/** PodSandboxStatus. */
+export function encodeSandboxState({ sandbox, state }: SandboxView): PodSandboxStatus {
   const { config } = sandbox.identity;
   return {
     ...encodeSandbox({ sandbox, state }),
@@ -160,7 +161,7 @@ function encodeNetwork({ identity, status }: Sandbox): PodSandboxNetworkStatus |
 /** PodSandboxStatusResponse. */
 export function encodeSandboxStatus(answer: SandboxStatusAnswer, verbose: boolean): PodSandboxStatusResponse {
   return {
-    status: encodeStatus(answer.view),
+    status: encodeSandboxState(answer.view),
     info: verbose ? answer.info : {},
     containers_statuses: answer.containers.map(encodeContainerStatus),
     timestamp: String(answer.timestamp),

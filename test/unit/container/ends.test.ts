@@ -25,6 +25,7 @@ const exitOf = (containerId: string, finishedAt: bigint) => ({
   oomKilled: false,
   finishedAt,
   started: true,
+  startedAt: 0n,
   logDroppedBytes: 0,
 });
 

@@ -65,7 +65,15 @@ test('reasons in the words of the kubelet', (t) => {
   t.is(exitReason({ exitCode: 137, oomKilled: true }), 'OOMKilled');
 });
 
-const fact = { containerId: 'c', exitCode: 2, oomKilled: false, finishedAt: 4n, started: true, logDroppedBytes: 0 };
+const fact = {
+  containerId: 'c',
+  exitCode: 2,
+  oomKilled: false,
+  finishedAt: 4n,
+  started: true,
+  startedAt: 0n,
+  logDroppedBytes: 0,
+};
 
 test('the first exit fact stands, and ends after the start', (t) => {
   let record = container({ startedAt: 100n, pid: 7 });

@@ -6,7 +6,7 @@ import { batchBytes, batches } from '../../../src/cri/encoded-list.ts';
 import { notFound } from '../../../src/lib/failure.ts';
 import type { Container } from '../../../src/container/container.ts';
 import type { Image } from '../../../src/image/image.ts';
-import { containerOf } from '../../helpers/builders.ts';
+import { containerOf, sandboxConfig, sandboxOf } from '../../helpers/builders.ts';
 import { type CriStream, criStream } from '../../helpers/cri-client.ts';
 import { serveForTest } from '../../helpers/cri-server.ts';
 import { until } from '../../helpers/until.ts';
@@ -66,6 +66,23 @@ test('each item comes once and in order, in several messages, then the end', asy
     containers.map(({ identity }) => identity.id as string),
   );
   t.like(observed, [{ method: 'StreamContainers', code: 'OK' }]);
+});
+
+test('300 sandboxes with large labels come as they are, and as the list gives them', async (t) => {
+  const config = sandboxConfig({ labels: { large: 'x'.repeat(15_000) } });
+  const views = Array.from({ length: 300 }, (_, i) => ({
+    sandbox: sandboxOf({ id: `s${i}`, config }),
+    state: i % 2 === 0 ? ('ready' as const) : ('not-ready' as const),
+  }));
+  const { socket, client } = await serveForTest(t, { runtime: { listPodSandbox: async () => views } });
+  const stream = criStream(socket, 'StreamPodSandboxes');
+  const messages = await stream.all();
+  stream.close();
+  t.true(messages.length > 4 && messages.every((message) => message.pod_sandboxes.length > 0));
+  t.deepEqual(
+    messages.flatMap((message) => message.pod_sandboxes),
+    (await client.runtime.ListPodSandbox({})).items,
+  );
 });
 
 test('no items: the end without a message', async (t) => {

@@ -48,6 +48,9 @@ test('pulls, stages, recovery and gauges', async (t) => {
     images: () => 4,
     unreachableMonitors: () => 0,
     owedReleases: () => 5,
+    eventSubscribers: () => 2,
+    events: () => 9,
+    eventOverflows: () => 1,
   });
   const lines = await own(metrics);
   for (const line of [
@@ -64,6 +67,9 @@ test('pulls, stages, recovery and gauges', async (t) => {
     'podwright_images 4',
     'podwright_unreachable_monitors 0',
     'podwright_owed_network_releases 5',
+    'podwright_event_subscribers 2',
+    'podwright_events_total 9',
+    'podwright_event_overflows_total 1',
   ]) {
     t.true(lines.includes(line), line);
   }

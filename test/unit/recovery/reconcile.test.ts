@@ -67,6 +67,7 @@ const exit: FoundExit = {
   oomKilled: false,
   finishedAt: 9n,
   started: true,
+  startedAt: 0n,
   logDroppedBytes: 0,
 };
 const fact = (more: Partial<FoundContainer> = {}): FoundContainer => ({
@@ -190,6 +191,7 @@ test('exit files count only for their container and boot', (t) => {
     finishedAt: '1700000000000000009',
     oomKilled: true,
     started: true,
+    startedAt: 0n,
     logDroppedBytes: '4',
   };
   t.deepEqual(parseExitFile(file, 'c', 'now'), {
@@ -198,6 +200,7 @@ test('exit files count only for their container and boot', (t) => {
     oomKilled: true,
     finishedAt: 1_700_000_000_000_000_009n,
     started: true,
+    startedAt: 0n,
     logDroppedBytes: 4,
   });
   t.is(parseExitFile(file, 'c', 'before'), null);

@@ -151,6 +151,7 @@ fn exit_fact(container: &Container, ending: Ending) -> ExitFact {
         started,
         log_dropped_bytes: container.log.dropped(),
         stopped: container.stop.is_some(),
+        started_at: container.started_at,
     }
 }
 
@@ -164,7 +165,7 @@ fn exit_json(fact: &ExitFact, boot_id: &str) -> String {
     let _ = writeln!(
         text,
         ",\"exitCode\":{},\"signal\":{},\"oomKilled\":{},\"oomKills\":\"{}\",\"finishedAt\":\"{}\",\"started\":{},\
-         \"logDroppedBytes\":\"{}\",\"stopped\":{}}}",
+         \"logDroppedBytes\":\"{}\",\"stopped\":{},\"startedAt\":\"{}\"}}",
         fact.exit_code,
         fact.signal,
         fact.oom_killed,
@@ -172,7 +173,8 @@ fn exit_json(fact: &ExitFact, boot_id: &str) -> String {
         fact.finished_at,
         fact.started,
         fact.log_dropped_bytes,
-        fact.stopped
+        fact.stopped,
+        fact.started_at
     );
     text
 }
@@ -205,10 +207,12 @@ mod tests {
             started: true,
             log_dropped_bytes: 0,
             stopped: false,
+            started_at: 1_700_000_000_000_000_000,
         };
         let expected = "{\"version\":1,\"boot_id\":\"x-y\",\"containerId\":\"a\\\"b\",\"exitCode\":137,\"signal\":9,\
                         \"oomKilled\":true,\"oomKills\":\"2\",\"finishedAt\":\"1700000000000000001\",\"started\":true,\
-                        \"logDroppedBytes\":\"0\",\"stopped\":false}\n";
+                        \"logDroppedBytes\":\"0\",\"stopped\":false,\
+                        \"startedAt\":\"1700000000000000000\"}\n";
         assert_eq!(exit_json(&fact, "x-y"), expected);
     }
 }

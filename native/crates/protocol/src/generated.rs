@@ -708,6 +708,9 @@ pub struct ExitFact {
     /// StopContainer was at work when it ended
     #[prost(bool, tag = "9")]
     pub stopped: bool,
+    /// unix nanoseconds; 0: never started
+    #[prost(int64, tag = "10")]
+    pub started_at: i64,
 }
 /// Pushed to every connection that has said hello.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -12,6 +12,7 @@ export interface ExitFact {
   'started'?: (boolean);
   'logDroppedBytes'?: (number | string | Long);
   'stopped'?: (boolean);
+  'startedAt'?: (number | string | Long);
 }
 
 export interface ExitFact__Output {
@@ -24,4 +25,5 @@ export interface ExitFact__Output {
   'started': (boolean);
   'logDroppedBytes': (string);
   'stopped': (boolean);
+  'startedAt': (string);
 }

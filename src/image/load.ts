@@ -1,7 +1,7 @@
 // Loads images from an archive on disk: a docker archive, or an OCI layout (directory or tar).
 // Must not trust a name of a file: everything with a digest is checked against it.
 import { createHash } from 'node:crypto';
-import { failedPrecondition, invalidArgument, notFound } from '../lib/failure.ts';
+import { failedPrecondition, invalidArgument, notFound, unimplemented } from '../lib/failure.ts';
 import { type Digest, isDigest } from '../lib/id.ts';
 import {
   type Descriptor,
@@ -154,6 +154,11 @@ async function fromManifest(
   archive: Archive,
   { target, document, path }: { target: Blob; document: ImageManifest; path: string },
 ): Promise<Omit<Found, 'tags'>> {
+  if (document.artifactType !== null) {
+    throw unimplemented(
+      `image archive ${path} has an artifact of type ${document.artifactType}: only images are loaded`,
+    );
+  }
   const layers = document.layers.map(({ digest, mediaType }) => ({ entry: layoutPath(digest), digest, mediaType }));
   const config = await readBlob(archive, document.config.digest, path);
   return { config, manifest: { ...target, mediaType: document.mediaType }, target, layers };

@@ -6,6 +6,7 @@ import { type Digest, digestHex, type ImageId } from '../lib/id.ts';
 import type { Repository, ResolvedImage } from '../registry/repository.ts';
 import type { Layer, LayerSource } from '../storage/layers.ts';
 import type { LayerBlob } from '../storage/ports.ts';
+import { buildArtifact } from './artifact.ts';
 import { eachBounded } from './bounded.ts';
 import { commitImage, imageLayer, nameImage, type Names } from './commit.ts';
 import { blobsOf } from './garbage.ts';
@@ -89,7 +90,9 @@ async function pullOnce(ctx: ImageContext, job: Pull, signal: AbortSignal): Prom
   const names = namesOf(job, resolved.target.digest);
   const same = ctx.records.list().find((r) => r.manifestDigest === resolved.manifest.digest);
   const kept = same ? await keepAs(ctx, same, { names, target: resolved.target }) : null;
-  return kept ?? build(ctx, { ...job, repository, resolved, names }, signal);
+  if (kept !== null) return kept;
+  const make = resolved.manifest.artifactType === null ? build : buildArtifact;
+  return make(ctx, { ...job, repository, resolved, names }, signal);
 }
 
 interface Keep {

@@ -13,12 +13,14 @@ export async function statusInfo(
   ctx: Pick<ImageContext, 'storage'>,
   image: Image,
 ): Promise<Readonly<Record<string, string>>> {
-  const config = await ctx.storage.content.read(image.id as string as Image['manifestDigest']);
-  const imageSpec: unknown = config === null ? null : JSON.parse(config.toString('utf8'));
+  const document = await ctx.storage.content.read(image.id as string as Image['manifestDigest']);
+  const json: unknown = document === null ? null : JSON.parse(document.toString('utf8'));
+  // an artifact has no config that says anything: its id is the manifest's
+  const described = image.artifact ? { artifactType: image.artifact.type, manifest: json } : { imageSpec: json };
   const { manifestDigest, targetDigest, mediaType, layers, blobsKept } = image;
   const info = {
     chainID: image.chain.at(-1) ?? '',
-    imageSpec,
+    ...described,
     manifestDigest,
     targetDigest,
     mediaType,

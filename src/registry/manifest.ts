@@ -17,12 +17,20 @@ export interface IndexEntry extends Descriptor {
   readonly annotations: Readonly<Record<string, string>>;
 }
 
-/** A manifest of one platform's image. Layers bottom first. */
+/** A layer. */
+export interface LayerDescriptor extends Descriptor {
+  /** Annotation `org.opencontainers.image.title`: the name of an artifact's file; "" for none. */
+  readonly title: string;
+}
+
+/** A manifest of one platform's image, or of an artifact. Layers bottom first. */
 export interface ImageManifest {
   readonly type: 'manifest';
   readonly mediaType: string;
+  /** What kind of artifact it is, null for an image: an artifact's config is no image config (image-spec, manifest.md). */
+  readonly artifactType: string | null;
   readonly config: Descriptor;
-  readonly layers: readonly Descriptor[];
+  readonly layers: readonly LayerDescriptor[];
 }
 
 /** A list of manifests, or of more indexes. */
@@ -76,7 +84,7 @@ const isJson = (value: unknown): value is Json => typeof value === 'object' && v
 
 /**
  * Reads a manifest or an index. `declared` is the Content-Type or the descriptor's media type, "" if unknown;
- * `label` names the document in failures. Docker schema 1 and artifacts are refused by name.
+ * `label` names the document in failures. Docker schema 1 is refused by name.
  */
 export function parseManifest(bytes: Uint8Array, declared: string, label: string): ImageManifest | ImageIndex {
   const refuse: Refuse = (why) => {
@@ -89,7 +97,7 @@ export function parseManifest(bytes: Uint8Array, declared: string, label: string
     return readIndex(json, mediaType, refuse);
   }
   if ('manifests' in json) refuse('it is a manifest and an index at once');
-  return { mediaType, ...readManifest(json, label, refuse) };
+  return { mediaType, ...readManifest(json, { mediaType, label }, refuse) };
 }
 
 function parseJson(bytes: Uint8Array, refuse: Refuse): Json {
@@ -146,21 +154,37 @@ function readPlatform(entry: unknown): IndexEntry['platform'] {
   return { os: text('os'), architecture: text('architecture'), variant: text('variant') };
 }
 
-function readManifest(json: Json, label: string, refuse: Refuse): Omit<ImageManifest, 'mediaType'> {
+interface About {
+  readonly mediaType: string;
+  readonly label: string;
+}
+
+function readManifest(json: Json, { mediaType, label }: About, refuse: Refuse): Omit<ImageManifest, 'mediaType'> {
   const config = readDescriptor(json.config, 'the config', refuse);
-  const artifact = typeof json.artifactType === 'string' && json.artifactType !== '' ? json.artifactType : null;
-  if (!configTypes.includes(config.mediaType)) {
-    throw unimplemented(
-      `${label} is an artifact of type ${printable(artifact ?? config.mediaType)}, not a container image`,
-    );
+  const artifactType = configTypes.includes(config.mediaType) ? null : artifactTypeOf(json, config);
+  if (artifactType !== null && mediaType !== mediaTypes.ociManifest) {
+    throw unimplemented(`${label} has a config of type ${artifactType}, which is not an image's`);
   }
   if (!Array.isArray(json.layers)) return refuse('it has no list of layers');
   if (json.layers.length > mostLayers) refuse(`it has more than ${mostLayers} layers`);
-  const layers = json.layers.map((layer: unknown) => readDescriptor(layer, 'a layer', refuse));
-  const strange = layers.find((layer) => !layerType.test(layer.mediaType));
+  const layers = json.layers.map((layer: unknown) => ({
+    ...readDescriptor(layer, 'a layer', refuse),
+    title: titleOf(layer),
+  }));
+  const strange = artifactType === null && layers.find((layer) => !layerType.test(layer.mediaType));
   if (strange)
     throw unimplemented(`${label} has a layer of media type ${printable(strange.mediaType)}, which is not supported`);
-  return { type: 'manifest', config, layers };
+  return { type: 'manifest', artifactType, config, layers };
+}
+
+/** `artifactType`, or what stood in its place before image-spec 1.1: the config's type. */
+const artifactTypeOf = (json: Json, config: Descriptor): string =>
+  printable(typeof json.artifactType === 'string' && json.artifactType !== '' ? json.artifactType : config.mediaType);
+
+function titleOf(layer: unknown): string {
+  const annotations = isJson(layer) && isJson(layer.annotations) ? layer.annotations : {};
+  const title = annotations['org.opencontainers.image.title'];
+  return typeof title === 'string' ? title : '';
 }
 
 function readDescriptor(value: unknown, what: string, refuse: Refuse): Descriptor {

@@ -34,7 +34,7 @@ export interface Document {
 export interface ResolvedImage {
   /** What the tag or digest names: an index, or the manifest itself. */
   readonly target: Document;
-  readonly manifest: Document & { readonly config: Descriptor; readonly layers: readonly Descriptor[] };
+  readonly manifest: Document & Pick<ImageManifest, 'artifactType' | 'config' | 'layers'>;
   /** The host that answered. */
   readonly host: string;
 }
@@ -196,7 +196,7 @@ async function descend(
   signal: AbortSignal,
 ): Promise<ResolvedImage['manifest'] | null> {
   const { content, document } = at.document;
-  if (content.type === 'manifest') return { ...document, config: content.config, layers: content.layers };
+  if (content.type === 'manifest') return { ...content, ...document };
   if (at.depth >= deepestIndex)
     throw failedPrecondition(`indexes of ${o.label} are nested more than ${deepestIndex} deep`);
   for (const entry of choosePlatform(at.platform, content.manifests)) {

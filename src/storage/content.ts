@@ -5,7 +5,7 @@ import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { failedPrecondition } from '../lib/failure.ts';
 import { type Digest, digestHex } from '../lib/id.ts';
-import { fetchCall } from './fetch-call.ts';
+import { fetchFile } from './fetch-call.ts';
 import { diskFailure } from './native-failure.ts';
 import type { FetchBounds, FetchFrom, StorageNative } from './ports.ts';
 
@@ -94,25 +94,9 @@ export class Content {
 
   /** Downloads a blob into the store. */
   async fetch(blob: { digest: Digest; size: number }, from: FetchFrom, signal: AbortSignal): Promise<void> {
-    const { native, bounds } = this.#options;
-    const { host, ...source } = from;
-    const keepBlobPath = await this.place(blob.digest);
+    const path = await this.place(blob.digest);
     const handle = `blob-${digestHex(blob.digest).slice(0, 16)}-${(fetches += 1)}`;
-    await fetchCall(native, {
-      handle,
-      doing: `get blob ${blob.digest}`,
-      host,
-      signal,
-      start: () =>
-        native.fetchBlob({
-          ...source,
-          handle,
-          stallMs: bounds.stallMs,
-          attempts: bounds.attempts,
-          expected: { digest: blob.digest, size: blob.size },
-          keepBlobPath,
-        }),
-    });
+    await fetchFile(this.#options, { ...blob, path, handle }, { from, signal });
     this.adopt(blob.digest);
   }
 
@@ -141,7 +125,8 @@ export class Content {
   }
 }
 
-async function syncDirectory(dir: string): Promise<void> {
+/** The entries of a directory reach the disk. */
+export async function syncDirectory(dir: string): Promise<void> {
   const handle = await open(dir, 'r');
   try {
     await handle.sync();

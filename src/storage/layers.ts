@@ -1,14 +1,15 @@
 // Unpacked layers by chain id: `<layers>/<hex>/{diff,layer.json}`. One rename makes a layer true.
 // Must not know images: who needs a layer is decided by image/garbage.ts.
 import { existsSync } from 'node:fs';
-import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { chmod, mkdir, readdir, readFile, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import type { Clock } from '../lib/clock.ts';
-import { unavailable } from '../lib/failure.ts';
+import { failedPrecondition, unavailable } from '../lib/failure.ts';
 import { type ChainId, type Digest, digestHex, isDigest } from '../lib/id.ts';
 import { SingleFlight } from '../lib/single-flight.ts';
 import type { UnpackedLayer } from '../native/boundary.ts';
-import { fetchCall } from './fetch-call.ts';
+import { fetchCall, fetchFile } from './fetch-call.ts';
+import { syncDirectory } from './content.ts';
 import { diskFailure } from './native-failure.ts';
 import type { FetchBounds, FetchFrom, LayerBlob, StorageNative } from './ports.ts';
 
@@ -55,7 +56,23 @@ export type LayerSource =
       readonly verifyDigest: boolean;
     };
 
+/** What is to be put together: its chain id, the bytes of all files, and what it is called in failures. */
+export interface Assembly {
+  readonly chainId: ChainId;
+  readonly size: number;
+  readonly label: string;
+}
+
+/** Downloads one file of an assembled layer. */
+export type PutFile = (
+  file: { readonly path: string; readonly digest: Digest; readonly size: number },
+  from: FetchFrom,
+  signal: AbortSignal,
+) => Promise<void>;
+
 const formatVersion = 1;
+/** `mediaType` of a layer that was assembled. */
+const assembledType = 'application/vnd.podwright.files';
 const emptyName = 'empty';
 /** The addon's list of directories that a layer's tar implied without an entry of their own; not there if there are none. */
 const impliedName = 'implied';
@@ -135,6 +152,54 @@ export class Layers {
       const stop = AbortSignal.any([own, this.#closing.signal]);
       return make((source) => this.#tracked(this.#unpack(blob, source, stop)), stop);
     });
+  }
+
+  /**
+   * A layer that is put together from files instead of unpacked, made by `fill` unless it is there. `fill` is given a
+   * function that downloads one file to a path in the layer, which must be inside it.
+   */
+  async assemble(
+    wanted: Assembly,
+    signal: AbortSignal,
+    fill: (put: PutFile, signal: AbortSignal) => Promise<void>,
+  ): Promise<Layer> {
+    const there = this.#index.get(wanted.chainId);
+    if (there) return there;
+    const { maxBytes } = this.#options.bounds.limits;
+    if (wanted.size > maxBytes)
+      throw failedPrecondition(`artifact ${wanted.label} has ${wanted.size} bytes, more than ${maxBytes}`);
+    return this.#flights.run(wanted.chainId, signal, async (own) => {
+      const meanwhile = this.#index.get(wanted.chainId);
+      if (meanwhile) return meanwhile;
+      return this.#tracked(this.#assemble(wanted, AbortSignal.any([own, this.#closing.signal]), fill));
+    });
+  }
+
+  async #assemble(
+    { chainId, size }: Assembly,
+    signal: AbortSignal,
+    fill: (put: PutFile, signal: AbortSignal) => Promise<void>,
+  ): Promise<Layer> {
+    const { layersDir, trashDir, native, bounds } = this.#options;
+    const stagingDir = join(layersDir, `.staging-${handleOf(chainId)}`);
+    const dir = join(stagingDir, 'diff');
+    try {
+      await makeTree(dir, []);
+      const put: PutFile = async (file, from, own) => {
+        await makeTree(dir, file.path.split('/').slice(0, -1));
+        const path = join(dir, file.path);
+        await fetchFile({ native, bounds }, { ...file, path, handle: handleOf(chainId) }, { from, signal: own });
+        await chmod(path, 0o644);
+      };
+      await fill(put, signal);
+      const usage = await native.layerUsage({ dir });
+      const digest = chainId as string as Digest;
+      const unpacked = { blobDigest: digest, blobBytes: size, unpackedBytes: usage.bytes, inodes: usage.inodes };
+      return await this.#commit({ chainId, diffId: digest, mediaType: assembledType }, unpacked, stagingDir);
+    } catch (error) {
+      await native.removeTree({ path: stagingDir, trashDir });
+      throw diskFailure(error, `assemble layer ${chainId}`);
+    }
   }
 
   /**
@@ -245,7 +310,11 @@ export class Layers {
     });
   }
 
-  async #commit(blob: LayerBlob, unpacked: UnpackedLayer, stagingDir: string): Promise<Layer> {
+  async #commit(
+    blob: Pick<LayerBlob, 'chainId' | 'diffId' | 'mediaType'>,
+    unpacked: Pick<UnpackedLayer, 'blobDigest' | 'blobBytes' | 'unpackedBytes' | 'inodes'>,
+    stagingDir: string,
+  ): Promise<Layer> {
     const { trashDir, native, clock } = this.#options;
     const layer: Layer = {
       chainId: blob.chainId,
@@ -268,6 +337,16 @@ export class Layers {
     }
     this.#add(layer);
     return layer;
+  }
+}
+
+/** Makes a directory with those below it, for everybody to read, whatever the umask; synced, as are the files put there. */
+async function makeTree(top: string, parts: readonly string[]): Promise<void> {
+  for (let depth = 0; depth <= parts.length; depth += 1) {
+    const dir = join(top, ...parts.slice(0, depth));
+    if ((await mkdir(dir, { recursive: true })) === undefined) continue;
+    await chmod(dir, 0o755);
+    await syncDirectory(dirname(dir));
   }
 }
 

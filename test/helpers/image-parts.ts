@@ -101,3 +101,26 @@ export function makeIndex(
   }));
   return { ...jsonBlob({ schemaVersion: 2, mediaType: ociIndex, manifests }), mediaType: ociIndex };
 }
+
+/** An artifact of type `application/x-test` with a layer for each file, named by its title; its config is the empty one. */
+export function makeArtifact(files: Readonly<Record<string, string>>): TestImage {
+  const layers = Object.values(files).map((text) => {
+    const bytes = Buffer.from(text);
+    return { ...blob(bytes), diffId: '', tar: bytes };
+  });
+  const config = blob(Buffer.from('{}'));
+  const titles = Object.keys(files);
+  const manifest = jsonBlob({
+    schemaVersion: 2,
+    mediaType: ociManifest,
+    artifactType: 'application/x-test',
+    config: { mediaType: 'application/vnd.oci.empty.v1+json', digest: config.digest, size: 2 },
+    layers: layers.map(({ digest, bytes }, at) => ({
+      mediaType: 'application/x-test-file',
+      digest,
+      size: bytes.length,
+      annotations: { 'org.opencontainers.image.title': titles[at] },
+    })),
+  });
+  return { layers, config, manifest: { ...manifest, mediaType: ociManifest } };
+}

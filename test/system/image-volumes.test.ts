@@ -2,7 +2,7 @@
 import test from 'ava';
 import { endsWithoutResidue, useDaemon } from '../helpers/daemon.ts';
 import { startFakeRegistry } from '../helpers/fake-registry.ts';
-import { makeImage } from '../helpers/image-parts.ts';
+import { makeArtifact, makeImage } from '../helpers/image-parts.ts';
 import { create, fails, output, pull, runPod, scripted, shell, start, statusOf, type Pod } from '../helpers/pods.ts';
 import { until } from '../helpers/until.ts';
 
@@ -10,6 +10,7 @@ const daemon = useDaemon(test);
 let pod: Pod;
 let data: string;
 let single: string;
+let model: string;
 
 test.before('a pod, and images with data', async () => {
   const registry = await startFakeRegistry();
@@ -30,8 +31,10 @@ test.before('a pod, and images with data', async () => {
     ]),
   );
   registry.push('vol/single', '1', makeImage([{ only: 'only\n' }]));
+  registry.push('vol/model', '1', makeArtifact({ 'model.bin': 'weights\n', 'conf/a.json': '[]\n' }));
+  model = `${registry.host}/vol/model:1`;
   [data, single] = [`${registry.host}/vol/data:1`, `${registry.host}/vol/single:1`];
-  await Promise.all([pull(daemon), pull(daemon, data), pull(daemon, single)]);
+  await Promise.all([pull(daemon), pull(daemon, data), pull(daemon, single), pull(daemon, model)]);
   await registry.close();
   pod = await runPod(daemon);
 });
@@ -108,6 +111,35 @@ test.serial('image volume of an image that is not here, or that contradicts itse
   await wrong({ host_path: '/tmp', image_sub_path: 'x' }, 'INVALID_ARGUMENT', /image_sub_path/);
   const propagation = 'PROPAGATION_BIDIRECTIONAL';
   await wrong({ image: { image: data }, propagation }, 'INVALID_ARGUMENT', /propagation/);
+});
+
+test.serial('artifact volume: its files by their names, whole or by sub path; it is listed, and not run', async (t) => {
+  const id = await start(daemon, pod, {
+    ...scripted('exec sleep 3600', { linux: { security_context: { run_as_user: { value: '1000' } } } }),
+    mounts: [
+      { container_path: '/vol', image: { image: model } },
+      { container_path: '/one', image: { image: model }, image_sub_path: 'conf/a.json' },
+    ],
+  });
+  t.is(
+    await shell(daemon, id, 'cd /vol && find . -type f | sort && cat model.bin /one'),
+    './conf/a.json\n./model.bin\nweights\n[]',
+  );
+  t.regex(await shell(daemon, id, 'touch /vol/x 2>&1'), /Read-only/);
+  const { image } = await daemon.image.ImageStatus({ image: { image: model } });
+  t.deepEqual(image?.repo_tags, [model]);
+  t.true(Number(image?.size) > 0);
+  const { mounts } = await statusOf(daemon, id);
+  t.deepEqual(
+    mounts.map((mount) => mount.image?.image_ref),
+    [image?.repo_digests[0], image?.repo_digests[0]],
+  );
+  await daemon.runtime.RemoveContainer({ container_id: id });
+  const config = { ...scripted('true'), image: { image: model } };
+  await fails(t, create(daemon, pod, config), {
+    code: 'INVALID_ARGUMENT',
+    message: /artifact of type application\/x-test: it can be mounted as a volume, not run/,
+  });
 });
 
 /** Inodes of all layers. */

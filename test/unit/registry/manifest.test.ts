@@ -32,6 +32,23 @@ test('the type is told by the document, the header, or the form', (t) => {
   t.is(parseManifest(index.bytes, 'application/octet-stream', 'x').type, 'index');
 });
 
+test('an artifact is told by its config, and its files by their titles', (t) => {
+  const config = (mediaType: string) => ({ mediaType, digest: image.config.digest, size: 2 });
+  const annotations = { 'org.opencontainers.image.title': 'a/model.bin', other: 'x' };
+  const file = { mediaType: 'application/x-model', digest: image.config.digest, size: 3 };
+  const of = (change: object) =>
+    parseManifest(bytes({ ...plain, layers: [{ ...file, annotations }, file], ...change }), '', 'x');
+  const typed = of({ artifactType: 'application/model', config: config('application/vnd.oci.empty.v1+json') });
+  t.like(typed, { type: 'manifest', artifactType: 'application/model' });
+  t.deepEqual(typed.type === 'manifest' && typed.layers, [
+    { ...file, title: 'a/model.bin' } as never,
+    { ...file, title: '' } as never,
+  ]);
+  const helm = 'application/vnd.cncf.helm.config.v1+json';
+  t.like(of({ config: config(helm) }), { artifactType: helm });
+  t.like(parseManifest(bytes({ ...plain, artifactType: 'x/y' }), '', 'x'), { artifactType: null });
+});
+
 const refused: readonly (readonly [string, FailureKind, unknown, string, RegExp])[] = [
   ['no object', 'failed-precondition', [], '', /not a JSON object/],
   ['schema 1', 'unimplemented', { schemaVersion: 1, fsLayers: [] }, 'application/json', /schema 1/],
@@ -60,25 +77,15 @@ const refused: readonly (readonly [string, FailureKind, unknown, string, RegExp]
     /at once/,
   ],
   [
-    'an artifact',
+    'a plugin of docker',
     'unimplemented',
     {
       ...plain,
-      artifactType: 'application/wasm',
-      config: { mediaType: 'application/vnd.oci.empty.v1+json', digest: image.config.digest, size: 2 },
+      mediaType: mediaTypes.dockerManifest,
+      config: { mediaType: 'application/vnd.docker.plugin.v1+json', digest: image.config.digest, size: 2 },
     },
     '',
-    /artifact of type application\/wasm/,
-  ],
-  [
-    'a helm chart',
-    'unimplemented',
-    {
-      ...plain,
-      config: { mediaType: 'application/vnd.cncf.helm.config.v1+json', digest: image.config.digest, size: 2 },
-    },
-    '',
-    /helm/,
+    /config of type application\/vnd\.docker\.plugin\.v1\+json, which is not an image's/,
   ],
   [
     'an encrypted layer',

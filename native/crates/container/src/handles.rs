@@ -1,6 +1,7 @@
 //! The descriptors that a child is given: what it must have although it closes everything.
 
 use crate::error::{StepResult, failed};
+use crate::paths;
 use crate::shared_mount::SharedMountRef;
 use podwright_sys::clone;
 use rustix::fs::{FileType, Mode, OFlags, fstat};
@@ -76,6 +77,38 @@ pub fn set_terminal_streams(slave: &OwnedFd) -> StepResult<()> {
         clone::set_standard_stream(slave.as_fd(), number)?;
     }
     Ok(())
+}
+
+/// Replaces those of the standard streams that are the host's /dev/null by the container's own: as its root, the process
+/// could otherwise change mode and owner of the host's. To be called with the container's root as this process's. A
+/// container without such a device keeps what it has.
+///
+/// # Errors
+/// The failing call.
+pub fn own_null() -> StepResult<()> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let root = rustix::fs::open("/", flags, Mode::empty()).map_err(failed("open", "open", "/"))?;
+    let name = "/dev/null";
+    // looked at first: opening another kind of file might wait
+    if !paths::open(root.as_fd(), name).is_ok_and(|fd| is_null(&fd)) {
+        return Ok(());
+    }
+    let Ok(null) = paths::open_with(root.as_fd(), name, OFlags::RDWR | OFlags::NOCTTY) else { return Ok(()) };
+    if !is_null(&null) {
+        return Ok(());
+    }
+    for (number, stream) in [(0, rustix::stdio::stdin()), (1, rustix::stdio::stdout()), (2, rustix::stdio::stderr())] {
+        if is_null(stream) {
+            clone::set_standard_stream(null.as_fd(), number)?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether it is the character device 1:3 (Linux allocated devices, null(4)).
+fn is_null(fd: impl AsFd) -> bool {
+    let null = rustix::fs::makedev(1, 3);
+    fstat(fd).is_ok_and(|s| FileType::from_raw_mode(s.st_mode) == FileType::CharacterDevice && s.st_rdev == null)
 }
 
 /// Gives the pipes among the standard streams to the process's user, who may open them again by

@@ -166,6 +166,7 @@ impl<'a> Init<'a> {
             Step::DeviceLinks => devices::make_links(self.root()?),
             Step::Terminal { uid, size } => {
                 let terminal = terminal::open(self.root()?, *uid, *size)?;
+                terminal::bind_console(self.root()?, &terminal)?;
                 report::send(self.handles.socket, &Report::Terminal, Some(terminal.master.as_fd()))?;
                 handles::set_terminal_streams(&terminal.slave)
             }

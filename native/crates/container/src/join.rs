@@ -2,15 +2,18 @@
 
 use crate::apparmor;
 use crate::error::{StepError, StepResult, failed, io_failed};
-use crate::handles::Handles;
+use crate::handles::{Handles, set_terminal_streams};
 use crate::launch::{self, Origin, Way};
 use crate::place::{self, Place};
 use crate::process::process_plan;
 use crate::report::{self, Report};
 use crate::request::Filter;
 use crate::spec::Process;
+use crate::terminal;
 use podwright_sys::{clone, signal};
+use rustix::fs::{Mode, OFlags};
 use rustix::thread::ThreadNameSpaceType;
+use std::os::fd::AsFd;
 
 /// One exec.
 #[derive(Debug, Clone, Default)]
@@ -23,6 +26,10 @@ pub struct JoinRequest {
     pub pid: i32,
     /// Its seccomp filter.
     pub filter: Filter,
+    /// It gets a terminal of the container's devpts.
+    pub terminal: bool,
+    /// The terminal's first rows and columns; none: what the process object says, or the kernel's.
+    pub size: Option<(u16, u16)>,
 }
 
 /// Exit code of a child that did not become the program.
@@ -48,7 +55,7 @@ fn join(request: &JoinRequest, handles: &Handles<'_>, born_in_cgroup: bool) -> S
     handles.set_streams()?;
     let process: Process =
         serde_json::from_str(&request.process).map_err(|e| StepError::invalid("read", "process", &e.to_string()))?;
-    if process.terminal {
+    if process.terminal && !request.terminal {
         return Err(StepError::unsupported("read", "process.terminal", "this exec has no terminal"));
     }
     let plan = process_plan(&process, &request.filter)?;
@@ -71,9 +78,22 @@ fn join(request: &JoinRequest, handles: &Handles<'_>, born_in_cgroup: bool) -> S
         "setns",
         request.pid.to_string(),
     ))?;
+    if request.terminal {
+        let size = request.size.or_else(|| process.console_size.map(|s| (s.height, s.width)));
+        open_terminal(handles, process.user.uid, size)?;
+    }
     launch::prepare(&plan)?;
-    let way = Way { socket: handles.socket, fork: true, pid_namespace: None, terminal: false };
+    let way = Way { socket: handles.socket, fork: true, pid_namespace: None, terminal: request.terminal };
     Ok(launch::launch(&plan, &origin, way))
+}
+
+/// To be called in the container's mount namespace, whose root is this process's by now.
+fn open_terminal(handles: &Handles<'_>, uid: u32, size: Option<(u16, u16)>) -> StepResult<()> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let root = rustix::fs::open("/", flags, Mode::empty()).map_err(failed("open", "open", "/"))?;
+    let terminal = terminal::open(root.as_fd(), uid, size)?;
+    report::send(handles.socket, &Report::Terminal, Some(terminal.master.as_fd()))?;
+    set_terminal_streams(&terminal.slave)
 }
 
 fn score_of(pid: i32) -> StepResult<i32> {

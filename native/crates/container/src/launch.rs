@@ -69,6 +69,7 @@ pub(crate) fn prepare(plan: &ProcessPlan) -> StepResult<Vec<String>> {
     for (resource, soft, hard) in &plan.rlimits {
         notes.extend(limits::set(*resource, *soft, *hard)?);
     }
+    handles::own_null()?;
     handles::own_streams(plan.identity.uid)?;
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(plan.umask & 0o777));
     Ok(notes)

@@ -1,4 +1,5 @@
-//! The container's terminal: from its own devpts, bound as /dev/console, its master for the monitor.
+//! Terminals of containers and execs: from the container's own devpts, the master for the monitor; a container's is
+//! bound as /dev/console.
 
 use crate::error::{StepResult, failed};
 use crate::mounts::attach_at;
@@ -38,8 +39,15 @@ pub(crate) fn open(root: BorrowedFd<'_>, uid: u32, size: Option<(u16, u16)>) -> 
         let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
         rustix::termios::tcsetwinsize(&slave, size).map_err(failed("size terminal", "ioctl", "TIOCSWINSZ"))?;
     }
-    let tree = clone_tree(slave.as_fd(), false, "the terminal")?;
-    let console = paths::open_or_make(root, "/dev/console", Missing::File)?;
-    attach_at(tree.as_fd(), console.as_fd(), "/dev/console")?;
     Ok(Terminal { master, slave })
+}
+
+/// Binds a terminal on the root's /dev/console.
+///
+/// # Errors
+/// The failing call.
+pub(crate) fn bind_console(root: BorrowedFd<'_>, terminal: &Terminal) -> StepResult<()> {
+    let tree = clone_tree(terminal.slave.as_fd(), false, "the terminal")?;
+    let console = paths::open_or_make(root, "/dev/console", Missing::File)?;
+    attach_at(tree.as_fd(), console.as_fd(), "/dev/console")
 }

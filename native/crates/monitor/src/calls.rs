@@ -14,7 +14,7 @@ impl Monitor {
             let text = "this monitor does not know the call";
             return self.answer(asker, Err(failure(Kind::Unsupported, "call", "", text)));
         };
-        if !self.has_greeted(asker.connection) && !matches!(call, Call::Hello(_)) {
+        if !self.has_greeted(asker.connection) && !matches!(call, Call::Hello(_) | Call::OpenStream(_)) {
             let text = "the first request of a connection is hello";
             return self.answer(asker, Err(failure(Kind::FailedPrecondition, "call", "", text)));
         }
@@ -29,10 +29,13 @@ impl Monitor {
             Call::RemoveContainer(request) => return self.remove_container(asker, &request.container_id),
             Call::ReopenLog(request) => return self.reopen_log(asker, &request.container_id),
             Call::ExecSync(request) => return self.exec_sync(asker, &request),
+            Call::CancelExec(request) => self.cancel_exec(&request.exec_id)?,
             Call::Shutdown(_) => return self.shutdown(Some(asker)),
-            Call::Exec(_) | Call::WaitExec(_) | Call::Resize(_) | Call::OpenStream(_) | Call::Attach(_) => {
-                Err(failure(Kind::Unsupported, "call", "", "this monitor has no streams"))
-            }
+            Call::Exec(request) => return self.exec(asker, &request),
+            Call::WaitExec(request) => return self.wait_exec(asker, &request),
+            Call::Resize(request) => self.resize(&request),
+            Call::OpenStream(request) => return self.open_stream(asker, &request),
+            Call::Attach(_) => Err(failure(Kind::Unsupported, "call", "", "this monitor cannot attach yet")),
         };
         self.answer(asker, answer)
     }

@@ -9,6 +9,12 @@ use std::os::fd::OwnedFd;
 /// More than this waiting for a slow reader ends its connection: two of the largest frames.
 const MAX_QUEUED: usize = 2 * frame::MAX_FRAME;
 
+/// The largest frame before hello.
+const MAX_FIRST: usize = 64 * 1024;
+
+/// Bytes of a frame's length.
+const HEAD: usize = 4;
+
 /// Why a connection has ended.
 #[derive(Debug)]
 pub(crate) struct Closed;
@@ -41,16 +47,31 @@ impl Connection {
         }
     }
 
-    /// Reads what is there (one buffer's worth) and gives the whole frames.
+    /// Reads what is there (one buffer's worth) and gives the whole frames. Before hello not a byte more than the first
+    /// frame is read: what follows one that opens a stream are the stream's.
     pub(crate) fn receive(&mut self, scratch: &mut [u8]) -> Result<Vec<Frame>, Closed> {
-        let count = match rustix::io::read(&self.socket, &mut *scratch) {
-            Ok(0) => return Err(Closed),
-            Ok(count) => count,
-            Err(Errno::AGAIN | Errno::INTR) => return Ok(Vec::new()),
-            Err(_) => return Err(Closed),
-        };
-        self.received.extend_from_slice(scratch.get(..count).unwrap_or_default());
-        self.take_frames().map_err(|_| Closed)
+        loop {
+            let room = if self.greeted { scratch.len() } else { self.missing_of_first()?.min(scratch.len()) };
+            let buffer = scratch.get_mut(..room).unwrap_or_default();
+            let count = match rustix::io::read(&self.socket, buffer) {
+                Ok(0) => return Err(Closed),
+                Ok(count) => count,
+                Err(Errno::AGAIN | Errno::INTR) => return Ok(Vec::new()),
+                Err(_) => return Err(Closed),
+            };
+            self.received.extend_from_slice(scratch.get(..count).unwrap_or_default());
+            let frames = self.take_frames().map_err(|_| Closed)?;
+            if self.greeted || !frames.is_empty() {
+                return Ok(frames);
+            }
+        }
+    }
+
+    /// How many bytes are missing of a frame's length, or of the frame.
+    fn missing_of_first(&self) -> Result<usize, Closed> {
+        let Some(head) = self.received.first_chunk() else { return Ok(HEAD - self.received.len()) };
+        let length = u32::from_be_bytes(*head) as usize;
+        if length > MAX_FIRST { Err(Closed) } else { Ok(HEAD + length - self.received.len()) }
     }
 
     fn take_frames(&mut self) -> Result<Vec<Frame>, FrameError> {

@@ -52,6 +52,14 @@ impl Outputs {
         }
     }
 
+    /// Sets the descriptor of an output.
+    pub(crate) fn put(&mut self, output: Output, fd: OwnedFd) {
+        match output {
+            Output::Stdout => self.stdout = Some(fd),
+            Output::Stderr => self.stderr = Some(fd),
+        }
+    }
+
     /// Whether nothing more can come.
     pub(crate) fn are_closed(&self) -> bool {
         self.stdout.is_none() && self.stderr.is_none()
@@ -85,6 +93,8 @@ pub(crate) struct Container {
     pub(crate) finished_at: i64,
     /// The way to the child until it has become the program.
     pub(crate) report: Option<OwnedFd>,
+    /// It has a terminal.
+    pub(crate) terminal: bool,
     /// What the child does now.
     pub(crate) note: Option<SharedNote>,
     /// Its outputs.

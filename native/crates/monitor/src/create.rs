@@ -4,7 +4,7 @@ use crate::clock;
 use crate::container::{Container, Phase};
 use crate::log::Log;
 use crate::numbering::Numbering;
-use crate::output::Pipes;
+use crate::output::{Pipes, Wanted};
 use crate::poller::{Output, Source};
 use crate::process::start_time;
 use crate::reply::{Asker, failure, sys_failure};
@@ -219,7 +219,9 @@ fn fork_init(sandbox: &Sandbox, request: &CreateContainer, numbering: &Numbering
     let plan = plan(request, sandbox, pid_mode);
     let note = SharedNote::new().map_err(|e| sys_failure(&e))?;
     let (ours, theirs) = report::pair().map_err(|e| step_failure(&e))?;
-    let (pipes, ends) = Pipes::make(request.stdin, request.terminal).map_err(|e| sys_failure(&e))?;
+    let piped = !request.terminal;
+    let wanted = Wanted { stdin: piped && request.stdin, stdout: piped, stderr: piped };
+    let (pipes, ends) = Pipes::make(wanted).map_err(|e| sys_failure(&e))?;
     let flags = if pid_mode == PidMode::Own { clone::NEWPID } else { 0 };
     let (forked, born_in_cgroup) = fork_into(&plan.place, flags).map_err(|e| sys_failure(&e))?;
     let Forked::Parent(pid) = forked else {
@@ -268,6 +270,7 @@ fn container(asker: Asker, request: &CreateContainer, child: Child) -> Container
         started_at: 0,
         finished_at: 0,
         report: Some(child.report),
+        terminal: request.terminal,
         note: Some(child.note),
         outputs: child.pipes.outputs,
         stdin: child.pipes.stdin,

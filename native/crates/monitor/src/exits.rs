@@ -88,7 +88,7 @@ impl Monitor {
         self.scratch_used();
         self.write_exit_file(key);
         self.push(event::Event::Exit(fact))?;
-        self.end_execs_of(key)?;
+        self.end_execs_of(key);
         if let Some(stop) = stop {
             self.answer_stopped(key, stop)?;
         }
@@ -119,6 +119,7 @@ impl Monitor {
         self.close_report(key);
         self.close_oom(key);
         let Some(container) = self.containers.remove(&key) else { return Ok(()) };
+        self.forget_execs_of(key)?;
         for asker in container.stop.map(|s| s.askers).unwrap_or_default() {
             let reply = StopContainerReply { exit: container.exit.clone(), stuck: Vec::new() };
             self.answer(asker, Ok(response::Result::StopContainer(reply)))?;

@@ -35,6 +35,13 @@ pub(crate) fn thaw(facts: &CgroupFacts) {
     }
 }
 
+/// Whether a cgroup is frozen: a process that joins it would not run.
+pub(crate) fn is_frozen(facts: &CgroupFacts) -> bool {
+    let v1 = !facts.freezer_dir.is_empty() && cgroup::is_frozen_v1(Path::new(&facts.freezer_dir));
+    let v2 = Path::new(&facts.kill_file).parent().filter(|_| !facts.kill_file.is_empty());
+    v1 || v2.is_some_and(cgroup::is_frozen_v2)
+}
+
 /// Sends a signal to every process of a cgroup.
 pub(crate) fn signal_cgroup(facts: &CgroupFacts, number: i32) -> podwright_sys::errno::SysResult<()> {
     for pid in processes(facts) {

@@ -1,6 +1,7 @@
 //! Pipes and terminals of containers and execs: made, read, drained.
 
 use crate::container::Outputs;
+use crate::flow::has_input;
 use crate::log::Trouble;
 use crate::poller::{Output, Source};
 use crate::records::Stream;
@@ -9,7 +10,7 @@ use podwright_protocol::message::{LogTrouble, event};
 use podwright_sys::errno::{SysError, SysResult};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 /// The monitor's ends.
 #[derive(Debug)]
@@ -31,20 +32,26 @@ pub(crate) struct Ends {
     pub(crate) stderr: Option<OwnedFd>,
 }
 
+/// Which pipes a process gets; the others of its streams are /dev/null, or a terminal that comes later.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Wanted {
+    /// For standard input.
+    pub(crate) stdin: bool,
+    /// For standard output.
+    pub(crate) stdout: bool,
+    /// For standard error.
+    pub(crate) stderr: bool,
+}
+
 impl Pipes {
-    /// Makes them: none for a terminal, which comes later; standard input only when asked for.
-    pub(crate) fn make(stdin: bool, terminal: bool) -> SysResult<(Self, Ends)> {
-        if terminal {
-            let none = Outputs::default();
-            return Ok((Self { outputs: none, stdin: None }, Ends { stdin: None, stdout: None, stderr: None }));
-        }
-        let input = if stdin { Some(pipe()?) } else { None };
-        let (input_reader, input_writer) = input.unzip();
-        let (stdout, stdout_end) = output_pipe()?;
-        let (stderr, stderr_end) = output_pipe()?;
-        let outputs = Outputs { stdout: Some(stdout), stderr: Some(stderr) };
-        let ends = Ends { stdin: input_reader, stdout: Some(stdout_end), stderr: Some(stderr_end) };
-        Ok((Self { outputs, stdin: input_writer }, ends))
+    /// Makes them; the monitor's ends never wait.
+    pub(crate) fn make(wanted: Wanted) -> SysResult<(Self, Ends)> {
+        let (stdin_end, stdin) = if wanted.stdin { Some(pipe()?) } else { None }.unzip();
+        stdin.iter().try_for_each(set_nonblocking)?;
+        let (stdout, stdout_end) = if wanted.stdout { Some(output_pipe()?) } else { None }.unzip();
+        let (stderr, stderr_end) = if wanted.stderr { Some(output_pipe()?) } else { None }.unzip();
+        let ends = Ends { stdin: stdin_end, stdout: stdout_end, stderr: stderr_end };
+        Ok((Self { outputs: Outputs { stdout, stderr }, stdin }, ends))
     }
 }
 
@@ -77,7 +84,7 @@ pub(crate) enum Got {
 }
 
 /// Reads once. A terminal's master gives EIO when nobody has the other end open.
-pub(crate) fn read(fd: &OwnedFd, buffer: &mut [u8]) -> Got {
+pub(crate) fn read(fd: impl AsFd, buffer: &mut [u8]) -> Got {
     match rustix::io::read(fd, buffer) {
         Ok(0) | Err(Errno::IO) => Got::End,
         Ok(count) => Got::Bytes(count),
@@ -159,11 +166,4 @@ impl Monitor {
         container.outputs.stdout = Some(master);
         Ok(())
     }
-}
-
-/// Whether a read would give something: bytes or the end.
-fn has_input(fd: &OwnedFd) -> bool {
-    let mut fds = [rustix::event::PollFd::new(fd, rustix::event::PollFlags::IN)];
-    let now = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
-    rustix::event::poll(&mut fds, Some(&now)).is_ok_and(|ready| ready > 0)
 }

@@ -29,6 +29,10 @@ pub(crate) enum Source {
     Output(u64, Output),
     /// OOM notices of a container's cgroup.
     Oom(u64),
+    /// The daemon's end of a stream.
+    Stream(u64),
+    /// The other end: a pipe, a terminal, a TCP connection.
+    Far(u64),
 }
 
 const KEY_BITS: u32 = 56;
@@ -43,6 +47,8 @@ impl Source {
             Self::Output(key, Output::Stdout) => (4, key),
             Self::Output(key, Output::Stderr) => (5, key),
             Self::Oom(key) => (6, key),
+            Self::Stream(key) => (7, key),
+            Self::Far(key) => (8, key),
         };
         (kind << KEY_BITS) | key
     }
@@ -57,6 +63,8 @@ impl Source {
             4 => Self::Output(key, Output::Stdout),
             5 => Self::Output(key, Output::Stderr),
             6 => Self::Oom(key),
+            7 => Self::Stream(key),
+            8 => Self::Far(key),
             _ => return None,
         })
     }
@@ -71,6 +79,8 @@ pub(crate) struct Ready {
     pub(crate) readable: bool,
     /// It can be written.
     pub(crate) writable: bool,
+    /// The other side has gone for good, or there was an error.
+    pub(crate) gone: bool,
 }
 
 /// The epoll instance.
@@ -94,21 +104,30 @@ impl Poller {
 
     /// Watches a descriptor for input.
     pub(crate) fn add(&self, fd: impl AsFd, source: Source) -> SysResult<()> {
+        self.add_for(fd, source, epoll::EventFlags::IN)
+    }
+
+    /// Watches a descriptor for what `flags` say; its other side's end and errors are always told.
+    pub(crate) fn add_for(&self, fd: impl AsFd, source: Source, flags: epoll::EventFlags) -> SysResult<()> {
         let data = epoll::EventData::new_u64(source.pack());
-        epoll::add(&self.epoll, fd, data, epoll::EventFlags::IN).map_err(error("epoll_ctl"))
+        epoll::add(&self.epoll, fd, data, flags).map_err(error("epoll_ctl"))
+    }
+
+    /// Changes what a watched descriptor is watched for.
+    pub(crate) fn change(&self, fd: impl AsFd, source: Source, flags: epoll::EventFlags) -> SysResult<()> {
+        let data = epoll::EventData::new_u64(source.pack());
+        epoll::modify(&self.epoll, fd, data, flags).map_err(error("epoll_ctl"))
     }
 
     /// Watches a descriptor for exceptional conditions only (cgroup files that change).
     pub(crate) fn add_priority(&self, fd: impl AsFd, source: Source) -> SysResult<()> {
-        let data = epoll::EventData::new_u64(source.pack());
-        epoll::add(&self.epoll, fd, data, epoll::EventFlags::PRI).map_err(error("epoll_ctl"))
+        self.add_for(fd, source, epoll::EventFlags::PRI)
     }
 
     /// Watches for input, and for room to write when `writing`.
     pub(crate) fn set_writing(&self, fd: impl AsFd, source: Source, writing: bool) -> SysResult<()> {
-        let data = epoll::EventData::new_u64(source.pack());
         let flags = if writing { epoll::EventFlags::IN | epoll::EventFlags::OUT } else { epoll::EventFlags::IN };
-        epoll::modify(&self.epoll, fd, data, flags).map_err(error("epoll_ctl"))
+        self.change(fd, source, flags)
     }
 
     /// Forgets a descriptor. Closing alone does not: a forked child may hold the same open file.
@@ -130,11 +149,12 @@ impl Poller {
             Err(rustix::io::Errno::INTR) => 0,
             Err(e) => return Err(error("epoll_wait")(e)),
         };
-        let output = epoll::EventFlags::OUT;
+        let (output, end) = (epoll::EventFlags::OUT, epoll::EventFlags::HUP | epoll::EventFlags::ERR);
         let ready = events.iter().take(count).filter_map(|event| {
             let flags = event.flags;
             let source = Source::unpack(event.data.u64())?;
-            Some(Ready { source, readable: !(flags - output).is_empty(), writable: flags.contains(output) })
+            let (readable, writable) = (!(flags - output).is_empty(), flags.contains(output));
+            Some(Ready { source, readable, writable, gone: flags.intersects(end) })
         });
         Ok(ready.collect())
     }
@@ -155,6 +175,8 @@ mod tests {
             Source::Output(9, Output::Stdout),
             Source::Output(9, Output::Stderr),
             Source::Oom(3),
+            Source::Stream(4),
+            Source::Far(5),
         ];
         for source in all {
             assert_eq!(Source::unpack(source.pack()), Some(source));

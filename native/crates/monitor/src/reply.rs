@@ -3,6 +3,7 @@
 use podwright_protocol::message::failure::Kind;
 use podwright_protocol::message::{Empty, Failure, response};
 use podwright_sys::errno::SysError;
+use rustix::io::Errno;
 
 /// Who waits for an answer: a connection's key and the request's id there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,11 +36,19 @@ pub(crate) fn failure(kind: Kind, operation: &str, object: &str, detail: impl In
 /// A failed system call.
 pub(crate) fn sys_failure(error: &SysError) -> Box<Failure> {
     Box::new(Failure {
-        kind: Kind::Internal.into(),
+        kind: kind_of(error.errno).into(),
         operation: error.operation.into(),
         syscall: error.syscall.into(),
         errno: error.errno,
         object: error.object.clone(),
         detail: error.to_string(),
     })
+}
+
+/// The kind of a failed system call: having run out of descriptors is nobody's mistake.
+pub(crate) fn kind_of(errno: i32) -> Kind {
+    match Errno::from_raw_os_error(errno) {
+        Errno::MFILE | Errno::NFILE => Kind::ResourceExhausted,
+        _ => Kind::Internal,
+    }
 }

@@ -74,6 +74,7 @@ impl Monitor {
                 }
                 self.reopened(key, file, remote)
             }
+            (Report::Terminal, Some(master)) if self.execs.contains_key(&key) => self.exec_terminal(key, master),
             (Report::Terminal, Some(master)) => self.container_terminal(key, master),
             (Report::Ready { devices, groups }, _) => self.container_ready(key, devices, groups),
             (Report::Process(pid), _) if self.execs.contains_key(&key) => self.exec_process(key, pid),
@@ -99,6 +100,9 @@ impl Monitor {
     fn report_ended(&mut self, key: u64) -> SysResult<()> {
         if self.containers.contains_key(&key) {
             return self.container_report_ended(key);
+        }
+        if self.execs.contains_key(&key) {
+            return self.exec_report_ended(key);
         }
         if self.reopens.contains_key(&key) {
             let why = failure(Kind::Internal, "reopen the log", "", "the helper process ended");

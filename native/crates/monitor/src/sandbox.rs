@@ -60,7 +60,7 @@ pub(crate) fn place(place: Option<&CgroupPlace>) -> Place {
 pub(crate) fn step_failure(error: &StepError) -> Box<Failure> {
     use podwright_container::error::Kind as StepKind;
     let kind = match error.kind {
-        StepKind::Internal => Kind::Internal,
+        StepKind::Internal => crate::reply::kind_of(error.errno),
         StepKind::Invalid => Kind::Invalid,
         StepKind::Unsupported => Kind::Unsupported,
         StepKind::ImageVolume => Kind::ImageVolume,

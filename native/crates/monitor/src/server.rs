@@ -10,6 +10,7 @@ use crate::poller::{Poller, Ready, Source};
 use crate::reopen::Reopen;
 use crate::reply::{Answer, Asker};
 use crate::sandbox::Sandbox;
+use crate::stream::Stream;
 use crate::timers::{Due, Timers};
 use podwright_protocol::frame;
 use podwright_protocol::message::{Event, Frame, Response, event, frame::Body, response};
@@ -18,14 +19,21 @@ use podwright_sys::errno::{SysError, SysResult};
 use podwright_sys::signal::{self, Ending};
 use rustix::io::Errno;
 use rustix::net::SocketFlags;
+use rustix::process::Resource;
 use std::collections::BTreeMap;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 
 /// One read takes at most this much: a pipe's usual size.
 pub(crate) const SCRATCH: usize = 64 * 1024;
 
 /// Pause after a connection could not be taken, in milliseconds.
 const ACCEPT_AGAIN_MS: u64 = 200;
+
+/// A connection that has not said hello or opened a stream by then is closed, in milliseconds.
+const SILENT_MS: u64 = 10_000;
+
+/// Descriptors that streams leave to everything else.
+const SPARE_DESCRIPTORS: u64 = 64;
 
 /// The scratch pages go back to the kernel after so long without use, in milliseconds.
 const REST_AFTER_MS: u64 = 1000;
@@ -57,6 +65,8 @@ pub(crate) struct Monitor {
     pub(crate) containers: BTreeMap<u64, Container>,
     /// Execs by key.
     pub(crate) execs: BTreeMap<u64, Exec>,
+    /// Streams by key.
+    pub(crate) streams: BTreeMap<u64, Stream>,
     /// Reopenings of logs by key.
     pub(crate) reopens: BTreeMap<u64, Reopen>,
     /// Processes that ended before it was known whose they are.
@@ -67,6 +77,7 @@ pub(crate) struct Monitor {
     pub(crate) ending: Option<Vec<Asker>>,
     /// The kernel's boot id.
     pub(crate) boot_id: String,
+    descriptors: u64,
     buffers_rest: bool,
     listener: OwnedFd,
     signals: OwnedFd,
@@ -92,11 +103,13 @@ impl Monitor {
             room: Buffer::new(SCRATCH)?,
             containers: BTreeMap::new(),
             execs: BTreeMap::new(),
+            streams: BTreeMap::new(),
             reopens: BTreeMap::new(),
             strays: Vec::new(),
             cgroups_to_remove: Vec::new(),
             ending: None,
             boot_id: boot_id()?,
+            descriptors: rustix::process::getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX),
             buffers_rest: true,
             listener,
             signals,
@@ -125,6 +138,7 @@ impl Monitor {
             Source::Listener => self.accept(),
             Source::Signals => self.take_signals(),
             Source::Connection(key) => self.serve_connection(key, ready),
+            Source::Stream(key) | Source::Far(key) => self.stream_ready(key, ready),
             Source::Report(key) => self.report_ready(key),
             Source::Output(key, output) => self.output_ready(key, output),
             Source::Oom(key) => {
@@ -138,6 +152,7 @@ impl Monitor {
         match due {
             Due::Rest => self.rest(),
             Due::Accept => return self.poller.add(&self.listener, Source::Listener),
+            Due::Silent(key) => return self.close_silent(key),
             Due::CreateDeadline(key) => return self.create_deadline(key),
             Due::StopDeadline(key) => return self.stop_deadline(key),
             Due::KillAgain(key) => self.kill_again(key),
@@ -187,8 +202,11 @@ impl Monitor {
             match rustix::net::accept_with(&self.listener, flags) {
                 Ok(socket) => {
                     let key = self.key();
-                    self.poller.add(&socket, Source::Connection(key))?;
-                    self.connections.insert(key, Connection::new(socket));
+                    // without room for watching it the caller sees its end
+                    if self.poller.add(&socket, Source::Connection(key)).is_ok() {
+                        self.connections.insert(key, Connection::new(socket));
+                        self.timers.add(clock::deadline(SILENT_MS), Due::Silent(key));
+                    }
                 }
                 Err(Errno::AGAIN) => return Ok(()),
                 Err(Errno::INTR | Errno::CONNABORTED) => {}
@@ -224,8 +242,7 @@ impl Monitor {
             self.scratch_used();
         }
         if !open {
-            self.close(key);
-            return Ok(());
+            return self.close(key);
         }
         self.watch_writing(key)?;
         for frame in frames {
@@ -246,17 +263,33 @@ impl Monitor {
         Ok(())
     }
 
-    fn close(&mut self, key: u64) {
-        if let Some(connection) = self.connections.remove(&key) {
-            self.poller.remove(&connection.socket);
-        }
+    fn close(&mut self, key: u64) -> SysResult<()> {
+        drop(self.detach_connection(key));
+        self.lose_execs_of(key)
+    }
+
+    fn close_silent(&mut self, key: u64) -> SysResult<()> {
+        if self.connections.get(&key).is_some_and(|c| !c.greeted) { self.close(key) } else { Ok(()) }
+    }
+
+    /// Takes the socket of a connection; no more calls come over it.
+    pub(crate) fn detach_connection(&mut self, key: u64) -> Option<OwnedFd> {
+        let connection = self.connections.remove(&key)?;
+        self.poller.remove(&connection.socket);
+        Some(connection.socket)
+    }
+
+    /// Whether so many descriptors are open that streams and execs have to be refused. The kernel gives the lowest free
+    /// number, so a new descriptor's number says how many there are.
+    pub(crate) fn is_short_of(&self, newest: &OwnedFd) -> bool {
+        let number = u64::try_from(newest.as_raw_fd()).unwrap_or(u64::MAX);
+        number.saturating_add(SPARE_DESCRIPTORS) > self.descriptors
     }
 
     fn send(&mut self, key: u64, bytes: Vec<u8>) -> SysResult<()> {
         let Some(connection) = self.connections.get_mut(&key) else { return Ok(()) };
         if connection.send(bytes).is_err() {
-            self.close(key);
-            return Ok(());
+            return self.close(key);
         }
         self.watch_writing(key)
     }

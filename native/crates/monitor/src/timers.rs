@@ -10,6 +10,8 @@ pub(crate) enum Due {
     Rest,
     /// Connections may be taken again.
     Accept,
+    /// A connection has said nothing whole.
+    Silent(u64),
     /// A container's set-up takes too long.
     CreateDeadline(u64),
     /// A stop's grace is over.

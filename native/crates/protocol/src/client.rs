@@ -3,7 +3,7 @@
 use crate::VERSION;
 use crate::frame::{self, FrameError};
 use crate::message::{
-    Event, Failure, Frame, Hello, HelloReply, Request, Response, frame::Body, request::Call, response,
+    Event, Failure, Frame, Hello, HelloReply, OpenStream, Request, Response, frame::Body, request::Call, response,
 };
 use std::collections::VecDeque;
 use std::io::{Read, Write};
@@ -40,6 +40,28 @@ impl ClientError {
 
 /// No answer takes longer than this; a test that waits for one fails instead of hanging.
 const LIMIT: Duration = Duration::from_secs(180);
+
+/// Opens a stream on a connection of its own, which then carries the stream's bytes both ways.
+///
+/// # Errors
+/// The connect's, or the failure the monitor answered with.
+pub fn open_stream(path: &Path, request: OpenStream) -> Result<UnixStream, ClientError> {
+    let mut client = Client::connect(path)?;
+    client.send(Call::OpenStream(request))?;
+    client.stream.set_read_timeout(Some(LIMIT))?;
+    let mut bytes = vec![0; 4];
+    client.stream.read_exact(&mut bytes)?;
+    let length = u32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]) as usize;
+    bytes.resize(4 + length, 0);
+    client.stream.read_exact(&mut bytes[4..])?;
+    match frame::decode(&bytes)?.and_then(|(frame, _)| frame.body) {
+        Some(Body::Response(Response { result: Some(response::Result::Empty(_)), .. })) => Ok(client.stream),
+        Some(Body::Response(Response { result: Some(response::Result::Failure(failure)), .. })) => {
+            Err(ClientError::Failed(Box::new(failure)))
+        }
+        _ => Err(ClientError::Unexpected),
+    }
+}
 
 /// One connection to a monitor.
 #[derive(Debug)]

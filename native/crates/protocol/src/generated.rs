@@ -23,7 +23,7 @@ pub struct Request {
     pub id: u64,
     #[prost(
         oneof = "request::Call",
-        tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17"
+        tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18"
     )]
     pub call: ::core::option::Option<request::Call>,
 }
@@ -63,6 +63,8 @@ pub mod request {
         OpenStream(super::OpenStream),
         #[prost(message, tag = "17")]
         Attach(super::Attach),
+        #[prost(message, tag = "18")]
+        CancelExec(super::CancelExec),
     }
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -546,6 +548,13 @@ pub struct WaitExec {
 pub struct WaitExecReply {
     #[prost(int32, tag = "1")]
     pub exit_code: i32,
+}
+/// Kills everything that an ExecSync or Exec has started; its own answer follows as for any killed command. Answered
+/// with Empty at once, also when it has ended already or is not known.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CancelExec {
+    #[prost(string, tag = "1")]
+    pub exec_id: ::prost::alloc::string::String,
 }
 /// The terminal of a container or of an exec.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -30,7 +30,7 @@ pub fn busybox_root(dir: &Path) {
         "sh", "echo", "cat", "ls", "sleep", "true", "false", "id", "mount", "grep", "stat", "touch", "mkdir", "kill",
         "ps", "readlink", "dd", "head", "test", "env", "pwd", "umount", "tail", "wc", "seq", "yes", "rm", "setsid",
         "hostname", "mknod", "od", "tty", "stty", "sed", "ln", "chmod", "awk", "nc", "ip", "tr", "usleep", "find",
-        "cut", "sync",
+        "cut", "sync", "uniq",
     ] {
         symlink("busybox", dir.join("bin").join(name)).unwrap();
     }

@@ -4,6 +4,7 @@
 pub mod bundle;
 pub mod cgroups;
 pub mod fuse;
+pub mod streams;
 
 use podwright_protocol::client::Client;
 use podwright_protocol::message::request::Call;

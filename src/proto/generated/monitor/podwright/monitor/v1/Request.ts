@@ -16,6 +16,7 @@ import type { WaitExec as _podwright_monitor_v1_WaitExec, WaitExec__Output as _p
 import type { Resize as _podwright_monitor_v1_Resize, Resize__Output as _podwright_monitor_v1_Resize__Output } from '../../../podwright/monitor/v1/Resize.ts';
 import type { OpenStream as _podwright_monitor_v1_OpenStream, OpenStream__Output as _podwright_monitor_v1_OpenStream__Output } from '../../../podwright/monitor/v1/OpenStream.ts';
 import type { Attach as _podwright_monitor_v1_Attach, Attach__Output as _podwright_monitor_v1_Attach__Output } from '../../../podwright/monitor/v1/Attach.ts';
+import type { CancelExec as _podwright_monitor_v1_CancelExec, CancelExec__Output as _podwright_monitor_v1_CancelExec__Output } from '../../../podwright/monitor/v1/CancelExec.ts';
 import type { Long } from '@grpc/proto-loader';
 
 export interface Request {
@@ -36,7 +37,8 @@ export interface Request {
   'resize'?: (_podwright_monitor_v1_Resize | null);
   'openStream'?: (_podwright_monitor_v1_OpenStream | null);
   'attach'?: (_podwright_monitor_v1_Attach | null);
-  'call'?: "hello"|"createSandbox"|"createContainer"|"startContainer"|"stopContainer"|"signalContainer"|"removeContainer"|"reopenLog"|"execSync"|"getState"|"shutdown"|"exec"|"waitExec"|"resize"|"openStream"|"attach";
+  'cancelExec'?: (_podwright_monitor_v1_CancelExec | null);
+  'call'?: "hello"|"createSandbox"|"createContainer"|"startContainer"|"stopContainer"|"signalContainer"|"removeContainer"|"reopenLog"|"execSync"|"getState"|"shutdown"|"exec"|"waitExec"|"resize"|"openStream"|"attach"|"cancelExec";
 }
 
 export interface Request__Output {
@@ -57,5 +59,6 @@ export interface Request__Output {
   'resize'?: (_podwright_monitor_v1_Resize__Output | null);
   'openStream'?: (_podwright_monitor_v1_OpenStream__Output | null);
   'attach'?: (_podwright_monitor_v1_Attach__Output | null);
-  'call'?: "hello"|"createSandbox"|"createContainer"|"startContainer"|"stopContainer"|"signalContainer"|"removeContainer"|"reopenLog"|"execSync"|"getState"|"shutdown"|"exec"|"waitExec"|"resize"|"openStream"|"attach";
+  'cancelExec'?: (_podwright_monitor_v1_CancelExec__Output | null);
+  'call'?: "hello"|"createSandbox"|"createContainer"|"startContainer"|"stopContainer"|"signalContainer"|"removeContainer"|"reopenLog"|"execSync"|"getState"|"shutdown"|"exec"|"waitExec"|"resize"|"openStream"|"attach"|"cancelExec";
 }

@@ -3,12 +3,12 @@
 //! bound from the host's mounts, which is ten times quicker than mounting each hierarchy anew.
 
 use crate::error::{StepResult, failed, io_failed};
-use crate::mounts::{apply_options, attach, attach_at, new_filesystem};
+use crate::mounts::{apply_options, attach, attach_below, new_filesystem};
 use crate::options::MountOptions;
 use crate::sources::clone_tree;
 use crate::steps::MountStep;
 use podwright_sys::mount_attr;
-use rustix::fs::{Mode, OFlags, fstatfs, mkdirat, openat, symlinkat};
+use rustix::fs::{Mode, OFlags, fstatfs, symlinkat};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// A v1 hierarchy, from a line of /proc/self/cgroup.
@@ -76,7 +76,7 @@ pub(crate) fn mount(root: BorrowedFd<'_>, step: &MountStep, own: &str) -> StepRe
                 new_filesystem("cgroup", "cgroup", &MountOptions { data, ..attributes.clone() })?
             }
         };
-        attach_below(tmpfs.as_fd(), &tree, &hierarchy.directory)?;
+        attach_below(tmpfs.as_fd(), tree.as_fd(), &hierarchy.directory)?;
         for link in &hierarchy.links {
             symlinkat(hierarchy.directory.as_str(), &tmpfs, link.as_str()).map_err(failed(
                 "link",
@@ -90,7 +90,7 @@ pub(crate) fn mount(root: BorrowedFd<'_>, step: &MountStep, own: &str) -> StepRe
             Some(tree) => tree,
             None => new_filesystem("cgroup2", "cgroup", &attributes)?,
         };
-        attach_below(tmpfs.as_fd(), &tree, "unified")?;
+        attach_below(tmpfs.as_fd(), tree.as_fd(), "unified")?;
     }
     if read_only {
         let shut = MountOptions { set: mount_attr::RDONLY, ..MountOptions::default() };
@@ -118,14 +118,6 @@ fn bound(hierarchy: &str, own: &str, magic: u32, options: &MountOptions) -> Step
     let tree = clone_tree(directory.as_fd(), false, &path)?;
     apply_options(tree.as_fd(), options, &path)?;
     Ok(Some(tree))
-}
-
-/// Mounts on a directory, which it makes, of a tmpfs of our own.
-fn attach_below(tmpfs: BorrowedFd<'_>, tree: &OwnedFd, name: &str) -> StepResult<()> {
-    mkdirat(tmpfs, name, Mode::from_raw_mode(0o755)).map_err(failed("make the directory", "mkdirat", name))?;
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    let at = openat(tmpfs, name, flags, Mode::empty()).map_err(failed("open", "openat", name))?;
-    attach_at(tree.as_fd(), at.as_fd(), name)
 }
 
 #[cfg(test)]

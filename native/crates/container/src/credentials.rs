@@ -1,6 +1,7 @@
 //! User, groups, capabilities, no_new_privs: what a process may do.
 
 use crate::error::{StepError, StepResult, failed};
+use podwright_sys::fs_ids;
 use rustix::process::{Gid, Uid};
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
@@ -145,6 +146,34 @@ pub fn become_user(identity: &Identity) -> StepResult<()> {
     ))?;
     rustix::thread::set_keep_capabilities(false).map_err(prctl())?;
     // setresuid cleared the effective set; what follows still needs it
+    raise_all()
+}
+
+/// Becomes the root of the user namespace the process is in, with no group but root's. Capabilities stay.
+///
+/// # Errors
+/// The errno of the failing call.
+pub fn become_root() -> StepResult<()> {
+    rustix::thread::set_thread_groups(&[]).map_err(failed("set groups", "setgroups", ""))?;
+    let (uid, gid) = (Uid::ROOT, Gid::ROOT);
+    rustix::thread::set_thread_res_gid(gid, gid, gid).map_err(failed("set gid", "setresgid", "0"))?;
+    rustix::thread::set_thread_res_uid(uid, uid, uid).map_err(failed("set uid", "setresuid", "0"))
+}
+
+/// Does `work` as one whose files belong to `uid` and `gid` of the host, with all the rights of root.
+///
+/// # Errors
+/// The failing call; what `work` failed with.
+pub fn owning<T>(uid: u32, gid: u32, work: impl FnOnce() -> StepResult<T>) -> StepResult<T> {
+    fs_ids::set(uid, gid)?;
+    let done = raise_all().and_then(|()| work());
+    fs_ids::set(0, 0)?;
+    raise_all()?;
+    done
+}
+
+/// Makes every permitted capability effective.
+fn raise_all() -> StepResult<()> {
     let now = rustix::thread::capabilities(None).map_err(failed("read capabilities", "capget", ""))?;
     let all =
         CapabilitySets { effective: now.permitted, permitted: now.permitted, inheritable: CapabilitySet::empty() };
@@ -198,13 +227,13 @@ pub fn no_new_privileges() -> StepResult<()> {
     rustix::thread::set_no_new_privs(true).map_err(failed("set no_new_privs", "prctl", ""))
 }
 
-/// A user with no group and no capability that can never have any again.
+/// A user (and group) with no other group and no capability that can never have any again.
 ///
 /// # Errors
 /// The failing call's errno.
-pub fn become_nobody(id: u32) -> StepResult<()> {
+pub fn become_nobody(uid: u32, gid: u32) -> StepResult<()> {
     limit_bounding(0)?;
-    become_user(&Identity { uid: id, gid: id, groups: Vec::new() })?;
+    become_user(&Identity { uid, gid, groups: Vec::new() })?;
     set_capabilities(Capabilities::default())?;
     no_new_privileges()
 }

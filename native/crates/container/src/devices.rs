@@ -9,15 +9,29 @@ use crate::spec::{Device, RequestedDevice};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, chmodat, chownat, mknodat, symlinkat};
 use rustix::io::Errno;
 use rustix::process::{Gid, Uid};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// A device on the host: how it is reported and how it is made.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Found {
     /// What the monitor is told.
     pub report: FoundDevice,
     /// The node to make.
     pub node: Device,
+    /// Where it is on the host.
+    pub host: String,
+    /// The host's node as a mount, where nodes cannot be made.
+    pub taken: Option<OwnedFd>,
+}
+
+impl Found {
+    /// Takes the host's node, to be bound later.
+    ///
+    /// # Errors
+    /// The failing call.
+    pub(crate) fn take(self) -> StepResult<Self> {
+        Ok(Self { taken: Some(host_node(&self.host)?), ..self })
+    }
 }
 
 /// Finds the device nodes of a request: the node itself, or all below a directory.
@@ -28,7 +42,9 @@ pub(crate) fn find(request: &RequestedDevice) -> StepResult<Vec<Found>> {
     let path = &request.host_path;
     let stat = rustix::fs::stat(path).map_err(failed("resolve device", "stat", path))?;
     match FileType::from_raw_mode(stat.st_mode) {
-        FileType::CharacterDevice | FileType::BlockDevice => Ok(vec![found(request, &stat, &request.container_path)]),
+        FileType::CharacterDevice | FileType::BlockDevice => {
+            Ok(vec![found(request, &stat, (path, &request.container_path))])
+        }
         FileType::Directory => {
             let mut list = Vec::new();
             walk(request, path, &request.container_path, &mut list)?;
@@ -55,7 +71,7 @@ fn walk(request: &RequestedDevice, from: &str, to: &str, list: &mut Vec<Found>) 
             Err(e) => return Err(failed("resolve device", "lstat", from)(e)),
         };
         match FileType::from_raw_mode(stat.st_mode) {
-            FileType::CharacterDevice | FileType::BlockDevice => list.push(found(request, &stat, &to)),
+            FileType::CharacterDevice | FileType::BlockDevice => list.push(found(request, &stat, (&from, &to))),
             FileType::Directory => walk(request, &from, &to, list)?,
             _ => {}
         }
@@ -63,7 +79,7 @@ fn walk(request: &RequestedDevice, from: &str, to: &str, list: &mut Vec<Found>) 
     Ok(())
 }
 
-fn found(request: &RequestedDevice, stat: &Stat, path: &str) -> Found {
+fn found(request: &RequestedDevice, stat: &Stat, (host, path): (&str, &str)) -> Found {
     let block = FileType::from_raw_mode(stat.st_mode) == FileType::BlockDevice;
     let (major, minor) = (rustix::fs::major(stat.st_rdev), rustix::fs::minor(stat.st_rdev));
     let access = if request.permissions.is_empty() { "rwm" } else { &request.permissions };
@@ -76,14 +92,15 @@ fn found(request: &RequestedDevice, stat: &Stat, path: &str) -> Found {
         uid: request.uid.unwrap_or(stat.st_uid),
         gid: request.gid.unwrap_or(stat.st_gid),
     };
-    Found { report: FoundDevice { path: path.into(), block, major, minor, access: access.into() }, node }
+    let report = FoundDevice { path: path.into(), block, major, minor, access: access.into() };
+    Found { report, node, host: host.into(), taken: None }
 }
 
-/// Makes a node in the root; where the kernel refuses that, the host's node is bound.
+/// Makes a node in the root; where the kernel refuses that, the host's node at the path `host` is bound.
 ///
 /// # Errors
 /// The failing call.
-pub(crate) fn make(root: BorrowedFd<'_>, device: &Device) -> StepResult<()> {
+pub(crate) fn make(root: BorrowedFd<'_>, device: &Device, host: &str) -> StepResult<()> {
     let path = crate::steps::clean(&device.path);
     let Some((above, name)) = path.rsplit_once('/').filter(|(_, name)| !name.is_empty()) else {
         return Err(StepError::invalid("make device", &device.path, "it has no name"));
@@ -103,7 +120,7 @@ pub(crate) fn make(root: BorrowedFd<'_>, device: &Device) -> StepResult<()> {
             rustix::fs::unlinkat(&directory, name, AtFlags::empty()).map_err(failed("replace", "unlinkat", &path))?;
             mknodat(&directory, name, kind, mode, number).map_err(failed("make device", "mknodat", &path))?;
         }
-        Err(Errno::PERM) => return bind(root, &path),
+        Err(Errno::PERM) => return bind(root, &path, &host_node(host)?),
         Err(e) => return Err(failed("make device", "mknodat", path)(e)),
     }
     let (uid, gid) = (Uid::from_raw(device.uid), Gid::from_raw(device.gid));
@@ -116,15 +133,28 @@ pub(crate) fn make(root: BorrowedFd<'_>, device: &Device) -> StepResult<()> {
     chmodat(&directory, name, mode, AtFlags::empty()).map_err(failed("set mode of device", "fchmodat", path))
 }
 
-fn bind(root: BorrowedFd<'_>, path: &str) -> StepResult<()> {
-    let host = rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).map_err(failed(
+/// Binds a taken node at a path of the root: for roots of user namespaces, who make no nodes. Owner and mode are the
+/// host's.
+///
+/// # Errors
+/// The failing call.
+pub(crate) fn bind(root: BorrowedFd<'_>, path: &str, node: &OwnedFd) -> StepResult<()> {
+    let path = crate::steps::clean(path);
+    let at = paths::open_or_make(root, &path, Missing::File)?;
+    attach_at(node.as_fd(), at.as_fd(), &path)
+}
+
+/// The host's node at a path, as a mount.
+///
+/// # Errors
+/// The failing call.
+pub(crate) fn host_node(path: &str) -> StepResult<OwnedFd> {
+    let node = rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).map_err(failed(
         "open device",
         "open",
         path,
     ))?;
-    let tree = clone_tree(host.as_fd(), false, path)?;
-    let at = paths::open_or_make(root, path, Missing::File)?;
-    attach_at(tree.as_fd(), at.as_fd(), path)
+    clone_tree(node.as_fd(), false, path)
 }
 
 /// The links of /dev (runtime-spec, runtime-linux) and `ptmx` to the container's own.

@@ -3,6 +3,7 @@
 use crate::error::{StepResult, failed};
 use crate::paths;
 use crate::shared_mount::SharedMountRef;
+use crate::users::Users;
 use podwright_sys::clone;
 use rustix::fs::{FileType, Mode, OFlags, fstat};
 use rustix::process::Uid;
@@ -27,6 +28,8 @@ pub struct Handles<'a> {
     pub shm: Option<SharedMountRef<'a>>,
     /// The process whose namespaces an exec joins (a pidfd).
     pub target: Option<BorrowedFd<'a>>,
+    /// The pod's user namespace, when it has one.
+    pub users: Option<Users<'a>>,
 }
 
 impl<'a> Handles<'a> {
@@ -41,12 +44,14 @@ impl<'a> Handles<'a> {
             proc_mount: None,
             shm: None,
             target: None,
+            users: None,
         }
     }
 
     /// All of them.
     pub fn list(&self) -> Vec<BorrowedFd<'a>> {
-        let optional = [self.stdin, self.stdout, self.stderr, self.pid_namespace, self.target];
+        let users = self.users.map(|u| u.namespace);
+        let optional = [self.stdin, self.stdout, self.stderr, self.pid_namespace, self.target, users];
         let shared = [self.proc_mount, self.shm].into_iter().flatten().flat_map(|mount| mount.descriptors());
         std::iter::once(self.socket).chain(optional.into_iter().flatten()).chain(shared).collect()
     }
@@ -111,8 +116,8 @@ fn is_null(fd: impl AsFd) -> bool {
     fstat(fd).is_ok_and(|s| FileType::from_raw_mode(s.st_mode) == FileType::CharacterDevice && s.st_rdev == null)
 }
 
-/// Gives the pipes among the standard streams to the process's user, who may open them again by
-/// their names in /dev.
+/// Gives the pipes among the standard streams to a user of the host, the process's, who may open them again by their
+/// names in /dev.
 ///
 /// # Errors
 /// The failing call.

@@ -6,8 +6,10 @@ use crate::options::MountOptions;
 use crate::paths;
 use crate::request::Overlay;
 use crate::root;
+use crate::shelf::Shelf;
 use crate::sources::{Detached, clone_tree};
 use crate::spec::Mount;
+use crate::users::Users;
 use rustix::mount::{UnmountFlags, unmount};
 use std::os::fd::AsFd;
 
@@ -57,20 +59,30 @@ pub(crate) fn plan(mount: &Mount, options: &mut MountOptions, index: usize, at: 
 pub(crate) fn stack(step: &ImageStep) -> StepResult<Detached> {
     let overlay = Overlay { lower: step.lower.clone(), ..Overlay::default() };
     let taken = root::mount_overlay(&overlay, &step.at).and_then(|()| {
-        let taken = take(step);
+        let taken = take(step, &step.at);
         unmount(step.at.as_str(), UnmountFlags::DETACH).map_err(failed("take the image", "umount2", &step.at))?;
         taken
     });
-    taken.map_err(|error| StepError {
-        kind: Kind::ImageVolume,
-        detail: format!("mount image volume {}: {}", step.target, error.detail),
-        ..error
-    })
+    taken.map_err(|error| of_volume(step, error))
 }
 
-/// Before Linux 6.15 only what is mounted can be copied: hence the moment on `at`.
-fn take(step: &ImageStep) -> StepResult<Detached> {
-    let image = root::open_directory(&step.at)?;
+/// The same with files shown by the ids of a user namespace; to be called before that is entered.
+///
+/// # Errors
+/// As [`stack`]; a layer on a file system without idmapped mounts.
+pub(crate) fn stack_mapped(step: &ImageStep, shelf: &mut Shelf, users: &Users<'_>) -> StepResult<Detached> {
+    let overlay = Overlay { lower: step.lower.clone(), ..Overlay::default() };
+    shelf.stack(&overlay, users, |at| take(step, at)).map_err(|error| of_volume(step, error))
+}
+
+fn of_volume(step: &ImageStep, error: StepError) -> StepError {
+    let detail = format!("mount image volume {}: {}", step.target, error.detail);
+    StepError { kind: Kind::ImageVolume, detail, ..error }
+}
+
+/// Before Linux 6.15 only what is mounted can be copied: hence the moment at `at`.
+fn take(step: &ImageStep, at: &str) -> StepResult<Detached> {
+    let image = root::open_directory(at)?;
     let from = if step.sub_path.is_empty() {
         image
     } else {

@@ -11,14 +11,25 @@ use crate::report::{self, Report};
 use crate::request::Request;
 use crate::root::{self, Masks};
 use crate::shared_mount::SharedMountRef;
+use crate::shelf::Shelf;
 use crate::sources::{self, Detached};
 use crate::spec::{Device, Spec};
-use crate::steps::{self, MountSource, MountStep, Step};
-use crate::{apparmor, cgroup_mount, logfile, rules, sysctl, terminal};
+use crate::steps::{self, MountSource, MountStep, RootStep, Step};
+use crate::users::Users;
+use crate::{apparmor, cgroup_mount, handover, logfile, rules, sysctl, terminal};
 use podwright_sys::buffer::SharedNote;
 use podwright_sys::{clone, namespace, signal};
 use std::collections::BTreeMap;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+impl Mapped {
+    fn shelf(&mut self) -> StepResult<&mut Shelf> {
+        match &mut self.shelf {
+            Some(shelf) => Ok(shelf),
+            none => Ok(none.insert(Shelf::new()?)),
+        }
+    }
+}
 
 /// Exit code of a child that did not become the program.
 const FAILED: i32 = 128;
@@ -44,6 +55,21 @@ struct Init<'a> {
     masks: Option<Masks>,
     root: Option<OwnedFd>,
     own_cgroups: String,
+    /// With a user namespace: taken before it was entered.
+    mapped: Mapped,
+}
+
+/// What only the host's root can take, for a container with a user namespace.
+#[derive(Default)]
+struct Mapped {
+    /// Where overlays are put together.
+    shelf: Option<Shelf>,
+    /// Its root filesystem, mounted nowhere.
+    root: Option<OwnedFd>,
+    /// A copy of the pod's /dev/shm.
+    shm: Option<OwnedFd>,
+    /// A copy of the pod's /proc.
+    proc_mount: Option<OwnedFd>,
 }
 
 impl<'a> Init<'a> {
@@ -60,6 +86,7 @@ impl<'a> Init<'a> {
             masks: None,
             root: None,
             own_cgroups: String::new(),
+            mapped: Mapped::default(),
         })
     }
 
@@ -73,20 +100,30 @@ impl<'a> Init<'a> {
         if let Some(text) = place::set_oom_score_adj(process.oom_score_adj.unwrap_or(0))? {
             self.tell(&Report::Note(text))?;
         }
-        if let Some(text) = launch::grantable(process, &self.origin).1 {
+        if self.handles.users.is_none()
+            && let Some(text) = launch::grantable(process, &self.origin).1
+        {
             self.tell(&Report::Note(text))?;
         }
         apparmor::set_on_exec(&process.apparmor)?;
+        if let Some(users) = &self.handles.users {
+            for text in launch::prepare_outside(process, users)? {
+                self.tell(&Report::Note(text))?;
+            }
+            let copy = |mount: Option<SharedMountRef<'_>>| mount.map(|m| m.copy()).transpose();
+            self.mapped.shm = copy(self.handles.shm)?;
+            self.mapped.proc_mount = copy(self.handles.proc_mount)?;
+        }
         for step in &plan.steps {
             self.carry_out(step)?;
         }
-        (self.masks, self.root) = (None, None);
+        (self.masks, self.root, self.mapped) = (None, None, Mapped::default());
         self.sources.clear();
         make_working_directory(&process.cwd)?;
-        for text in launch::prepare(process)? {
+        for text in launch::prepare(process, self.handles.users.is_some())? {
             self.tell(&Report::Note(text))?;
         }
-        let devices = self.found.iter().map(|f| f.report.clone()).collect();
+        let devices = std::mem::take(&mut self.found).into_iter().map(|f| f.report).collect();
         self.tell(&Report::Ready { devices, groups: process.identity.groups.clone() })?;
         drop(spec);
         self.await_go();
@@ -134,16 +171,27 @@ impl<'a> Init<'a> {
             Step::FindDevices(requested) => {
                 for request in requested {
                     self.note.write(&format!("resolve device {}", request.host_path));
-                    self.found.extend(devices::find(request)?);
+                    let found = devices::find(request)?;
+                    match self.handles.users {
+                        None => self.found.extend(found),
+                        Some(_) => found.into_iter().try_for_each(|f| f.take().map(|f| self.found.push(f)))?,
+                    }
                 }
                 Ok(())
             }
             Step::DeviceRules(rules) => self.rule_devices(rules),
             Step::TakeSource(step) => {
                 self.note.write(&format!("open mount source {}", step.path));
-                self.sources.insert(step.index, sources::take(step)?);
+                let (source, note) = sources::take(step, self.handles.users)?;
+                self.sources.insert(step.index, source);
+                note.map_or(Ok(()), |text| self.tell(&Report::Note(text)))
+            }
+            Step::MapRoot(step) => {
+                self.note.write("mount the root filesystem");
+                self.mapped.root = Some(self.map_root(step)?);
                 Ok(())
             }
+            Step::EnterUsers { own_pids } => self.enter_users(*own_pids),
             Step::Sysctl(name, value) => sysctl::write(name, value),
             Step::Isolate { cgroup_namespace } => {
                 self.own_cgroups = cgroup_mount::own_cgroups()?;
@@ -153,12 +201,16 @@ impl<'a> Init<'a> {
             }
             Step::StackImage(step) => {
                 self.note.write(&format!("stack the image for {}", step.target));
-                self.sources.insert(step.index, image_volume::stack(step)?);
+                let volume = match self.handles.users {
+                    None => image_volume::stack(step)?,
+                    Some(users) => image_volume::stack_mapped(step, self.mapped.shelf()?, &users)?,
+                };
+                self.sources.insert(step.index, volume);
                 Ok(())
             }
             Step::Root(step) => {
                 self.note.write("mount the root filesystem");
-                self.root = Some(root::mount_root(step)?);
+                self.root = Some(root::mount_root(step, self.mapped.root.take())?);
                 Ok(())
             }
             Step::Mount(step) => self.mount(step),
@@ -185,7 +237,7 @@ impl<'a> Init<'a> {
         }
     }
 
-    fn root(&self) -> StepResult<std::os::fd::BorrowedFd<'_>> {
+    fn root(&self) -> StepResult<BorrowedFd<'_>> {
         self.root.as_ref().map(AsFd::as_fd).ok_or_else(out_of_order)
     }
 
@@ -206,15 +258,48 @@ impl<'a> Init<'a> {
     fn make_devices(&self, list: &[Device]) -> StepResult<()> {
         let root = self.root()?;
         let mask = rustix::process::umask(rustix::fs::Mode::empty());
-        let mut made = Ok(());
-        for device in list.iter().chain(self.found.iter().map(|f| &f.node)) {
-            made = devices::make(root, device);
-            if made.is_err() {
-                break;
-            }
-        }
+        let made = self.make_each_device(root, list);
         rustix::process::umask(mask);
         made
+    }
+
+    fn make_each_device(&self, root: BorrowedFd<'_>, list: &[Device]) -> StepResult<()> {
+        for device in list {
+            // root of a user namespace makes fifos only
+            match self.handles.users.filter(|_| device.kind != "p") {
+                None => devices::make(root, device, &device.path)?,
+                Some(_) => devices::bind(root, &device.path, &devices::host_node(&device.path)?)?,
+            }
+        }
+        self.found.iter().try_for_each(|found| match &found.taken {
+            None => devices::make(root, &found.node, &found.host),
+            Some(node) => devices::bind(root, &found.node.path, node),
+        })
+    }
+
+    fn map_root(&mut self, step: &RootStep) -> StepResult<OwnedFd> {
+        let users = self.users()?;
+        match step {
+            RootStep::Directory(path) => root::map_directory(path, &users),
+            RootStep::Overlay { overlay, .. } => {
+                let copy = |at: &str| root::private_copy(root::open_directory(at)?.as_fd(), false, at);
+                self.mapped.shelf()?.stack(overlay, &users, copy)
+            }
+            RootStep::Mapped => Err(out_of_order()),
+        }
+    }
+
+    /// Enters the pod's user namespace as its root. With a pid namespace of the container's own this process ends
+    /// here, and its child goes on: only a process in a pid namespace can mount its /proc.
+    fn enter_users(&mut self, own_pids: bool) -> StepResult<()> {
+        self.mapped.shelf.take().map_or(Ok(()), Shelf::take_down)?;
+        self.users()?.enter()?;
+        self.origin = self.origin.in_user_namespace()?;
+        if own_pids { handover::to_child(self.handles.socket, clone::NEWPID) } else { Ok(()) }
+    }
+
+    fn users(&self) -> StepResult<Users<'a>> {
+        self.handles.users.ok_or_else(out_of_order)
     }
 
     fn mount(&mut self, step: &MountStep) -> StepResult<()> {
@@ -229,14 +314,21 @@ impl<'a> Init<'a> {
     }
 
     fn mount_one(&mut self, step: &MountStep) -> StepResult<()> {
+        let (shm, proc_mount) = match &step.source {
+            MountSource::Shm => (self.mapped.shm.take(), None),
+            MountSource::PodProc => (None, self.mapped.proc_mount.take()),
+            _ => (None, None),
+        };
         let root = self.root()?;
         mounts::refuse_linked_target(root, &step.target)?;
-        let shared = |mount: Option<SharedMountRef<'_>>| mount.ok_or_else(out_of_order)?.copy();
+        let shared = |taken: Option<OwnedFd>, mount: Option<SharedMountRef<'_>>| {
+            taken.map_or_else(|| mount.ok_or_else(out_of_order)?.copy(), Ok)
+        };
         let (tree, directory) = match &step.source {
             MountSource::Cgroups => return cgroup_mount::mount(root, step, &self.own_cgroups),
             MountSource::New { kind, source } => (mounts::new_filesystem(kind, source, &step.options)?, true),
-            MountSource::Shm => (shared(self.handles.shm)?, true),
-            MountSource::PodProc => (shared(self.handles.proc_mount)?, true),
+            MountSource::Shm => (shared(shm, self.handles.shm)?, true),
+            MountSource::PodProc => (shared(proc_mount, self.handles.proc_mount)?, true),
             MountSource::Taken(index) => {
                 let source = self.sources.get(index).ok_or_else(out_of_order)?;
                 mounts::refuse_false_proc(step, source)?;

@@ -10,6 +10,7 @@ use crate::report::{self, Report};
 use crate::request::Filter;
 use crate::spec::Process;
 use crate::terminal;
+use crate::users::Users;
 use podwright_sys::{clone, signal};
 use rustix::fs::{Mode, OFlags};
 use rustix::thread::ThreadNameSpaceType;
@@ -66,23 +67,37 @@ fn join(request: &JoinRequest, handles: &Handles<'_>, born_in_cgroup: bool) -> S
     // what could not be set was told when the container was made
     place::set_oom_score_adj(score)?;
     apparmor::set_on_exec(&plan.apparmor)?;
+    let users = handles.users;
+    if let Some(users) = &users {
+        launch::prepare_outside(&plan, users)?;
+    }
     let target = handles.target.ok_or_else(|| StepError::invalid("join", "container", "its process is missing"))?;
-    let namespaces = ThreadNameSpaceType::MOUNT
+    let mut namespaces = ThreadNameSpaceType::MOUNT
         | ThreadNameSpaceType::PROCESS_ID
         | ThreadNameSpaceType::NETWORK
         | ThreadNameSpaceType::INTER_PROCESS_COMMUNICATION
         | ThreadNameSpaceType::HOST_NAME_AND_NIS_DOMAIN_NAME
         | ThreadNameSpaceType::CONTROL_GROUP;
+    if users.is_some() {
+        namespaces |= ThreadNameSpaceType::USER;
+    }
     rustix::thread::move_into_thread_name_spaces(target, namespaces).map_err(failed(
         "join the container's namespaces",
         "setns",
         request.pid.to_string(),
     ))?;
+    let origin = match &users {
+        None => origin,
+        Some(_) => {
+            Users::entered()?;
+            origin.in_user_namespace()?
+        }
+    };
     if request.terminal {
         let size = request.size.or_else(|| process.console_size.map(|s| (s.height, s.width)));
         open_terminal(handles, process.user.uid, size)?;
     }
-    launch::prepare(&plan)?;
+    launch::prepare(&plan, users.is_some())?;
     let way = Way { socket: handles.socket, fork: true, pid_namespace: None, terminal: request.terminal };
     Ok(launch::launch(&plan, &origin, way))
 }

@@ -12,6 +12,7 @@ use crate::limits;
 use crate::paths;
 use crate::process::{ProcessPlan, candidates};
 use crate::report::{self, Report};
+use crate::users::Users;
 use podwright_sys::clone::{self, Forked};
 use podwright_sys::exec::Program;
 use podwright_sys::seccomp;
@@ -38,6 +39,14 @@ impl Origin {
         let program = paths::file_id(name).map_err(failed("look at", "stat", name))?;
         Ok(Self { program, held: credentials::held()? })
     }
+
+    /// In a user namespace a process holds every capability over what the namespace owns.
+    ///
+    /// # Errors
+    /// The failing call.
+    pub(crate) fn in_user_namespace(self) -> StepResult<Self> {
+        Ok(Self { held: credentials::held()?, ..self })
+    }
 }
 
 /// How the program comes to run.
@@ -60,17 +69,36 @@ pub(crate) fn grantable(plan: &ProcessPlan, origin: &Origin) -> (Capabilities, O
     (plan.capabilities.within(origin.held), note)
 }
 
-/// What can be done early and may be worth a note: limits, mask, owners of the streams.
+/// What takes the rights of the host's root, for a process that is about to enter a user namespace: room for its limits,
+/// the owner of its streams. Notes come back.
+///
+/// # Errors
+/// The failing call; a user that the namespace does not have.
+pub(crate) fn prepare_outside(plan: &ProcessPlan, users: &Users<'_>) -> StepResult<Vec<String>> {
+    let mut notes = Vec::new();
+    for (resource, _, hard) in &plan.rlimits {
+        notes.extend(limits::make_room(*resource, *hard)?);
+    }
+    let (uid, _) = users.outside(plan.identity.uid, plan.identity.gid)?;
+    handles::own_streams(uid)?;
+    Ok(notes)
+}
+
+/// What can be done early and may be worth a note: limits, mask, owners of the streams (`outside`: that was done by
+/// [`prepare_outside`]).
 ///
 /// # Errors
 /// The failing call.
-pub(crate) fn prepare(plan: &ProcessPlan) -> StepResult<Vec<String>> {
+pub(crate) fn prepare(plan: &ProcessPlan, outside: bool) -> StepResult<Vec<String>> {
     let mut notes = Vec::new();
     for (resource, soft, hard) in &plan.rlimits {
-        notes.extend(limits::set(*resource, *soft, *hard)?);
+        let note = limits::set(*resource, *soft, *hard)?;
+        notes.extend(note.filter(|_| !outside)); // that was noted then
     }
     handles::own_null()?;
-    handles::own_streams(plan.identity.uid)?;
+    if !outside {
+        handles::own_streams(plan.identity.uid)?;
+    }
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(plan.umask & 0o777));
     Ok(notes)
 }

@@ -30,3 +30,24 @@ pub(crate) fn set(resource: Resource, soft: u64, hard: u64) -> StepResult<Option
         Err(e) => Err(failed("set limit", "setrlimit", name)(e)),
     }
 }
+
+/// Raises a hard limit to what will be set later without the right to raise it. The soft one stays, so that nothing
+/// changes before.
+///
+/// # Errors
+/// The errno of setrlimit, other than the refusal, which is noted.
+pub(crate) fn make_room(resource: Resource, hard: u64) -> StepResult<Option<String>> {
+    let now = getrlimit(resource);
+    if now.maximum.is_none_or(|maximum| hard <= maximum) {
+        return Ok(None);
+    }
+    let name = format!("{resource:?}");
+    match setrlimit(resource, Rlimit { current: now.current, maximum: limit(hard) }) {
+        Ok(()) => Ok(None),
+        Err(Errno::PERM) => {
+            let ceiling = now.maximum.unwrap_or(u64::MAX);
+            Ok(Some(format!("rlimit {name} hard {hard} clamped to {ceiling}: no CAP_SYS_RESOURCE")))
+        }
+        Err(e) => Err(failed("set limit", "setrlimit", name)(e)),
+    }
+}

@@ -6,7 +6,7 @@ use crate::paths::{self, Missing};
 use crate::sources::Detached;
 use crate::steps::MountStep;
 use podwright_sys::mount_attr::{self, Change};
-use rustix::fs::fstatfs;
+use rustix::fs::{Mode, OFlags, fstatfs, mkdirat, openat};
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, fsconfig_create, fsconfig_set_flag, fsconfig_set_string,
     fsmount, fsopen, move_mount,
@@ -81,6 +81,17 @@ pub(crate) fn attach(root: BorrowedFd<'_>, mount: BorrowedFd<'_>, target: &str, 
 pub(crate) fn attach_at(mount: BorrowedFd<'_>, at: BorrowedFd<'_>, name: &str) -> StepResult<()> {
     let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
     move_mount(mount, "", at, "", flags).map_err(failed("mount", "move_mount", name))
+}
+
+/// Attaches a detached mount on a directory, which it makes, of a tmpfs of our own.
+///
+/// # Errors
+/// The failing call.
+pub(crate) fn attach_below(tmpfs: BorrowedFd<'_>, mount: BorrowedFd<'_>, name: &str) -> StepResult<()> {
+    mkdirat(tmpfs, name, Mode::from_raw_mode(0o755)).map_err(failed("make the directory", "mkdirat", name))?;
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let at = openat(tmpfs, name, flags, Mode::empty()).map_err(failed("open", "openat", name))?;
+    attach_at(mount, at.as_fd(), name)
 }
 
 /// /proc and /sys are mounted on what the image has there by that name, never through a link to

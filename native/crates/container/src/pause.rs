@@ -3,9 +3,11 @@
 
 use crate::credentials;
 use crate::error::{Kind, StepError, StepResult, failed};
+use crate::handover;
 use crate::place::{self, Place};
 use crate::report::{self, Received, Report};
 use crate::shared_mount::SharedMount;
+use crate::users::Users;
 use podwright_sys::clone::{self, Forked};
 use podwright_sys::exec::Program;
 use podwright_sys::{namespace, signal};
@@ -32,27 +34,35 @@ pub struct Pause {
     pub notes: Vec<String>,
 }
 
-/// Starts the pause process in a new pid namespace and waits until it is what it should be.
-/// A child of the caller, who reaps it.
+/// Starts the pause process in a new pid namespace, which belongs to `users` if there is one, and waits until it is what
+/// it should be. A child of the caller, who reaps it.
 ///
 /// # Errors
 /// The failing step; the process is killed then.
-pub fn start(place: &Place, oom_score_adj: i32) -> StepResult<Pause> {
+pub fn start(place: &Place, oom_score_adj: i32, users: Option<Users<'_>>) -> StepResult<Pause> {
     let (ours, theirs) = report::pair()?;
-    let (forked, born_there) = place::fork_into(place, clone::NEWPID)?;
-    let Forked::Parent(pid) = forked else {
-        let error = become_pause(place, born_there, oom_score_adj, &theirs);
+    let (forked, born_there) = place::fork_into(place, if users.is_some() { 0 } else { clone::NEWPID })?;
+    let Forked::Parent(mut pid) = forked else {
+        let error = become_pause(&Birth { place, born_there, oom_score_adj, users }, &theirs);
         let told = report::send(&theirs, &Report::Failed(error), None);
         clone::exit_now(if told.is_ok() { 1 } else { 2 });
     };
     drop(theirs);
-    hear(pid, &ours).inspect_err(|_| {
+    hear(&mut pid, &ours).inspect_err(|_| {
         // It may have ended by itself; the caller's reaper takes it either way.
         let _ = signal::send(pid, 9);
     })
 }
 
-fn hear(pid: i32, socket: &OwnedFd) -> StepResult<Pause> {
+/// How a pause process comes about.
+struct Birth<'a> {
+    place: &'a Place,
+    born_there: bool,
+    oom_score_adj: i32,
+    users: Option<Users<'a>>,
+}
+
+fn hear(pid: &mut i32, socket: &OwnedFd) -> StepResult<Pause> {
     let limit = Some(Duration::from_secs(10));
     rustix::net::sockopt::set_socket_timeout(socket, rustix::net::sockopt::Timeout::Recv, limit).map_err(failed(
         "start the pause process",
@@ -65,6 +75,7 @@ fn hear(pid: i32, socket: &OwnedFd) -> StepResult<Pause> {
         match report::receive(socket, true)? {
             Received::Message(Report::Proc, fd) => proc_mount = fd,
             Received::Message(Report::Note(note), _) => notes.push(note),
+            Received::Message(Report::Process(child), _) => *pid = child,
             Received::Message(Report::Failed(error), _) => return Err(error),
             Received::Message(..) => {}
             Received::End => break,
@@ -76,6 +87,7 @@ fn hear(pid: i32, socket: &OwnedFd) -> StepResult<Pause> {
     let Some(proc_mount) = proc_mount else {
         return Err(StepError::without_call(Kind::Internal, "start the pause process", "", "it ended"));
     };
+    let pid = *pid;
     let path = format!("/proc/{pid}/ns/pid");
     let namespace = rustix::fs::open(&path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).map_err(failed(
         "open the pid namespace",
@@ -86,8 +98,8 @@ fn hear(pid: i32, socket: &OwnedFd) -> StepResult<Pause> {
 }
 
 /// The child's way; returns only an error.
-fn become_pause(place: &Place, born_there: bool, oom_score_adj: i32, socket: &OwnedFd) -> StepError {
-    match prepare(place, born_there, oom_score_adj, socket) {
+fn become_pause(birth: &Birth<'_>, socket: &OwnedFd) -> StepError {
+    match prepare(birth, socket) {
         Ok((program, words)) => {
             let errno = words.exec_fd(program.as_fd());
             failed("start the pause process", "execveat", "")(rustix::io::Errno::from_raw_os_error(errno))
@@ -96,10 +108,11 @@ fn become_pause(place: &Place, born_there: bool, oom_score_adj: i32, socket: &Ow
     }
 }
 
-fn prepare(place: &Place, born_there: bool, oom_score_adj: i32, socket: &OwnedFd) -> StepResult<(OwnedFd, Program)> {
-    place::strip(&[socket.as_fd()])?;
-    place::enter(place, born_there)?;
-    if let Some(note) = place::set_oom_score_adj(oom_score_adj)? {
+fn prepare(birth: &Birth<'_>, socket: &OwnedFd) -> StepResult<(OwnedFd, Program)> {
+    let namespace = birth.users.map(|u| u.namespace);
+    place::strip(&std::iter::once(socket.as_fd()).chain(namespace).collect::<Vec<_>>())?;
+    place::enter(birth.place, birth.born_there)?;
+    if let Some(note) = place::set_oom_score_adj(birth.oom_score_adj)? {
         report::send(socket, &Report::Note(note), None)?;
     }
     let program = rustix::fs::open("/proc/self/exe", OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).map_err(failed(
@@ -107,10 +120,18 @@ fn prepare(place: &Place, born_there: bool, oom_score_adj: i32, socket: &OwnedFd
         "open",
         "/proc/self/exe",
     ))?;
+    if let Some(users) = &birth.users {
+        users.enter()?;
+        handover::to_child(socket.as_fd(), clone::NEWPID)?;
+        // its root mounts only in mount namespaces of its own
+        namespace::unshare(namespace::MOUNT)?;
+    }
     let proc_mount = detached("proc", MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV)?;
     report::send(socket, &Report::Proc, Some(proc_mount.as_fd()))?;
     empty_root()?;
-    credentials::become_nobody(NOBODY)?;
+    let (uid, gid) =
+        birth.users.map_or((NOBODY, NOBODY), |u| (u.maps.uids.nearest(NOBODY), u.maps.gids.nearest(NOBODY)));
+    credentials::become_nobody(uid, gid)?;
     let words = Program::new(&["podwright-pause".into(), "pause".into()], &[])?;
     Ok((program, words))
 }

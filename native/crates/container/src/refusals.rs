@@ -9,18 +9,14 @@ use crate::spec::{Process, Spec};
 /// The first thing that is not carried out.
 pub(crate) fn check(spec: &Spec) -> StepResult<()> {
     let linux = &spec.linux;
-    let user_namespace = linux.namespaces.iter().any(|n| n.kind == "user");
     let time_namespace = linux.namespaces.iter().any(|n| n.kind == "time");
     let table = [
         ("hooks", spec.hooks.as_ref().is_some_and(|h| h.values().any(|v| v.as_array().is_none_or(|l| !l.is_empty())))),
-        ("linux.uidMappings", !linux.uid_mappings.is_empty() || user_namespace),
-        ("linux.gidMappings", !linux.gid_mappings.is_empty()),
         ("linux.mountLabel", !linux.mount_label.is_empty()),
         ("linux.personality", linux.personality.is_some()),
         ("linux.intelRdt", linux.intel_rdt.is_some()),
         ("linux.timeOffsets", time_namespace || linux.time_offsets.as_ref().is_some_and(|o| !o.is_empty())),
         ("linux.netDevices", linux.net_devices.as_ref().is_some_and(|d| !d.is_empty())),
-        ("mounts.uidMappings", spec.mounts.iter().any(|m| !m.uid_mappings.is_empty() || !m.gid_mappings.is_empty())),
     ];
     refuse(&table)?;
     spec.process.as_ref().map_or(Ok(()), check_process)

@@ -1,5 +1,6 @@
 //! What a container is made from beside its bundle. Values only. PURE.
 
+use crate::ids::IdMaps;
 use crate::place::Place;
 
 /// Overlay layers of the root, topmost lower first.
@@ -59,4 +60,6 @@ pub struct Request {
     pub pid: PidMode,
     /// Whether the pod has a /dev/shm to share.
     pub shm: bool,
+    /// The ids of the pod's user namespace; none: it is the host's.
+    pub ids: Option<IdMaps>,
 }

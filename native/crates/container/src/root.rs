@@ -6,6 +6,7 @@ use crate::options::MountOptions;
 use crate::request::Overlay;
 use crate::sources::clone_tree;
 use crate::steps::RootStep;
+use crate::users::Users;
 use podwright_sys::mount_attr::{self, Change};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -28,29 +29,51 @@ pub(crate) fn make_private() -> StepResult<()> {
     ))
 }
 
-/// Mounts the root and opens it.
+/// Mounts the root and opens it; `mapped` is what was made of it before, with a user namespace.
 ///
 /// # Errors
 /// The failing call.
-pub(crate) fn mount_root(step: &RootStep) -> StepResult<OwnedFd> {
+pub(crate) fn mount_root(step: &RootStep, mapped: Option<OwnedFd>) -> StepResult<OwnedFd> {
     match step {
+        RootStep::Mapped => {
+            let tree = mapped.ok_or_else(|| failed("mount", "move_mount", "the root filesystem")(Errno::BADF))?;
+            // any directory will do, also for a user that may not look into ours; and /proc is everywhere
+            attach_at(tree.as_fd(), open_directory("/proc")?.as_fd(), "the root filesystem")?;
+            Ok(tree)
+        }
         RootStep::Overlay { overlay, at } => {
             mount_overlay(overlay, at)?;
             open_directory(at)
         }
         RootStep::Directory(path) => {
             let directory = open_directory(path)?;
-            let tree = clone_tree(directory.as_fd(), true, path)?;
-            let private = MountOptions {
-                propagation: mount_attr::PRIVATE,
-                propagation_recursive: true,
-                ..MountOptions::default()
-            };
-            apply_options(tree.as_fd(), &private, path)?;
+            let tree = private_copy(directory.as_fd(), true, path)?;
             attach_at(tree.as_fd(), directory.as_fd(), path)?;
             Ok(tree)
         }
     }
+}
+
+/// A detached copy of a mount (tree) that no later mount gets into.
+///
+/// # Errors
+/// The failing call.
+pub(crate) fn private_copy(directory: BorrowedFd<'_>, recursive: bool, path: &str) -> StepResult<OwnedFd> {
+    let tree = clone_tree(directory, recursive, path)?;
+    let private =
+        MountOptions { propagation: mount_attr::PRIVATE, propagation_recursive: true, ..MountOptions::default() };
+    apply_options(tree.as_fd(), &private, path)?;
+    Ok(tree)
+}
+
+/// A root that is a directory, mounted nowhere, with its files shown by the ids of a user namespace.
+///
+/// # Errors
+/// The failing call; a file system without idmapped mounts.
+pub(crate) fn map_directory(path: &str, users: &Users<'_>) -> StepResult<OwnedFd> {
+    let tree = private_copy(open_directory(path)?.as_fd(), true, path)?;
+    users.map_mount(tree.as_fd(), path, true)?;
+    Ok(tree)
 }
 
 /// Opens a directory of the host to mount on or to clone (O_PATH).

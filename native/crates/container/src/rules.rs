@@ -1,8 +1,8 @@
-//! Device rules: the spec's, then those every container has. PURE.
+//! Device rules and nodes: the spec's, and those every container has. PURE.
 
 use crate::error::{StepError, StepResult};
 use crate::report::FoundDevice;
-use crate::spec::{DeviceRuleSpec, Spec};
+use crate::spec::{Device, DeviceRuleSpec, Linux, Spec};
 use podwright_cgroups::devices::{Access, DeviceKind, DeviceRule};
 
 /// A set of accesses by its letters; none means all.
@@ -77,4 +77,21 @@ pub(crate) fn of_found(device: &FoundDevice) -> StepResult<DeviceRule> {
     let kind = if device.block { DeviceKind::Block } else { DeviceKind::Char };
     let (major, minor) = (Some(device.major), Some(device.minor));
     Ok(DeviceRule { allow: true, kind, major, minor, access: access(&device.access)? })
+}
+
+/// The device nodes every container has (runtime-spec, config-linux), then the spec's, which win.
+pub(crate) fn nodes(linux: &Linux) -> Vec<Device> {
+    let standard = [("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0)];
+    let node = |(name, major, minor): (&str, u32, u32)| Device {
+        path: format!("/dev/{name}"),
+        kind: "c".into(),
+        major,
+        minor,
+        file_mode: Some(0o666),
+        ..Device::default()
+    };
+    let own = |path: &str| linux.devices.iter().any(|d| crate::steps::clean(&d.path) == path);
+    let mut list: Vec<Device> = standard.into_iter().map(node).filter(|d| !own(&d.path)).collect();
+    list.extend(linux.devices.iter().cloned());
+    list
 }

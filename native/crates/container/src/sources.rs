@@ -3,6 +3,7 @@
 use crate::error::{Kind, StepError, StepResult, failed, io_failed};
 use crate::paths;
 use crate::steps::{SourceNeeds, SourceStep};
+use crate::users::Users;
 use rustix::fs::{AtFlags, Mode, OFlags, StatxFlags, statx};
 use rustix::mount::{OpenTreeFlags, open_tree};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -16,11 +17,12 @@ pub(crate) struct Detached {
     pub directory: bool,
 }
 
-/// Takes a copy of the mount (tree) at a host path. Links in the path are followed.
+/// Takes a copy of the mount (tree) at a host path. Links in the path are followed. With it comes a note on what could
+/// not be done.
 ///
 /// # Errors
-/// The path does not exist; its mount does not propagate as asked; the failing call.
-pub(crate) fn take(step: &SourceStep) -> StepResult<Detached> {
+/// The path does not exist; its mount does not propagate as asked, or cannot be shown by other ids; the failing call.
+pub(crate) fn take(step: &SourceStep, users: Option<Users<'_>>) -> StepResult<(Detached, Option<String>)> {
     let file = rustix::fs::open(&step.path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).map_err(failed(
         "open mount source",
         "open",
@@ -31,7 +33,22 @@ pub(crate) fn take(step: &SourceStep) -> StepResult<Detached> {
     }
     let directory = paths::is_directory(&file)?;
     let mount = clone_tree(file.as_fd(), step.recursive, &step.path)?;
-    Ok(Detached { mount, directory })
+    let note = match users.filter(|_| step.mapped) {
+        Some(users) => map(mount.as_fd(), step, &users)?,
+        None => None,
+    };
+    Ok((Detached { mount, directory }, note))
+}
+
+/// Mounts below the source that cannot be idmapped keep their owners, who are nobody in the namespace, as with other
+/// runtimes: a volume must not fail for what happens to be mounted in it.
+fn map(mount: BorrowedFd<'_>, step: &SourceStep, users: &Users<'_>) -> StepResult<Option<String>> {
+    if step.recursive && users.map_mount(mount, &step.path, true).is_ok() {
+        return Ok(None);
+    }
+    users.map_mount(mount, &step.path, false)?;
+    let below = format!("mounts below {} keep their owners: not all of them can be idmapped", step.path);
+    Ok(step.recursive.then_some(below))
 }
 
 /// A detached copy of the mount (tree) behind an open file.

@@ -134,10 +134,10 @@ pub struct Mount {
     pub source: String,
     /// Options of mount(8).
     pub options: Vec<String>,
-    /// Ids of an idmapped mount: refused when given.
-    pub uid_mappings: Vec<serde_json::Value>,
-    /// Ids of an idmapped mount: refused when given.
-    pub gid_mappings: Vec<serde_json::Value>,
+    /// Ids of an idmapped mount: the pod's user namespace's, or none.
+    pub uid_mappings: Vec<IdMapping>,
+    /// Ids of an idmapped mount: the pod's user namespace's, or none.
+    pub gid_mappings: Vec<IdMapping>,
 }
 
 /// `linux`.
@@ -160,10 +160,10 @@ pub struct Linux {
     pub rootfs_propagation: String,
     /// SELinux label of mounts: refused when given.
     pub mount_label: String,
-    /// User namespace ids: refused when given.
-    pub uid_mappings: Vec<serde_json::Value>,
-    /// User namespace ids: refused when given.
-    pub gid_mappings: Vec<serde_json::Value>,
+    /// User namespace ids: those of the pod's.
+    pub uid_mappings: Vec<IdMapping>,
+    /// User namespace ids: those of the pod's.
+    pub gid_mappings: Vec<IdMapping>,
     /// Execution domain: refused when given.
     pub personality: Option<serde_json::Value>,
     /// Cache allocation: refused when given.
@@ -172,6 +172,20 @@ pub struct Linux {
     pub time_offsets: Option<BTreeMap<String, serde_json::Value>>,
     /// Network devices to move in: refused when given.
     pub net_devices: Option<BTreeMap<String, serde_json::Value>>,
+}
+
+/// A range of ids of a user namespace.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct IdMapping {
+    /// First id in the namespace.
+    #[serde(rename = "containerID")]
+    pub container_id: u32,
+    /// First id of the host.
+    #[serde(rename = "hostID")]
+    pub host_id: u32,
+    /// How many.
+    pub size: u32,
 }
 
 /// One of `linux.namespaces`.

@@ -2,6 +2,7 @@
 //! decided without looking at the host. PURE.
 
 use crate::error::{StepError, StepResult};
+use crate::ids;
 use crate::image_volume::{self, ImageStep};
 use crate::options::MountOptions;
 use crate::process::{ProcessPlan, process_plan};
@@ -22,6 +23,14 @@ pub enum Step {
     DeviceRules(Vec<DeviceRule>),
     /// Takes a bind mount's source out of the host's mount namespace.
     TakeSource(SourceStep),
+    /// With a user namespace: makes the root filesystem, its files shown by the namespace's ids.
+    MapRoot(RootStep),
+    /// Enters the pod's user namespace; what follows is done by its root, and in the container's own pid namespace if
+    /// it has one.
+    EnterUsers {
+        /// Whether the pid namespace is the container's own.
+        own_pids: bool,
+    },
     /// Writes a kernel parameter of the sandbox's namespaces.
     Sysctl(String, String),
     /// Leaves the host's mount namespace, and roots the cgroup namespace if asked to.
@@ -67,6 +76,8 @@ pub struct SourceStep {
     pub recursive: bool,
     /// What the propagation asks of the source's mount.
     pub needs: SourceNeeds,
+    /// Its files are shown by the ids of the pod's user namespace.
+    pub mapped: bool,
 }
 
 /// What the mount that a source lies on must be.
@@ -92,6 +103,8 @@ pub enum RootStep {
     },
     /// A directory that is complete already.
     Directory(String),
+    /// What [`Step::MapRoot`] has made.
+    Mapped,
 }
 
 /// What is mounted.
@@ -140,6 +153,7 @@ pub struct Plan {
 /// What the spec contradicts itself in, or asks for and this runtime does not do.
 pub fn plan(spec: &Spec, request: &Request) -> StepResult<Plan> {
     crate::refusals::check(spec)?;
+    ids::check_spec(request.ids.as_ref(), spec)?;
     let process = spec.process.as_ref().ok_or_else(|| StepError::invalid("read", "process", "it is missing"))?;
     if process.terminal != request.terminal {
         return Err(StepError::invalid("read", "process.terminal", "it differs from the request's"));
@@ -157,16 +171,23 @@ pub fn plan(spec: &Spec, request: &Request) -> StepResult<Plan> {
         steps.push(Step::DeviceRules(rules));
     }
     let (mounts, images) = mount_steps(spec, request, &mut steps)?;
+    let mut images: Vec<Step> = images.into_iter().map(Step::StackImage).collect();
+    let mut root = root_step(spec, request)?;
+    if request.ids.is_some() {
+        steps.append(&mut images);
+        steps.push(Step::MapRoot(std::mem::replace(&mut root, RootStep::Mapped)));
+        steps.push(Step::EnterUsers { own_pids: request.pid == PidMode::Own });
+    }
     for (name, value) in &spec.linux.sysctl {
         steps.push(Step::Sysctl(name.clone(), value.clone()));
     }
     steps.push(Step::Isolate { cgroup_namespace: has_namespace(&spec.linux, "cgroup") });
-    steps.extend(images.into_iter().map(Step::StackImage));
-    steps.push(Step::Root(root_step(spec, request)?));
+    steps.append(&mut images);
+    steps.push(Step::Root(root));
     steps.extend(mounts.into_iter().map(Step::Mount));
     let dev_is_bound = spec.mounts.iter().any(|m| clean(&m.destination) == "/dev" && is_bind(m));
     if !dev_is_bound {
-        steps.push(Step::MakeDevices(devices(&spec.linux)));
+        steps.push(Step::MakeDevices(rules::nodes(&spec.linux)));
         steps.push(Step::DeviceLinks);
     }
     if process.terminal {
@@ -249,6 +270,7 @@ fn mount_steps(spec: &Spec, request: &Request, steps: &mut Vec<Step>) -> StepRes
         }
         refuse_below_proc(mount, &target)?;
         let mut options = MountOptions::parse(&mount.options);
+        ids::check_mount(request.ids.as_ref(), mount, is_bind(mount) || mount.kind == image_volume::TYPE)?;
         let source = if is_bind(mount) {
             steps.push(Step::TakeSource(source_step(mount, &mut options, mounts.len(), request)?));
             MountSource::Taken(mounts.len())
@@ -283,7 +305,7 @@ fn source_step(mount: &Mount, options: &mut MountOptions, index: usize, request:
     } else {
         format!("{}/{}", request.bundle, mount.source)
     };
-    Ok(SourceStep { index, path, recursive, needs })
+    Ok(SourceStep { index, path, recursive, needs, mapped: !mount.uid_mappings.is_empty() })
 }
 
 fn new_filesystem(mount: &Mount, request: &Request) -> StepResult<MountSource> {
@@ -320,23 +342,6 @@ fn refuse_below_proc(mount: &Mount, target: &str) -> StepResult<()> {
         return Err(StepError::invalid("mount", &mount.destination, "nothing is mounted inside /proc"));
     }
     Ok(())
-}
-
-/// The device nodes every container has (runtime-spec, config-linux), then the spec's, which win.
-fn devices(linux: &Linux) -> Vec<Device> {
-    let standard = [("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0)];
-    let node = |(name, major, minor): (&str, u32, u32)| Device {
-        path: format!("/dev/{name}"),
-        kind: "c".into(),
-        major,
-        minor,
-        file_mode: Some(0o666),
-        ..Device::default()
-    };
-    let own = |path: &str| linux.devices.iter().any(|d| clean(&d.path) == path);
-    let mut list: Vec<Device> = standard.into_iter().map(node).filter(|d| !own(&d.path)).collect();
-    list.extend(linux.devices.iter().cloned());
-    list
 }
 
 #[cfg(test)]
@@ -412,7 +417,7 @@ mod tests {
         ];
         assert_eq!(names(&plan), expected);
         let needs = SourceNeeds::Sharing;
-        let source = SourceStep { index: 1, path: "/host".into(), recursive: true, needs };
+        let source = SourceStep { index: 1, path: "/host".into(), recursive: true, needs, mapped: false };
         assert_eq!(plan.steps[3], Step::TakeSource(source));
         assert_eq!(plan.steps[6], Step::Root(RootStep::Overlay { overlay, at: "/b".into() }));
     }
@@ -440,7 +445,7 @@ mod tests {
     #[test]
     fn contradictions_name_their_object() {
         type Change = fn(&mut Value);
-        let table: [(&str, Change); 8] = [
+        let table: [(&str, Change); 9] = [
             ("process", |v| v["process"] = Value::Null),
             ("process.terminal", |v| v["process"]["terminal"] = json!(true)),
             ("root.path", |v| v["root"] = json!({})),
@@ -449,6 +454,7 @@ mod tests {
             ("/t", |v| v["mounts"] = json!([{"destination": "/t", "type": "bind", "source": "/x", "options": ["x"]}])),
             ("podwright.devices", |v| v["annotations"] = json!({"podwright.devices": "{}"})),
             ("linux.uidMappings", |v| v["linux"]["namespaces"] = json!([{"type": "user"}])),
+            ("/x", |v| v["mounts"] = json!([{"destination": "/x", "type": "tmpfs", "uidMappings": [{"size": 1}]}])),
         ];
         for (object, change) in table {
             assert_eq!(plan(&spec(change), &request()).unwrap_err().object, object);

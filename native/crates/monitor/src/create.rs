@@ -222,7 +222,8 @@ fn fork_init(sandbox: &Sandbox, request: &CreateContainer, numbering: &Numbering
     let piped = !request.terminal;
     let wanted = Wanted { stdin: piped && request.stdin, stdout: piped, stderr: piped };
     let (pipes, ends) = Pipes::make(wanted).map_err(|e| sys_failure(&e))?;
-    let flags = if pid_mode == PidMode::Own { clone::NEWPID } else { 0 };
+    // in a user namespace the pid namespace must be born too, which the child enters first
+    let flags = if pid_mode == PidMode::Own && plan.ids.is_none() { clone::NEWPID } else { 0 };
     let (forked, born_in_cgroup) = fork_into(&plan.place, flags).map_err(|e| sys_failure(&e))?;
     let Forked::Parent(pid) = forked else {
         let mut handles = Handles::new(theirs.as_fd());
@@ -231,6 +232,7 @@ fn fork_init(sandbox: &Sandbox, request: &CreateContainer, numbering: &Numbering
         handles.stderr = ends.stderr.as_ref().map(AsFd::as_fd);
         numbering.hand_to(&mut handles, sandbox);
         handles.shm = sandbox.shm.as_ref().map(SharedMount::borrow);
+        handles.users = sandbox.users();
         init::run(&plan, &handles, born_in_cgroup, &note);
     };
     Ok(Child { pid, report: ours, pipes, note })
@@ -251,6 +253,7 @@ fn plan(request: &CreateContainer, sandbox: &Sandbox, pid: PidMode) -> Request {
         filter: Filter { program: request.seccomp_bpf.clone(), flags: request.seccomp_flags },
         pid,
         shm: sandbox.shm.is_some(),
+        ids: sandbox.users().map(|u| u.maps),
     }
 }
 

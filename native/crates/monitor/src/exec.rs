@@ -8,7 +8,7 @@ use crate::exec_sync::Collected;
 use crate::output::{Ends, Pipes, Wanted};
 use crate::poller::{Output, Source};
 use crate::reply::{Answer, done, failure, sys_failure};
-use crate::sandbox::{place, step_failure};
+use crate::sandbox::{Sandbox, place, step_failure};
 use crate::server::Monitor;
 use crate::timers::Due;
 use podwright_container::handles::Handles;
@@ -16,6 +16,7 @@ use podwright_container::join::{self, JoinRequest};
 use podwright_container::place::fork_into;
 use podwright_container::report;
 use podwright_container::request::Filter;
+use podwright_container::users::Users;
 use podwright_protocol::message::Failure;
 use podwright_protocol::message::failure::Kind;
 use podwright_sys::clone::Forked;
@@ -111,7 +112,8 @@ impl Monitor {
         let (terminal, size, filter) = (wanted.terminal, wanted.size, wanted.filter);
         let join = JoinRequest { process: wanted.process.into(), place: at, pid: found.pid, filter, terminal, size };
         self.watch_report(key, &ours).map_err(|e| sys_failure(&e)).inspect_err(|_| cgroup.remove())?;
-        let forked = fork_exec(&join, &ends, &theirs);
+        let users = self.sandbox.as_ref().and_then(Sandbox::users);
+        let forked = fork_exec(&join, users, &ends, &theirs);
         let pid = forked.inspect_err(|_| {
             self.poller.remove(&ours);
             cgroup.remove();
@@ -270,7 +272,7 @@ impl Exec {
     }
 }
 
-fn fork_exec(join: &JoinRequest, ends: &Ends, socket: &OwnedFd) -> Result<i32, Box<Failure>> {
+fn fork_exec(join: &JoinRequest, users: Option<Users<'_>>, ends: &Ends, socket: &OwnedFd) -> Result<i32, Box<Failure>> {
     // The container's process is our child and not reaped: the pid is still its own.
     let target = Pid::from_raw(join.pid).map(|pid| pidfd_open(pid, PidfdFlags::empty()));
     let Some(Ok(target)) = target else {
@@ -283,6 +285,7 @@ fn fork_exec(join: &JoinRequest, ends: &Ends, socket: &OwnedFd) -> Result<i32, B
         handles.stdout = ends.stdout.as_ref().map(AsFd::as_fd);
         handles.stderr = ends.stderr.as_ref().map(AsFd::as_fd);
         handles.target = Some(target.as_fd());
+        handles.users = users;
         join::run(join, &handles, born_in_cgroup);
     };
     Ok(pid)

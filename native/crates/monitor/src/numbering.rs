@@ -67,6 +67,10 @@ impl Monitor {
         }
         match request.pid() {
             NamespaceMode::Container => Ok(Numbering::Own),
+            NamespaceMode::Node if sandbox.users().is_some() => {
+                let text = "the host's pid namespace is not for a pod with a user namespace";
+                Err(failure(Kind::Invalid, OPERATION, &request.container_id, text))
+            }
             NamespaceMode::Node => Ok(Numbering::Host),
             NamespaceMode::Pod if sandbox.pause.is_some() => Ok(Numbering::Pod),
             NamespaceMode::Pod => {

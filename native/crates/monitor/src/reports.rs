@@ -161,7 +161,7 @@ impl Monitor {
 
     /// Those whose child may have forked its program's process and not told yet.
     fn children_under_way(&self) -> Vec<u64> {
-        let starting = |c: &Container| c.report.is_some() && matches!(c.phase, Phase::Starting(_));
+        let starting = |c: &Container| c.report.is_some() && matches!(c.phase, Phase::Creating(_) | Phase::Starting(_));
         let containers = self.containers.iter().filter(|(_, c)| starting(c)).map(|(key, _)| *key);
         containers.chain(self.execs.iter().filter(|(_, e)| e.report.is_some()).map(|(key, _)| *key)).collect()
     }

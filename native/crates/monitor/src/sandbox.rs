@@ -3,13 +3,15 @@
 use crate::reply::{Answer, failure, sys_failure};
 use crate::server::Monitor;
 use podwright_container::error::StepError;
+use podwright_container::ids::{IdMaps, IdRange};
 use podwright_container::pause::{self, Pause};
 use podwright_container::place::Place;
 use podwright_container::shared_mount::SharedMount;
 use podwright_container::sysctl;
+use podwright_container::users::{self, Users, Wanted};
 use podwright_protocol::message::failure::Kind;
 use podwright_protocol::message::{
-    CgroupPlace, CreateSandbox, CreateSandboxReply, Failure, NamespaceMode, Sysctl, response,
+    CgroupPlace, CreateSandbox, CreateSandboxReply, Failure, IdMapping, NamespaceMode, Sysctl, response,
 };
 use podwright_sys::errno::SysError;
 use podwright_sys::namespace;
@@ -18,6 +20,7 @@ use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, UnmountFlags, fsconfig_create, fsconfig_set_string, fsmount, fsopen,
     mount_bind, unmount,
 };
+use std::os::fd::{AsFd, OwnedFd};
 
 /// Size of /dev/shm when the request names none.
 const SHM_BYTES: u64 = 64 * 1024 * 1024;
@@ -31,12 +34,19 @@ pub(crate) struct Sandbox {
     pub(crate) shm: Option<SharedMount>,
     /// The shared pid namespace's init; none when pids are not shared.
     pub(crate) pause: Option<Pause>,
+    /// The pod's user namespace and its ids; none when it is the host's.
+    user: Option<(OwnedFd, IdMaps)>,
 }
 
 impl Sandbox {
     /// The pause process's pid, 0 for none.
     pub(crate) fn pause_pid(&self) -> i32 {
         self.pause.as_ref().map_or(0, |p| p.pid)
+    }
+
+    /// The pod's user namespace, if it has one.
+    pub(crate) fn users(&self) -> Option<Users<'_>> {
+        self.user.as_ref().map(|(namespace, maps)| Users { namespace: namespace.as_fd(), maps: *maps })
     }
 
     /// Takes the network namespace's pin away; a pin that has gone is no error.
@@ -98,33 +108,69 @@ impl Monitor {
 
 fn make(request: CreateSandbox) -> Result<Sandbox, Box<Failure>> {
     check(&request)?;
-    let own = |mode: NamespaceMode, flag: i32| if mode == NamespaceMode::Pod { flag } else { 0 };
-    let flags = own(request.net(), namespace::NETWORK)
-        | own(request.ipc(), namespace::IPC)
-        | own(request.uts(), namespace::UTS);
-    if flags != 0 {
-        namespace::unshare(flags).map_err(|e| sys_failure(&e))?;
-    }
-    if !request.hostname.is_empty() && request.uts() == NamespaceMode::Pod {
+    let user = match id_maps(&request) {
+        Some(maps) => Some((owned_namespaces(&request, maps)?, maps)),
+        None => {
+            own_namespaces(&request)?;
+            None
+        }
+    };
+    let mut sandbox = Sandbox { request, shm: None, pause: None, user };
+    let request = &sandbox.request;
+    if !request.hostname.is_empty() && own(request.uts()) {
         rustix::system::sethostname(request.hostname.as_bytes())
             .map_err(|e| call_failure("set the hostname", "sethostname", e, &request.hostname))?;
+    }
+    if own(request.ipc()) {
+        sandbox.shm = Some(shm(request.shm_bytes, sandbox.users())?);
+    }
+    if own(request.pid()) {
+        let place = place(request.pause_cgroup.as_ref());
+        let pause = pause::start(&place, request.oom_score_adj, sandbox.users());
+        sandbox.pause = Some(pause.map_err(|e| step_failure(&e))?);
+    }
+    if !sandbox.request.netns_pin.is_empty() {
+        // last: what failed before leaves nothing on the host
+        pin(&sandbox.request.netns_pin)?;
+    }
+    Ok(sandbox)
+}
+
+fn own(mode: NamespaceMode) -> bool {
+    mode == NamespaceMode::Pod
+}
+
+/// The monitor's own namespaces become the pod's.
+fn own_namespaces(request: &CreateSandbox) -> Result<(), Box<Failure>> {
+    let kinds = [(request.net(), namespace::NETWORK), (request.ipc(), namespace::IPC), (request.uts(), namespace::UTS)];
+    let flags = kinds.iter().filter(|(mode, _)| own(*mode)).fold(0, |all, (_, flag)| all | flag);
+    if flags != 0 {
+        namespace::unshare(flags).map_err(|e| sys_failure(&e))?;
     }
     for Sysctl { name, value } in &request.sysctls {
         sysctl::write(name, value).map_err(|e| step_failure(&e))?;
     }
-    let shm = if request.ipc() == NamespaceMode::Pod { Some(shm(request.shm_bytes)?) } else { None };
-    let pause = match request.pid() {
-        NamespaceMode::Pod => {
-            let place = place(request.pause_cgroup.as_ref());
-            Some(pause::start(&place, request.oom_score_adj).map_err(|e| step_failure(&e))?)
-        }
-        _ => None,
-    };
-    if !request.netns_pin.is_empty() {
-        // last: what failed before leaves nothing on the host
-        pin(&request.netns_pin)?;
+    Ok(())
+}
+
+/// The same with namespaces that belong to a user namespace, which the monitor itself does not enter.
+fn owned_namespaces(request: &CreateSandbox, maps: IdMaps) -> Result<OwnedFd, Box<Failure>> {
+    let sysctls: Vec<(String, String)> = request.sysctls.iter().map(|s| (s.name.clone(), s.value.clone())).collect();
+    let (net, ipc, uts) = (own(request.net()), own(request.ipc()), own(request.uts()));
+    let made = users::make(&Wanted { maps, net, ipc, uts, sysctls: &sysctls }).map_err(|e| step_failure(&e))?;
+    for (kind, namespace) in &made.owned {
+        rustix::thread::move_into_link_name_space(namespace.as_fd(), Some(*kind))
+            .map_err(|e| call_failure("enter the pod's namespaces", "setns", e, ""))?;
     }
-    Ok(Sandbox { request, shm, pause })
+    Ok(made.user)
+}
+
+fn id_maps(request: &CreateSandbox) -> Option<IdMaps> {
+    let range = |mapping: Option<IdMapping>| {
+        let mapping = mapping.unwrap_or_default();
+        IdRange { inside: mapping.inside, outside: mapping.outside, count: mapping.count }
+    };
+    request.user.map(|user| IdMaps { uids: range(user.uids), gids: range(user.gids) })
 }
 
 /// What contradicts itself. PURE.
@@ -141,7 +187,15 @@ fn check(request: &CreateSandbox) -> Result<(), Box<Failure>> {
     if request.hostname.len() > 64 {
         return invalid(&request.hostname, "a hostname has at most 64 bytes");
     }
-    let own = |mode: NamespaceMode| mode == NamespaceMode::Pod;
+    if let Some(maps) = id_maps(request) {
+        maps.check().map_err(|e| step_failure(&e))?;
+        // /proc shows a pid namespace, and /dev/mqueue an ipc namespace, only to its owner's root
+        for (name, mode) in [("pid", request.pid()), ("ipc", request.ipc())] {
+            if mode == NamespaceMode::Node {
+                return invalid(name, &format!("the host's {name} namespace is not for a pod with a user namespace"));
+            }
+        }
+    }
     request.sysctls.iter().try_for_each(|sysctl| {
         sysctl::check(&sysctl.name, own(request.net()), own(request.ipc())).map_err(|e| step_failure(&e))
     })
@@ -152,12 +206,14 @@ fn call_failure(operation: &'static str, syscall: &'static str, e: rustix::io::E
 }
 
 /// A tmpfs that is mounted nowhere: each container gets a clone of it.
-fn shm(bytes: u64) -> Result<SharedMount, Box<Failure>> {
+fn shm(bytes: u64, users: Option<Users<'_>>) -> Result<SharedMount, Box<Failure>> {
     let failed = |syscall: &'static str| move |e| call_failure("make the pod's /dev/shm", syscall, e, "tmpfs");
     let size = if bytes == 0 { SHM_BYTES } else { bytes }.to_string();
     let context = fsopen("tmpfs", FsOpenFlags::FSOPEN_CLOEXEC).map_err(failed("fsopen"))?;
-    for (key, value) in [("size", size.as_str()), ("mode", "1777")] {
-        fsconfig_set_string(&context, key, value).map_err(failed("fsconfig"))?;
+    let (uid, gid) = users.map_or(Ok((0, 0)), |u| u.outside(0, 0)).map_err(|e| step_failure(&e))?;
+    let options = [("size", size), ("mode", "1777".into()), ("uid", uid.to_string()), ("gid", gid.to_string())];
+    for (key, value) in &options {
+        fsconfig_set_string(&context, *key, value.as_str()).map_err(failed("fsconfig"))?;
     }
     fsconfig_create(&context).map_err(failed("fsconfig"))?;
     let attributes =

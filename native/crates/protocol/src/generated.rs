@@ -250,6 +250,28 @@ pub struct CreateSandbox {
     /// of the pause process
     #[prost(int32, tag = "11")]
     pub oom_score_adj: i32,
+    /// absent: the host's; else the pod's namespaces are owned by one with these ids
+    #[prost(message, optional, tag = "40")]
+    pub user: ::core::option::Option<UserNamespace>,
+}
+/// A range of ids of a user namespace and which ids of the host they are (user_namespaces(7)).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct IdMapping {
+    /// first id in the namespace
+    #[prost(uint32, tag = "1")]
+    pub inside: u32,
+    /// first id of the host
+    #[prost(uint32, tag = "2")]
+    pub outside: u32,
+    #[prost(uint32, tag = "3")]
+    pub count: u32,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UserNamespace {
+    #[prost(message, optional, tag = "1")]
+    pub uids: ::core::option::Option<IdMapping>,
+    #[prost(message, optional, tag = "2")]
+    pub gids: ::core::option::Option<IdMapping>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CreateSandboxReply {

@@ -5,6 +5,14 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 /// New pid namespace.
 pub const NEWPID: u64 = libc::CLONE_NEWPID as u64;
+/// New user namespace; it owns the others that are new.
+pub const NEWUSER: u64 = libc::CLONE_NEWUSER as u64;
+/// New network namespace.
+pub const NEWNET: u64 = libc::CLONE_NEWNET as u64;
+/// New ipc namespace.
+pub const NEWIPC: u64 = libc::CLONE_NEWIPC as u64;
+/// New uts namespace.
+pub const NEWUTS: u64 = libc::CLONE_NEWUTS as u64;
 /// The child's parent is the caller's parent.
 pub const PARENT: u64 = libc::CLONE_PARENT as u64;
 
@@ -37,7 +45,7 @@ pub enum Forked {
     Parent(i32),
 }
 
-/// Forks with clone3(2) `flags` ([`NEWPID`], [`PARENT`]), the child born in the v2 cgroup behind `cgroup`.
+/// Forks with clone3(2) `flags` (an OR of this file's constants), the child born in the v2 cgroup behind `cgroup`.
 /// The caller must have one thread: locks of other threads would stay locked in the child.
 ///
 /// # Errors

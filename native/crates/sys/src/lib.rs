@@ -7,6 +7,7 @@ pub mod buffer;
 pub mod clone;
 pub mod errno;
 pub mod exec;
+pub mod fs_ids;
 pub mod heap;
 pub mod mount_attr;
 pub mod namespace;

@@ -22,6 +22,9 @@ pub const NODIRATIME: u64 = 0x80;
 /// No symbolic links followed.
 pub const NOSYMFOLLOW: u64 = 0x20_0000;
 
+/// Ids mapped by a user namespace.
+const IDMAP: u64 = 0x10_0000;
+
 /// Propagation: private.
 pub const PRIVATE: u64 = libc::MS_PRIVATE;
 /// Propagation: receives, does not send.
@@ -67,6 +70,20 @@ pub fn set(mount: BorrowedFd<'_>, change: Change, recursive: bool) -> SysResult<
         clear |= ATIME_MASK; // the field is replaced as a whole
     }
     let attr = MountAttr { attr_set: change.set, attr_clr: clear, propagation: change.propagation, userns_fd: 0 };
+    apply(mount, &attr, recursive)
+}
+
+/// Makes ids of the file system appear through a mount as the ids of the host that they are in the user namespace
+/// `users` (mount_setattr(2), ID-mapped mounts). Only for mounts that are nowhere yet.
+///
+/// # Errors
+/// The errno of mount_setattr: EINVAL for a file system that has no such mounts.
+pub fn map_ids(mount: BorrowedFd<'_>, users: BorrowedFd<'_>, recursive: bool) -> SysResult<()> {
+    let userns_fd = users.as_raw_fd() as u64;
+    apply(mount, &MountAttr { attr_set: IDMAP, attr_clr: 0, propagation: 0, userns_fd }, recursive)
+}
+
+fn apply(mount: BorrowedFd<'_>, attr: &MountAttr, recursive: bool) -> SysResult<()> {
     let flags = libc::AT_EMPTY_PATH | if recursive { libc::AT_RECURSIVE } else { 0 };
     // SAFETY: attr is a valid mount_attr of the size given; the empty path names the descriptor.
     let rc = unsafe {
@@ -75,7 +92,7 @@ pub fn set(mount: BorrowedFd<'_>, change: Change, recursive: bool) -> SysResult<
             mount.as_raw_fd(),
             c"".as_ptr(),
             flags,
-            &raw const attr,
+            std::ptr::from_ref(attr),
             size_of::<MountAttr>(),
         )
     };

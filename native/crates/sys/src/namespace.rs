@@ -1,6 +1,7 @@
-//! unshare(2) for a process with one thread.
+//! unshare(2) for a process with one thread, and who owns a namespace.
 
 use crate::errno::{SysError, SysResult};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 /// A mount namespace of one's own.
 pub const MOUNT: i32 = libc::CLONE_NEWNS;
@@ -14,6 +15,28 @@ pub const IPC: i32 = libc::CLONE_NEWIPC;
 pub const UTS: i32 = libc::CLONE_NEWUTS;
 
 const NAMESPACES: i32 = MOUNT | CGROUP | NETWORK | IPC | UTS;
+
+/// NS_GET_USERNS of ioctl_nsfs(2).
+const GET_OWNER: libc::c_ulong = 0xb701;
+
+/// The user namespace that owns a namespace.
+///
+/// # Errors
+/// The errno of the ioctl: EPERM when the owner is not below the caller's user namespace.
+pub fn owner_of(namespace: BorrowedFd<'_>) -> SysResult<OwnedFd> {
+    // SAFETY: the call takes no argument; on what is no namespace it fails.
+    let fd = unsafe { libc::ioctl(namespace.as_raw_fd(), GET_OWNER as _) };
+    if fd < 0 {
+        return Err(SysError::from_io(
+            "look for the owner",
+            "ioctl",
+            &std::io::Error::last_os_error(),
+            "NS_GET_USERNS",
+        ));
+    }
+    // SAFETY: the descriptor was just made and belongs to nobody else.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
 
 /// Leaves the present namespaces for new ones: an OR of this file's constants. Other threads of
 /// the process stay behind, so it must have one thread.

@@ -3,6 +3,7 @@
 import type { NamespaceMode as _podwright_monitor_v1_NamespaceMode, NamespaceMode__Output as _podwright_monitor_v1_NamespaceMode__Output } from '../../../podwright/monitor/v1/NamespaceMode.ts';
 import type { Sysctl as _podwright_monitor_v1_Sysctl, Sysctl__Output as _podwright_monitor_v1_Sysctl__Output } from '../../../podwright/monitor/v1/Sysctl.ts';
 import type { CgroupPlace as _podwright_monitor_v1_CgroupPlace, CgroupPlace__Output as _podwright_monitor_v1_CgroupPlace__Output } from '../../../podwright/monitor/v1/CgroupPlace.ts';
+import type { UserNamespace as _podwright_monitor_v1_UserNamespace, UserNamespace__Output as _podwright_monitor_v1_UserNamespace__Output } from '../../../podwright/monitor/v1/UserNamespace.ts';
 import type { Long } from '@grpc/proto-loader';
 
 export interface CreateSandbox {
@@ -17,6 +18,7 @@ export interface CreateSandbox {
   'shmBytes'?: (number | string | Long);
   'pauseCgroup'?: (_podwright_monitor_v1_CgroupPlace | null);
   'oomScoreAdj'?: (number);
+  'user'?: (_podwright_monitor_v1_UserNamespace | null);
 }
 
 export interface CreateSandbox__Output {
@@ -31,4 +33,5 @@ export interface CreateSandbox__Output {
   'shmBytes': (string);
   'pauseCgroup': (_podwright_monitor_v1_CgroupPlace__Output | null);
   'oomScoreAdj': (number);
+  'user': (_podwright_monitor_v1_UserNamespace__Output | null);
 }

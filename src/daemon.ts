@@ -12,6 +12,7 @@ import { composePods } from './daemon/live.ts';
 import { runRecovery } from './daemon/recovery.ts';
 import { metricSources } from './daemon/metric-sources.ts';
 import { runtimeVerbs } from './daemon/runtime-verbs.ts';
+import { startStreaming } from './daemon/streaming.ts';
 import { trimWhenIdle } from './daemon/idle.ts';
 import type { Log } from './log.ts';
 import { createMetrics } from './metrics/metrics.ts';
@@ -88,10 +89,11 @@ export async function startDaemon(config: Config, log: Log): Promise<Daemon> {
   const recovery = runRecovery(rooms);
   const ended = Promise.withResolvers<void>();
   const { root, state, socket } = config.node;
+  const streaming = await startStreaming({ ...rooms });
   const server = await startCriServer({
     socket,
     files: socketFiles,
-    runtime: runtimeVerbs({ ...rooms, notReady: recovery.notReady }),
+    runtime: runtimeVerbs({ ...rooms, streaming, notReady: recovery.notReady }),
     images: images.verbs,
     services: [composeAdmin({ ...rooms, recovery, end: ended.resolve })],
     ports: recovery.rpcPorts,
@@ -104,10 +106,13 @@ export async function startDaemon(config: Config, log: Log): Promise<Daemon> {
   log.info({ socket, root, state, version }, 'serving');
   return {
     ended: ended.promise,
-    reload: (fresh) => void (current = fresh),
+    reload(fresh) {
+      current = fresh;
+      streaming.reload();
+    },
     async stop() {
       idle.stop();
-      await server.stop(config.grpc.drainTimeoutMs);
+      await Promise.all([server.stop(config.grpc.drainTimeoutMs), streaming.stop()]);
       await metrics.close();
       pods.monitors.close();
       await images.stop();

@@ -7,6 +7,7 @@ const sectionDocs: Readonly<Record<Section, string>> = {
   grpc: 'The CRI server.',
   log: 'The log, on standard error.',
   metrics: 'Prometheus metrics.',
+  streaming: 'Exec, attach and port-forward.',
   network: 'Networks of pods.',
   registry: 'Pulling from registries.',
   image: 'Images on disk.',

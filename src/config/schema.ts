@@ -28,6 +28,7 @@ const setting = <T>(kind: Kind<T>, initial: NoInfer<T>, about: About): Setting<T
 });
 
 const address = text(/^$|^(\[[0-9a-f:]+\]|[^:\s]+):\d{1,5}$/i, '"host:port", "[v6 address]:port" or ""');
+const requiredAddress = text(/^(\[[0-9a-f:]+\]|[^:\s]+):\d{1,5}$/i, '"host:port" or "[v6 address]:port"');
 const subnet = text(/^(\d{1,3}\.){3}\d{1,3}\/([89]|1\d|2\d)$/, 'an IPv4 network such as "10.224.0.0/16"');
 const interfaceName = text(/^[a-zA-Z0-9_.-]{1,15}$/, 'an interface name of at most 15 characters');
 const capability = text(/^CAP_[A-Z_]+$/, 'a capability such as "CAP_CHOWN"');
@@ -98,6 +99,26 @@ export const schema = {
     address: setting(address, '127.0.0.1:9464', {
       doc: 'Where /metrics is served over HTTP; empty for nowhere.',
       flag: 'metrics-address',
+    }),
+  },
+  streaming: {
+    address: setting(requiredAddress, '127.0.0.1:0', {
+      doc: 'Where exec, attach and port-forward are served; port 0 picks a free one. The kubelet connects to it, so loopback is enough, and whoever has the URL of a call needs nothing else.',
+      flag: 'streaming-address',
+    }),
+    tls: setting(choice('off', 'self-signed', 'files'), 'off', {
+      doc: '`self-signed` makes a key and a certificate at each start, `files` uses `cert_file` and `key_file`.',
+      flag: 'streaming-tls',
+    }),
+    certFile: setting(path(true), '', {
+      doc: 'Certificate chain in PEM; a changed file is read again, also at SIGHUP.',
+    }),
+    keyFile: setting(path(true), '', { doc: 'Private key in PEM of the certificate.' }),
+    idleTimeoutMs: setting(duration, 4 * 3_600_000, {
+      doc: 'How long a connection may be without a byte in either direction.',
+    }),
+    creationTimeoutMs: setting(duration, 30_000, {
+      doc: 'How long a SPDY client may take to open the streams of its call.',
     }),
   },
   network: {

@@ -1,17 +1,10 @@
 // ExecSync: one command in a running container, its output collected.
-import { deadlineExceeded, failedPrecondition, invalidArgument } from '../lib/failure.ts';
-import type { OciProcess } from '../oci/types.ts';
-import type { SecurityProfile } from '../sandbox/sandbox.ts';
-import { containerState, mayAct } from './container.ts';
-import { findContainer } from './list.ts';
-import type { ContainerFiles, ContainerMonitors, ContainerRecords, SeccompFilter } from './ports.ts';
+import { deadlineExceeded, invalidArgument } from '../lib/failure.ts';
+import { execProcess, type ExecProcessPorts, runningContainer } from './exec-process.ts';
+import type { ContainerMonitors } from './ports.ts';
 
-export interface ExecSyncPorts {
-  readonly records: Pick<ContainerRecords, 'find'>;
+export interface ExecSyncPorts extends ExecProcessPorts {
   readonly monitors: Pick<ContainerMonitors, 'execSync'>;
-  readonly files: Pick<ContainerFiles, 'readProcess'>;
-  readonly seccomp: (profile: SecurityProfile | null, capabilities: readonly string[]) => Promise<SeccompFilter>;
-  readonly newExecId: () => string;
 }
 
 export interface ExecSyncInput {
@@ -38,30 +31,15 @@ export async function execSync(
   input: ExecSyncInput,
   signal: AbortSignal,
 ): Promise<ExecSyncResult> {
-  if (input.command.length === 0) throw invalidArgument('cmd is empty');
-  const container = findContainer(ports.records, input.id);
-  const { id, sandboxId, config } = container.identity;
-  const state = containerState(container);
-  if (!mayAct('exec', state)) throw failedPrecondition(`container ${id} is ${state}, not running`);
-  const own = ports.files.readProcess(id) as OciProcess | null;
-  if (own === null) throw failedPrecondition(`container ${id} has no bundle any more`);
-  const { privileged, seccomp } = config.security;
-  const filter = await ports.seccomp(privileged ? null : seccomp, own.capabilities.bounding);
-  const reply = await ports.monitors.execSync(
-    sandboxId,
-    {
-      containerId: id,
-      execId: ports.newExecId(),
-      process: JSON.stringify({ ...own, args: input.command, terminal: false }),
-      timeoutMs: input.timeoutMs,
-      maxOutputBytes,
-      seccompBpf: filter.bpf,
-      seccompFlags: filter.flags,
-      drainMs,
-    },
-    signal,
-  );
+  const { id, command, timeoutMs } = input;
+  if (command.length === 0) throw invalidArgument('cmd is empty');
+  const container = runningContainer(ports.records, id);
+  const process = await execProcess(ports, container, { command, terminal: false });
+  const request = { ...process, timeoutMs, maxOutputBytes, drainMs };
+  const reply = await ports.monitors.execSync(container.identity.sandboxId, request, signal);
   if (reply.timedOut)
-    throw deadlineExceeded(`command ${input.command[0]} in container ${id} did not end within ${input.timeoutMs} ms`);
+    throw deadlineExceeded(
+      `command ${command[0]} in container ${process.containerId} did not end within ${timeoutMs} ms`,
+    );
   return { stdout: reply.stdout, stderr: reply.stderr, exitCode: reply.exitCode };
 }

@@ -111,6 +111,9 @@ export const fieldPolicies: Readonly<Record<string, Readonly<Record<string, Fiel
   ContainerStatusRequest: { container_id: done, verbose: done },
   ReopenContainerLogRequest: byId,
   ExecSyncRequest: { container_id: done, cmd: done, timeout: done },
+  ExecRequest: { container_id: done, cmd: done, tty: done, stdin: done, stdout: done, stderr: done },
+  AttachRequest: { container_id: done, tty: done, stdin: done, stdout: done, stderr: done },
+  PortForwardRequest: { pod_sandbox_id: done, port: done },
   UpdateContainerResourcesRequest: {
     container_id: done,
     linux: done,

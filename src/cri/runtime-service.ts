@@ -8,7 +8,10 @@ import { decodeContainerFilter, decodeSandboxFilter, decodeUsageFilter } from '.
 import {
   containerById,
   containerStatusRequest,
+  decodeAttach,
+  decodeExec,
   decodeExecSync,
+  decodePortForward,
   decodeStop,
   decodeUpdate,
   sandboxById,
@@ -167,6 +170,21 @@ export const runtimeService: Table<RuntimeVerbs, RuntimeServiceDefinition> = {
       const { stdout, stderr, exitCode } = await verbs.execSync(decodeExecSync(request), context);
       return { stdout, stderr, exit_code: exitCode };
     },
+  },
+  Exec: {
+    ...mutating,
+    subject: aContainer,
+    serve: async (request, verbs, context) => ({ url: await verbs.exec(decodeExec(request), context) }),
+  },
+  Attach: {
+    ...mutating,
+    subject: aContainer,
+    serve: async (request, verbs, context) => ({ url: await verbs.attach(decodeAttach(request), context) }),
+  },
+  PortForward: {
+    ...mutating,
+    subject: aSandbox,
+    serve: async (request, verbs, context) => ({ url: await verbs.portForward(decodePortForward(request), context) }),
   },
 
   ContainerStats: {

@@ -107,6 +107,18 @@ export interface ContainerEvent {
   readonly containers: readonly Container[];
 }
 
+/** A container and the streams of it that a client takes. CRI ExecRequest, AttachRequest. */
+export interface StreamedContainer extends ById {
+  readonly tty: boolean;
+  readonly stdin: boolean;
+  readonly stdout: boolean;
+  readonly stderr: boolean;
+}
+/** CRI PortForwardRequest. */
+export interface PortForward extends ById {
+  readonly ports: readonly number[];
+}
+
 /** RuntimeService. Unit of every timeout: milliseconds. */
 export interface RuntimeVerbs {
   version: Verb<null, VersionInfo>;
@@ -132,6 +144,10 @@ export interface RuntimeVerbs {
   reopenContainerLog: Verb<ById, void>;
   /** `timeoutMs` 0 = no limit of its own. Past the limit: fails with `deadline-exceeded`. */
   execSync: Verb<{ readonly id: string; readonly command: readonly string[]; readonly timeoutMs: number }, ExecResult>;
+  /** These three answer a one-use URL. */
+  exec: Verb<StreamedContainer & { readonly command: readonly string[] }, string>;
+  attach: Verb<StreamedContainer, string>;
+  portForward: Verb<PortForward, string>;
 
   containerStats: Verb<ById, ContainerUsage>;
   listContainerStats: Verb<UsageFilter, readonly ContainerUsage[]>;

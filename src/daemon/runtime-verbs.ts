@@ -1,7 +1,9 @@
 // RuntimeService's verbs over the composed pods. Wires, decides nothing.
 import type { Config } from '../config/schema.ts';
 import { version } from '../config/version.ts';
+import { attach } from '../container/attach.ts';
 import { createContainer } from '../container/create.ts';
+import { exec } from '../container/exec.ts';
 import { execSync } from '../container/exec-sync.ts';
 import { findContainer, listContainers } from '../container/list.ts';
 import { removeContainer } from '../container/remove.ts';
@@ -12,11 +14,13 @@ import { updateContainerResources } from '../container/update-resources.ts';
 import type { RuntimeVerbs } from '../cri/verbs.ts';
 import type { Network } from '../network/network.ts';
 import { listSandboxes, sandboxStatus } from '../sandbox/list.ts';
+import { portForward } from '../sandbox/port-forward.ts';
 import { removeSandbox } from '../sandbox/remove.ts';
 import { runSandbox } from '../sandbox/run.ts';
 import { stopSandbox } from '../sandbox/stop.ts';
 import type { statsVerbs } from '../stats/sample.ts';
 import type { Pods } from './live.ts';
+import type { Streaming } from './streaming.ts';
 
 export interface RuntimeParts {
   readonly pods: Pods;
@@ -24,6 +28,7 @@ export interface RuntimeParts {
   readonly network: Network;
   readonly stats: ReturnType<typeof statsVerbs>;
   readonly now: () => bigint;
+  readonly streaming: Pick<Streaming, 'url'>;
   /** Why the runtime is not ready; null when it is. */
   readonly notReady: () => { readonly reason: string; readonly message: string } | null;
 }
@@ -131,11 +136,22 @@ function containerVerbs({ pods }: RuntimeParts) {
   } satisfies Partial<RuntimeVerbs>;
 }
 
+function streamVerbs({ pods, streaming }: RuntimeParts): Pick<RuntimeVerbs, 'exec' | 'attach' | 'portForward'> {
+  const { containers, sandboxes, requests } = pods;
+  const { url } = streaming;
+  return {
+    exec: async (input) => exec({ records: containers, url }, input),
+    attach: async (input) => attach({ records: containers, url }, input),
+    portForward: async (input) => portForward({ records: sandboxes, monitors: requests, url }, input),
+  };
+}
+
 /** All of them. */
 export const runtimeVerbs = (parts: RuntimeParts): RuntimeVerbs => ({
   ...statusVerbs(parts),
   ...podVerbs(parts),
   ...containerVerbs(parts),
+  ...streamVerbs(parts),
   containerStats: ({ id }) => parts.stats.containerStats(id),
   listContainerStats: (filter) => parts.stats.listContainerStats(filter),
   podSandboxStats: ({ id }) => parts.stats.podSandboxStats(id),

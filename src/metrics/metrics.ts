@@ -2,7 +2,7 @@
 // Must not reach into other rooms: they are observed through the calls below, or read through functions handed in.
 import type { Registry } from 'prom-client';
 import { serveMetrics } from './listener.ts';
-import { Counter, Gauge, Histogram, type Series } from './series.ts';
+import { Counter, Gauge, Histogram, Level, type Series } from './series.ts';
 
 /** What is read at a scrape. Each answers at once, from memory. */
 export interface MetricSources {
@@ -31,6 +31,15 @@ export interface PullOutcome {
   readonly seconds: number;
 }
 
+/** How one exec, attach or port-forward went. */
+export interface StreamOutcome {
+  readonly result: 'done' | 'failed' | 'lost';
+  /** From the client. */
+  readonly bytesIn: number;
+  /** To the client. */
+  readonly bytesOut: number;
+}
+
 /** The metrics as other rooms are handed them. */
 export interface Metrics {
   /** One RPC with the name of its gRPC code ("OK", "NOT_FOUND") and its time. */
@@ -38,6 +47,12 @@ export interface Metrics {
   /** One stage of an RPC of a pod's start. */
   observeStage(rpc: string, stage: string, seconds: number): void;
   observePull(pull: PullOutcome): void;
+  /** One exec, attach or port-forward began. */
+  streamBegan(kind: string): void;
+  /** One of them ended; `result` is done, failed or lost. */
+  streamEnded(kind: string, end: StreamOutcome): void;
+  /** A streaming token was refused: unknown or too-many. */
+  countRefusedToken(why: string): void;
   /** One thing that recovery did at start: adopt, teardown, record-exit and so on. */
   countRecovered(action: string): void;
   /** One damaged record that was moved aside; `noun` is sandbox, container or image. */
@@ -86,6 +101,7 @@ export function createMetrics(build: { readonly version: string; readonly node: 
       counted.pullBytes.add([], bytes);
       counted.pullSeconds.observe([result], seconds);
     },
+    ...streamCounts(counted),
     countRecovered: (action) => counted.recovered.add([action]),
     countQuarantined: (noun) => counted.quarantined.add([noun]),
     setSources: (sources) => void (gauges = gaugesOf(sources)),
@@ -96,6 +112,17 @@ export function createMetrics(build: { readonly version: string; readonly node: 
       return server.address;
     },
     close: () => close(),
+  };
+}
+
+function streamSeries() {
+  const counter = (name: string, help: string, labels: readonly string[]): Counter =>
+    new Counter({ name: `podwright_streaming_${name}`, help, labels });
+  return {
+    streamsOpen: new Level({ name: 'podwright_streaming_sessions', help: 'Sessions under way', labels: ['kind'] }),
+    streams: counter('sessions_total', 'Exec, attach and port-forward sessions that ended', ['kind', 'result']),
+    streamBytes: counter('bytes_total', 'Bytes of sessions that ended, in is from the client', ['kind', 'direction']),
+    refusedTokens: counter('refused_tokens_total', 'Streaming tokens that were refused', ['why']),
   };
 }
 
@@ -121,6 +148,7 @@ function ownSeries() {
       { name: 'podwright_image_pull_duration_seconds', help: 'Time of each image pull', labels: ['result'] },
       pullBounds,
     ),
+    ...streamSeries(),
     recovered: new Counter({
       name: 'podwright_recovered_total',
       help: 'What recovery did at start',
@@ -131,6 +159,19 @@ function ownSeries() {
       help: 'Damaged records that were moved aside',
       labels: ['noun'],
     }),
+  };
+}
+
+function streamCounts(counted: ReturnType<typeof ownSeries>) {
+  return {
+    streamBegan: (kind: string) => counted.streamsOpen.add([kind]),
+    streamEnded(kind: string, { result, bytesIn, bytesOut }: StreamOutcome) {
+      counted.streamsOpen.add([kind], -1);
+      counted.streams.add([kind, result]);
+      counted.streamBytes.add([kind, 'in'], bytesIn);
+      counted.streamBytes.add([kind, 'out'], bytesOut);
+    },
+    countRefusedToken: (why: string) => counted.refusedTokens.add([why]),
   };
 }
 

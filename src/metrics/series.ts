@@ -32,7 +32,7 @@ const labelsOf = (names: readonly string[], key: string): Record<string, string>
 
 /** A number per combination of label values that only grows. */
 export class Counter implements Series {
-  readonly type = 'counter';
+  readonly type: 'counter' | 'gauge' = 'counter';
   readonly name: string;
   readonly help: string;
   readonly #labels: readonly string[];
@@ -55,6 +55,11 @@ export class Counter implements Series {
     const unlabelled = this.#labels.length === 0;
     return [...this.#values].map(([key, value]) => ({ value, labels: unlabelled ? {} : labelsOf(this.#labels, key) }));
   }
+}
+
+/** A number per combination of label values that grows and shrinks as it is told. */
+export class Level extends Counter {
+  override readonly type = 'gauge';
 }
 
 interface Distribution {

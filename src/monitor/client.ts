@@ -40,7 +40,7 @@ export function fromMonitor(failure: MonitorFailure): Failure {
 }
 
 /** Why a call is not waited for any more; `AbortSignal.timeout` is a deadline that has passed. */
-function abandonedBy({ reason }: AbortSignal): Failure {
+export function abandonedBy({ reason }: AbortSignal): Failure {
   if (reason instanceof Failure) return reason;
   const late = reason instanceof Error && reason.name === 'TimeoutError';
   return (late ? deadlineExceeded : cancelled)('call to the monitor', reason);

@@ -2,6 +2,7 @@
 // Must not decide what an exit means.
 import { Failure, unavailable } from '../lib/failure.ts';
 import { type MonitorCall, MonitorConnection, type MonitorEvent, type MonitorReply } from './client.ts';
+import type { StreamPlace } from './streams.ts';
 import { launchMonitor, type LaunchNative, type MonitorPlace, monitorArgv } from './launch.ts';
 
 /** Newest protocol version that this daemon speaks (proto/monitor.proto Hello). */
@@ -126,6 +127,13 @@ export class Monitors {
     } finally {
       connection.close();
     }
+  }
+
+  /** Where streams of a sandbox's processes and ports are opened; `unavailable` when it has no monitor. */
+  streamPlace(sandboxId: string): StreamPlace {
+    if (!this.#links.has(sandboxId)) throw unavailable(`sandbox ${sandboxId} has no monitor`);
+    const { socketOf, daemonVersion } = this.#options;
+    return { socket: socketOf(sandboxId), greeting: { version: protocolVersion, daemonVersion } };
   }
 
   /** Drops the connection without ending the monitor. */

@@ -3,6 +3,8 @@
 import { internal } from '../lib/failure.ts';
 import type { MonitorCall, MonitorEvent, MonitorReply } from './client.ts';
 import type { MonitorHello, Monitors, MonitorProcess } from './monitors.ts';
+import type { RawStream } from './raw-stream.ts';
+import { type AttachCall, type ExecCall, openAttach, openExec, openPort, type ProcessStreams } from './streams.ts';
 
 /** proto ExitFact. */
 export interface ExitFact {
@@ -109,6 +111,12 @@ export function monitorRequests(monitors: Monitors) {
       const { exitCode, stdout, stderr, timedOut } = expect(reply, 'execSync');
       return { exitCode, stdout: Buffer.from(stdout), stderr: Buffer.from(stderr), timedOut };
     },
+    openExec: async (id: string, request: Loose<ExecCall>, signal: AbortSignal): Promise<ProcessStreams> =>
+      openExec(monitors.streamPlace(id), request as ExecCall, signal),
+    openAttach: async (id: string, request: Loose<AttachCall>, signal: AbortSignal): Promise<ProcessStreams> =>
+      openAttach(monitors.streamPlace(id), request as AttachCall, signal),
+    openPort: async (id: string, port: number, signal: AbortSignal): Promise<RawStream> =>
+      openPort(monitors.streamPlace(id), port, signal),
   };
 }
 

@@ -1,10 +1,13 @@
 // PURE
 // Requests that carry little more than an id.
+import type { AttachRequest__Output } from '../../proto/generated/cri/runtime/v1/AttachRequest.ts';
+import type { ExecRequest__Output } from '../../proto/generated/cri/runtime/v1/ExecRequest.ts';
 import type { ExecSyncRequest__Output } from '../../proto/generated/cri/runtime/v1/ExecSyncRequest.ts';
+import type { PortForwardRequest__Output } from '../../proto/generated/cri/runtime/v1/PortForwardRequest.ts';
 import type { StopContainerRequest__Output } from '../../proto/generated/cri/runtime/v1/StopContainerRequest.ts';
 import type { UpdateContainerResourcesRequest__Output } from '../../proto/generated/cri/runtime/v1/UpdateContainerResourcesRequest.ts';
-import type { ById, StatusRequest, UpdateContainerResources } from '../verbs.ts';
-import { commandLine, name, refuse, required, textMap } from './fields.ts';
+import type { ById, PortForward, StatusRequest, StreamedContainer, UpdateContainerResources } from '../verbs.ts';
+import { commandLine, integerIn, items, name, refuse, required, textMap } from './fields.ts';
 import { decodeResources } from './resources.ts';
 
 /** A request about a container. */
@@ -58,6 +61,27 @@ export function decodeExecSync(
     timeoutMs: milliseconds('timeout', from.timeout),
   };
 }
+
+/** AttachRequest. */
+export const decodeAttach = (from: AttachRequest__Output): StreamedContainer => ({
+  ...containerById(from),
+  tty: from.tty,
+  stdin: from.stdin,
+  stdout: from.stdout,
+  stderr: from.stderr,
+});
+
+/** ExecRequest. */
+export function decodeExec(from: ExecRequest__Output): StreamedContainer & { readonly command: readonly string[] } {
+  if (from.cmd.length === 0) refuse('cmd', 'is empty');
+  return { ...decodeAttach(from), command: commandLine('cmd', from.cmd) };
+}
+
+/** PortForwardRequest. */
+export const decodePortForward = (from: PortForwardRequest__Output): PortForward => ({
+  ...sandboxById(from),
+  ports: items('port', from.port, (field, port) => integerIn(field, port, [1, 65_535])),
+});
 
 /** UpdateContainerResourcesRequest. */
 export const decodeUpdate = (from: UpdateContainerResourcesRequest__Output): UpdateContainerResources => ({

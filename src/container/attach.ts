@@ -1,0 +1,56 @@
+// Attach: a URL for the streams of a container's main process, and the streams once the client is there.
+import { checkStreams, type WantedStreams } from './exec.ts';
+import { runningContainer } from './exec-process.ts';
+import type { ContainerRecords } from './ports.ts';
+
+/** CRI AttachRequest. */
+export interface AttachInput extends WantedStreams {
+  readonly id: string;
+}
+
+/** A checked Attach, as its URL stands for it. */
+export interface AttachTicket extends WantedStreams {
+  readonly kind: 'attach';
+  readonly containerId: string;
+}
+
+/** Checks the call and answers a one-use URL. */
+export function attach(
+  ports: { readonly records: Pick<ContainerRecords, 'find'>; readonly url: (ticket: AttachTicket) => string },
+  input: AttachInput,
+): string {
+  checkStreams(input);
+  const { identity } = runningContainer(ports.records, input.id);
+  const { tty, stdin, stdout, stderr } = input;
+  return ports.url({ kind: 'attach', containerId: identity.id, tty, stdin, stdout, stderr });
+}
+
+/** proto Attach. */
+export interface AttachRequest {
+  readonly containerId: string;
+  readonly attachId: string;
+  readonly stdin: boolean;
+  readonly stdout: boolean;
+  readonly stderr: boolean;
+}
+
+export interface StartAttachPorts<P> {
+  readonly records: Pick<ContainerRecords, 'find'>;
+  readonly newExecId: () => string;
+  /** Takes the streams at the sandbox's monitor. */
+  readonly openAttach: (sandboxId: string, request: AttachRequest, signal: AbortSignal) => Promise<P>;
+}
+
+/** Attaches for a ticket. A container that was made without stdin has none, and one with a terminal has one output. */
+export function startAttach<P>(ports: StartAttachPorts<P>, ticket: AttachTicket, signal: AbortSignal): Promise<P> {
+  const { identity } = runningContainer(ports.records, ticket.containerId);
+  const { config, sandboxId, id } = identity;
+  const request = {
+    containerId: id,
+    attachId: ports.newExecId(),
+    stdin: ticket.stdin && config.stdin,
+    stdout: ticket.stdout,
+    stderr: ticket.stderr && !config.tty,
+  };
+  return ports.openAttach(sandboxId, request, signal);
+}

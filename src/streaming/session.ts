@@ -1,0 +1,147 @@
+// One exec or attach: joins the client's channels with the process, and tells the client how it ended.
+// Must not know how either side speaks.
+import { failureChain } from '../lib/failure.ts';
+import { exited, failed, type Outcome, success } from './status.ts';
+import { type Inlet, type Outlet, pumpIn, pumpOut, type RemoteProcess, type TerminalSize } from './streams.ts';
+
+/** The client's side; a channel that was not asked for is null. */
+export interface CommandClient {
+  readonly stdin: Inlet | null;
+  readonly stdout: Outlet | null;
+  readonly stderr: Outlet | null;
+  /** Called with each size of the client's terminal, from the beginning. */
+  onResize(then: (size: TerminalSize) => void): void;
+  /** Called once when the client is gone. */
+  onLost(then: (why: string) => void): void;
+  /** Tells the outcome, ends all channels and the connection. */
+  finish(outcome: Outcome): void;
+}
+
+/** What a session is about. */
+export interface CommandRequest {
+  readonly kind: 'exec' | 'attach';
+  readonly tty: boolean;
+}
+
+/** How a session went, for log and metrics. */
+export interface SessionEnd {
+  readonly result: 'done' | 'failed' | 'lost';
+  readonly detail: string;
+  readonly bytesIn: number;
+  readonly bytesOut: number;
+}
+
+/** What a session needs. */
+export interface CommandPorts {
+  /** Starts the command, or attaches. `size`: the terminal's before the command begins; null for none told. */
+  readonly open: (size: TerminalSize | null, signal: AbortSignal) => Promise<RemoteProcess>;
+  /** Fires when the daemon stops. */
+  readonly stopping: AbortSignal;
+}
+
+/** How long a client's first terminal size is waited for, in milliseconds: clients send it at once, if they do. */
+const firstSizeMs = 250;
+
+/** Runs a session to its end. Never rejects. */
+export async function runCommand(
+  client: CommandClient,
+  request: CommandRequest,
+  ports: CommandPorts,
+): Promise<SessionEnd> {
+  return new CommandSession(client, request, ports).run();
+}
+
+class CommandSession {
+  readonly #client: CommandClient;
+  readonly #request: CommandRequest;
+  readonly #ports: CommandPorts;
+  readonly #over = new AbortController();
+  #size: TerminalSize | null = null;
+  #process: RemoteProcess | null = null;
+  #bytesIn = 0;
+  #bytesOut = 0;
+
+  constructor(client: CommandClient, request: CommandRequest, ports: CommandPorts) {
+    this.#client = client;
+    this.#request = request;
+    this.#ports = ports;
+  }
+
+  async run(): Promise<SessionEnd> {
+    const { promise: interrupted, resolve: interrupt } = Promise.withResolvers<SessionEnd>();
+    const stop = (): void => {
+      this.#client.finish(failed('podwrightd is stopping'));
+      interrupt(this.#end('failed', 'the daemon stopped'));
+    };
+    this.#client.onLost((why) => interrupt(this.#end('lost', why)));
+    this.#ports.stopping.addEventListener('abort', stop);
+    if (this.#ports.stopping.aborted) stop();
+    try {
+      return await Promise.race([interrupted, this.#converse()]);
+    } finally {
+      this.#ports.stopping.removeEventListener('abort', stop);
+      this.#over.abort();
+      this.#process?.release();
+    }
+  }
+
+  /** Start, streams, exit. */
+  async #converse(): Promise<SessionEnd> {
+    try {
+      await this.#watchSize();
+      const process = await this.#ports.open(this.#size, this.#over.signal);
+      if (this.#over.signal.aborted) {
+        process.release(); // the client went while it started
+        return this.#end('lost', '');
+      }
+      this.#process = process;
+      if (this.#size) process.resize(this.#size);
+      const flowed = this.#join(process);
+      const code = await process.ended;
+      await flowed;
+      this.#client.finish(this.#request.kind === 'exec' ? exited(code) : success);
+      return this.#end('done', this.#request.kind === 'exec' ? `exit code ${code}` : '');
+    } catch (error) {
+      const doing = this.#request.kind === 'exec' ? 'executing command in container' : 'attaching to container';
+      const detail = failureChain(error);
+      this.#client.finish(failed(`error ${doing}: ${detail}`));
+      return this.#end('failed', detail);
+    }
+  }
+
+  /** With a terminal, waits a moment for its size, so that the command never sees another one. */
+  async #watchSize(): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#client.onResize((size) => {
+      this.#size = size;
+      this.#process?.resize(size);
+      resolve();
+    });
+    if (!this.#request.tty || this.#size) return;
+    const timer = setTimeout(resolve, firstSizeMs);
+    await promise;
+    clearTimeout(timer);
+  }
+
+  /** Resolves when all output was handed over. */
+  async #join({ stdin, stdout, stderr }: RemoteProcess): Promise<void> {
+    const client = this.#client;
+    const count = (bytes: number): void => void (this.#bytesIn += bytes);
+    if (stdin && client.stdin) pumpIn(client.stdin, stdin, { count, end: () => undefined });
+    else client.stdin?.open({ data: () => true, end: () => undefined }); // the container was made without stdin
+    const outputs = [
+      { source: stdout, outlet: client.stdout },
+      { source: stderr, outlet: client.stderr },
+    ].map(({ source, outlet }) => {
+      if (!source || !outlet) return Promise.resolve();
+      const { promise, resolve } = Promise.withResolvers<void>();
+      pumpOut(source, outlet, { count: (bytes) => void (this.#bytesOut += bytes), end: resolve });
+      return promise;
+    });
+    await Promise.all(outputs);
+  }
+
+  #end(result: SessionEnd['result'], detail: string): SessionEnd {
+    return { result, detail, bytesIn: this.#bytesIn, bytesOut: this.#bytesOut };
+  }
+}

@@ -1,0 +1,134 @@
+// PURE
+// What a session is made of, whatever the protocol: bytes from a process to a client and back, and who waits for whom.
+// Must not know SPDY, WebSocket or the monitor.
+
+/**
+ * Bytes in a buffer of their source. In front of `start` there are at least `headroom` bytes that a protocol may
+ * write its frame's head to, so that a chunk is sent without being copied.
+ */
+export interface Chunk {
+  readonly slab: Buffer;
+  readonly start: number;
+  readonly end: number;
+}
+
+/** Free bytes before each chunk. */
+export const headroom = 16;
+
+/** Output of a process or of a port. */
+export interface Source {
+  /** Begins to read. `data` answers whether the slab is free again; if not, nothing is read until `resume`. */
+  start(receiver: SourceReceiver): void;
+  resume(): void;
+}
+
+export interface SourceReceiver {
+  readonly data: (chunk: Chunk) => boolean;
+  /** The writer has ended, or is gone: nothing follows. */
+  readonly end: () => void;
+}
+
+/** Input of a process or of a port. */
+export interface Sink {
+  /** Whether more may follow at once; if not, `onDrain` tells when. What is written after the reader is gone is dropped. */
+  write(bytes: Buffer): boolean;
+  onDrain(then: () => void): void;
+  /** No more input. */
+  end(): void;
+}
+
+/** One direction to the client. */
+export interface Outlet {
+  /**
+   * Sends a chunk, and answers whether its slab is free again. `flushed` is called in any case, and when it is the
+   * slab is free. After the client is gone nothing happens.
+   */
+  write(chunk: Chunk, flushed: () => void): boolean;
+  /** Nothing follows. */
+  end(): void;
+}
+
+/** One direction from the client. */
+export interface Inlet {
+  /** Begins to receive. `data` answers whether more may follow at once; if not, `resume` says when. */
+  open(receiver: InletReceiver): void;
+  resume(): void;
+}
+
+export interface InletReceiver {
+  readonly data: (bytes: Buffer) => boolean;
+  readonly end: () => void;
+}
+
+/** Columns and rows of a terminal. */
+export interface TerminalSize {
+  readonly width: number;
+  readonly height: number;
+}
+
+/** A command in a container, or a container that is attached to. */
+export interface RemoteProcess {
+  readonly stdin: Sink | null;
+  readonly stdout: Source | null;
+  readonly stderr: Source | null;
+  resize(size: TerminalSize): void;
+  /** Exit code once it has ended; rejects when its monitor is gone. */
+  readonly ended: Promise<number>;
+  /** Lets go of it: its input ends, its output is dropped. */
+  release(): void;
+}
+
+/** A connection to a port in a pod. */
+export interface RemotePort {
+  readonly sink: Sink;
+  readonly source: Source;
+  /** Called once when both directions have ended, or it broke. */
+  onClose(then: () => void): void;
+  /** Cuts it. */
+  release(): void;
+}
+
+/** Sends all of a source to an outlet; while the client does not take it, the source is not read. */
+export function pumpOut(source: Source, outlet: Outlet, { count, end }: PumpEnds): void {
+  let unflushed = 0;
+  let waiting = false;
+  const flushed = (): void => {
+    unflushed -= 1;
+    if (!waiting || unflushed > 0) return;
+    waiting = false;
+    source.resume();
+  };
+  source.start({
+    data(chunk) {
+      count(chunk.end - chunk.start);
+      unflushed += 1;
+      waiting = !outlet.write(chunk, flushed);
+      return !waiting;
+    },
+    end() {
+      outlet.end();
+      end();
+    },
+  });
+}
+
+/** Gives all of an inlet to a sink; while nobody reads it, the client is not read. */
+export function pumpIn(inlet: Inlet, sink: Sink, { count, end }: PumpEnds): void {
+  sink.onDrain(() => inlet.resume());
+  inlet.open({
+    data(bytes) {
+      count(bytes.length);
+      return sink.write(bytes);
+    },
+    end() {
+      sink.end();
+      end();
+    },
+  });
+}
+
+/** What is told of a direction. */
+export interface PumpEnds {
+  readonly count: (bytes: number) => void;
+  readonly end: () => void;
+}

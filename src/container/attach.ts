@@ -1,5 +1,5 @@
 // Attach: a URL for the streams of a container's main process, and the streams once the client is there.
-import { checkStreams, type WantedStreams } from './exec.ts';
+import type { WantedStreams } from './exec.ts';
 import { runningContainer } from './exec-process.ts';
 import type { ContainerRecords } from './ports.ts';
 
@@ -19,7 +19,6 @@ export function attach(
   ports: { readonly records: Pick<ContainerRecords, 'find'>; readonly url: (ticket: AttachTicket) => string },
   input: AttachInput,
 ): string {
-  checkStreams(input);
   const { identity } = runningContainer(ports.records, input.id);
   const { tty, stdin, stdout, stderr } = input;
   return ports.url({ kind: 'attach', containerId: identity.id, tty, stdin, stdout, stderr });

@@ -24,18 +24,11 @@ export interface ExecTicket extends WantedStreams {
   readonly command: readonly string[];
 }
 
-/** A terminal has one output, and a session without any stream is a mistake. Throws invalid-argument. */
-export function checkStreams({ tty, stdin, stdout, stderr }: WantedStreams): void {
-  if (tty && stderr) throw invalidArgument('tty and stderr are both set: a terminal has no stderr of its own');
-  if (!stdin && !stdout && !stderr) throw invalidArgument('none of stdin, stdout and stderr is set');
-}
-
 /** Checks the call and answers a one-use URL; nothing is started. */
 export function exec(
   ports: { readonly records: Pick<ContainerRecords, 'find'>; readonly url: (ticket: ExecTicket) => string },
   input: ExecInput,
 ): string {
-  checkStreams(input);
   if (input.command.length === 0) throw invalidArgument('cmd is empty');
   const { identity } = runningContainer(ports.records, input.id);
   const { command, tty, stdin, stdout, stderr } = input;

@@ -62,14 +62,13 @@ export function decodeExecSync(
   };
 }
 
-/** AttachRequest. */
-export const decodeAttach = (from: AttachRequest__Output): StreamedContainer => ({
-  ...containerById(from),
-  tty: from.tty,
-  stdin: from.stdin,
-  stdout: from.stdout,
-  stderr: from.stderr,
-});
+/** AttachRequest. A terminal has one output only, and a session without any stream is a mistake. */
+export function decodeAttach(from: AttachRequest__Output): StreamedContainer {
+  const { tty, stdin, stdout, stderr } = from;
+  if (tty && stderr) refuse('stderr', 'is set beside tty, and a terminal has one output only');
+  if (!stdin && !stdout && !stderr) refuse('stdout', 'is not set, nor is stdin or stderr');
+  return { ...containerById(from), tty, stdin, stdout, stderr };
+}
 
 /** ExecRequest. */
 export function decodeExec(from: ExecRequest__Output): StreamedContainer & { readonly command: readonly string[] } {

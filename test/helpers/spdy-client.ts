@@ -1,6 +1,7 @@
 // A SPDY/3.1 client for tests: streams by their headers, what came on each, and frames of any kind to send.
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { constants, createDeflate, type Deflate } from 'node:zlib';
 import { headerDictionary } from '../../src/streaming/spdy/dictionary.ts';
 import { dataFrame, type Frame, FrameReader, resetFrame, synStreamFrame } from '../../src/streaming/spdy/frames.ts';
@@ -24,16 +25,25 @@ export interface HttpAnswer {
   readonly body: string;
 }
 
+export interface UpgradeWish {
+  readonly upgrade?: string;
+  /** X-Stream-Protocol-Version; none unless given. */
+  readonly protocols?: string;
+  readonly method?: string;
+  /** Further header lines. */
+  readonly fields?: readonly string[];
+}
+
 /** Sends a request for an upgrade and answers with the response's head; what follows it is in `rest`. */
 export async function requestUpgrade(
   url: string,
-  { upgrade = 'SPDY/3.1', protocols, method = 'POST' }: { upgrade?: string; protocols?: string; method?: string },
+  { upgrade = 'SPDY/3.1', protocols, method = 'POST', fields = [] }: UpgradeWish,
 ): Promise<{ answer: HttpAnswer; socket: Socket; rest: Buffer }> {
   const { hostname, port, pathname } = new URL(url);
   const socket = connect({ host: hostname, port: Number(port), allowHalfOpen: true });
   socket.on('error', () => socket.destroy());
   await once(socket, 'connect');
-  const lines = [`${method} ${pathname} HTTP/1.1`, 'Host: x', 'Connection: Upgrade', `Upgrade: ${upgrade}`];
+  const lines = [`${method} ${pathname} HTTP/1.1`, 'Host: x', 'Connection: Upgrade', `Upgrade: ${upgrade}`, ...fields];
   if (protocols !== undefined) lines.push(`X-Stream-Protocol-Version: ${protocols}`);
   socket.write(`${lines.join('\r\n')}\r\n\r\n`);
   let bytes = Buffer.alloc(0);
@@ -41,8 +51,8 @@ export async function requestUpgrade(
   socket.on('data', (chunk: Buffer) => void (bytes = Buffer.concat([bytes, chunk])));
   await until('the response', () => (end = bytes.indexOf('\r\n\r\n')) >= 0);
   socket.removeAllListeners('data').pause();
-  const [first = '', ...fields] = bytes.subarray(0, end).toString('latin1').split('\r\n');
-  const headers = fields.map((line) => line.split(/:\s*/, 2) as [string, string]);
+  const [first = '', ...answered] = bytes.subarray(0, end).toString('latin1').split('\r\n');
+  const headers = answered.map((line) => line.split(/:\s*/, 2) as [string, string]);
   const rest = bytes.subarray(end + 4);
   const map = new Map(headers.map(([name, value]) => [name.toLowerCase(), value]));
   return { answer: { status: Number(first.split(' ')[1]), headers: map, body: rest.toString() }, socket, rest };
@@ -50,7 +60,7 @@ export async function requestUpgrade(
 
 /** A connection that was upgraded. */
 export class SpdyClient {
-  readonly socket: Socket;
+  readonly socket: Duplex;
   readonly streams = new Map<number, ClientStream>();
   readonly pings: number[] = [];
   goneAway = false;
@@ -60,8 +70,10 @@ export class SpdyClient {
   readonly #deflate: Deflate = createDeflate({ dictionary: headerDictionary });
   #nextId = 1;
   #tail = Promise.resolve();
+  /** Blocks are compressed one after another: they share one state. */
+  #opening = Promise.resolve();
 
-  constructor(socket: Socket, rest: Buffer) {
+  constructor(socket: Duplex, rest: Buffer) {
     this.socket = socket;
     socket.on('data', (chunk: Buffer) => this.#receive(chunk));
     socket.on('end', () => socket.end());
@@ -81,7 +93,10 @@ export class SpdyClient {
     const stream: ClientStream = { id: this.#nextId, received: [], replied: false, ended: false, reset: 0 };
     this.#nextId += 2;
     this.streams.set(stream.id, stream);
-    this.socket.write(synStreamFrame(stream.id, await this.compress(headers)));
+    this.#opening = this.#opening.then(async () => {
+      this.socket.write(synStreamFrame(stream.id, await this.compress(headers)));
+    });
+    await this.#opening;
     await until('the stream is answered', () => stream.replied || stream.reset > 0 || this.closed);
     return stream;
   }

@@ -65,14 +65,14 @@ export class FrameReader {
     return first >= 0x8000_0000 ? this.#control(first, flags, length) : this.#data(first, flags, length);
   }
 
-  #data(streamId: number, flags: number, length: number): Frame {
+  #data(streamId: number, flags: number, length: number): Frame | null {
     if (streamId === 0) throw new SpdyError('data for stream 0');
     this.#rest = this.#rest.subarray(frameHead);
     this.#dataStream = streamId;
     this.#dataFin = (flags & flagFin) !== 0;
     this.#dataLeft = length;
     if (length === 0) return { kind: 'data', streamId, bytes: empty, fin: this.#dataFin };
-    return this.#dataPiece() ?? { kind: 'ignored', type: 0 };
+    return this.#dataPiece();
   }
 
   #dataPiece(): Frame | null {

@@ -1,6 +1,7 @@
 // Exec and attach over real SPDY bytes, in front of a monitor that the test plays.
 import test from 'ava';
 import { once } from 'node:events';
+import type { Socket } from 'node:net';
 import { SpdyClient, requestUpgrade } from '../../helpers/spdy-client.ts';
 import { testStreaming } from '../../helpers/streaming.ts';
 import { until } from '../../helpers/until.ts';
@@ -128,7 +129,7 @@ test('a client that leaves lets go of the process', async (t) => {
   for (const [n, leave] of [
     (client: SpdyClient) => client.socket.destroy(),
     (client: SpdyClient) => client.socket.end(),
-    (client: SpdyClient) => client.socket.resetAndDestroy(),
+    (client: SpdyClient) => (client.socket as Socket).resetAndDestroy(),
   ].entries()) {
     const client = await SpdyClient.connect(streaming.execUrl(all));
     await client.openAll('error', 'stdin', 'stdout', 'stderr');

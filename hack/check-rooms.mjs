@@ -49,6 +49,7 @@ const outside = [
   { module: /^prom-client$/, rooms: /^metrics\// },
   { module: /^@kubernetes\/client-node$/, rooms: /^kube\// },
   { module: /^commander$/, rooms: /^(cli|config)\// },
+  { module: /^yaml$/, rooms: /^cdi\// },
   { module: /^smol-toml$/, rooms: /^(config|registry)\// },
   { module: /^@grpc\/grpc-js$/, rooms: /^(cri|admin|cli|proto)\/|^daemon(\.ts|\/)/ },
 ];

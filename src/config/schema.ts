@@ -173,6 +173,10 @@ export const schema = {
     seccompRoot: setting(path(), '/var/lib/kubelet/seccomp', {
       doc: 'Directory to which Localhost seccomp profiles are relative.',
     }),
+    cdiDirs: setting(list(path(), 'absolute paths'), ['/etc/cdi', '/var/run/cdi'], {
+      doc: 'Directories of CDI specs; of devices with one name that of the last directory counts.',
+      flag: 'cdi-spec-dirs',
+    }),
     maxLogLine: setting(integer(1024, 1_048_576), 16_384, {
       doc: 'Bytes after which a line of output is split into partial log lines.',
     }),

@@ -91,6 +91,8 @@ export interface ContainerConfig {
   readonly env: readonly { readonly key: string; readonly value: string }[];
   readonly mounts: readonly ContainerMount[];
   readonly devices: readonly ContainerDevice[];
+  /** CDI devices by their whole names; records of earlier releases have none. */
+  readonly cdiDevices?: readonly string[];
   readonly labels: Readonly<Record<string, string>>;
   readonly annotations: Readonly<Record<string, string>>;
   readonly logPath: string;

@@ -7,6 +7,7 @@ import { allEnded } from '../lib/result-list.ts';
 import { firstDifference } from '../lib/same-value.ts';
 import { effectiveStopSignal } from '../oci/signals.ts';
 import { type ResolvedUser, resolveUser } from '../oci/user.ts';
+import type { SpecEdits } from '../oci/types.ts';
 import type { Sandbox, SecurityProfile } from '../sandbox/sandbox.ts';
 import {
   type Container,
@@ -45,6 +46,8 @@ export interface CreateContainerPorts {
   readonly files: ContainerFiles;
   /** Compiles the filter of a profile for a set of capabilities; a missing profile is no filter. */
   readonly seccomp: (profile: SecurityProfile | null, capabilities: readonly string[]) => Promise<SeccompFilter>;
+  /** What the CDI devices of a container change in its spec. */
+  readonly cdi: (config: ContainerConfig) => Promise<SpecEdits>;
   readonly teardown: (id: string) => Promise<void>;
   readonly now: () => bigint;
   readonly newId: () => ContainerId;
@@ -139,8 +142,8 @@ async function create(ports: CreateContainerPorts, config: ContainerConfig, sand
   const target = targetOf(config, sandbox, (id) => ports.records.find(id));
   const release = ports.images.hold([...image.chain, ...volumes.flatMap((volume) => volume.chain)]);
   try {
-    const user = await containerUser(ports, config, image);
-    return await createFrom(ports, config, { sandbox, image, user, volumes, target });
+    const [user, edits] = await Promise.all([containerUser(ports, config, image), ports.cdi(config)]);
+    return await createFrom(ports, config, { sandbox, image, user, volumes, target, edits });
   } finally {
     release();
   }
@@ -205,6 +208,7 @@ interface Parts {
   readonly volumes: readonly ImageVolume[];
   /** Whose pid namespace is joined. */
   readonly target: Container | null;
+  readonly edits: SpecEdits;
 }
 
 async function build(ports: CreateContainerPorts, identity: ContainerIdentity, parts: Parts): Promise<Container> {
@@ -275,6 +279,7 @@ function specInput(ports: CreateContainerPorts, identity: ContainerIdentity, par
     cgroupPath: identity.cgroupPath,
     netns: hostNetwork ? null : ports.netnsPin(identity.sandboxId),
     files: ports.files.podFilePaths(identity.sandboxId),
+    edits: parts.edits,
     mounts: withLayers(identity.config, parts.volumes, (chain) => ports.snapshots.lowerDirs(chain)),
     hostname: hostNetwork || pod.hostname === '' ? host.hostname : pod.hostname,
     host: ports.host,

@@ -1,9 +1,10 @@
 // PURE
 // From a container's config, its pod and its image to the OCI spec and the names of what it will hold.
 import { failedPrecondition, invalidArgument, notFound } from '../lib/failure.ts';
+import { applyEdits } from '../oci/edits.ts';
 import { cleanPath } from '../oci/mounts.ts';
 import { buildSpec } from '../oci/spec.ts';
-import type { OciImageConfig, OciSpec } from '../oci/types.ts';
+import type { OciImageConfig, OciSpec, SpecEdits } from '../oci/types.ts';
 import type { ResolvedUser } from '../oci/user.ts';
 import type { RequestedMount } from '../oci/mounts.ts';
 import type { NamespaceMode, Sandbox } from '../sandbox/sandbox.ts';
@@ -29,6 +30,8 @@ export interface PlanContainerInput {
   readonly hostname: string;
   /** The config's mounts, images with their layers. */
   readonly mounts: readonly RequestedMount[];
+  /** What its CDI devices change. */
+  readonly edits: SpecEdits;
   readonly host: HostLimits;
 }
 
@@ -97,7 +100,7 @@ export function planContainer(input: PlanContainerInput): OciSpec {
   const { config, sandbox, user } = input;
   const { security } = config;
   const adjust = config.resources?.oomScoreAdj ?? null;
-  return buildSpec({
+  const spec = buildSpec({
     containerId: input.id,
     command: config.command,
     args: config.args,
@@ -121,4 +124,5 @@ export function planContainer(input: PlanContainerInput): OciSpec {
     host: input.host,
     annotations: specAnnotations(input),
   });
+  return applyEdits(spec, input.edits);
 }

@@ -141,7 +141,7 @@ export const fieldPolicies: Readonly<Record<string, Readonly<Record<string, Fiel
     tty: done,
     linux: done,
     windows,
-    CDI_devices: refused,
+    CDI_devices: done,
     stop_signal: done,
   },
   ContainerMetadata: { name: done, attempt: done },
@@ -166,6 +166,7 @@ export const fieldPolicies: Readonly<Record<string, Readonly<Record<string, Fiel
     image_sub_path: done,
     mount_options: done,
   },
+  CDIDevice: { name: done },
   Device: { container_path: done, host_path: done, permissions: done },
   LinuxContainerConfig: { resources: done, security_context: done },
   LinuxContainerSecurityContext: {

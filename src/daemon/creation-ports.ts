@@ -1,9 +1,15 @@
 // What making containers, and commands in them, is given: host facts, profiles, ids.
 import { randomBytes } from 'node:crypto';
+import { requestedDevices } from '../cdi/names.ts';
+import { resolveDevices } from '../cdi/resolve.ts';
 import { containerCgroup, parseCgroupParent } from '../cgroup/path.ts';
+import type { ContainerConfig } from '../container/container.ts';
 import type { ContainerId } from '../lib/id.ts';
 import type { Log } from '../log.ts';
 import { capabilitiesOfMask } from '../oci/capabilities.ts';
+import { noEdits } from '../oci/edits.ts';
+import type { SpecEdits } from '../oci/types.ts';
+import { readSpecFiles } from '../state/cdi-files.ts';
 import { defaultSeccompProfile } from '../oci/seccomp-default.ts';
 import { seccompFilters } from '../seccomp/filters.ts';
 import type { ContainerParts } from './container-ports.ts';
@@ -20,6 +26,14 @@ const seccompOf = ({ native, config }: Hands) =>
     root: config.container.seccompRoot,
   });
 
+/** What CDI devices change; without one no file is read. */
+const cdiOf =
+  (dirs: readonly string[]) =>
+  async ({ cdiDevices = [], annotations }: ContainerConfig): Promise<SpecEdits> => {
+    const names = requestedDevices(cdiDevices, annotations);
+    return names.length === 0 ? noEdits : resolveDevices(names, await readSpecFiles(dirs));
+  };
+
 /** Ports of CreateContainer and of ExecSync. */
 export function creationPorts(hands: Hands, store: PodStore, { containerPorts, teardown }: ContainerParts) {
   const { config, cgroups, images, paths, log } = hands;
@@ -29,6 +43,7 @@ export function creationPorts(hands: Hands, store: PodStore, { containerPorts, t
     sandboxes: store.sandboxes,
     images: { find: images.facts, hold: images.hold },
     seccomp,
+    cdi: cdiOf(config.container.cdiDirs),
     teardown,
     newId: () => hexId() as ContainerId,
     bootId: store.bootId,

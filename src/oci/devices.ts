@@ -10,6 +10,9 @@ export interface DeviceRequest {
   readonly permissions: string;
 }
 
+/** Annotation that tells the monitor which host devices to find: JSON of `DeviceRequest[]`. */
+export const devicesAnnotation = 'podwright.devices';
+
 const allow = (rule: Omit<OciDeviceRule, 'allow'>): OciDeviceRule => ({ allow: true, ...rule });
 
 /** What every container may use: mknod of anything, and the nodes that each /dev has (runc's defaults). */

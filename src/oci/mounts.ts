@@ -135,8 +135,9 @@ export function buildMounts(input: MountInput): OciMount[] {
   const asked = input.mounts.map(requestedMount);
   const taken = new Set(asked.map((m) => m.destination));
   const own = [...kernelMounts(input), ...podFiles(input)].filter((m) => !taken.has(m.destination));
-  return [...own, ...asked]
-    .map((mount, at) => ({ mount, at, depth: depth(mount.destination) }))
-    .toSorted((a, b) => a.depth - b.depth || a.at - b.at)
-    .map(({ mount }) => mount);
+  return inMountOrder([...own, ...asked]);
 }
+
+/** Parents before children, otherwise as given. */
+export const inMountOrder = (mounts: readonly OciMount[]): OciMount[] =>
+  mounts.toSorted((a, b) => depth(a.destination) - depth(b.destination)); // a stable sort

@@ -4,7 +4,7 @@ import { buildArgs, buildCwd, buildRlimits } from './process.ts';
 import { buildCapabilities } from './capabilities.ts';
 import { buildEnv } from './env.ts';
 import { buildMounts, type RequestedMount } from './mounts.ts';
-import { checkDevices, deviceRules, type DeviceRequest } from './devices.ts';
+import { checkDevices, deviceRules, devicesAnnotation, type DeviceRequest } from './devices.ts';
 import type { OciImageConfig, OciNamespace, OciSpec } from './types.ts';
 import type { ResolvedUser } from './user.ts';
 
@@ -49,9 +49,6 @@ export interface SpecInput {
   };
   readonly annotations: Readonly<Record<string, string>>;
 }
-
-/** Annotation that tells the monitor which host devices to find: JSON of `DeviceRequest[]`. */
-export const devicesAnnotation = 'podwright.devices';
 
 function namespaces(input: SpecInput): OciNamespace[] {
   const list: OciNamespace[] = [{ type: 'mount' }];

@@ -72,6 +72,29 @@ export interface OciDevice {
   readonly gid: number;
 }
 
+/** A device that is added to a finished spec. */
+export interface DeviceEdit {
+  readonly containerPath: string;
+  readonly hostPath: string;
+  /** A subset of "rwm". */
+  readonly permissions: string;
+  /** What it is; null: what the host has at `hostPath`. */
+  readonly node: { readonly type: OciDevice['type']; readonly major: number; readonly minor: number } | null;
+  /** Permission bits, owner and group; null for the host node's or the usual ones. */
+  readonly fileMode: number | null;
+  readonly uid: number | null;
+  readonly gid: number | null;
+}
+
+/** Changes to a finished spec. */
+export interface SpecEdits {
+  /** "KEY=value". */
+  readonly env: readonly string[];
+  readonly devices: readonly DeviceEdit[];
+  readonly mounts: readonly OciMount[];
+  readonly additionalGids: readonly number[];
+}
+
 /** runtime-spec `config.json`. */
 export interface OciSpec {
   readonly ociVersion: '1.2.0';

@@ -9,6 +9,8 @@ import {
   type ContainerMount,
   containerState,
 } from '../../container/container.ts';
+import { parseDeviceName } from '../../cdi/names.ts';
+import type { CDIDevice__Output } from '../../proto/generated/cri/runtime/v1/CDIDevice.ts';
 import type { Container } from '../../proto/generated/cri/runtime/v1/Container.ts';
 import type { ContainerConfig__Output } from '../../proto/generated/cri/runtime/v1/ContainerConfig.ts';
 import type { ContainerMetadata__Output } from '../../proto/generated/cri/runtime/v1/ContainerMetadata.ts';
@@ -50,6 +52,7 @@ export function decodeContainerConfig(message: ContainerConfig__Output | null): 
     env: items('config.envs', from.envs, decodeEnv),
     mounts: items('config.mounts', from.mounts, decodeMount),
     devices: items('config.devices', from.devices, decodeDevice),
+    cdiDevices: items('config.CDI_devices', from.CDI_devices, decodeCdiDevice),
     labels: textMap('config.labels', from.labels),
     annotations: textMap('config.annotations', from.annotations),
     logPath: decodeLogPath('config.log_path', from.log_path),
@@ -76,6 +79,10 @@ function decodeImage(field: string, message: ImageSpec__Output | null): Containe
     annotations: textMap(`${field}.annotations`, annotations),
   };
 }
+
+/** Only the form: whether there is such a device is seen when the container is made. */
+const decodeCdiDevice = (field: string, { name: text }: CDIDevice__Output): string =>
+  parseDeviceName(`${field}.name`, name(`${field}.name`, text)).text;
 
 function decodeEnv(field: string, from: ContainerConfig__Output['envs'][number]): ContainerConfig['env'][number] {
   const key = name(`${field}.key`, from.key);

@@ -244,12 +244,12 @@ test('a request of 16 MiB and an answer of almost 16 MiB pass; larger ones are R
 test('a refused field and a wrong field come back by name', async (t) => {
   const { client } = await serveForTest(t, {});
   const box = { metadata: { name: 'c' }, image: { image: 'i' } };
-  const cdi = await refused(
+  const ref = await refused(
     t,
-    client.runtime.CreateContainer({ pod_sandbox_id: 's', config: { ...box, CDI_devices: [{ name: 'v/c=d' }] } }),
+    client.runtime.CreateContainer({ pod_sandbox_id: 's', config: { ...box, image: { image: 'i', image_ref: 'r' } } }),
   );
-  t.is(cdi.code, status.UNIMPLEMENTED);
-  t.is(cdi.details, 'config.CDI_devices is not supported yet');
+  t.is(ref.code, status.UNIMPLEMENTED);
+  t.is(ref.details, 'config.image.image_ref is not supported yet');
   const missing = await refused(
     t,
     client.runtime.CreateContainer({ pod_sandbox_id: 's', config: { image: { image: 'i' } } }),

@@ -88,7 +88,7 @@ fn found(request: &RequestedDevice, stat: &Stat, (host, path): (&str, &str)) -> 
         kind: if block { "b" } else { "c" }.into(),
         major,
         minor,
-        file_mode: Some(stat.st_mode & 0o7777),
+        file_mode: Some(request.file_mode.unwrap_or(stat.st_mode) & 0o7777),
         uid: request.uid.unwrap_or(stat.st_uid),
         gid: request.gid.unwrap_or(stat.st_gid),
     };

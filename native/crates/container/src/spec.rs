@@ -261,6 +261,9 @@ pub struct RequestedDevice {
     /// Group in the container; absent: the host node's.
     #[serde(default)]
     pub gid: Option<u32>,
+    /// Permission bits; absent: the host node's.
+    #[serde(default)]
+    pub file_mode: Option<u32>,
 }
 
 /// The annotation that holds a JSON list of [`RequestedDevice`].

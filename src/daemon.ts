@@ -13,6 +13,7 @@ import { runRecovery } from './daemon/recovery.ts';
 import { metricSources } from './daemon/metric-sources.ts';
 import { runtimeVerbs } from './daemon/runtime-verbs.ts';
 import { startStreaming } from './daemon/streaming.ts';
+import { composeStats } from './daemon/stats.ts';
 import { trimWhenIdle } from './daemon/idle.ts';
 import type { Log } from './log.ts';
 import { createMetrics } from './metrics/metrics.ts';
@@ -20,7 +21,6 @@ import { createNetwork } from './network/network.ts';
 import { RecordWriter } from './state/record.ts';
 import { dropPidFile, writePidFile } from './state/run-files.ts';
 import { socketFiles } from './state/socket-files.ts';
-import { statsVerbs } from './stats/sample.ts';
 import { createTrace } from './trace/trace.ts';
 
 /** A serving daemon. */
@@ -69,16 +69,8 @@ async function compose(config: Config, current: () => Config, log: Log) {
   });
   const stages: Hands['stages'] = (id, call) => trace.stages(id, call);
   const pods = composePods({ config, paths, native, log, now, cgroups, network, images, writer, stages });
-  const stats = statsVerbs({
-    containers: pods.containers,
-    sandboxes: pods.sandboxes,
-    cgroupStats: (groups) => cgroups.stats(groups),
-    layerUsage: (id) => images.storage.snapshots.usage(id),
-    interfaces: (sandbox) => network.interfaceStats(sandbox.identity.id),
-    snapshotsDir: paths.snapshotsDir,
-    now,
-  });
-  return { config, log, now, paths, native, writer, metrics, trace, network, images, pods, stats };
+  const stats = composeStats({ config, pods, cgroups, network, images, paths, now });
+  return { config, log, now, paths, native, writer, metrics, trace, network, images, pods, ...stats };
 }
 
 /** Starts everything; the socket answers when this resolves, recovery may still run. */

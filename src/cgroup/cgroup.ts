@@ -7,13 +7,14 @@ import type {
   CgroupResources,
   CgroupStats,
   CgroupsExports,
+  CgroupTasks,
   CgroupVersion,
 } from '../native/boundary.ts';
 import { errno, NativeError } from '../native/errors.ts';
 import type { Native } from '../native/load.ts';
 import { monitorsPath } from './path.ts';
 
-export type { CgroupFacts, CgroupPlace, CgroupStats, CgroupVersion } from '../native/boundary.ts';
+export type { CgroupFacts, CgroupPlace, CgroupStats, CgroupTasks, CgroupVersion } from '../native/boundary.ts';
 
 /**
  * Limits in the units of CRI LinuxContainerResources. In a request `null`, `''`, `[]` and `{}`
@@ -40,6 +41,8 @@ export interface Cgroups {
   read(path: string): Promise<Resources>;
   /** Usage of many cgroups in one call, in order; `null` for one that does not exist. */
   stats(paths: readonly string[]): Promise<readonly (CgroupStats | null)[]>;
+  /** What runs in many cgroups and below them, in order; nothing in one that does not exist. `mainPid` 0: none. */
+  tasks(groups: readonly { readonly path: string; readonly mainPid: number }[]): Promise<readonly CgroupTasks[]>;
   /** Kills every process in it and below, and waits until none is left (at most 10 s). */
   kill(path: string): Promise<void>;
   /** Every process in it and below. */
@@ -69,6 +72,7 @@ export function createCgroups(native: CgroupNative): Cgroups {
     update: (path, resources) => doing(`update cgroup ${path}`, () => native.cgroupUpdate({ path, resources })),
     read: (path) => doing(`read limits of cgroup ${path}`, () => native.cgroupRead({ path })),
     stats: (paths) => doing('read cgroup usage', () => native.cgroupStats({ paths })),
+    tasks: (groups) => doing('look at processes of cgroups', () => native.cgroupTasks({ groups })),
     kill: (path) => doing(`kill cgroup ${path}`, async () => void (await native.cgroupKill({ path }))),
     procs: (path) => doing(`list processes of cgroup ${path}`, () => native.cgroupProcs({ path })),
     remove: (paths) =>

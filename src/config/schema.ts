@@ -1,5 +1,6 @@
 // PURE
 // The only source of every setting: key, kind, default, doc line, whether it can change while running.
+import { podMetricGroups } from './pod-metrics.ts';
 import { choice, duration, flag, integer, list, path, size, text, ulimit, type Kind, type Ulimit } from './kinds.ts';
 
 /** One setting. */
@@ -99,6 +100,9 @@ export const schema = {
     address: setting(address, '127.0.0.1:9464', {
       doc: 'Where /metrics is served over HTTP; empty for nowhere.',
       flag: 'metrics-address',
+    }),
+    podMetrics: setting(list(choice(...podMetricGroups), 'groups'), podMetricGroups, {
+      doc: 'Groups of metrics that ListPodSandboxMetrics serves for the kubelet; `process` looks at every process of every container.',
     }),
   },
   streaming: {

@@ -50,6 +50,7 @@ export const fieldPolicies: Readonly<Record<string, Readonly<Record<string, Fiel
   PodSandboxStatusRequest: { pod_sandbox_id: done, verbose: done },
   ListPodSandboxRequest: { filter: done },
   StreamPodSandboxesRequest: { filter: done },
+  UpdatePodSandboxResourcesRequest: { pod_sandbox_id: done, overhead: done, resources: done },
   PodSandboxFilter: { id: done, state: done, label_selector: done },
   PodSandboxStateValue: { state: done },
   PodSandboxConfig: {
@@ -191,6 +192,9 @@ export const fieldPolicies: Readonly<Record<string, Readonly<Record<string, Fiel
   Capability: { add_capabilities: done, drop_capabilities: done, add_ambient_capabilities: done },
 
   GetEventsRequest: {},
+  ListMetricDescriptorsRequest: {},
+  ListPodSandboxMetricsRequest: {},
+  StreamPodSandboxMetricsRequest: {},
 
   ContainerStatsRequest: byId,
   ListContainerStatsRequest: { filter: done },

@@ -5,6 +5,7 @@ import { containerList, sandboxList } from './cached-lists.ts';
 import { decodeContainerConfig, encodeContainerStatus } from './convert/container.ts';
 import { decodeHandler, name } from './convert/fields.ts';
 import { decodeContainerFilter, decodeSandboxFilter, decodeUsageFilter } from './convert/filters.ts';
+import { encodeDescriptor, encodePodMetrics } from './convert/metrics.ts';
 import {
   containerById,
   containerStatusRequest,
@@ -12,6 +13,7 @@ import {
   decodeExec,
   decodeExecSync,
   decodePortForward,
+  decodeSandboxUpdate,
   decodeStop,
   decodeUpdate,
   sandboxById,
@@ -93,6 +95,14 @@ export const runtimeService: Table<RuntimeVerbs, RuntimeServiceDefinition> = {
     subject: nothing,
     serve: async ({ filter }, verbs, context) =>
       sandboxList.encode(await verbs.listPodSandbox(decodeSandboxFilter(filter), context)),
+  },
+  UpdatePodSandboxResources: {
+    ...mutating,
+    subject: aSandbox,
+    async serve(request, verbs, context) {
+      await verbs.updatePodSandboxResources(decodeSandboxUpdate(request), context);
+      return {};
+    },
   },
 
   CreateContainer: {
@@ -215,6 +225,23 @@ export const runtimeService: Table<RuntimeVerbs, RuntimeServiceDefinition> = {
     async serve({ filter }, verbs, context) {
       const usages = await verbs.listPodSandboxStats(decodeUsageFilter(filter), context);
       return { stats: usages.map(encodeSandboxUsage) };
+    },
+  },
+
+  ListMetricDescriptors: {
+    ...answering,
+    subject: nothing,
+    async serve(_, verbs, context) {
+      const descriptors = await verbs.listMetricDescriptors(null, context);
+      return { descriptors: descriptors.map(encodeDescriptor) };
+    },
+  },
+  ListPodSandboxMetrics: {
+    ...listing,
+    subject: nothing,
+    async serve(_, verbs, context) {
+      const pods = await verbs.listPodSandboxMetrics(null, context);
+      return { pod_metrics: pods.map(encodePodMetrics) };
     },
   },
 };

@@ -3,6 +3,7 @@ import { criMessage } from '../proto/cri-codec.ts';
 import type { RuntimeServiceDefinition } from '../proto/generated/cri/runtime/v1/RuntimeService.ts';
 import { containerList, sandboxList } from './cached-lists.ts';
 import { decodeContainerFilter, decodeSandboxFilter, decodeUsageFilter } from './convert/filters.ts';
+import { encodePodMetrics } from './convert/metrics.ts';
 import { encodeContainerUsage, encodeSandboxUsage } from './convert/stats.ts';
 import { framedEach, inBatches } from './encoded-list.ts';
 import { eventMessages } from './event-stream.ts';
@@ -11,6 +12,7 @@ import type { Table } from './table.ts';
 import type { RuntimeVerbs } from './verbs.ts';
 
 const containerStats = criMessage('ContainerStats');
+const podMetrics = criMessage('PodSandboxMetrics');
 const sandboxStats = criMessage('PodSandboxStats');
 
 /** Every streaming RPC of RuntimeService that is served. */
@@ -34,6 +36,15 @@ export const runtimeStreams: Table<RuntimeVerbs, RuntimeServiceDefinition> = {
       inBatches(async () => {
         const usages = await verbs.listContainerStats(decodeUsageFilter(filter), context);
         return framedEach(usages, (usage) => containerStats.serialize(encodeContainerUsage(usage)));
+      }),
+  },
+  StreamPodSandboxMetrics: {
+    ...batching,
+    subject: nothing,
+    stream: (_, verbs, context) =>
+      inBatches(async () => {
+        const pods = await verbs.listPodSandboxMetrics(null, context);
+        return framedEach(pods, (pod) => podMetrics.serialize(encodePodMetrics(pod)));
       }),
   },
   GetContainerEvents: {

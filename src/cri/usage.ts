@@ -106,3 +106,26 @@ export interface UsageFilter {
   readonly podSandboxId: string;
   readonly labels: Readonly<Record<string, string>>;
 }
+
+/** CRI MetricDescriptor. */
+export interface MetricDescriptor {
+  readonly name: string;
+  readonly help: string;
+  readonly labelKeys: readonly string[];
+}
+
+/** CRI Metric, gathered live. */
+export interface MetricValue {
+  readonly name: string;
+  readonly type: 'counter' | 'gauge';
+  /** In the order of the descriptor's keys. */
+  readonly labelValues: readonly string[];
+  readonly value: bigint;
+}
+
+/** CRI PodSandboxMetrics. */
+export interface PodMetrics {
+  readonly sandboxId: string;
+  readonly metrics: readonly MetricValue[];
+  readonly containers: readonly { readonly containerId: string; readonly metrics: readonly MetricValue[] }[];
+}

@@ -4,7 +4,14 @@ import type { Container, ContainerConfig, ContainerFilter } from '../container/c
 import type { Image } from '../image/image.ts';
 import type { ContainerId, ImageId, SandboxId } from '../lib/id.ts';
 import type { LinuxResources, SandboxConfig, SandboxFilter, SandboxView } from '../sandbox/sandbox.ts';
-import type { ContainerUsage, FilesystemUsage, SandboxUsage, UsageFilter } from './usage.ts';
+import type {
+  ContainerUsage,
+  FilesystemUsage,
+  MetricDescriptor,
+  PodMetrics,
+  SandboxUsage,
+  UsageFilter,
+} from './usage.ts';
 
 /** The log a border writes to; pino's loggers have this form. */
 export interface CallLog {
@@ -132,6 +139,7 @@ export interface RuntimeVerbs {
   removePodSandbox: Verb<ById, void>;
   podSandboxStatus: Verb<StatusRequest, SandboxStatusAnswer>;
   listPodSandbox: Verb<SandboxFilter, readonly SandboxView[]>;
+  updatePodSandboxResources: Verb<UpdateSandboxResources, void>;
 
   createContainer: Verb<{ readonly sandboxId: string; readonly config: ContainerConfig }, ContainerId>;
   startContainer: Verb<ById, void>;
@@ -154,8 +162,16 @@ export interface RuntimeVerbs {
   podSandboxStats: Verb<ById, SandboxUsage>;
   listPodSandboxStats: Verb<UsageFilter, readonly SandboxUsage[]>;
 
+  listMetricDescriptors: Verb<null, readonly MetricDescriptor[]>;
+  listPodSandboxMetrics: Verb<null, readonly PodMetrics[]>;
   /** Everything from now on, until it is returned; `sizeOf` gives the bytes that an unread event counts for. */
   containerEvents: (sizeOf: (event: ContainerEvent) => number) => AsyncIterator<ContainerEvent, undefined>;
+}
+
+/** CRI UpdatePodSandboxResourcesRequest; null leaves that part alone. */
+export interface UpdateSandboxResources extends ById {
+  readonly overhead: LinuxResources | null;
+  readonly resources: LinuxResources | null;
 }
 
 /** CRI UpdateContainerResourcesRequest; null members of `resources` are left alone. */

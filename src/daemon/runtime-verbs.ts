@@ -18,6 +18,8 @@ import { portForward } from '../sandbox/port-forward.ts';
 import { removeSandbox } from '../sandbox/remove.ts';
 import { runSandbox } from '../sandbox/run.ts';
 import { stopSandbox } from '../sandbox/stop.ts';
+import { sandboxResources, updateSandboxResources } from '../sandbox/update-resources.ts';
+import type { podMetricVerbs } from '../stats/pod-metrics.ts';
 import type { statsVerbs } from '../stats/sample.ts';
 import type { Pods } from './live.ts';
 import type { Streaming } from './streaming.ts';
@@ -27,6 +29,7 @@ export interface RuntimeParts {
   readonly config: Config;
   readonly network: Network;
   readonly stats: ReturnType<typeof statsVerbs>;
+  readonly podMetrics: ReturnType<typeof podMetricVerbs>;
   readonly now: () => bigint;
   readonly streaming: Pick<Streaming, 'url'>;
   /** Why the runtime is not ready; null when it is. */
@@ -81,7 +84,12 @@ function statusVerbs({
 
 type SandboxVerbs = Pick<
   RuntimeVerbs,
-  'runPodSandbox' | 'stopPodSandbox' | 'removePodSandbox' | 'podSandboxStatus' | 'listPodSandbox'
+  | 'runPodSandbox'
+  | 'stopPodSandbox'
+  | 'removePodSandbox'
+  | 'podSandboxStatus'
+  | 'listPodSandbox'
+  | 'updatePodSandboxResources'
 >;
 
 function podVerbs({ pods, now }: RuntimeParts): SandboxVerbs {
@@ -98,10 +106,18 @@ function podVerbs({ pods, now }: RuntimeParts): SandboxVerbs {
       const containers = pods.containers
         .list()
         .filter((c) => c.identity.sandboxId === identity.id && c.status.phase === 'created');
-      const info = { pid: status.monitor?.pid ?? 0, netns: pods.runPorts.netnsPin(identity.id), ...identity, status };
+      const info = {
+        pid: status.monitor?.pid ?? 0,
+        netns: pods.runPorts.netnsPin(identity.id),
+        ...identity,
+        status,
+        ...sandboxResources(view.sandbox),
+      };
       return { view, containers, timestamp: now(), info: verbose ? { info: json(info) } : {} };
     },
     listPodSandbox: async (filter) => listSandboxes(list, filter),
+    updatePodSandboxResources: (input, { signal }) =>
+      updateSandboxResources({ records: sandboxes, locks }, input, signal),
   };
 }
 
@@ -156,5 +172,7 @@ export const runtimeVerbs = (parts: RuntimeParts): RuntimeVerbs => ({
   listContainerStats: (filter) => parts.stats.listContainerStats(filter),
   podSandboxStats: ({ id }) => parts.stats.podSandboxStats(id),
   listPodSandboxStats: (filter) => parts.stats.listPodSandboxStats(filter),
+  listMetricDescriptors: async () => parts.podMetrics.metricDescriptors(),
+  listPodSandboxMetrics: () => parts.podMetrics.podMetrics(),
   containerEvents: (sizeOf) => parts.pods.events.subscribe(sizeOf),
 });

@@ -96,9 +96,17 @@ export interface CpuStats {
   readonly usageNs: number;
   readonly userNs: number;
   readonly systemNs: number;
+  /** Null without the cpu controller. */
+  readonly quota: QuotaStats | null;
+}
+
+/** Periods of a CPU quota; bursts are null before Linux 5.14. */
+export interface QuotaStats {
   readonly periods: number;
   readonly throttledPeriods: number;
   readonly throttledNs: number;
+  readonly burstPeriods: number | null;
+  readonly burstNs: number | null;
 }
 
 /** Bytes and counts. */
@@ -108,8 +116,16 @@ export interface MemoryStats {
   readonly workingSet: number;
   readonly rss: number;
   readonly cache: number;
+  readonly mappedFile: number;
+  readonly activeFile: number;
+  readonly inactiveFile: number;
+  /** Null where the kernel does not count it apart. */
+  readonly kernel: number | null;
   readonly pageFaults: number;
   readonly majorPageFaults: number;
+  /** Without those of cgroups below; v2 does not count them apart. */
+  readonly ownPageFaults: number | null;
+  readonly ownMajorPageFaults: number | null;
   /** limit - working set, null without a limit. */
   readonly available: number | null;
   readonly limit: number | null;
@@ -128,6 +144,20 @@ export interface IoStats {
   readonly writeBytes: number;
   readonly readOps: number;
   readonly writeOps: number;
+  /** Microseconds by the io.cost controller; null where it is off. */
+  readonly cost: { readonly usageUs: number; readonly waitUs: number; readonly indebtUs: number; readonly indelayUs: number } | null;
+}
+
+/** What runs in a cgroup and below it. */
+export interface CgroupTasks {
+  readonly processes: number;
+  readonly descriptors: number;
+  /** Null when a process has too many descriptors to look at each. */
+  readonly sockets: number | null;
+  /** Threads by state. */
+  readonly states: { readonly running: number; readonly sleeping: number; readonly stopped: number; readonly uninterruptible: number; readonly ended: number };
+  /** Soft limit of the main process; null when it is gone, or without a limit. */
+  readonly openFilesLimit: number | null;
 }
 
 export interface CgroupsExports {
@@ -145,6 +175,8 @@ export interface CgroupsExports {
   cgroupProcs(args: { readonly path: string }): Promise<Outcome<readonly number[]>>;
   /** One batch read, in order; null for a cgroup that does not exist. */
   cgroupStats(args: { readonly paths: readonly string[] }): Promise<Outcome<readonly (CgroupStats | null)[]>>;
+  /** What runs in many cgroups, in order; nothing in one that does not exist. `mainPid` 0: none. */
+  cgroupTasks(args: { readonly groups: readonly { readonly path: string; readonly mainPid: number }[] }): Promise<Outcome<readonly CgroupTasks[]>>;
   /** Makes the cgroup if need be and says how a process is put there. */
   cgroupMonitorLeaf(args: { readonly path: string }): Promise<Outcome<CgroupPlace>>;
 }

@@ -105,6 +105,7 @@ async function create(ports: RunSandboxPorts, input: RunSandboxInput, plan: Sand
     pausePid: 0,
     stopRequestedAt: 0n,
     deliveredAt: 0n,
+    updated: null,
   });
   return ports.locks.run(`sandbox ${id}`, never, () =>
     buildOrClearAway(`sandbox ${id}`, {

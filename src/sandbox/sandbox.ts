@@ -123,6 +123,8 @@ export interface SandboxStatus {
   readonly stopRequestedAt: bigint;
   /** When the answer of RunPodSandbox was handed out; 0n before (ruling 13). */
   readonly deliveredAt: bigint;
+  /** What UpdatePodSandboxResources put in place of the config's; null before. */
+  readonly updated: { readonly overhead: LinuxResources | null; readonly resources: LinuxResources | null } | null;
 }
 
 /** A process that is still the same one only while pid, start time and boot agree. */

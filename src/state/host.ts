@@ -25,3 +25,16 @@ export function hostFacts(): HostFacts {
     recursiveReadOnly: major > 5 || (major === 5 && minor >= 12),
   };
 }
+
+const deviceNames = new Map<string, string>();
+
+/** "/dev/sda" of a block device by its numbers (sysfs(5) uevent); "major:minor" of one without a name. Read once. */
+export function blockDeviceName(major: number, minor: number): string {
+  const numbers = `${major}:${minor}`;
+  const known = deviceNames.get(numbers);
+  if (known !== undefined) return known;
+  const name = /^DEVNAME=(\S+)$/m.exec(read(`/sys/dev/block/${numbers}/uevent`))?.[1];
+  const device = name === undefined ? numbers : `/dev/${name}`;
+  deviceNames.set(numbers, device);
+  return device;
+}

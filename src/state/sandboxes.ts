@@ -24,6 +24,7 @@ const sandboxFormat = <I extends Identity, S extends Status>(): RecordFormat<I, 
   decodeIdentity: (data) => ({ ...(data as I), createdAt: big(data as Plain, 'createdAt') }),
   encodeStatus: (s) => ({ ...s, stopRequestedAt: String(s.stopRequestedAt), deliveredAt: String(s.deliveredAt) }),
   decodeStatus: (data) => ({
+    updated: null, // older releases do not write it
     ...(data as S),
     stopRequestedAt: big(data as Plain, 'stopRequestedAt'),
     deliveredAt: big(data as Plain, 'deliveredAt'),

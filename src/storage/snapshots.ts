@@ -3,14 +3,14 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../lib/clock.ts';
-import type { TreeUsage } from '../native/boundary.ts';
+import type { FsInfo, TreeUsage } from '../native/boundary.ts';
 import { diskFailure } from './native-failure.ts';
 import type { StorageNative } from './ports.ts';
 
 export interface SnapshotsOptions {
   readonly snapshotsDir: string;
   readonly trashDir: string;
-  readonly native: Pick<StorageNative, 'prepareSnapshot' | 'layerUsage' | 'removeTree'>;
+  readonly native: Pick<StorageNative, 'prepareSnapshot' | 'layerUsage' | 'removeTree' | 'fsInfo'>;
   readonly clock: Clock;
 }
 
@@ -48,6 +48,15 @@ export class Snapshots {
       return await this.#options.native.prepareSnapshot({ dir: this.dir(containerId) });
     } catch (error) {
       throw diskFailure(error, `prepare the writable layer of container ${containerId}`);
+    }
+  }
+
+  /** The file system that writable layers are on. */
+  async room(): Promise<FsInfo> {
+    try {
+      return await this.#options.native.fsInfo({ path: this.#options.snapshotsDir });
+    } catch (error) {
+      throw diskFailure(error, 'look at the file system of writable layers');
     }
   }
 

@@ -97,6 +97,7 @@ export const sandboxOf = ({
     pausePid: 0,
     stopRequestedAt: 0n,
     deliveredAt: 0n,
+    updated: null,
     ...status,
   },
 });

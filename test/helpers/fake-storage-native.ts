@@ -44,6 +44,10 @@ export function fakeStorageNative(): FakeStorageNative {
   return {
     calls,
     failNext: (name, error) => void failing.set(name, error),
+    async fsInfo(args) {
+      note('fsInfo', args);
+      return { mountpoint: '/', totalBytes: 1000, availableBytes: 500, totalInodes: 100, freeInodes: 50, fsId: '8:1' };
+    },
     async layerUsage(args) {
       note('layerUsage', args);
       return { bytes: 4096, inodes: (await readdir(args.dir).catch(() => [])).length };

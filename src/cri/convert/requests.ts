@@ -6,7 +6,15 @@ import type { ExecSyncRequest__Output } from '../../proto/generated/cri/runtime/
 import type { PortForwardRequest__Output } from '../../proto/generated/cri/runtime/v1/PortForwardRequest.ts';
 import type { StopContainerRequest__Output } from '../../proto/generated/cri/runtime/v1/StopContainerRequest.ts';
 import type { UpdateContainerResourcesRequest__Output } from '../../proto/generated/cri/runtime/v1/UpdateContainerResourcesRequest.ts';
-import type { ById, PortForward, StatusRequest, StreamedContainer, UpdateContainerResources } from '../verbs.ts';
+import type { UpdatePodSandboxResourcesRequest__Output } from '../../proto/generated/cri/runtime/v1/UpdatePodSandboxResourcesRequest.ts';
+import type {
+  ById,
+  PortForward,
+  StatusRequest,
+  StreamedContainer,
+  UpdateContainerResources,
+  UpdateSandboxResources,
+} from '../verbs.ts';
 import { commandLine, integerIn, items, name, refuse, required, textMap } from './fields.ts';
 import { decodeResources } from './resources.ts';
 
@@ -87,4 +95,11 @@ export const decodeUpdate = (from: UpdateContainerResourcesRequest__Output): Upd
   ...containerById(from),
   resources: required('linux', decodeResources('linux', from.linux)),
   annotations: textMap('annotations', from.annotations),
+});
+
+/** UpdatePodSandboxResourcesRequest. */
+export const decodeSandboxUpdate = (from: UpdatePodSandboxResourcesRequest__Output): UpdateSandboxResources => ({
+  ...sandboxById(from),
+  overhead: decodeResources('overhead', from.overhead),
+  resources: decodeResources('resources', from.resources),
 });

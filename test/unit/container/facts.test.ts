@@ -138,6 +138,7 @@ const sandbox: Sandbox = {
     pausePid: 0,
     stopRequestedAt: 0n,
     deliveredAt: 0n,
+    updated: null,
   },
 };
 

@@ -307,6 +307,7 @@ const sandbox = (network: 'pod' | 'node', ips: string[]): Sandbox => ({
     pausePid: 0,
     stopRequestedAt: 0n,
     deliveredAt: 0n,
+    updated: null,
   },
 });
 

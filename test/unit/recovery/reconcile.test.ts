@@ -30,6 +30,7 @@ const sandbox = (status: Partial<SandboxStatus> = {}): Sandbox => ({
     pausePid: 0,
     stopRequestedAt: 0n,
     deliveredAt: 2n,
+    updated: null,
     ...status,
   },
 });

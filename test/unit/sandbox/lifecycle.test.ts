@@ -1,6 +1,8 @@
 import test from 'ava';
 import { Failure } from '../../../src/lib/failure.ts';
-import { mayBecome, type SandboxPhase } from '../../../src/sandbox/sandbox.ts';
+import { KeyedLock } from '../../../src/lib/keyed-lock.ts';
+import { type LinuxResources, mayBecome, type Sandbox, type SandboxPhase } from '../../../src/sandbox/sandbox.ts';
+import { sandboxResources, updateSandboxResources } from '../../../src/sandbox/update-resources.ts';
 import { containerConfig, sandboxConfig } from '../../helpers/builders.ts';
 import { fakeHost } from '../../helpers/fake-host.ts';
 
@@ -161,4 +163,37 @@ test('phases change only as the table says', (t) => {
     'stopped>removing',
     'removing>removing',
   ]);
+});
+
+const limits = (memoryLimitBytes: number): LinuxResources => ({
+  cpuPeriod: null,
+  cpuQuota: null,
+  cpuShares: 256,
+  memoryLimitBytes,
+  oomScoreAdj: 0,
+  cpusetCpus: '',
+  cpusetMems: '',
+  hugepageLimits: [],
+  unified: {},
+  memorySwapLimitBytes: null,
+});
+
+test('updated resources take the place of the config, each as a whole, and what is not given stays', async (t) => {
+  const host = fakeHost();
+  const id = await host.run({ ...input, config: sandboxConfig({ overhead: limits(1), resources: limits(2) }) });
+  const ports = { records: host.sandboxRecords, locks: new KeyedLock() };
+  const now = () => sandboxResources(host.sandboxRecords.get(id) as Sandbox);
+  const { signal } = new AbortController();
+  t.deepEqual(now(), { overhead: limits(1), resources: limits(2) });
+  await updateSandboxResources(ports, { id, overhead: null, resources: limits(3) }, signal);
+  t.deepEqual(now(), { overhead: limits(1), resources: limits(3) });
+  await updateSandboxResources(ports, { id: id.slice(0, 8), overhead: limits(4), resources: null }, signal);
+  t.deepEqual(now(), { overhead: limits(4), resources: limits(3) });
+  await t.throwsAsync(updateSandboxResources(ports, { id: 'none', overhead: null, resources: null }, signal), {
+    message: /does not exist/,
+  });
+  await host.stop(id);
+  await t.throwsAsync(updateSandboxResources(ports, { id, overhead: null, resources: null }, signal), {
+    message: /not ready/,
+  });
 });

@@ -23,6 +23,7 @@ const sandbox = (id: string): Sandbox => ({
     pausePid: 0,
     stopRequestedAt: 0n,
     deliveredAt: 2n,
+    updated: null,
   },
 });
 const container = (id: string, sandboxId: string): Container => ({

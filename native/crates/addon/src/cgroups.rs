@@ -3,6 +3,7 @@
 use crate::error::{NativeFailure, Outcome};
 use neon::types::extract::Json;
 use podwright_cgroups::stats::{Stats, StatsReader};
+use podwright_cgroups::tasks::{self, Tasks};
 use podwright_cgroups::{CgroupError, Facts, Layout, Place, Resources, Version, group};
 use serde::{Deserialize, Serialize};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
@@ -61,6 +62,19 @@ struct PathArgs {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct PathsArgs {
     paths: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct TasksArgs {
+    groups: Vec<TasksOf>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct TasksOf {
+    path: String,
+    main_pid: i32,
 }
 
 #[derive(Deserialize)]
@@ -144,6 +158,13 @@ fn cgroup_stats(Json(args): Json<PathsArgs>) -> Json<Outcome<Vec<Option<Stats>>>
         reader.get_or_insert_with(|| StatsReader::new(l.clone(), MOST_OPEN)).read(&args.paths)
     });
     Json(read.into())
+}
+
+/// What runs in many cgroups, in order.
+#[neon::export(task)]
+fn cgroup_tasks(Json(args): Json<TasksArgs>) -> Json<Outcome<Vec<Tasks>>> {
+    let groups: Vec<_> = args.groups.into_iter().map(|g| (g.path, g.main_pid)).collect();
+    Json(layout().and_then(|l| tasks::tasks(l, &groups)).into())
 }
 
 /// Makes the cgroup if need be and says how a process is put there.

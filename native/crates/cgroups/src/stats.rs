@@ -41,12 +41,24 @@ pub struct Cpu {
     pub user_ns: u64,
     /// In the kernel, nanoseconds.
     pub system_ns: u64,
-    /// Periods of the quota that passed.
+    /// What became of its quota; `None` without the cpu controller.
+    pub quota: Option<Quota>,
+}
+
+/// Periods of a quota, and what was over it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(Serialize), serde(rename_all = "camelCase"))]
+pub struct Quota {
+    /// Periods that passed.
     pub periods: u64,
     /// Those in which the quota was used up.
     pub throttled_periods: u64,
     /// Time spent waiting for the next one, nanoseconds.
     pub throttled_ns: u64,
+    /// Periods in which saved up quota was used (Linux 5.14).
+    pub burst_periods: Option<u64>,
+    /// Time run on saved up quota, nanoseconds.
+    pub burst_ns: Option<u64>,
 }
 
 /// Memory, bytes.
@@ -61,10 +73,22 @@ pub struct Memory {
     pub rss: u64,
     /// File pages.
     pub cache: u64,
+    /// File pages in somebody's address space.
+    pub mapped_file: u64,
+    /// File pages used lately.
+    pub active_file: u64,
+    /// File pages not used lately: the first to go.
+    pub inactive_file: u64,
+    /// Of the kernel on behalf of its processes (v1: kmem accounting; v2: Linux 5.18).
+    pub kernel: Option<u64>,
     /// Page faults.
     pub page_faults: u64,
     /// Page faults that read from a disk.
     pub major_page_faults: u64,
+    /// Page faults without those of cgroups below; v2 does not count them apart.
+    pub own_page_faults: Option<u64>,
+    /// The same of those that read from a disk.
+    pub own_major_page_faults: Option<u64>,
     /// `limit` less `working_set`, at least 0; `None` without a limit.
     pub available: Option<u64>,
     /// The limit.
@@ -107,6 +131,22 @@ pub struct Io {
     pub read_ops: u64,
     /// Writes.
     pub write_ops: u64,
+    /// What the io.cost controller counts; `None` where it is off.
+    pub cost: Option<IoCost>,
+}
+
+/// Time by the io.cost controller (Documentation/admin-guide/cgroup-v2.rst, io.stat), microseconds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(Serialize), serde(rename_all = "camelCase"))]
+pub struct IoCost {
+    /// Device time used.
+    pub usage_us: u64,
+    /// Spent waiting for budget.
+    pub wait_us: u64,
+    /// Spent in debt.
+    pub indebt_us: u64,
+    /// Spent delayed to pay for it.
+    pub indelay_us: u64,
 }
 
 /// Pressure stall information (Documentation/accounting/psi.rst).
@@ -161,8 +201,8 @@ pub struct Hugetlb {
 
 impl Memory {
     /// Fills in what follows from usage, limit and the inactive file pages.
-    fn derive(&mut self, inactive_file: u64) {
-        self.working_set = self.usage.saturating_sub(inactive_file);
+    fn derive(&mut self) {
+        self.working_set = self.usage.saturating_sub(self.inactive_file);
         self.available = self.limit.map(|limit| limit.saturating_sub(self.working_set));
     }
 }

@@ -2,7 +2,7 @@
 
 use super::files::{Missing, Text};
 use super::reader::Group;
-use super::{Cpu, Hugetlb, Memory, Pids, Stats, parse};
+use super::{Cpu, Hugetlb, Memory, Pids, Quota, Stats, parse};
 
 type Done = std::result::Result<(), Missing>;
 
@@ -24,12 +24,16 @@ pub(super) fn cpu(group: &mut Group, text: &mut Text, stats: &mut Stats) -> Done
     if let Some(dir) = &dirs.cpu
         && let Some(content) = files.read(3, dir, "cpu.stat", text)?
     {
+        let mut quota = Quota::default();
         parse::keyed(content, |key, value| match key {
-            b"nr_periods" => cpu.periods = value,
-            b"nr_throttled" => cpu.throttled_periods = value,
-            b"throttled_time" => cpu.throttled_ns = value,
+            b"nr_periods" => quota.periods = value,
+            b"nr_throttled" => quota.throttled_periods = value,
+            b"throttled_time" => quota.throttled_ns = value,
+            b"nr_bursts" => quota.burst_periods = Some(value),
+            b"burst_time" => quota.burst_ns = Some(value),
             _ => {}
         });
+        cpu.quota = Some(quota);
     }
     stats.cpu = Some(cpu);
     Ok(())
@@ -40,14 +44,17 @@ pub(super) fn memory(group: &mut Group, text: &mut Text, stats: &mut Stats) -> D
     let Some(dir) = &dirs.memory else { return Ok(()) };
     let Some(content) = files.read(10, dir, "memory.stat", text)? else { return Ok(()) };
     let mut memory = Memory::default();
-    let mut inactive_file = 0;
     parse::keyed(content, |key, value| match key {
         b"total_cache" => memory.cache = value,
         b"total_rss" => memory.rss = value,
         b"total_swap" => memory.swap_usage = Some(value),
         b"total_pgfault" => memory.page_faults = value,
         b"total_pgmajfault" => memory.major_page_faults = value,
-        b"total_inactive_file" => inactive_file = value,
+        b"pgfault" => memory.own_page_faults = Some(value),
+        b"pgmajfault" => memory.own_major_page_faults = Some(value),
+        b"total_mapped_file" => memory.mapped_file = value,
+        b"total_active_file" => memory.active_file = value,
+        b"total_inactive_file" => memory.inactive_file = value,
         _ => {}
     });
     if let Some(content) = files.read(11, dir, "memory.usage_in_bytes", text)? {
@@ -74,7 +81,8 @@ pub(super) fn memory(group: &mut Group, text: &mut Text, stats: &mut Stats) -> D
             }
         });
     }
-    memory.derive(inactive_file);
+    memory.kernel = files.read(17, dir, "memory.kmem.usage_in_bytes", text)?.map(parse::number);
+    memory.derive();
     stats.memory = Some(memory);
     Ok(())
 }

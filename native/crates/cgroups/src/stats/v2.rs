@@ -2,7 +2,7 @@
 
 use super::files::{Missing, Text};
 use super::reader::Group;
-use super::{Cpu, Hugetlb, Memory, Pids, Pressure, Stats, parse};
+use super::{Cpu, Hugetlb, Io, IoCost, Memory, Pids, Pressure, Stats, parse};
 
 type Done = std::result::Result<(), Missing>;
 
@@ -15,9 +15,11 @@ pub(super) fn cpu(group: &mut Group, text: &mut Text, stats: &mut Stats) -> Done
         b"usage_usec" => cpu.usage_ns = value * 1000,
         b"user_usec" => cpu.user_ns = value * 1000,
         b"system_usec" => cpu.system_ns = value * 1000,
-        b"nr_periods" => cpu.periods = value,
-        b"nr_throttled" => cpu.throttled_periods = value,
-        b"throttled_usec" => cpu.throttled_ns = value * 1000,
+        b"nr_periods" => cpu.quota.get_or_insert_default().periods = value,
+        b"nr_throttled" => cpu.quota.get_or_insert_default().throttled_periods = value,
+        b"throttled_usec" => cpu.quota.get_or_insert_default().throttled_ns = value * 1000,
+        b"nr_bursts" => cpu.quota.get_or_insert_default().burst_periods = Some(value),
+        b"burst_usec" => cpu.quota.get_or_insert_default().burst_ns = Some(value * 1000),
         _ => {}
     });
     stats.cpu = Some(cpu);
@@ -29,12 +31,14 @@ pub(super) fn memory(group: &mut Group, text: &mut Text, stats: &mut Stats) -> D
     let Some(dir) = &dirs.unified else { return Ok(()) };
     let Some(usage) = files.read(110, dir, "memory.current", text)?.map(parse::number) else { return Ok(()) };
     let mut memory = Memory { usage, ..Memory::default() };
-    let mut inactive_file = 0;
     if let Some(content) = files.read(111, dir, "memory.stat", text)? {
         parse::keyed(content, |key, value| match key {
             b"anon" => memory.rss = value,
             b"file" => memory.cache = value,
-            b"inactive_file" => inactive_file = value,
+            b"kernel" => memory.kernel = Some(value),
+            b"file_mapped" => memory.mapped_file = value,
+            b"active_file" => memory.active_file = value,
+            b"inactive_file" => memory.inactive_file = value,
             b"pgfault" => memory.page_faults = value,
             b"pgmajfault" => memory.major_page_faults = value,
             _ => {}
@@ -51,7 +55,7 @@ pub(super) fn memory(group: &mut Group, text: &mut Text, stats: &mut Stats) -> D
             _ => {}
         });
     }
-    memory.derive(inactive_file);
+    memory.derive();
     stats.memory = Some(memory);
     Ok(())
 }
@@ -79,11 +83,19 @@ pub(super) fn io(group: &mut Group, text: &mut Text, stats: &mut Stats) -> Done 
                 b"wbytes" => io.write_bytes = value,
                 b"rios" => io.read_ops = value,
                 b"wios" => io.write_ops = value,
+                b"cost.usage" => cost(io).usage_us = value,
+                b"cost.wait" => cost(io).wait_us = value,
+                b"cost.indebt" => cost(io).indebt_us = value,
+                b"cost.indelay" => cost(io).indelay_us = value,
                 _ => {}
             }
         }
     }
     Ok(())
+}
+
+fn cost(io: &mut Io) -> &mut IoCost {
+    io.cost.get_or_insert_default()
 }
 
 pub(super) fn hugetlb(group: &mut Group, text: &mut Text, stats: &mut Stats) -> Done {

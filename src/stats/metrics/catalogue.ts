@@ -1,0 +1,80 @@
+// PURE
+// The metrics that are served, and what each gives for what was read. Must not read anything.
+import type { PodMetricGroup } from '../../config/pod-metrics.ts';
+import {
+  cpuMetrics,
+  diskIoMetrics,
+  hugetlbMetrics,
+  memoryMetrics,
+  oomMetrics,
+  pressureMetrics,
+} from './cgroup-metrics.ts';
+import type { Measured, Metric } from './metric.ts';
+import { alwaysMetrics, diskMetrics, networkMetrics, processMetrics, specMetrics } from './other-metrics.ts';
+
+const all = [
+  alwaysMetrics,
+  cpuMetrics,
+  memoryMetrics,
+  oomMetrics,
+  hugetlbMetrics,
+  diskMetrics,
+  diskIoMetrics,
+  networkMetrics,
+  processMetrics,
+  pressureMetrics,
+  specMetrics,
+];
+
+/**
+ * Labels that each metric has, those of the kubelet's own /metrics/cadvisor: queries that were made for it find
+ * the same series here. `id` is the cgroup's path, `name` the container's id; those of a pod as a whole have
+ * neither container nor image nor name.
+ */
+export const baseLabels = ['container', 'id', 'image', 'name', 'namespace', 'pod'] as const;
+
+/** Values of the base labels, in their order. */
+export type BaseLabelValues = readonly [
+  container: string,
+  id: string,
+  image: string,
+  name: string,
+  namespace: string,
+  pod: string,
+];
+
+/** CRI MetricDescriptor. */
+export interface MetricDescriptor {
+  readonly name: string;
+  readonly help: string;
+  readonly labelKeys: readonly string[];
+}
+
+/** CRI Metric, gathered live. */
+export interface MetricValue {
+  readonly name: string;
+  readonly type: 'counter' | 'gauge';
+  /** In the order of the descriptor's keys. */
+  readonly labelValues: readonly string[];
+  /** A whole number, at least 0. */
+  readonly value: bigint;
+}
+
+/** The metrics of some groups. */
+export const metricsOf = (groups: readonly PodMetricGroup[]): readonly Metric[] =>
+  all.flatMap(({ group, metrics }) => (group === null || groups.includes(group) ? metrics : []));
+
+/** What ListMetricDescriptors answers. */
+export const descriptorsOf = (metrics: readonly Metric[]): MetricDescriptor[] =>
+  metrics.map(({ name, help, labels }) => ({ name, help, labelKeys: [...baseLabels, ...labels] }));
+
+/** The values of what was read; one that the kernel does not tell is absent. */
+export function valuesOf(metrics: readonly Metric[], measured: Measured, base: BaseLabelValues): MetricValue[] {
+  return metrics.flatMap(({ name, type, values }) =>
+    values(measured).flatMap(([value, ...labels]) =>
+      value === null || !Number.isFinite(value) || value < 0
+        ? []
+        : [{ name, type, labelValues: [...base, ...labels], value: BigInt(Math.floor(value)) }],
+    ),
+  );
+}

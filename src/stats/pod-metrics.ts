@@ -1,0 +1,129 @@
+// ListMetricDescriptors and ListPodSandboxMetrics: read during the call. Must not cache what it reads.
+import type { PodMetricGroup } from '../config/pod-metrics.ts';
+import type { CgroupStats } from '../cgroup/cgroup.ts';
+import { type Container, containerState } from '../container/container.ts';
+import type { Sandbox } from '../sandbox/sandbox.ts';
+import {
+  type BaseLabelValues,
+  descriptorsOf,
+  type MetricDescriptor,
+  metricsOf,
+  type MetricValue,
+  valuesOf,
+} from './metrics/catalogue.ts';
+import type { Measured } from './metrics/metric.ts';
+import type { CgroupTasks, MetricPorts } from './ports.ts';
+
+/** CRI PodSandboxMetrics. */
+export interface PodMetrics {
+  readonly sandboxId: string;
+  readonly metrics: readonly MetricValue[];
+  readonly containers: readonly { readonly containerId: string; readonly metrics: readonly MetricValue[] }[];
+}
+
+const wholeSeconds = (nanos: bigint): number => Number(nanos / 1_000_000_000n);
+
+/** What was read for all pods in few calls. */
+interface Readings {
+  readonly cgroups: ReadonlyMap<string, CgroupStats | null>;
+  readonly tasks: ReadonlyMap<string, CgroupTasks>;
+  readonly room: Awaited<ReturnType<MetricPorts['layerRoom']>> | null;
+}
+
+interface Live {
+  readonly pods: readonly Sandbox[];
+  readonly containers: readonly Container[];
+}
+
+async function readAll(
+  ports: MetricPorts,
+  groups: readonly PodMetricGroup[],
+  { pods, containers }: Live,
+): Promise<Readings> {
+  const paths = [...pods, ...containers].map(({ identity }) => identity.cgroupPath);
+  const wanted = containers.map(({ identity, status }) => ({ path: identity.cgroupPath, mainPid: status.pid }));
+  const [cgroups, tasks, room] = await Promise.all([
+    ports.cgroupStats(paths),
+    groups.includes('process') ? ports.cgroupTasks(wanted) : [],
+    groups.includes('disk') ? ports.layerRoom() : null,
+  ]);
+  return {
+    cgroups: new Map(paths.map((path, at) => [path, cgroups[at] ?? null])),
+    tasks: new Map(wanted.flatMap(({ path }, at) => (tasks[at] ? [[path, tasks[at]] as const] : []))),
+    room,
+  };
+}
+
+const nothing = { startedAt: null, cgroup: null, tasks: null, traffic: [], disk: null, limits: null };
+
+/** The verbs; `groups` are those that are served. */
+export function podMetricVerbs(ports: MetricPorts, groups: readonly PodMetricGroup[]) {
+  const metrics = metricsOf(groups);
+  const descriptors = descriptorsOf(metrics);
+
+  const measure = (of: Partial<Measured>): Measured => ({
+    ...nothing,
+    now: wholeSeconds(ports.now()),
+    deviceName: ports.deviceName,
+    ...of,
+  });
+
+  async function ofContainer(container: Container, sandbox: Sandbox, readings: Readings) {
+    const { id, cgroupPath, config } = container.identity;
+    const { room } = readings;
+    const measured = measure({
+      startedAt: wholeSeconds(container.status.startedAt),
+      cgroup: readings.cgroups.get(cgroupPath) ?? null,
+      tasks: readings.tasks.get(cgroupPath) ?? null,
+      disk: room && { ...room, usedBytes: (await ports.layerUsage(id)).bytes },
+      limits: container.status.resources,
+    });
+    const image = config.image.userSpecifiedImage || config.image.image;
+    const labels = labelsOf(sandbox, { container: config.metadata.name, id: cgroupPath, image, name: id });
+    return { containerId: id, metrics: valuesOf(metrics, measured, labels) };
+  }
+
+  async function ofPod(sandbox: Sandbox, containers: readonly Container[], readings: Readings): Promise<PodMetrics> {
+    const { id, cgroupPath, config, createdAt } = sandbox.identity;
+    const own = config.security.namespaces.network !== 'node' && groups.includes('network');
+    const measured = measure({
+      startedAt: wholeSeconds(createdAt),
+      cgroup: readings.cgroups.get(cgroupPath) ?? null,
+      traffic: own ? await ports.interfaces(sandbox) : [],
+    });
+    const labels = labelsOf(sandbox, { container: '', id: cgroupPath, image: '', name: '' });
+    return {
+      sandboxId: id,
+      metrics: valuesOf(metrics, measured, labels),
+      containers: await Promise.all(containers.map((container) => ofContainer(container, sandbox, readings))),
+    };
+  }
+
+  return {
+    /** ListMetricDescriptors: the same for as long as the daemon lives. */
+    metricDescriptors: (): readonly MetricDescriptor[] => descriptors,
+    /** ListPodSandboxMetrics: of pods that are ready and their running containers. */
+    async podMetrics(): Promise<readonly PodMetrics[]> {
+      const pods = ports.sandboxes.list().filter(({ status }) => status.phase === 'ready');
+      const ready = new Set<string>(pods.map(({ identity }) => identity.id));
+      const running = ports.containers
+        .list()
+        .filter((c) => ready.has(c.identity.sandboxId) && containerState(c) === 'running');
+      const readings = await readAll(ports, groups, { pods, containers: running });
+      const bySandbox = Map.groupBy(running, ({ identity }) => identity.sandboxId);
+      return Promise.all(pods.map((pod) => ofPod(pod, bySandbox.get(pod.identity.id) ?? [], readings)));
+    },
+  };
+}
+
+interface OwnLabels {
+  readonly container: string;
+  readonly id: string;
+  readonly image: string;
+  readonly name: string;
+}
+
+function labelsOf({ identity }: Sandbox, { container, id, image, name }: OwnLabels): BaseLabelValues {
+  const { metadata } = identity.config;
+  return [container, id, image, name, metadata.namespace, metadata.name];
+}

@@ -35,7 +35,7 @@ impl Monitor {
             Call::WaitExec(request) => return self.wait_exec(asker, &request),
             Call::Resize(request) => self.resize(&request),
             Call::OpenStream(request) => return self.open_stream(asker, &request),
-            Call::Attach(_) => Err(failure(Kind::Unsupported, "call", "", "this monitor cannot attach yet")),
+            Call::Attach(request) => self.attach(asker, &request)?,
         };
         self.answer(asker, answer)
     }

@@ -66,6 +66,31 @@ impl Outputs {
     }
 }
 
+/// Outputs that are held back.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Held {
+    stdout: bool,
+    stderr: bool,
+}
+
+impl Held {
+    /// Whether an output is.
+    pub(crate) fn contains(self, output: Output) -> bool {
+        match output {
+            Output::Stdout => self.stdout,
+            Output::Stderr => self.stderr,
+        }
+    }
+
+    /// Says whether an output is.
+    pub(crate) fn set(&mut self, output: Output, held: bool) {
+        match output {
+            Output::Stdout => self.stdout = held,
+            Output::Stderr => self.stderr = held,
+        }
+    }
+}
+
 /// A container.
 #[derive(Debug)]
 pub(crate) struct Container {
@@ -95,6 +120,12 @@ pub(crate) struct Container {
     pub(crate) report: Option<OwnedFd>,
     /// It has a terminal.
     pub(crate) terminal: bool,
+    /// It has an input that attachments may write to.
+    pub(crate) has_stdin: bool,
+    /// That input ends when the first who may write to it is detached.
+    pub(crate) stdin_once: bool,
+    /// The outputs that are not read now, because a reader holds them back.
+    pub(crate) held: Held,
     /// What the child does now.
     pub(crate) note: Option<SharedNote>,
     /// Its outputs.

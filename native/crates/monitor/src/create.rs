@@ -1,7 +1,7 @@
 //! CreateContainer and StartContainer: the init child is forked, heard, let go.
 
 use crate::clock;
-use crate::container::{Container, Phase};
+use crate::container::{Container, Held, Phase};
 use crate::log::Log;
 use crate::numbering::Numbering;
 use crate::output::{Pipes, Wanted};
@@ -274,6 +274,9 @@ fn container(asker: Asker, request: &CreateContainer, child: Child) -> Container
         finished_at: 0,
         report: Some(child.report),
         terminal: request.terminal,
+        has_stdin: request.stdin,
+        stdin_once: request.stdin_once,
+        held: Held::default(),
         note: Some(child.note),
         outputs: child.pipes.outputs,
         stdin: child.pipes.stdin,

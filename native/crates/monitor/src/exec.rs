@@ -88,7 +88,8 @@ impl Monitor {
         let id = wanted.container;
         let refuse = |kind, text: &str| failure(kind, OPERATION, id, format!("container {id} {text}"));
         let container = self.container_key(id).ok_or_else(|| refuse(Kind::NotFound, "is not here"))?;
-        if !wanted.id.is_empty() && self.execs.values().any(|e| e.id == wanted.id) {
+        let is_used = self.execs.values().any(|e| e.id == wanted.id) || self.attachment_key(wanted.id).is_some();
+        if !wanted.id.is_empty() && is_used {
             let text = format!("exec {} exists already", wanted.id);
             return Err(failure(Kind::FailedPrecondition, OPERATION, wanted.id, text));
         }

@@ -43,10 +43,13 @@ impl Monitor {
         container.ending = Some(ending);
         container.finished_at = clock::now().max(container.created_at + 1).max(container.started_at + 1);
         container.stdin = None;
-        let wait = if container.kill_rest { DRAIN_KILLED_MS } else { DRAIN_LIVING_MS };
-        if container.kill_rest {
+        let kill_rest = container.kill_rest;
+        let wait = if kill_rest { DRAIN_KILLED_MS } else { DRAIN_LIVING_MS };
+        if kill_rest {
             crate::kill::kill_cgroup(&container.cgroup);
         }
+        self.stop_inputs(key);
+        self.hold_outputs(key);
         self.timers.add(clock::deadline(wait), Due::DrainEnd(key));
         self.drain_container(key, Output::Stdout)?;
         self.drain_container(key, Output::Stderr)?;
@@ -66,7 +69,7 @@ impl Monitor {
         }
         for output in [Output::Stdout, Output::Stderr] {
             self.drain_container(key, output)?;
-            self.close_output(key, output);
+            self.close_output(key, output)?;
         }
         self.record_exit(key)
     }
@@ -89,6 +92,7 @@ impl Monitor {
         self.write_exit_file(key);
         self.push(event::Event::Exit(fact))?;
         self.end_execs_of(key);
+        self.forget_attachments(key);
         if let Some(stop) = stop {
             self.answer_stopped(key, stop)?;
         }
@@ -114,7 +118,7 @@ impl Monitor {
     /// Forgets a container that has ended and answers who waited for that.
     pub(crate) fn forget_container(&mut self, key: u64) -> SysResult<()> {
         for output in [Output::Stdout, Output::Stderr] {
-            self.close_output(key, output);
+            self.close_output(key, output)?;
         }
         self.close_report(key);
         self.close_oom(key);

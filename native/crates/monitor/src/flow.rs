@@ -18,6 +18,8 @@ pub(crate) enum Moved {
     End,
     /// The sink takes nothing any more.
     Broken,
+    /// The source was reset, or its bytes cannot be had.
+    Failed,
 }
 
 /// The most that one attempt moves.
@@ -46,8 +48,7 @@ pub(crate) fn splice(from: impl AsFd, to: impl AsFd, limit: usize) -> Moved {
                 }
             }
             Err(Errno::PIPE) => Moved::Broken,
-            // a source that was reset, or whose pages cannot be had
-            Err(_) => Moved::End,
+            Err(_) => Moved::Failed,
         };
     }
 }
@@ -58,7 +59,7 @@ pub(crate) fn socket_to_terminal(socket: impl AsFd, terminal: impl AsFd, buffer:
         Ok((_, 0)) => return Moved::End,
         Ok((_, count)) => count,
         Err(Errno::AGAIN | Errno::INTR) => return Moved::Empty,
-        Err(_) => return Moved::End,
+        Err(_) => return Moved::Failed,
     };
     let taken = match rustix::io::write(&terminal, buffer.get(..seen).unwrap_or_default()) {
         Ok(0) | Err(Errno::AGAIN | Errno::INTR) => return Moved::Full,
@@ -68,7 +69,7 @@ pub(crate) fn socket_to_terminal(socket: impl AsFd, terminal: impl AsFd, buffer:
     let part = buffer.get_mut(..taken).unwrap_or_default();
     match rustix::net::recv(&socket, part, RecvFlags::DONTWAIT) {
         Ok((_, count)) => Moved::Bytes(count),
-        Err(_) => Moved::End,
+        Err(_) => Moved::Failed,
     }
 }
 
@@ -78,7 +79,7 @@ pub(crate) fn discard(socket: impl AsFd, buffer: &mut [u8]) -> Moved {
         Ok((_, 0)) => Moved::End,
         Ok((_, count)) => Moved::Bytes(count),
         Err(Errno::AGAIN | Errno::INTR) => Moved::Empty,
-        Err(_) => Moved::End,
+        Err(_) => Moved::Failed,
     }
 }
 

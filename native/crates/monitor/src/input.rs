@@ -1,6 +1,6 @@
 //! Streams that go to a process's standard input.
 
-use crate::flow::{self, AT_ONCE, Moved, USUAL_PIPE};
+use crate::flow::{self, AT_ONCE, Moved};
 use crate::poller::Poller;
 use crate::server::Monitor;
 use crate::stream::Stream;
@@ -13,7 +13,8 @@ const TURN: usize = 8;
 /// Where input goes.
 #[derive(Debug)]
 pub(crate) enum Sink {
-    /// A pipe; closing it ends the process's input.
+    /// A pipe; closing it ends the process's input. It keeps its size: a socket's pieces fill its 16 places with up to
+    /// 32 KiB each.
     Pipe(Watch),
     /// A terminal, whose input has no end.
     Terminal(Watch),
@@ -26,6 +27,8 @@ pub(crate) enum Sink {
 pub(crate) enum Owner {
     /// An exec's.
     Exec(u64),
+    /// A container's, by an attachment.
+    Attachment(u64),
 }
 
 /// A stream of input.
@@ -34,14 +37,12 @@ pub(crate) struct Input {
     socket: Watch,
     sink: Sink,
     owner: Owner,
-    moved: usize,
-    enlarged: bool,
 }
 
 impl Input {
     /// From a connection to a sink.
     pub(crate) fn new(socket: Watch, sink: Sink, owner: Owner) -> Self {
-        Self { socket, sink, owner, moved: 0, enlarged: false }
+        Self { socket, sink, owner }
     }
 
     /// Closes both ends.
@@ -65,27 +66,14 @@ impl Input {
                 Sink::Nowhere => flow::discard(&self.socket, buffer),
             };
             match moved {
-                Moved::Bytes(count) => self.moved += count,
+                Moved::Bytes(_) => {}
                 Moved::Empty => return self.wait(poller, Wait::Input, Wait::Nothing),
-                Moved::Full if self.enlarge() => {}
                 Moved::Full => return self.wait(poller, Wait::Nothing, Wait::Room),
                 Moved::Broken => self.stop(poller)?,
-                Moved::End => return Ok(false),
+                Moved::End | Moved::Failed => return Ok(false),
             }
         }
         self.wait(poller, Wait::Input, Wait::Nothing)
-    }
-
-    /// A pipe through which much flows is enlarged, once. False when there is no more room now.
-    fn enlarge(&mut self) -> bool {
-        match &self.sink {
-            Sink::Pipe(pipe) if !self.enlarged && self.moved >= USUAL_PIPE => {
-                self.enlarged = true;
-                flow::enlarge(pipe);
-                true
-            }
-            _ => false,
-        }
     }
 
     fn wait(&mut self, poller: &Poller, socket: Wait, sink: Wait) -> SysResult<bool> {
@@ -118,6 +106,7 @@ impl Monitor {
         input.close(&self.poller);
         match owner {
             Owner::Exec(exec) => self.exec_input_ended(exec),
+            Owner::Attachment(attachment) => self.attached_input_ended(attachment),
         }
     }
 }

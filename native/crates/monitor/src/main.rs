@@ -2,10 +2,12 @@
 //! Must not decide policy, hold a default of the daemon, or touch a path that came through the CRI.
 
 mod arguments;
+mod attach;
 mod calls;
 mod clock;
 mod connection;
 mod container;
+mod copied;
 mod create;
 mod daemonize;
 mod exec;
@@ -22,7 +24,9 @@ mod numbering;
 mod oom;
 mod output;
 mod output_stream;
+mod pair;
 mod poller;
+mod port;
 mod process;
 mod records;
 mod reopen;

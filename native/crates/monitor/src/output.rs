@@ -99,6 +99,9 @@ impl Monitor {
         if self.execs.contains_key(&key) {
             return self.exec_output(key, output);
         }
+        if self.is_held(key, output) {
+            return Ok(()); // since this was seen to be ready
+        }
         if self.read_container(key, output)? && self.containers.get(&key).is_some_and(|c| c.ending.is_some()) {
             return self.finish_if_drained(key);
         }
@@ -113,7 +116,7 @@ impl Monitor {
         match read(fd, bytes) {
             Got::Nothing => Ok(false),
             Got::End => {
-                self.close_output(key, output);
+                self.close_output(key, output)?;
                 Ok(true)
             }
             Got::Bytes(count) => {
@@ -123,6 +126,7 @@ impl Monitor {
                 };
                 let trouble = container.log.take(stream, bytes.get(..count).unwrap_or_default(), room);
                 self.scratch_used();
+                self.copy_output(key, output, count)?;
                 self.tell_trouble(key, trouble)?;
                 Ok(false)
             }
@@ -152,10 +156,14 @@ impl Monitor {
     }
 
     /// Stops reading an output of a container.
-    pub(crate) fn close_output(&mut self, key: u64, output: Output) {
-        if let Some(fd) = self.containers.get_mut(&key).and_then(|c| c.outputs.take(output)) {
+    pub(crate) fn close_output(&mut self, key: u64, output: Output) -> SysResult<()> {
+        let Some(container) = self.containers.get_mut(&key) else { return Ok(()) };
+        let Some(fd) = container.outputs.take(output) else { return Ok(()) };
+        if !container.held.contains(output) {
             self.poller.remove(&fd);
         }
+        container.held.set(output, false);
+        self.end_copies(key, output)
     }
 
     /// A terminal's master has come: it is the container's only output, and its input.

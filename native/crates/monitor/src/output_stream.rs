@@ -60,7 +60,7 @@ impl OutputStream {
             Moved::Empty if self.left.is_some() => Ok(Step::Ended),
             Moved::Empty => self.wait(poller, Wait::End, Wait::Input),
             Moved::Full => self.wait(poller, Wait::Room, Wait::Nothing),
-            Moved::End => Ok(Step::Ended),
+            Moved::End | Moved::Failed => Ok(Step::Ended),
             Moved::Broken => Ok(Step::Lost),
         }
     }

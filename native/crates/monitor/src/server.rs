@@ -1,11 +1,13 @@
 //! The loop: one thread, one epoll, everything the monitor knows.
 
 use crate::arguments::ServeOptions;
+use crate::attach::Attachment;
 use crate::clock;
 use crate::connection::Connection;
 use crate::container::Container;
 use crate::exec::Exec;
 use crate::exec_cgroup::ExecCgroup;
+use crate::pair::Transit;
 use crate::poller::{Poller, Ready, Source};
 use crate::reopen::Reopen;
 use crate::reply::{Answer, Asker};
@@ -67,6 +69,10 @@ pub(crate) struct Monitor {
     pub(crate) execs: BTreeMap<u64, Exec>,
     /// Streams by key.
     pub(crate) streams: BTreeMap<u64, Stream>,
+    /// Attachments by key.
+    pub(crate) attachments: BTreeMap<u64, Attachment>,
+    /// A pipe that no stream uses now.
+    pub(crate) spare_pipe: Option<Transit>,
     /// Reopenings of logs by key.
     pub(crate) reopens: BTreeMap<u64, Reopen>,
     /// Processes that ended before it was known whose they are.
@@ -104,6 +110,8 @@ impl Monitor {
             containers: BTreeMap::new(),
             execs: BTreeMap::new(),
             streams: BTreeMap::new(),
+            attachments: BTreeMap::new(),
+            spare_pipe: None,
             reopens: BTreeMap::new(),
             strays: Vec::new(),
             cgroups_to_remove: Vec::new(),
@@ -163,6 +171,11 @@ impl Monitor {
             Due::ExecDeadline(key) => return self.exec_deadline(key),
             Due::ExecDrained(key) => return self.exec_drained(key),
             Due::ExecGiveUp(key) => return self.exec_give_up(key),
+            Due::Untaken(key) => return self.drop_untaken(key),
+            Due::Slow(key) => return self.look_at_reader(key),
+            Due::Hold(key) => self.hold_outputs(key),
+            Due::ConnectDeadline(key) => return self.connect_deadline(key),
+            Due::Linger(key) => self.close_stream(key),
             Due::ExecCgroups => self.remove_exec_cgroups(),
             Due::ReopenDeadline(key) => return self.reopen_deadline(key),
             Due::ShutdownLimit => return self.shutdown_limit(),
@@ -173,6 +186,7 @@ impl Monitor {
     fn rest(&mut self) {
         self.scratch.rest();
         self.room.rest();
+        self.spare_pipe = None;
         self.buffers_rest = true;
     }
 
@@ -265,7 +279,8 @@ impl Monitor {
 
     fn close(&mut self, key: u64) -> SysResult<()> {
         drop(self.detach_connection(key));
-        self.lose_execs_of(key)
+        self.lose_execs_of(key)?;
+        self.detach_all_of(key)
     }
 
     fn close_silent(&mut self, key: u64) -> SysResult<()> {

@@ -1,11 +1,13 @@
 //! OpenStream: a connection that becomes a stream of bytes. The sockets and pipes of the kernel are its only buffers:
 //! nothing is read that the other side does not take.
 
+use crate::copied::{Copied, Kept};
 use crate::exec_stream::Found;
 use crate::flow;
 use crate::input::{Input, Owner, Sink};
 use crate::output_stream::OutputStream;
 use crate::poller::{Output, Poller, Ready, Source};
+use crate::port::Port;
 use crate::reply::{Answer, Asker, done, failure};
 use crate::server::Monitor;
 use crate::watch::Watch;
@@ -25,6 +27,10 @@ pub(crate) enum Stream {
     Input(Input),
     /// Comes from an exec's output.
     Output(OutputStream),
+    /// Comes from a container's output, beside its log.
+    Copy(Copied),
+    /// A TCP connection, both ways.
+    Port(Port),
 }
 
 impl Stream {
@@ -33,6 +39,8 @@ impl Stream {
         match self {
             Self::Input(input) => input.close(poller),
             Self::Output(output) => drop(output.close(poller)),
+            Self::Copy(copy) => copy.close(poller),
+            Self::Port(port) => port.close(poller),
         }
     }
 }
@@ -40,6 +48,8 @@ impl Stream {
 /// What a stream is to be joined to.
 enum Target {
     Exec(u64, Option<Output>, Found),
+    Input(u64, Sink),
+    Copy(u64, Output, Kept),
 }
 
 /// Answers a call on a socket that is not a connection of calls any more. A peer that has gone is not told.
@@ -67,7 +77,8 @@ impl Monitor {
         }
         match &request.stream {
             Some(Wanted::Process(process)) => self.open_process(asker, socket, process),
-            _ => {
+            Some(Wanted::Port(port)) => self.open_port(asker, socket, port.port),
+            None => {
                 let text = "this monitor does not know the stream";
                 tell(&socket, asker.id, Err(failure(Kind::Unsupported, OPERATION, "", text)));
                 Ok(())
@@ -99,6 +110,8 @@ impl Monitor {
                     Found::TerminalOutput(fd) => Stream::Output(OutputStream::new(socket, far(fd), from, true)),
                 }
             }
+            Target::Input(key, sink) => Stream::Input(Input::new(socket, sink, Owner::Attachment(key))),
+            Target::Copy(key, output, kept) => Stream::Copy(Copied::new(socket, (key, output), kept)),
         };
         self.streams.insert(key, stream);
         self.stream_ready(key, Ready { source: Source::Far(key), readable: true, writable: true, gone: false })
@@ -113,6 +126,12 @@ impl Monitor {
         if let Some(exec) = self.streamed_key(&process.id) {
             return Ok(Target::Exec(exec, name, self.take_exec_side(exec, name, stream)?));
         }
+        if let Some(key) = self.attachment_key(&process.id) {
+            return Ok(match name {
+                None => Target::Input(key, self.take_attached_input(key, stream)?),
+                Some(output) => Target::Copy(key, output, self.take_attached(key, name, stream)?),
+            });
+        }
         let text = format!("there is no exec or attachment {}", process.id);
         Err(failure(Kind::NotFound, OPERATION, &process.id, text))
     }
@@ -122,6 +141,8 @@ impl Monitor {
         match self.streams.remove(&key) {
             Some(Stream::Input(input)) => self.serve_input(key, input),
             Some(Stream::Output(output)) => self.serve_output(key, output, ready),
+            Some(Stream::Copy(copy)) => self.serve_copy(key, copy, ready),
+            Some(Stream::Port(port)) => self.serve_port(key, port, ready),
             None => Ok(()),
         }
     }

@@ -32,6 +32,16 @@ pub(crate) enum Due {
     ExecDrained(u64),
     /// A killed exec has not ended.
     ExecGiveUp(u64),
+    /// An attachment's streams are to be taken.
+    Untaken(u64),
+    /// A reader of a container's output was slow.
+    Slow(u64),
+    /// A container's outputs are to be read or held back.
+    Hold(u64),
+    /// Connecting to a port takes too long.
+    ConnectDeadline(u64),
+    /// A port's stream was closed by the daemon.
+    Linger(u64),
     /// Cgroups of execs are to be removed.
     ExecCgroups,
     /// A log's opening takes too long.

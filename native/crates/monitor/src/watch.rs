@@ -16,15 +16,28 @@ pub(crate) enum Wait {
     Input,
     /// Room to write.
     Room,
+    /// Either.
+    Both,
 }
 
 impl Wait {
+    /// Something to read, room to write, both, or with neither the other side's end.
+    pub(crate) fn of(input: bool, room: bool) -> Self {
+        match (input, room) {
+            (true, true) => Self::Both,
+            (true, false) => Self::Input,
+            (false, true) => Self::Room,
+            (false, false) => Self::End,
+        }
+    }
+
     fn flags(self) -> Option<EventFlags> {
         match self {
             Self::Nothing => None,
             Self::End => Some(EventFlags::empty()),
             Self::Input => Some(EventFlags::IN),
             Self::Room => Some(EventFlags::OUT),
+            Self::Both => Some(EventFlags::IN | EventFlags::OUT),
         }
     }
 }

@@ -7,15 +7,9 @@ mod rig;
 use podwright_protocol::message::failure::Kind;
 use podwright_protocol::message::request::Call;
 use podwright_protocol::message::{LogTarget, RemoveContainer, ReopenLog, event};
-use rig::Rig;
 use rig::fuse::Fuse;
+use rig::{Rig, memory};
 use std::time::{Duration, Instant};
-
-fn memory(pid: i32, field: &str) -> u64 {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap();
-    let line = text.lines().find(|l| l.starts_with(field)).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
-}
 
 #[test]
 fn fifty_containers_in_one_sandbox() {

@@ -16,5 +16,6 @@ pub mod pages;
 pub mod priority;
 pub mod seccomp;
 pub mod signal;
+pub mod socket;
 pub mod spawn;
 pub mod start_time;

@@ -55,6 +55,37 @@ impl Rig {
         rig
     }
 
+    /// Loses the connection, as a daemon does that is killed, and makes another.
+    pub fn reconnect(&mut self) {
+        (self.client, self.hello) = Client::open(&self.socket()).unwrap();
+    }
+
+    /// The monitor's private memory in KiB.
+    pub fn heap(&self) -> u64 {
+        memory(self.hello.pid, "Private_Dirty:")
+    }
+
+    /// Waits until something is so.
+    pub fn until(&self, so: impl Fn(&Self) -> bool) {
+        for _ in 0..1000 {
+            if so(self) {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        panic!("it does not come");
+    }
+
+    /// Waits until the monitor has no more than so many descriptors open.
+    pub fn await_descriptors(&self, most: usize) {
+        self.until(|rig| rig.descriptors() <= most);
+    }
+
+    /// How many descriptors the monitor has open.
+    pub fn descriptors(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.hello.pid)).unwrap().count()
+    }
+
     pub fn socket(&self) -> PathBuf {
         self.dir.join("monitor.sock")
     }
@@ -88,6 +119,13 @@ impl Drop for Rig {
             assert!(!mounts().contains(&format!("podwright-rig-{}", self.id)), "mounts are left");
         }
     }
+}
+
+/// A field of a process's smaps_rollup in KiB.
+pub fn memory(pid: i32, field: &str) -> u64 {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap();
+    let line = text.lines().find(|l| l.starts_with(field)).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
 /// The host's mounts as text.

@@ -110,14 +110,17 @@ pub fn rest(stream: &mut UnixStream) -> String {
 
 /// Reads until a text has come; everything so far.
 pub fn until(stream: &mut UnixStream, text: &str) -> String {
-    let mut all = String::new();
-    let mut buffer = [0; 4096];
-    while !all.contains(text) {
+    let mut all = Vec::new();
+    let mut buffer = [0; 65536];
+    loop {
+        let tail = all.len().saturating_sub(buffer.len() + text.len());
+        if String::from_utf8_lossy(&all[tail..]).contains(text) {
+            return String::from_utf8(all).unwrap();
+        }
         let count = stream.read(&mut buffer).unwrap();
-        assert!(count > 0, "the stream ended after {all:?}");
-        all.push_str(&String::from_utf8_lossy(&buffer[..count]));
+        assert!(count > 0, "the stream ended after {} bytes: {:?}", all.len(), String::from_utf8_lossy(&all[tail..]));
+        all.extend_from_slice(&buffer[..count]);
     }
-    all
 }
 
 /// Writes and ends the direction.

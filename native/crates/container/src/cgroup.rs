@@ -16,3 +16,8 @@ pub fn is_frozen_v1(dir: &Path) -> bool {
 pub fn is_frozen_v2(dir: &Path) -> bool {
     std::fs::read_to_string(dir.join("cgroup.freeze")).is_ok_and(|state| state.trim() == "1")
 }
+
+/// Whether the processes of the v2 cgroup at `dir` are frozen: by its own file or that of a group above.
+pub fn stands_still_v2(dir: &Path) -> bool {
+    std::fs::read_to_string(dir.join("cgroup.events")).is_ok_and(|text| text.lines().any(|line| line == "frozen 1"))
+}

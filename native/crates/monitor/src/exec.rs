@@ -20,8 +20,9 @@ use podwright_container::users::Users;
 use podwright_protocol::message::Failure;
 use podwright_protocol::message::failure::Kind;
 use podwright_sys::clone::Forked;
-use podwright_sys::errno::SysResult;
+use podwright_sys::errno::{SysError, SysResult};
 use podwright_sys::signal::{self, Ending};
+use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -102,7 +103,7 @@ impl Monitor {
         }
         let (pipes, ends) = Pipes::make(wanted.wanted).map_err(|e| sys_failure(&e))?;
         let (ours, theirs) = report::pair().map_err(|e| step_failure(&e))?;
-        if self.is_short_of(&theirs) {
+        if Self::is_short_of(&theirs) {
             return Err(failure(Kind::ResourceExhausted, OPERATION, id, "there are too many open descriptors"));
         }
         let cgroup = ExecCgroup::make(&found.cgroup, key);
@@ -276,8 +277,15 @@ impl Exec {
 fn fork_exec(join: &JoinRequest, users: Option<Users<'_>>, ends: &Ends, socket: &OwnedFd) -> Result<i32, Box<Failure>> {
     // The container's process is our child and not reaped: the pid is still its own.
     let target = Pid::from_raw(join.pid).map(|pid| pidfd_open(pid, PidfdFlags::empty()));
-    let Some(Ok(target)) = target else {
-        return Err(failure(Kind::FailedPrecondition, OPERATION, "", "the container's process has ended"));
+    let target = match target {
+        Some(Ok(target)) => target,
+        None | Some(Err(Errno::SRCH)) => {
+            return Err(failure(Kind::FailedPrecondition, OPERATION, "", "the container's process has ended"));
+        }
+        Some(Err(e)) => {
+            let error = SysError::new(OPERATION, "pidfd_open", e.raw_os_error(), join.pid.to_string());
+            return Err(sys_failure(&error));
+        }
     };
     let (forked, born_in_cgroup) = fork_into(&join.place, 0).map_err(|e| sys_failure(&e))?;
     let Forked::Parent(pid) = forked else {

@@ -18,6 +18,9 @@ use std::os::fd::{AsFd, OwnedFd};
 /// How long descendants may hold the output open when the request does not say, in milliseconds.
 const DRAIN_MS: u64 = 2000;
 
+/// How long a command may take to start, in milliseconds.
+const START_MS: u64 = 30_000;
+
 /// A stream of an exec.
 #[derive(Debug, Default)]
 pub(crate) enum Side {
@@ -48,7 +51,6 @@ pub(crate) struct Streamed {
     has_terminal: bool,
     waiters: Vec<Asker>,
     drain_ms: u64,
-    ended_at: i64,
     /// No more output is waited for.
     drained: bool,
 }
@@ -67,7 +69,6 @@ impl Streamed {
             has_terminal: request.terminal,
             waiters: Vec::new(),
             drain_ms: DRAIN_MS,
-            ended_at: 0,
             drained: false,
         }
     }
@@ -127,6 +128,7 @@ impl Monitor {
             size,
         };
         let (key, pipes) = self.begin_exec(beginning, Purpose::Stream(Streamed::new(asker, request)))?;
+        self.timers.add(clock::deadline(START_MS), Due::ExecStart(key));
         if let Some(streamed) = self.streamed(key) {
             let side = |fd: Option<OwnedFd>| fd.map_or(Side::Closed, Side::Waiting);
             streamed.stdin = side(pipes.stdin);
@@ -187,7 +189,6 @@ impl Monitor {
         let Some(exec) = self.execs.get_mut(&key) else { return Ok(()) };
         let failed = exec.failed.take();
         let Purpose::Stream(streamed) = &mut exec.purpose else { return Ok(()) };
-        streamed.ended_at = clock::boot();
         let (pid, lost, waited_for) = (streamed.pid, streamed.connection.is_none(), !streamed.waiters.is_empty());
         let ended_early = failed.is_some() || pid == 0;
         if let Some(starter) = streamed.starter.take() {
@@ -224,7 +225,7 @@ impl Monitor {
             }
         }
         if self.execs.get(&key).is_some_and(|e| e.ending.is_some()) {
-            self.limit_drain(key);
+            self.limit_drain(key); // from now: streams may be on their way to be taken
         }
         self.settle_exec(key)
     }
@@ -235,12 +236,22 @@ impl Monitor {
         self.execs.iter().find(|(_, e)| is_it(e)).map(|(key, _)| *key)
     }
 
-    /// From the end on, descendants may hold the output so long.
+    /// So long descendants may still hold the output.
     fn limit_drain(&mut self, key: u64) {
-        let Some(streamed) = self.streamed(key) else { return };
-        let drain = i64::try_from(streamed.drain_ms).unwrap_or(i64::MAX).saturating_mul(1_000_000);
-        let at = streamed.ended_at.saturating_add(drain);
-        self.timers.add(at, Due::ExecDrained(key));
+        let Some(drain_ms) = self.streamed(key).map(|s| s.drain_ms) else { return };
+        self.timers.add(clock::deadline(drain_ms), Due::ExecDrained(key));
+    }
+
+    /// The command should run by now: something in the container hangs (its working directory, its program).
+    pub(crate) fn exec_start_deadline(&mut self, key: u64) -> SysResult<()> {
+        let Some(exec) = self.execs.get_mut(&key) else { return Ok(()) };
+        let (id, pid) = (exec.id.clone(), exec.pid);
+        let Purpose::Stream(streamed) = &mut exec.purpose else { return Ok(()) };
+        let Some(starter) = streamed.starter.take() else { return Ok(()) };
+        self.kill_exec(key)?;
+        let text = format!("the command of exec {id} does not start: process {pid} hangs");
+        self.answer(starter, Err(failure(Kind::DeadlineExceeded, OPERATION, &id, text)))?;
+        self.lose_exec(key)
     }
 
     /// Answers who waits, and forgets the exec, when nothing is left of it.
@@ -371,30 +382,34 @@ impl Monitor {
         let of_it = |e: &Exec| matches!(&e.purpose, Purpose::Stream(s) if s.connection == Some(connection));
         let keys: Vec<u64> = self.execs.iter().filter(|(_, e)| of_it(e)).map(|(key, _)| *key).collect();
         for key in keys {
-            let Some(streamed) = self.streamed(key) else { continue };
-            (streamed.connection, streamed.starter) = (None, None);
-            streamed.waiters.clear();
-            let ended = streamed.ended_at != 0;
-            if let Side::Taken(stream) = std::mem::take(&mut streamed.stdin) {
-                self.close_stream(stream);
-            }
-            for output in [Output::Stdout, Output::Stderr] {
-                let side = self.streamed(key).map(|s| std::mem::take(s.output(output))).unwrap_or_default();
-                let fd = match side {
-                    Side::Waiting(fd) => Some(fd),
-                    Side::Taken(stream) => self.take_output_back(stream),
-                    Side::Closed => None,
-                };
-                if let Some(fd) = fd {
-                    self.read_exec_output(key, output, fd);
-                }
-            }
-            if ended {
-                self.timers.add(clock::deadline(DRAIN_MS), Due::ExecDrained(key));
-            }
-            self.settle_exec(key)?;
+            self.lose_exec(key)?;
         }
         Ok(())
+    }
+
+    /// An exec loses its streams; it is forgotten when it has ended.
+    fn lose_exec(&mut self, key: u64) -> SysResult<()> {
+        let Some(streamed) = self.streamed(key) else { return Ok(()) };
+        (streamed.connection, streamed.starter) = (None, None);
+        streamed.waiters.clear();
+        if let Side::Taken(stream) = std::mem::take(&mut streamed.stdin) {
+            self.close_stream(stream);
+        }
+        for output in [Output::Stdout, Output::Stderr] {
+            let side = self.streamed(key).map(|s| std::mem::take(s.output(output))).unwrap_or_default();
+            let fd = match side {
+                Side::Waiting(fd) => Some(fd),
+                Side::Taken(stream) => self.take_output_back(stream),
+                Side::Closed => None,
+            };
+            if let Some(fd) = fd {
+                self.read_exec_output(key, output, fd);
+            }
+        }
+        if self.execs.get(&key).is_some_and(|e| e.ending.is_some()) {
+            self.timers.add(clock::deadline(DRAIN_MS), Due::ExecDrained(key));
+        }
+        self.settle_exec(key)
     }
 
     /// A container is forgotten: what is kept of its ended execs is too.

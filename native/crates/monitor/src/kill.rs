@@ -39,7 +39,7 @@ pub(crate) fn thaw(facts: &CgroupFacts) {
 pub(crate) fn is_frozen(facts: &CgroupFacts) -> bool {
     let v1 = !facts.freezer_dir.is_empty() && cgroup::is_frozen_v1(Path::new(&facts.freezer_dir));
     let v2 = Path::new(&facts.kill_file).parent().filter(|_| !facts.kill_file.is_empty());
-    v1 || v2.is_some_and(cgroup::is_frozen_v2)
+    v1 || v2.is_some_and(|dir| cgroup::is_frozen_v2(dir) || cgroup::stands_still_v2(dir))
 }
 
 /// Sends a signal to every process of a cgroup.

@@ -83,7 +83,6 @@ pub(crate) struct Monitor {
     pub(crate) ending: Option<Vec<Asker>>,
     /// The kernel's boot id.
     pub(crate) boot_id: String,
-    descriptors: u64,
     buffers_rest: bool,
     listener: OwnedFd,
     signals: OwnedFd,
@@ -117,7 +116,6 @@ impl Monitor {
             cgroups_to_remove: Vec::new(),
             ending: None,
             boot_id: boot_id()?,
-            descriptors: rustix::process::getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX),
             buffers_rest: true,
             listener,
             signals,
@@ -169,6 +167,7 @@ impl Monitor {
             Due::ExitFile(key) => self.write_exit_file(key),
             Due::OomCount(key) => return self.oom_count(key),
             Due::ExecDeadline(key) => return self.exec_deadline(key),
+            Due::ExecStart(key) => return self.exec_start_deadline(key),
             Due::ExecDrained(key) => return self.exec_drained(key),
             Due::ExecGiveUp(key) => return self.exec_give_up(key),
             Due::Untaken(key) => return self.drop_untaken(key),
@@ -296,9 +295,10 @@ impl Monitor {
 
     /// Whether so many descriptors are open that streams and execs have to be refused. The kernel gives the lowest free
     /// number, so a new descriptor's number says how many there are.
-    pub(crate) fn is_short_of(&self, newest: &OwnedFd) -> bool {
+    pub(crate) fn is_short_of(newest: &OwnedFd) -> bool {
         let number = u64::try_from(newest.as_raw_fd()).unwrap_or(u64::MAX);
-        number.saturating_add(SPARE_DESCRIPTORS) > self.descriptors
+        let limit = rustix::process::getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+        number.saturating_add(SPARE_DESCRIPTORS) > limit
     }
 
     fn send(&mut self, key: u64, bytes: Vec<u8>) -> SysResult<()> {

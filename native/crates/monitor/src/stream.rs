@@ -70,7 +70,7 @@ impl Monitor {
             return self.answer(asker, Err(failure(Kind::Invalid, OPERATION, "", text)));
         }
         let Some(socket) = self.detach_connection(asker.connection) else { return Ok(()) };
-        if self.is_short_of(&socket) {
+        if Self::is_short_of(&socket) {
             let text = "there are too many open descriptors";
             tell(&socket, asker.id, Err(failure(Kind::ResourceExhausted, OPERATION, "", text)));
             return Ok(());

@@ -28,6 +28,8 @@ pub(crate) enum Due {
     OomCount(u64),
     /// An exec's time limit.
     ExecDeadline(u64),
+    /// An exec's start takes too long.
+    ExecStart(u64),
     /// No more output of an exec is waited for.
     ExecDrained(u64),
     /// A killed exec has not ended.

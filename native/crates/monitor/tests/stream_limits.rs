@@ -202,3 +202,24 @@ fn connections_that_say_nothing_or_nonsense_are_closed() {
     rig.await_descriptors(before);
     assert_eq!(rig.exec(&bundle, &["true"], |_| {}).unwrap().exit_code, 0);
 }
+
+#[test]
+fn a_command_that_does_not_start_is_given_up() {
+    let mut rig = Rig::ready();
+    let mut bundle = rig.script("sleep 1000");
+    // who joins this cgroup waits until somebody reads
+    let tasks = rig.dir.join("tasks");
+    rustix::fs::mknodat(rustix::fs::CWD, &tasks, rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0).unwrap();
+    let v1_tasks = vec![tasks.to_str().unwrap().to_owned()];
+    let place = podwright_protocol::message::CgroupPlace { unified_dir: String::new(), v1_tasks };
+    bundle.request.cgroup.as_mut().unwrap().place = Some(place);
+    let reader = std::thread::spawn(move || std::fs::read(tasks).unwrap());
+    rig.run(&bundle);
+    assert_eq!(reader.join().unwrap(), b"0");
+    let error = rig.begin(exec_of(&bundle, "e", &["true"])).unwrap_err();
+    assert_eq!(error.failure().unwrap().kind(), Kind::DeadlineExceeded);
+    rig.until(|rig| {
+        !std::fs::read_to_string(format!("/proc/{}/task/{0}/children", rig.hello.pid)).unwrap().trim().contains(' ')
+    });
+    assert!(rig.wait_exec("e", 0).is_err());
+}

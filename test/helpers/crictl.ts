@@ -32,3 +32,37 @@ export async function crictl(socket: string, ...args: string[]): Promise<string>
   if (code !== 0) throw new Error(`crictl ${args.join(' ')} ended with ${code}: ${stderr}${stdout}`);
   return stdout.replace(/\n$/, '');
 }
+
+/** A run of crictl that goes on until it is ended. */
+export interface CrictlWatch {
+  /** What it has printed so far. */
+  readonly printed: () => string;
+  /** Whether it still runs. */
+  readonly running: () => boolean;
+  end(): Promise<void>;
+}
+
+/** Starts crictl and lets it run. */
+export async function watchCrictl(socket: string, ...args: string[]): Promise<CrictlWatch> {
+  const program = join(await kitPrograms(), 'crictl');
+  const endpoint = `unix://${socket}`;
+  const all = ['--config', '/dev/null', '-r', endpoint, '-i', endpoint, ...args];
+  const child = spawn(program, all, { stdio: ['ignore', 'pipe', 'inherit'] });
+  let printed = '';
+  let running = true;
+  child.stdout.on('data', (chunk: Buffer) => (printed += chunk.toString()));
+  const ended = new Promise<void>((resolve) => {
+    child.on('close', () => {
+      running = false;
+      resolve();
+    });
+  });
+  return {
+    printed: () => printed,
+    running: () => running,
+    async end() {
+      child.kill('SIGTERM');
+      await ended;
+    },
+  };
+}

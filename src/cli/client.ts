@@ -22,6 +22,9 @@ interface Methods {
   readonly ListPodSandbox: RuntimeServiceDefinition['ListPodSandbox'];
   readonly PodSandboxStatus: RuntimeServiceDefinition['PodSandboxStatus'];
   readonly ListContainers: RuntimeServiceDefinition['ListContainers'];
+  readonly Exec: RuntimeServiceDefinition['Exec'];
+  readonly Attach: RuntimeServiceDefinition['Attach'];
+  readonly PortForward: RuntimeServiceDefinition['PortForward'];
   readonly ListImages: ImageServiceDefinition['ListImages'];
   readonly Load: AdminDefinition['Load'];
   readonly Trace: AdminDefinition['Trace'];

@@ -13,6 +13,16 @@ const terminal: Terminal = {
   nowMs: Date.now,
   directory: process.cwd(),
   connect,
+  streams: {
+    stdin: process.stdin,
+    stdout,
+    stderr,
+    get interrupted() {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve());
+      return promise;
+    },
+  },
 };
 
 // a reader such as `head` that has seen enough

@@ -5,11 +5,14 @@ import { schema } from '../config/schema.ts';
 import { version } from '../config/version.ts';
 import { failureChain } from '../lib/failure.ts';
 import { isUnreachable } from './client.ts';
+import { separateCommand } from './command-line.ts';
 import { diagnose } from './doctor.ts';
+import { attachContainer, execCommand } from './exec.ts';
 import { listImages } from './images.ts';
 import { inspect } from './inspect.ts';
 import { loadImage } from './load.ts';
 import { listPods } from './pods.ts';
+import { forwardPorts } from './port-forward.ts';
 import { listContainers } from './ps.ts';
 import { command, type Shell, type Terminal } from './session.ts';
 import { shutdown } from './shutdown.ts';
@@ -21,7 +24,7 @@ const defaultSocket = `${schema.node.state.default}/podwright.sock`;
 
 const exitCodes = `
 Exit status: 0 done, 1 failed (or status and doctor found something wrong), 2 wrong usage,
-3 the daemon is not running.`;
+3 the daemon is not running. exec: that of the command.`;
 
 /** Runs the tool with the arguments after its name; answers the exit status. Never rejects. */
 export async function runProgram(
@@ -32,7 +35,7 @@ export async function runProgram(
   const shell: Shell = { terminal, exitCode: 0 };
   const program = buildProgram(shell, fail);
   try {
-    await program.parseAsync(argv, { from: 'user' });
+    await program.parseAsync(separateCommand(argv), { from: 'user' });
     return shell.exitCode;
   } catch (error) {
     // commander has printed its own already
@@ -68,6 +71,17 @@ function buildProgram(shell: Shell, fail: (text: string) => void): Command {
   add('load <file>', 'Load an image from a docker archive or an OCI layout', loadImage).option(
     '-n, --name <reference>',
     'name for an image that brings none',
+  );
+  const streams = (one: Command): Command =>
+    one
+      .option('-i, --interactive', 'hand over standard input')
+      .option('-t, --tty', 'with a terminal; ctrl-p ctrl-q leaves it');
+  streams(add('exec <container> <command...>', 'Run a command in a container, by id or name', execCommand));
+  streams(add('attach <container>', "A container's own input and output, from now on", attachContainer));
+  add('port-forward <pod> <ports...>', 'Ports of this machine into a pod: [LOCAL:]REMOTE', forwardPorts).option(
+    '--address <address>',
+    'address to listen on',
+    '127.0.0.1',
   );
   add('trace [pod]', "Stage times of a pod's start: by id, name, or the last pod", showTrace);
   add('inspect [id]', 'What the daemon knows of a pod, container or image, or of itself', inspect);

@@ -1,6 +1,17 @@
 // What every command works with: the connection, the form of the output, where it goes.
+import type { ReadStream, WriteStream } from 'node:tty';
 import { Command } from 'commander';
 import type { Client } from './client.ts';
+
+/** The process's own streams, for commands that hand them to a container. */
+export interface OwnStreams {
+  /** A terminal, or whatever it was redirected from. */
+  readonly stdin: Pick<ReadStream, 'isTTY' | 'setRawMode' | 'on' | 'off' | 'pause' | 'resume'>;
+  readonly stdout: Pick<WriteStream, 'columns' | 'rows' | 'write' | 'on' | 'off' | 'once'>;
+  readonly stderr: Pick<WriteStream, 'write' | 'once'>;
+  /** Settles when the user interrupts; asked for only by commands that run until then. */
+  readonly interrupted: Promise<void>;
+}
 
 /** The process as commands see it. */
 export interface Terminal {
@@ -13,6 +24,7 @@ export interface Terminal {
   /** The current directory. */
   readonly directory: string;
   readonly connect: (socket: string) => Client;
+  readonly streams: OwnStreams;
 }
 
 /** One command while it runs. */
@@ -50,7 +62,7 @@ export function command(
   for (const argument of argumentNames) one.argument(argument);
   return one.action(async (...given: unknown[]) => {
     const self = given.at(-1) as Command;
-    const args = given.slice(0, -2).map((arg) => (typeof arg === 'string' ? arg : ''));
+    const args = given.slice(0, -2).flatMap((arg) => (Array.isArray(arg) ? (arg as string[]) : [String(arg ?? '')]));
     const options = self.optsWithGlobals<Record<string, unknown>>();
     const socket = String(options['socket']).replace(/^unix:\/\//, '');
     const { terminal } = shell;

@@ -1,7 +1,7 @@
 // podwright trace: where the time of a pod's start went.
-import { invalidArgument, notFound } from '../lib/failure.ts';
+import { notFound } from '../lib/failure.ts';
 import type { TracedCall__Output } from '../proto/generated/admin/podwright/v1/TracedCall.ts';
-import type { Client } from './client.ts';
+import { sandboxOf } from './names.ts';
 import type { Run } from './session.ts';
 import { shortId, table } from './table.ts';
 
@@ -16,14 +16,6 @@ export const showTrace: Run = async ({ client, print }, [pod = '']) => {
   }
   print(calls, () => calls.map(showCall).join('\n'));
 };
-
-/** Names are no ids: a name that one pod has is that pod, all else is taken as an id. */
-async function sandboxOf(client: Client, pod: string): Promise<string> {
-  const { items } = await client.call('ListPodSandbox', {});
-  const named = items.filter(({ metadata }) => metadata?.name === pod);
-  if (named.length > 1) throw invalidArgument(`${named.length} pods are named ${pod}: give an id`);
-  return named[0]?.id ?? pod;
-}
 
 /** Columns of the bars. */
 const width = 40;

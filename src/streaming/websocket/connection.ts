@@ -6,8 +6,8 @@ import type { Chunk, Inlet, InletReceiver, Outlet } from '../streams.ts';
 import { headroom } from '../streams.ts';
 import { type ChannelProtocol, closeSignal, decodeMessage, encodeMessage } from './channels.ts';
 
-/** Largest message that is taken, in bytes. */
-export const longestMessage = 512 * 1024;
+/** Largest message that is taken, in bytes: with what one more read brings, a session holds 1 MiB. */
+export const longestMessage = 2 ** 20 - 64 * 1024;
 /** How long the client may take to answer our close, in milliseconds. */
 const closeMs = 5000;
 /** How often a client that is not being read is asked whether it is alive, in milliseconds. */

@@ -87,7 +87,7 @@ test('messages that break the protocol end the connection, and only that', async
     ['v5.channel.k8s.io', (c) => c.ws.send(Buffer.from([255])), 1002],
     ['v5.channel.k8s.io', (c) => c.ws.send(Buffer.from([255, 0, 0])), 1002],
     ['v4.base64.channel.k8s.io', (c) => c.ws.send('0not base64!'), 1002],
-    ['v4.channel.k8s.io', (c) => c.ws.send(Buffer.alloc(600 * 1024)), 1009],
+    ['v4.channel.k8s.io', (c) => c.ws.send(Buffer.alloc(2 ** 20)), 1009],
   ];
   for (const [n, [protocol, send, code]] of cases.entries()) {
     const client = await ChannelClient.connect(streaming.execUrl(all), protocol);

@@ -1,6 +1,8 @@
 import test from 'ava';
+import { PassThrough } from 'node:stream';
 import type { Client } from '../../../src/cli/client.ts';
 import { runProgram } from '../../../src/cli/program.ts';
+import type { OwnStreams } from '../../../src/cli/session.ts';
 import { notFound, unavailable } from '../../../src/lib/failure.ts';
 import { version } from '../../../src/config/version.ts';
 
@@ -13,6 +15,9 @@ interface Ran {
   readonly calls: readonly (readonly [method: string, request: unknown])[];
   readonly socket: string;
 }
+
+const stdin = new PassThrough() as unknown as OwnStreams['stdin'];
+const sink = new PassThrough() as unknown as OwnStreams['stdout'];
 
 /** Runs the tool against canned answers: a value, an Error to fail with, or a list for a stream. */
 async function run(line: string, answers: Answers = {}): Promise<Ran> {
@@ -36,6 +41,7 @@ async function run(line: string, answers: Answers = {}): Promise<Ran> {
     progress: () => undefined,
     nowMs: () => 1_700_000_100_000,
     directory: '/home/somebody',
+    streams: { stdin, stdout: sink, stderr: sink, interrupted: Promise.resolve() },
     connect: (socket: string) => {
       ran.socket = socket;
       return client;

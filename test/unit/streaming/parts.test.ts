@@ -1,6 +1,6 @@
 // Tokens, outcomes, sizes, channels, paths: the small parts of the streaming server.
 import test from 'ava';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { Failure } from '../../../src/lib/failure.ts';
 import { negotiate, parsePath } from '../../../src/streaming/requests.ts';
 import { ResizeReader, sizeOf } from '../../../src/streaming/resize.ts';

@@ -1,6 +1,6 @@
 // SPDY frames and header blocks: tables, and bytes of any kind.
 import test from 'ava';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { constants, createDeflate, createInflate } from 'node:zlib';
 import { headerDictionary, headerDictionaryId } from '../../../src/streaming/spdy/dictionary.ts';
 import {

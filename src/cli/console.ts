@@ -25,13 +25,13 @@ export function checkTerminal({ tty, interactive }: Handover, { stdin }: OwnStre
 
 /** Joins the user's streams with a streaming URL until it ends. The terminal is as before when this settles. */
 export async function runConsole(url: string, streams: OwnStreams, handover: Handover): Promise<ConsoleEnd> {
-  const { stdin, stdout } = streams;
+  const { stdout, stderr } = streams;
   const over = Promise.withResolvers<ConsoleEnd>();
   let status = '';
   const connection = await openChannels(url, {
     data: (channel, bytes, resume) => {
       if (channel === channels.status) status += bytes.toString();
-      const to = channel === channels.stdout ? stdout : channel === channels.stderr ? streams.stderr : null;
+      const to = channel === channels.stdout ? stdout : channel === channels.stderr ? stderr : null;
       if (!to || to.write(bytes)) return true;
       to.once('drain', resume);
       return false;

@@ -62,7 +62,9 @@ export function command(
   for (const argument of argumentNames) one.argument(argument);
   return one.action(async (...given: unknown[]) => {
     const self = given.at(-1) as Command;
-    const args = given.slice(0, -2).flatMap((arg) => (Array.isArray(arg) ? (arg as string[]) : [String(arg ?? '')]));
+    const args = given
+      .slice(0, -2)
+      .flatMap((arg) => (Array.isArray(arg) ? (arg as string[]) : [typeof arg === 'string' ? arg : '']));
     const options = self.optsWithGlobals<Record<string, unknown>>();
     const socket = String(options['socket']).replace(/^unix:\/\//, '');
     const { terminal } = shell;

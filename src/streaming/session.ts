@@ -51,6 +51,23 @@ export async function runCommand(
   return new CommandSession(client, request, ports).run();
 }
 
+/** How long after all output has ended the exit of the container may be told, in milliseconds. */
+const exitAfterOutputMs = 2000;
+
+/** The container's exit. An attachment whose output ends before is over too: its reader was too slow, or it was closed. */
+async function attachmentEnd({ ended, stdout, stderr }: RemoteProcess, flowed: Promise<void>): Promise<number> {
+  if (!stdout && !stderr) return ended;
+  const { promise: late, reject } = Promise.withResolvers<never>();
+  const tooLate = (): void => reject(new Error('its output ended, or was not taken in time; the container runs on'));
+  let timer: NodeJS.Timeout | null = null;
+  void flowed.then(() => void (timer = setTimeout(tooLate, exitAfterOutputMs).unref()));
+  try {
+    return await Promise.race([ended, late]);
+  } finally {
+    if (timer) clearTimeout(timer);
+  }
+}
+
 class CommandSession {
   readonly #client: CommandClient;
   readonly #request: CommandRequest;
@@ -97,7 +114,7 @@ class CommandSession {
       this.#process = process;
       if (this.#size) process.resize(this.#size);
       const flowed = this.#join(process);
-      const code = await process.ended;
+      const code = await (this.#request.kind === 'exec' ? process.ended : attachmentEnd(process, flowed));
       await flowed;
       this.#client.finish(this.#request.kind === 'exec' ? exited(code) : success);
       return this.#end('done', this.#request.kind === 'exec' ? `exit code ${code}` : '');

@@ -1,6 +1,6 @@
 // A WebSocket client of Kubernetes channels for tests.
 import { once } from 'node:events';
-import WebSocket from 'ws';
+import { WebSocket } from 'ws';
 import { until } from './until.ts';
 
 /** What came, by channel. */

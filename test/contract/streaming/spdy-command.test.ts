@@ -123,6 +123,17 @@ test('attach lasts until the container ends, and succeeds whatever its exit code
   t.is(client.text(error), '{"metadata":{},"status":"Success"}');
 });
 
+test('an attachment that the monitor gave up ends with its reason', async (t) => {
+  const streaming = await testStreaming();
+  t.teardown(() => streaming.close());
+  const client = await SpdyClient.connect(streaming.attachUrl({ stdout: true }));
+  const { error } = await client.openAll('error', 'stdout');
+  (await (await streaming.monitor.process()).stream('STDOUT')).end('last');
+  await until('it is closed', () => client.closed);
+  t.like(JSON.parse(client.text(error)), { status: 'Failure', reason: 'InternalError' });
+  t.regex(client.text(error), /not taken in time; the container runs on/);
+});
+
 test('a client that leaves lets go of the process', async (t) => {
   const streaming = await testStreaming();
   t.teardown(() => streaming.close());

@@ -8,7 +8,20 @@ import { pathToFileURL } from 'node:url';
 export const floors = [
   ['lib'],
   ['oci', 'cdi', 'config', 'native', 'paths.ts', 'proto'],
-  ['state', 'cgroup', 'storage', 'registry', 'network', 'monitor', 'seccomp', 'events', 'metrics', 'trace', 'log.ts'],
+  [
+    'state',
+    'cgroup',
+    'storage',
+    'registry',
+    'network',
+    'monitor',
+    'seccomp',
+    'apparmor',
+    'events',
+    'metrics',
+    'trace',
+    'log.ts',
+  ],
   ['sandbox', 'container', 'image', 'stats'],
   ['cri', 'streaming', 'recovery', 'kube', 'admin'],
   ['main.ts', 'daemon.ts', 'daemon', 'cli'],
@@ -42,9 +55,9 @@ const outside = [
   {
     module: /^node:fs(\/|$)/,
     rooms:
-      /^(state|storage|network|monitor|seccomp)\/|^registry\/hosts\.ts$|^recovery\/observe\.ts$|^config\/load\.ts$|^main\.ts$/,
+      /^(state|storage|network|monitor|seccomp)\/|^apparmor\/kernel\.ts$|^registry\/hosts\.ts$|^recovery\/observe\.ts$|^config\/load\.ts$|^main\.ts$/,
   },
-  { module: /^node:child_process$/, rooms: /^network\/cni\// },
+  { module: /^node:child_process$/, rooms: /^network\/cni\/|^apparmor\/kernel\.ts$/ },
   { module: /^pino(-pretty)?$/, rooms: /^log\.ts$/ },
   { module: /^prom-client$/, rooms: /^metrics\// },
   { module: /^@kubernetes\/client-node$/, rooms: /^kube\// },

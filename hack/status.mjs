@@ -40,8 +40,6 @@ function told(policy) {
         'ignored',
         `where the kernel has no ${policy.module === 'selinux' ? 'SELinux' : 'AppArmor'}; UNIMPLEMENTED where it has`,
       ];
-    case 'apparmor':
-      return ['ignored', 'without AppArmor (a Localhost profile is an error then); with it only Unconfined is served'];
     default:
       throw new TypeError(`no words for ${policy.is}`);
   }

@@ -29,11 +29,15 @@ setup() {
   hostname testbed; ip link set lo up 2>/dev/null
   echo "127.0.0.1 localhost testbed" >/etc/hosts
   echo 1 >/proc/sys/net/ipv4/ip_forward
+  calm
   if [ -n "$net" ] && [ -e /sys/class/net/eth0 ]; then
     ip link set eth0 up; ip addr add 10.0.2.15/24 dev eth0; ip route add default via 10.0.2.2
     echo nameserver 10.0.2.3 >/etc/resolv.conf
   fi
 }
+
+# User-mode Linux 6.12 panics when a process ends that has mapped an io_uring, as Node's do: they go without.
+calm() { [ "$engine" != uml ] || echo 2 >/proc/sys/kernel/io_uring_disabled; }
 
 if [ "$1" = init ]; then
   if [ "$init" = systemd ]; then
@@ -73,7 +77,7 @@ else
   [ -b $disk ] && mount -t ext4 -o noatime,nobarrier $disk /.scratch && \
     for d in containerd containers docker kubelet crio podwright testbed; do
       mkdir -p /.scratch/$d /var/lib/$d && mount --bind /.scratch/$d /var/lib/$d; done
-  hostname testbed; ip link set lo up 2>/dev/null; echo 1 >/proc/sys/net/ipv4/ip_forward
+  hostname testbed; ip link set lo up 2>/dev/null; echo 1 >/proc/sys/net/ipv4/ip_forward; calm
   base=/sys/fs/cgroup$(sed -n 's/^0:://p' /proc/self/cgroup)
   mkdir -p $base/agent; echo $$ >$base/agent/cgroup.procs
 fi

@@ -46,6 +46,8 @@ export interface CreateContainerPorts {
   readonly files: ContainerFiles;
   /** Compiles the filter of a profile for a set of capabilities; a missing profile is no filter. */
   readonly seccomp: (profile: SecurityProfile | null, capabilities: readonly string[]) => Promise<SeccompFilter>;
+  /** The AppArmor profile of a container, "" for none; fails where it cannot be applied. */
+  readonly apparmor: (profile: SecurityProfile | null, privileged: boolean) => Promise<string>;
   /** What the CDI devices of a container change in its spec. */
   readonly cdi: (config: ContainerConfig) => Promise<SpecEdits>;
   readonly teardown: (id: string) => Promise<void>;
@@ -142,8 +144,12 @@ async function create(ports: CreateContainerPorts, config: ContainerConfig, sand
   const target = targetOf(config, sandbox, (id) => ports.records.find(id));
   const release = ports.images.hold([...image.chain, ...volumes.flatMap((volume) => volume.chain)]);
   try {
-    const [user, edits] = await Promise.all([containerUser(ports, config, image), ports.cdi(config)]);
-    return await createFrom(ports, config, { sandbox, image, user, volumes, target, edits });
+    const [user, edits, apparmor] = await Promise.all([
+      containerUser(ports, config, image),
+      ports.cdi(config),
+      ports.apparmor(config.security.apparmor, config.security.privileged),
+    ]);
+    return await createFrom(ports, config, { sandbox, image, user, volumes, target, edits, apparmor });
   } finally {
     release();
   }
@@ -209,6 +215,8 @@ interface Parts {
   /** Whose pid namespace is joined. */
   readonly target: Container | null;
   readonly edits: SpecEdits;
+  /** AppArmor profile, "" for none. */
+  readonly apparmor: string;
 }
 
 async function build(ports: CreateContainerPorts, identity: ContainerIdentity, parts: Parts): Promise<Container> {
@@ -280,6 +288,7 @@ function specInput(ports: CreateContainerPorts, identity: ContainerIdentity, par
     netns: hostNetwork ? null : ports.netnsPin(identity.sandboxId),
     files: ports.files.podFilePaths(identity.sandboxId),
     edits: parts.edits,
+    apparmor: parts.apparmor,
     mounts: withLayers(identity.config, parts.volumes, (chain) => ports.snapshots.lowerDirs(chain)),
     hostname: hostNetwork || pod.hostname === '' ? host.hostname : pod.hostname,
     host: ports.host,

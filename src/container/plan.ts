@@ -32,6 +32,8 @@ export interface PlanContainerInput {
   readonly mounts: readonly RequestedMount[];
   /** What its CDI devices change. */
   readonly edits: SpecEdits;
+  /** AppArmor profile, "" for none. */
+  readonly apparmor: string;
   readonly host: HostLimits;
 }
 
@@ -109,7 +111,7 @@ export function planContainer(input: PlanContainerInput): OciSpec {
     tty: config.tty,
     mounts: input.mounts,
     devices: config.devices,
-    security,
+    security: { ...security, apparmorProfile: input.apparmor },
     oomScoreAdj: adjust,
     image: input.image,
     user,

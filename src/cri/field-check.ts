@@ -81,8 +81,6 @@ function fieldCheckOf(type: string, field: FieldDescriptor, building: Building):
       return null;
     case 'ignored-without':
       return building.host[policy.module] ? refuseIfSet(field) : null;
-    case 'apparmor':
-      return apparmorCheck(building.host);
   }
 }
 
@@ -118,21 +116,4 @@ function refuseIfSet({ type, repeated, map }: FieldDescriptor): Check {
   return (value, path) => {
     if (isSet(value)) throw unimplemented(`${path} is not supported yet`);
   };
-}
-
-/** Both spellings of an AppArmor profile: the message and the deprecated text. */
-function apparmorCheck(host: HostSecurity): Check {
-  return (value, path) => {
-    const kind = apparmorKind(value);
-    if (kind === 'unconfined') return;
-    if (host.apparmor) throw unimplemented(`${path} is not supported yet on a host with AppArmor`);
-    if (kind === 'localhost') throw failedPrecondition(`${path} names a profile, but AppArmor is off on this host`);
-  };
-}
-
-function apparmorKind(value: unknown): 'unconfined' | 'default' | 'localhost' {
-  if (value === null || value === undefined || value === '') return 'unconfined';
-  const kind = typeof value === 'string' ? value : (value as { profile_type: string }).profile_type;
-  if (kind === 'unconfined' || kind === 'Unconfined') return 'unconfined';
-  return kind === 'runtime/default' || kind === 'RuntimeDefault' ? 'default' : 'localhost';
 }

@@ -5,7 +5,6 @@
 /** Which security modules of the kernel are on. */
 export interface HostSecurity {
   readonly selinux: boolean;
-  readonly apparmor: boolean;
 }
 
 /** What becomes of one field. */
@@ -19,15 +18,12 @@ export type FieldPolicy =
   /** Never looked at. `because` is for docs/status.md. */
   | { readonly is: 'ignored'; readonly because: string }
   /** Ignored where the module is off; UNIMPLEMENTED where it is on (ruling 18). */
-  | { readonly is: 'ignored-without'; readonly module: keyof HostSecurity }
-  /** An AppArmor profile: "unconfined" is always fine, the runtime's default only where AppArmor is off. */
-  | { readonly is: 'apparmor' };
+  | { readonly is: 'ignored-without'; readonly module: keyof HostSecurity };
 
 const done: FieldPolicy = { is: 'honoured' };
 const refused: FieldPolicy = { is: 'refused' };
 const ignored = (because: string): FieldPolicy => ({ is: 'ignored', because });
 const except = (...values: string[]): FieldPolicy => ({ is: 'honoured-except', values });
-const apparmor: FieldPolicy = { is: 'apparmor' };
 const selinux: FieldPolicy = { is: 'ignored-without', module: 'selinux' };
 
 const windows = ignored('for Windows; with no `linux` beside it the call is INVALID_ARGUMENT');
@@ -84,7 +80,7 @@ export const fieldPolicies: Readonly<Record<string, Readonly<Record<string, Fiel
     supplemental_groups_policy: done,
     privileged: done,
     seccomp: done,
-    apparmor,
+    apparmor: ignored('for the containers’ own profiles; of the sandbox only the pause process runs, which is ours'),
     seccomp_profile_path: done,
   },
   NamespaceOption: { network: done, pid: done, ipc: done, target_id: done, userns_options: done },
@@ -185,8 +181,8 @@ export const fieldPolicies: Readonly<Record<string, Readonly<Record<string, Fiel
     masked_paths: done,
     readonly_paths: done,
     seccomp: done,
-    apparmor,
-    apparmor_profile: apparmor,
+    apparmor: done,
+    apparmor_profile: done,
     seccomp_profile_path: done,
   },
   Capability: { add_capabilities: done, drop_capabilities: done, add_ambient_capabilities: done },

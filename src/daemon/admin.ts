@@ -80,6 +80,9 @@ async function doctor({ pods, images, network, recovery }: AdminParts): Promise<
   const net = await network.status();
   if (!net.ready)
     wrong('network', net.message, 'put a CNI configuration into network.conf_dir, or set network.default = "bridge"');
+  const { trouble } = pods.apparmor.status();
+  if (trouble !== null)
+    warn('AppArmor', trouble, 'install apparmor_parser: containers run without the default profile');
   if (network.owedReleases() > 0) warn('network', `${network.owedReleases()} releases are owed`, '');
   for (const { noun, id, why: reason } of [...recovery.setAside, ...images.setAside])
     wrong(`${noun} ${id}`, reason, 'look at it in the quarantine directory; remove it there when it is not needed');

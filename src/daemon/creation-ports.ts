@@ -1,5 +1,6 @@
 // What making containers, and commands in them, is given: host facts, profiles, ids.
 import { randomBytes } from 'node:crypto';
+import type { ProfileRequest } from '../apparmor/apparmor.ts';
 import { requestedDevices } from '../cdi/names.ts';
 import { resolveDevices } from '../cdi/resolve.ts';
 import { containerCgroup, parseCgroupParent } from '../cgroup/path.ts';
@@ -43,6 +44,7 @@ export function creationPorts(hands: Hands, store: PodStore, { containerPorts, t
     sandboxes: store.sandboxes,
     images: { find: images.facts, hold: images.hold },
     seccomp,
+    apparmor: (profile: ProfileRequest | null, privileged: boolean) => store.apparmor.profileOf(profile, privileged),
     cdi: cdiOf(config.container.cdiDirs),
     teardown,
     newId: () => hexId() as ContainerId,

@@ -1,4 +1,6 @@
 // What is known of pods: records, their locks, their files, and the facts of host and boot they are held against.
+import { createAppArmor } from '../apparmor/apparmor.ts';
+import { loadedProfiles, loadProfile } from '../apparmor/kernel.ts';
 import type { ContainerIdentity, ContainerStatus } from '../container/container.ts';
 import type { ContainerId } from '../lib/id.ts';
 import { KeyedLock } from '../lib/keyed-lock.ts';
@@ -10,12 +12,25 @@ import { sandboxRecords } from '../state/sandboxes.ts';
 import type { Hands } from './hands.ts';
 
 /** Builds them; the records are loaded later, by recovery. */
-export function podStore({ paths, native, writer }: Pick<Hands, 'paths' | 'native' | 'writer'>) {
+export function podStore({ paths, native, writer, log }: Pick<Hands, 'paths' | 'native' | 'writer' | 'log'>) {
   const dirs = { trashDir: paths.trashDir, quarantineDir: paths.quarantineDir, writer };
   const containers = containerRecords<ContainerIdentity, ContainerStatus>({ dir: paths.containersDir, ...dirs });
+  const facts = hostFacts();
+  const apparmor = createAppArmor({
+    enabled: facts.apparmor,
+    load: loadProfile,
+    loaded: loadedProfiles,
+    onTrouble: (why) => {
+      if (why === null) log.info({}, 'the default AppArmor profile is loaded');
+      else
+        log.warn({ why }, 'the default AppArmor profile is not loaded: containers that do not ask for it run without');
+    },
+  });
+  apparmor.start();
   return {
+    apparmor,
     bootId: native.bootId(),
-    facts: hostFacts(),
+    facts,
     locks: new KeyedLock(),
     files: new RunFiles(paths),
     sandboxes: sandboxRecords<SandboxIdentity, SandboxStatus>({ dir: paths.sandboxesDir, ...dirs }),

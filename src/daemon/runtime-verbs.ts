@@ -70,6 +70,7 @@ function statusVerbs({
           ? {
               config: json(config),
               cniconfig: json(net.config),
+              apparmor: json(pods.apparmor.status()),
               unreachableMonitors: json(silent().map((s) => s.identity.id)),
             }
           : {},

@@ -22,6 +22,8 @@ export interface SpecInput {
     readonly privileged: boolean;
     readonly readonlyRootfs: boolean;
     readonly noNewPrivileges: boolean;
+    /** "" for none. */
+    readonly apparmorProfile: string;
     readonly maskedPaths: readonly string[];
     readonly readonlyPaths: readonly string[];
     readonly capabilities: {
@@ -93,6 +95,7 @@ export function buildSpec(input: SpecInput): OciSpec {
       }),
       rlimits: buildRlimits(host.rlimits),
       noNewPrivileges: security.noNewPrivileges,
+      ...(security.apparmorProfile === '' ? {} : { apparmorProfile: security.apparmorProfile }),
       ...(input.oomScoreAdj === null ? {} : { oomScoreAdj: input.oomScoreAdj }),
     },
     root: { path: 'rootfs', readonly: security.readonlyRootfs },

@@ -58,14 +58,31 @@ export const securityRows: Rows = {
   ],
   'LinuxSandboxSecurityContext.seccomp_profile_path': seccompPath,
   'LinuxContainerSecurityContext.seccomp_profile_path': seccompPath,
+  'LinuxContainerSecurityContext.apparmor_profile': [
+    wrong('an unknown word', 'default'),
+    wrong('localhost without a name', 'localhost/'),
+    wrong('a NUL byte', 'localhost/a\0b'),
+    wrong('no such profile', 'localhost/no-such-profile', { code: 'FAILED_PRECONDITION', host: true }),
+  ],
   'SecurityProfile.localhost_ref': [
     wrong('beside another type', '/profile.json', { beside: { profile_type: 'Unconfined' } }),
-    ...absolutePath.map((row) => ({ ...row, beside: { profile_type: 'Localhost' } })),
+    ...absolutePath.map((row) => ({ ...row, beside: { profile_type: 'Localhost' }, at: /\.seccomp\./ })),
+    ...[wrong('empty', ''), ...line].map((row) => ({
+      ...row,
+      beside: { profile_type: 'Localhost' },
+      at: /\.apparmor\./,
+    })),
+    wrong('no such profile', 'no-such-profile', {
+      beside: { profile_type: 'Localhost' },
+      code: 'FAILED_PRECONDITION',
+      at: /^CreateContainer.*\.apparmor\./,
+      host: true,
+    }),
     wrong('nothing is there', '/no/such/profile.json', {
       beside: { profile_type: 'Localhost' },
       code: 'FAILED_PRECONDITION',
       // a sandbox has no process that it could be put on
-      at: /^CreateContainer/,
+      at: /^CreateContainer.*\.seccomp\./,
       host: true,
     }),
   ],

@@ -63,7 +63,7 @@ export async function serveForTest(t: ExecutionContext, parts: TestServerParts):
     runtime: (parts.runtime ?? {}) as RuntimeVerbs,
     images: (parts.images ?? {}) as ImageVerbs,
     ports,
-    host: { selinux: false, apparmor: false },
+    host: { selinux: false },
   });
   const client = criClient(socket);
   t.teardown(async () => {

@@ -215,6 +215,7 @@ export function fakeHost() {
       if (refusal) throw refusal;
       return { bpf: Buffer.alloc(0), flags: 0 };
     },
+    apparmor: async () => '',
     cdi: async () => ({ env: [], devices: [], mounts: [], additionalGids: [] }),
     teardown: teardownOne,
     newId: () => hex() as ContainerId,

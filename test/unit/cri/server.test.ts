@@ -308,7 +308,7 @@ const serverParts = (socket: string) => ({
     elapsedMs: () => 0,
     nowMs: () => 0,
   },
-  host: { selinux: false, apparmor: false },
+  host: { selinux: false },
   services: [],
 });
 

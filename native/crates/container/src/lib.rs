@@ -21,6 +21,7 @@ pub mod options;
 pub mod paths;
 pub mod pause;
 pub mod place;
+pub mod probe;
 pub mod process;
 mod refusals;
 pub mod report;

@@ -1,5 +1,7 @@
 //! The command line. PURE.
 
+use podwright_container::probe::Places;
+
 /// What the binary was asked to be.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Stage {
@@ -7,6 +9,8 @@ pub(crate) enum Stage {
     Serve(ServeOptions),
     /// `pause`: the init of a shared pid namespace; only the monitor starts it.
     Pause,
+    /// `probe`: tells by its exit code whether pods can have user namespaces.
+    Probe(Places),
     /// `--version`.
     Version,
 }
@@ -32,6 +36,7 @@ pub(crate) fn parse(argv: &[String]) -> Result<Stage, String> {
     match words.next().map(String::as_str) {
         Some("serve") => serve(words).map(Stage::Serve),
         Some("pause") => Ok(Stage::Pause),
+        Some("probe") => probe(words).map(Stage::Probe),
         Some("--version") => Ok(Stage::Version),
         Some(other) => Err(format!("unknown command {other}")),
         None => Err("a command is missing: serve, --version".into()),
@@ -60,6 +65,22 @@ fn serve<'a>(mut words: impl Iterator<Item = &'a String>) -> Result<ServeOptions
     Ok(options)
 }
 
+fn probe<'a>(mut words: impl Iterator<Item = &'a String>) -> Result<Places, String> {
+    let mut places = Places { store: String::new(), state: String::new() };
+    while let Some(word) = words.next() {
+        let value = words.next().ok_or_else(|| format!("{word} needs a value"))?.clone();
+        match word.as_str() {
+            "--store" => places.store = value,
+            "--state" => places.state = value,
+            other => return Err(format!("unknown option {other}")),
+        }
+    }
+    if places.store.is_empty() || places.state.is_empty() {
+        return Err("probe needs --store and --state".into());
+    }
+    Ok(places)
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -80,6 +101,13 @@ mod tests {
             foreground: false,
         };
         assert_eq!(parse(&words(line)), Ok(Stage::Serve(expected)));
+    }
+
+    #[test]
+    fn reads_probe() {
+        let expected = Places { store: "/a".into(), state: "/b".into() };
+        assert_eq!(parse(&words("podwright-monitor probe --state /b --store /a")), Ok(Stage::Probe(expected)));
+        assert!(parse(&words("m probe --store /a")).is_err() && parse(&words("m probe --store /a --x /b")).is_err());
     }
 
     #[test]

@@ -43,6 +43,7 @@ mod timestamp;
 mod watch;
 
 use arguments::Stage;
+use podwright_container::probe::{Found, Places};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -53,10 +54,24 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Ok(Stage::Pause) => podwright_container::pause::run(),
+        Ok(Stage::Probe(places)) => probe(&places),
         Ok(Stage::Serve(options)) => daemonize::serve(&options),
         Err(message) => {
             eprintln!("podwright-monitor: {message}");
             ExitCode::from(2)
         }
     }
+}
+
+/// Code 0: pods can have user namespaces. Otherwise why not is on standard error: with code 3 only those that have the
+/// host's network cannot.
+fn probe(places: &Places) -> ExitCode {
+    let Found { pods, host_network } = podwright_container::probe::run(places);
+    let (code, error) = match (pods, host_network) {
+        (Ok(()), Ok(())) => return ExitCode::SUCCESS,
+        (Ok(()), Err(error)) => (3, error),
+        (Err(error), _) => (1, error),
+    };
+    eprintln!("{error}");
+    ExitCode::from(code)
 }

@@ -105,7 +105,7 @@ fn a_spec_that_asks_for_more_is_refused_by_name() {
     let mut rig = Rig::ready();
     for (pointer, value, name) in [
         ("/hooks", json!({"prestart": [{"path": "/bin/true"}]}), "hooks"),
-        ("/process/apparmorProfile", json!("x"), "process.apparmorProfile"),
+        ("/process/selinuxLabel", json!("x"), "process.selinuxLabel"),
         ("/linux/personality", json!({"domain": "LINUX32"}), "linux.personality"),
     ] {
         let mut bundle = rig.bundle(&["true"]);

@@ -31,8 +31,6 @@ function told(policy) {
       return ['done', ''];
     case 'refused':
       return ['refused', 'UNIMPLEMENTED when set'];
-    case 'honoured-except':
-      return ['done', `except ${policy.values.join(', ')}: UNIMPLEMENTED`];
     case 'ignored':
       return ['ignored', policy.because];
     case 'ignored-without':

@@ -78,6 +78,7 @@ export async function startDaemon(config: Config, log: Log): Promise<Daemon> {
   let current = config;
   const rooms = await compose(config, () => current, log);
   const { paths, metrics, network, images, pods } = rooms;
+  void pods.userNamespaceTrouble(); // found out meanwhile: Status waits for it
   const recovery = runRecovery(rooms);
   const ended = Promise.withResolvers<void>();
   const { root, state, socket } = config.node;

@@ -2,7 +2,13 @@
 // The container as a value: its config, facts, derived state and allowed transitions.
 // Must not know gRPC, disks or the monitor.
 import type { ContainerId, ImageId, SandboxId } from '../lib/id.ts';
-import type { LinuxResources, NamespaceOptions, SecurityProfile, SelinuxOptions } from '../sandbox/sandbox.ts';
+import type {
+  LinuxResources,
+  NamespaceOptions,
+  SecurityProfile,
+  SelinuxOptions,
+  UserNamespace,
+} from '../sandbox/sandbox.ts';
 
 /** CRI Mount, of a host path or of an image. */
 export interface ContainerMount {
@@ -19,6 +25,8 @@ export interface ContainerMount {
   readonly imageSubPath: string;
   /** As in mount(8), of those that oci/mount-options.ts allows. */
   readonly mountOptions: readonly string[];
+  /** The ids by which the files are shown (an idmapped mount): those of the pod's user namespace. Absent: the host's. */
+  readonly ids?: UserNamespace;
 }
 
 /** An image that a container has mounted: a root for garbage collection. */

@@ -19,6 +19,7 @@ import {
 } from './container.ts';
 import { findImageVolumes, refuseArtifact, withLayers } from './image-volumes.ts';
 import { checkContainer, type HostLimits, logPathOf, pidMode, planContainer, targetOf } from './plan.ts';
+import { checkUser, userNamespaceOf } from './user-namespace.ts';
 import {
   cgroupResources,
   type ContainerCgroups,
@@ -149,6 +150,7 @@ async function create(ports: CreateContainerPorts, config: ContainerConfig, sand
       ports.cdi(config),
       ports.apparmor(config.security.apparmor, config.security.privileged),
     ]);
+    checkUser(user, userNamespaceOf(sandbox));
     return await createFrom(ports, config, { sandbox, image, user, volumes, target, edits, apparmor });
   } finally {
     release();

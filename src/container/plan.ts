@@ -9,6 +9,7 @@ import type { ResolvedUser } from '../oci/user.ts';
 import type { RequestedMount } from '../oci/mounts.ts';
 import type { NamespaceMode, Sandbox } from '../sandbox/sandbox.ts';
 import { type Container, type ContainerConfig, containerState } from './container.ts';
+import { checkUserNamespace, ociIds, userNamespaceOf } from './user-namespace.ts';
 
 /** Facts of the host and of the daemon's config that a spec depends on. */
 export interface HostLimits {
@@ -46,6 +47,7 @@ export function checkContainer(config: ContainerConfig, sandbox: Sandbox): void 
   if (security.privileged && !pod.security.privileged) {
     throw failedPrecondition('linux.security_context.privileged: the sandbox is not privileged');
   }
+  checkUserNamespace(config, sandbox);
   if (config.tty && config.stdinOnce && !config.stdin) throw invalidArgument('stdin_once needs stdin');
   if (config.logPath !== '' && pod.logDirectory === '')
     throw invalidArgument('log_path is set, but the sandbox has no log_directory');
@@ -121,6 +123,7 @@ export function planContainer(input: PlanContainerInput): OciSpec {
       pid: pidMode(config),
       netns: input.netns,
       files: input.files,
+      ids: ociIds(userNamespaceOf(sandbox)),
     },
     cgroupPath: input.cgroupPath,
     host: input.host,

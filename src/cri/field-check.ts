@@ -1,6 +1,6 @@
 // PURE
 // Enforces field-policy.ts on decoded requests. Must not decide policy.
-import { failedPrecondition, invalidArgument, unimplemented } from '../lib/failure.ts';
+import { failedPrecondition, unimplemented } from '../lib/failure.ts';
 import { type FieldPolicy, fieldPolicies, type HostSecurity } from './field-policy.ts';
 
 /** One field as the JSON descriptor of the proto has it. */
@@ -72,11 +72,6 @@ function fieldCheckOf(type: string, field: FieldDescriptor, building: Building):
     }
     case 'refused':
       return refuseIfSet(field);
-    case 'honoured-except':
-      return (value, path) => {
-        if (typeof value === 'number') throw invalidArgument(`${path} has the unknown value ${value}`);
-        if (policy.values.includes(String(value))) throw unimplemented(`${path} ${String(value)} is not supported yet`);
-      };
     case 'ignored':
       return null;
     case 'ignored-without':

@@ -13,8 +13,6 @@ export type FieldPolicy =
   | { readonly is: 'honoured' }
   /** Set to anything but its default: UNIMPLEMENTED. */
   | { readonly is: 'refused' }
-  /** An enum of which these values are UNIMPLEMENTED (the default too, where its message is present). */
-  | { readonly is: 'honoured-except'; readonly values: readonly string[] }
   /** Never looked at. `because` is for docs/status.md. */
   | { readonly is: 'ignored'; readonly because: string }
   /** Ignored where the module is off; UNIMPLEMENTED where it is on (ruling 18). */
@@ -23,7 +21,6 @@ export type FieldPolicy =
 const done: FieldPolicy = { is: 'honoured' };
 const refused: FieldPolicy = { is: 'refused' };
 const ignored = (because: string): FieldPolicy => ({ is: 'ignored', because });
-const except = (...values: string[]): FieldPolicy => ({ is: 'honoured-except', values });
 const selinux: FieldPolicy = { is: 'ignored-without', module: 'selinux' };
 
 const windows = ignored('for Windows; with no `linux` beside it the call is INVALID_ARGUMENT');
@@ -84,7 +81,8 @@ export const fieldPolicies: Readonly<Record<string, Readonly<Record<string, Fiel
     seccomp_profile_path: done,
   },
   NamespaceOption: { network: done, pid: done, ipc: done, target_id: done, userns_options: done },
-  UserNamespace: { mode: except('POD', 'CONTAINER', 'TARGET'), uids: refused, gids: refused },
+  UserNamespace: { mode: done, uids: done, gids: done },
+  IDMapping: { host_id: done, container_id: done, length: done },
   Int64Value: { value: done },
   SecurityProfile: { profile_type: done, localhost_ref: done },
   LinuxContainerResources: {
@@ -156,8 +154,8 @@ export const fieldPolicies: Readonly<Record<string, Readonly<Record<string, Fiel
     readonly: done,
     selinux_relabel: selinux,
     propagation: done,
-    uidMappings: refused,
-    gidMappings: refused,
+    uidMappings: done,
+    gidMappings: done,
     recursive_read_only: done,
     image: done,
     image_sub_path: done,

@@ -2,6 +2,7 @@
 import { sandboxCgroup } from '../cgroup/path.ts';
 import type { SandboxId } from '../lib/id.ts';
 import { monitorRequests } from '../monitor/requests.ts';
+import { userNamespaces } from '../monitor/user-namespaces.ts';
 import { teardownSandbox } from '../sandbox/teardown.ts';
 import { composeContainers } from './container-ports.ts';
 import { creationPorts, hexId } from './creation-ports.ts';
@@ -25,6 +26,8 @@ export function composePods(hands: Hands) {
   const containers = composeContainers(hands, store, requests);
   const { containerPorts, teardown: teardownContainer, halt } = containers;
   const releasePorts = releasePortsOf(hands, { store, requests, halt });
+  const { root, state } = hands.paths;
+  const userNamespaceTrouble = userNamespaces({ native: hands.native, store: root, state });
   const teardown = (id: string): Promise<void> => teardownSandbox({ ...releasePorts, locks, teardownContainer }, id);
   return {
     ...store,
@@ -35,6 +38,7 @@ export function composePods(hands: Hands) {
     releasePorts,
     teardownSandbox: teardown,
     teardownContainer,
+    userNamespaceTrouble,
     removeOwnCgroups: () => removeOwnCgroups(cgroups),
     runPorts: {
       ...releasePorts,
@@ -45,6 +49,10 @@ export function composePods(hands: Hands) {
       stages,
       newId: () => hexId() as SandboxId,
       cgroupPathOf: sandboxCgroup,
+      userNamespaceTrouble: async (network: 'pod' | 'node') => {
+        const trouble = await userNamespaceTrouble();
+        return network === 'node' ? trouble.hostNetwork : trouble.pods;
+      },
     },
     ...creationPorts(hands, store, containers),
   };

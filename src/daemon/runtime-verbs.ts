@@ -52,9 +52,12 @@ function statusVerbs({
   return {
     version: async () => ({ runtimeName, runtimeVersion: version }),
     async status({ verbose }) {
-      const net = await network.status();
+      const [net, userNamespaces] = await Promise.all([network.status(), pods.userNamespaceTrouble()]);
       const why = notReady();
-      const features = { recursiveReadOnlyMounts: pods.facts.recursiveReadOnly, userNamespaces: false };
+      const features = {
+        recursiveReadOnlyMounts: pods.facts.recursiveReadOnly,
+        userNamespaces: userNamespaces.pods === null,
+      };
       const silent = () =>
         pods.sandboxes.list().filter((s) => s.status.phase === 'ready' && !pods.monitors.isReachable(s.identity.id));
       return {
@@ -64,13 +67,14 @@ function statusVerbs({
         ],
         handlers: ['', 'podwright'].map((name) => ({ name, ...features })),
         supplementalGroupsPolicy: true,
-        userNamespacesHostNetwork: false,
+        userNamespacesHostNetwork: userNamespaces.hostNetwork === null,
         mountOptions: true,
         info: verbose
           ? {
               config: json(config),
               cniconfig: json(net.config),
               apparmor: json(pods.apparmor.status()),
+              userNamespaceTrouble: json(userNamespaces),
               unreachableMonitors: json(silent().map((s) => s.identity.id)),
             }
           : {},

@@ -1,7 +1,7 @@
 // PURE
 // The mounts of a container, in the order they are made.
 import { invalidArgument } from '../lib/failure.ts';
-import type { OciMount } from './types.ts';
+import type { OciIdMaps, OciMount } from './types.ts';
 
 /** CRI Mount, as this module needs it. */
 export interface RequestedMount {
@@ -11,6 +11,8 @@ export interface RequestedMount {
   readonly propagation: 'private' | 'host-to-container' | 'bidirectional';
   readonly recursiveReadOnly: boolean;
   readonly mountOptions: readonly string[];
+  /** Present: the files are shown by the ids of the pod's user namespace. */
+  readonly ids?: object;
   /** The image that is mounted, null for the host path. */
   readonly image: {
     /** Directories of its layers, topmost first, at least two. */
@@ -27,6 +29,9 @@ export interface MountInput {
   readonly podShm: boolean;
   /** The pod's files on the host, bound over the image's. */
   readonly files: { readonly hosts: string; readonly hostname: string; readonly resolvConf: string };
+  readonly hostNetwork: boolean;
+  /** The ids of the pod's user namespace; null: it is the host's. */
+  readonly ids: OciIdMaps | null;
   readonly mounts: readonly RequestedMount[];
 }
 
@@ -41,6 +46,10 @@ const imageOptions = ['ro', 'nosuid', 'nodev', 'noexec'];
 
 /** The spec's mount type that stands for the pod's /dev/shm (a detached tmpfs in the monitor, ruling 3). */
 export const podShmType = 'podwright-shm';
+
+/** Group `tty` (5) owns terminals, where the pod has such a group. */
+const terminalGroup = (ids: OciIdMaps | null): string[] =>
+  ids === null || ids.gidMappings.some(({ size }) => size > 5) ? ['gid=5'] : [];
 
 const kernelMounts = (input: MountInput): OciMount[] => {
   const access = input.privileged ? 'rw' : 'ro';
@@ -57,10 +66,13 @@ const kernelMounts = (input: MountInput): OciMount[] => {
       destination: '/dev/pts',
       type: 'devpts',
       source: 'devpts',
-      options: ['nosuid', 'noexec', 'newinstance', 'ptmxmode=0666', 'mode=0620', 'gid=5'],
+      options: ['nosuid', 'noexec', 'newinstance', 'ptmxmode=0666', 'mode=0620', ...terminalGroup(input.ids)],
     },
     { destination: '/dev/mqueue', type: 'mqueue', source: 'mqueue', options: closed },
-    { destination: '/sys', type: 'sysfs', source: 'sysfs', options: [...closed, access] },
+    // the sysfs of the host's network can be mounted only by the host's root
+    input.ids !== null && input.hostNetwork
+      ? { destination: '/sys', type: 'bind', source: '/sys', options: ['bind', 'rprivate', ...closed, access] }
+      : { destination: '/sys', type: 'sysfs', source: 'sysfs', options: [...closed, access] },
     { destination: '/sys/fs/cgroup', type: 'cgroup', source: 'cgroup', options: [...closed, 'relatime', access] },
     input.podShm
       ? { destination: '/dev/shm', type: podShmType, source: 'shm', options: closed }
@@ -75,6 +87,7 @@ const podFiles = (input: MountInput): OciMount[] => {
     type: 'bind',
     source,
     options: ['bind', 'rprivate', access],
+    ...input.ids,
   });
   return [
     bind('/etc/hosts', input.files.hosts),
@@ -85,11 +98,13 @@ const podFiles = (input: MountInput): OciMount[] => {
 
 const propagationOption = { private: 'rprivate', 'host-to-container': 'rslave', bidirectional: 'rshared' } as const;
 
-function requestedMount(mount: RequestedMount, at: number): OciMount {
+function requestedMount(mount: RequestedMount, at: number, ids: OciIdMaps | null): OciMount {
   const field = `mounts[${at}]`;
   if (mount.containerPath === '') throw invalidArgument(`${field}.container_path is empty`);
   if (cleanPath(mount.containerPath) === '/') throw invalidArgument(`${field}.container_path is the root`);
-  return mount.image === null ? hostMount(mount, field) : imageMount(mount, mount.image);
+  // an image's files are the pod's own, whether the request says so or not
+  if (mount.image !== null) return { ...imageMount(mount, mount.image), ...ids };
+  return { ...hostMount(mount, field), ...(mount.ids === undefined ? {} : ids) };
 }
 
 function imageMount(mount: RequestedMount, { lower, subPath }: NonNullable<RequestedMount['image']>): OciMount {
@@ -132,7 +147,7 @@ const depth = (path: string): number => (path === '/' ? 0 : path.split('/').leng
 
 /** All mounts, parents before children; a CRI mount replaces the runtime's own at the same place. */
 export function buildMounts(input: MountInput): OciMount[] {
-  const asked = input.mounts.map(requestedMount);
+  const asked = input.mounts.map((mount, at) => requestedMount(mount, at, input.ids));
   const taken = new Set(asked.map((m) => m.destination));
   const own = [...kernelMounts(input), ...podFiles(input)].filter((m) => !taken.has(m.destination));
   return inMountOrder([...own, ...asked]);

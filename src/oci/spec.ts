@@ -5,7 +5,7 @@ import { buildCapabilities } from './capabilities.ts';
 import { buildEnv } from './env.ts';
 import { buildMounts, type RequestedMount } from './mounts.ts';
 import { checkDevices, deviceRules, devicesAnnotation, type DeviceRequest } from './devices.ts';
-import type { OciImageConfig, OciNamespace, OciSpec } from './types.ts';
+import type { OciIdMaps, OciImageConfig, OciNamespace, OciSpec } from './types.ts';
 import type { ResolvedUser } from './user.ts';
 
 /** Everything a spec is made from: the request, the pod, the image, and facts of the host read before. */
@@ -41,6 +41,8 @@ export interface SpecInput {
     readonly pid: 'pod' | 'container' | 'node' | 'target';
     readonly netns: string | null;
     readonly files: { readonly hosts: string; readonly hostname: string; readonly resolvConf: string };
+    /** The ids of its user namespace; null: it is the host's. */
+    readonly ids: OciIdMaps | null;
   };
   readonly cgroupPath: string;
   readonly host: {
@@ -56,6 +58,7 @@ function namespaces(input: SpecInput): OciNamespace[] {
   const list: OciNamespace[] = [{ type: 'mount' }];
   if (input.host.ownCgroupNamespace) list.push({ type: 'cgroup' });
   if (input.pod.pid === 'container') list.push({ type: 'pid' });
+  if (input.pod.ids !== null) list.push({ type: 'user' });
   if (input.pod.netns !== null) list.push({ type: 'network', path: input.pod.netns });
   return list;
 }
@@ -104,6 +107,8 @@ export function buildSpec(input: SpecInput): OciSpec {
       privileged,
       readonlyRootfs: security.readonlyRootfs,
       podShm: pod.shm,
+      hostNetwork: pod.netns === null,
+      ids: pod.ids,
       files: pod.files,
       mounts: input.mounts,
     }),
@@ -113,6 +118,7 @@ export function buildSpec(input: SpecInput): OciSpec {
     },
     linux: {
       namespaces: namespaces(input),
+      ...pod.ids,
       devices: [],
       cgroupsPath: input.cgroupPath,
       resources: { devices: deviceRules(privileged) },

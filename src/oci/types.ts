@@ -39,8 +39,21 @@ export interface OciProcess {
   readonly oomScoreAdj?: number;
 }
 
+/** runtime-spec `linux.uidMappings` entry. */
+export interface OciIdMapping {
+  readonly containerID: number;
+  readonly hostID: number;
+  readonly size: number;
+}
+
+/** The ids of a user namespace, or of an idmapped mount. */
+export interface OciIdMaps {
+  readonly uidMappings: readonly OciIdMapping[];
+  readonly gidMappings: readonly OciIdMapping[];
+}
+
 /** runtime-spec `mounts` entry. */
-export interface OciMount {
+export interface OciMount extends Partial<OciIdMaps> {
   readonly destination: string;
   readonly type: string;
   readonly source: string;
@@ -104,7 +117,7 @@ export interface OciSpec {
   readonly hostname: string;
   readonly mounts: readonly OciMount[];
   readonly annotations: Readonly<Record<string, string>>;
-  readonly linux: {
+  readonly linux: Partial<OciIdMaps> & {
     readonly namespaces: readonly OciNamespace[];
     readonly devices: readonly OciDevice[];
     readonly cgroupsPath: string;

@@ -1,13 +1,15 @@
 // PURE
 // From a sandbox's config and facts of the host to what will be done. Every refusal of a config is here.
 import { invalidArgument } from '../lib/failure.ts';
-import type { NamespaceMode, SandboxConfig } from './sandbox.ts';
+import type { NamespaceMode, SandboxConfig, UserNamespace } from './sandbox.ts';
 
 /** What a sandbox will be. */
 export interface SandboxPlan {
   readonly network: 'pod' | 'node';
   readonly ipc: 'pod' | 'node';
   readonly pid: 'pod' | 'container' | 'node';
+  /** Null: the host's user namespace. */
+  readonly userns: UserNamespace | null;
   /** The host name inside; the host's own when the pod uses the host's network. */
   readonly hostname: string;
   readonly sysctls: readonly { readonly name: string; readonly value: string }[];
@@ -51,6 +53,18 @@ function checkSysctl(name: string, plan: { network: 'pod' | 'node'; ipc: 'pod' |
   throw invalidArgument(`linux.sysctls: ${name} is not namespaced`);
 }
 
+/**
+ * A user namespace's root can show only pid and ipc namespaces of its own, in /proc and /dev/mqueue. (The API server
+ * refuses such pods too.)
+ */
+function checkUserNamespace(modes: Readonly<Record<'pid' | 'ipc', string>>): void {
+  for (const field of ['pid', 'ipc'] as const) {
+    if (modes[field] !== 'node') continue;
+    const path = `linux.security_context.namespace_options.${field}`;
+    throw invalidArgument(`${path}: NODE is not possible for a sandbox with a user namespace`);
+  }
+}
+
 /** Plans a sandbox. Throws invalid-argument naming the field. */
 export function planSandbox(config: SandboxConfig, facts: PlanFacts): SandboxPlan {
   checkMetadata(config);
@@ -58,6 +72,8 @@ export function planSandbox(config: SandboxConfig, facts: PlanFacts): SandboxPla
   const network = mode('network', namespaces.network, ['pod', 'node']);
   const ipc = mode('ipc', namespaces.ipc, ['pod', 'node']);
   const pid = mode('pid', namespaces.pid, ['pod', 'container', 'node']);
+  const userns = namespaces.userns ?? null;
+  if (userns !== null) checkUserNamespace({ pid, ipc });
   if (runAsGroup !== null && runAsUser === null) {
     throw invalidArgument('linux.security_context.run_as_group needs run_as_user');
   }
@@ -67,5 +83,5 @@ export function planSandbox(config: SandboxConfig, facts: PlanFacts): SandboxPla
   for (const name of Object.keys(config.sysctls)) checkSysctl(name, { network, ipc });
   const hostname = config.hostname === '' || network === 'node' ? facts.hostname : config.hostname;
   const sysctls = Object.entries(config.sysctls).map(([name, value]) => ({ name: name.replaceAll('/', '.'), value }));
-  return { network, ipc, pid, hostname, sysctls };
+  return { network, ipc, pid, userns, hostname, sysctls };
 }

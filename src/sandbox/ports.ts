@@ -50,6 +50,15 @@ export interface CreateSandboxRequest {
   readonly shmBytes: number;
   readonly pauseCgroup: CgroupPlace | null;
   readonly oomScoreAdj: number;
+  /** Null: the host's user namespace. */
+  readonly user: { readonly uids: IdRange; readonly gids: IdRange } | null;
+}
+
+/** proto IdMapping: `count` ids from `inside` on are those of the host from `outside` on. */
+export interface IdRange {
+  readonly inside: number;
+  readonly outside: number;
+  readonly count: number;
 }
 
 /** What a network attachment needs to know of the pod. */

@@ -1,14 +1,22 @@
 // RunPodSandbox: one pod sandbox from nothing to READY, or nothing left of it.
 import { buildOrClearAway, type Caller } from '../lib/creation.ts';
-import { alreadyExists, invalidArgument } from '../lib/failure.ts';
+import { alreadyExists, failedPrecondition, invalidArgument } from '../lib/failure.ts';
 import type { SandboxId } from '../lib/id.ts';
 import type { KeyedLock } from '../lib/keyed-lock.ts';
 import { allEnded } from '../lib/result-list.ts';
 import { firstDifference } from '../lib/same-value.ts';
 import { podFiles } from './files.ts';
 import { planSandbox, type SandboxPlan } from './plan.ts';
-import type { SandboxCgroups, SandboxFiles, SandboxMonitors, SandboxNetwork, SandboxRecords, Stages } from './ports.ts';
-import { type Sandbox, type SandboxConfig, type SandboxIdentity, sandboxKey } from './sandbox.ts';
+import type {
+  IdRange,
+  SandboxCgroups,
+  SandboxFiles,
+  SandboxMonitors,
+  SandboxNetwork,
+  SandboxRecords,
+  Stages,
+} from './ports.ts';
+import { type IdMapping, type Sandbox, type SandboxConfig, type SandboxIdentity, sandboxKey } from './sandbox.ts';
 
 export interface RunSandboxPorts {
   readonly records: SandboxRecords;
@@ -23,6 +31,8 @@ export interface RunSandboxPorts {
   readonly bootId: string;
   readonly cgroupPathOf: (parent: string, id: string) => { readonly path: string; readonly owned: boolean };
   readonly netnsPin: (id: string) => string;
+  /** Why pods, with a network of their own or the host's, cannot have user namespaces here; null when they can. */
+  readonly userNamespaceTrouble: (network: 'pod' | 'node') => Promise<string | null>;
   readonly stages: (id: string, name: string) => Stages;
 }
 
@@ -52,6 +62,7 @@ export async function runSandbox(ports: RunSandboxPorts, input: RunSandboxInput,
     throw invalidArgument(`runtime handler ${input.runtimeHandler} is not configured; known: "", "podwright"`);
   }
   const plan = planSandbox(input.config, { hostname: ports.files.hostFiles().hostname });
+  if (plan.userns !== null) await needUserNamespaces(ports, plan);
   const key = sandboxKey(input.config.metadata);
   const arrivedAt = ports.now();
   const sandbox = await ports.locks.run(`sandbox ${key}`, caller.signal, async () => {
@@ -63,6 +74,13 @@ export async function runSandbox(ports: RunSandboxPorts, input: RunSandboxInput,
     if (ports.records.get(id)) ports.records.update(id, { deliveredAt: ports.now() });
   });
   return id;
+}
+
+async function needUserNamespaces(ports: RunSandboxPorts, { network }: SandboxPlan): Promise<void> {
+  const trouble = await ports.userNamespaceTrouble(network);
+  if (trouble === null) return;
+  const pods = network === 'node' ? "pods with the host's network" : 'pods';
+  throw failedPrecondition(`${pods} cannot have user namespaces on this node: ${trouble}`);
 }
 
 interface Arrived extends RunSandboxInput {
@@ -180,8 +198,15 @@ function namespaceRequest(ports: RunSandboxPorts, { identity, plan, pauseCgroup 
     shmBytes,
     pauseCgroup,
     oomScoreAdj: -998,
+    user: plan.userns && { uids: idRange(plan.userns.uids), gids: idRange(plan.userns.gids) },
   };
 }
+
+const idRange = ({ containerId, hostId, length }: IdMapping): IdRange => ({
+  inside: containerId,
+  outside: hostId,
+  count: length,
+});
 
 function attachRequest(ports: RunSandboxPorts, { id, config, cgroupPath }: SandboxIdentity) {
   const { metadata, portMappings, annotations } = config;

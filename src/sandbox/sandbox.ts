@@ -6,12 +6,27 @@ import type { SandboxId } from '../lib/id.ts';
 /** CRI NamespaceMode: POD shares within the pod, CONTAINER is one's own, NODE the host's. */
 export type NamespaceMode = 'pod' | 'container' | 'node' | 'target';
 
-/** CRI NamespaceOption without what this release refuses. */
+/** CRI IDMapping: `length` ids from `containerId` on are those of the host from `hostId` on. */
+export interface IdMapping {
+  readonly containerId: number;
+  readonly hostId: number;
+  readonly length: number;
+}
+
+/** CRI UserNamespace of mode POD: one range of user ids, one of group ids, both from id 0 on and of the same length. */
+export interface UserNamespace {
+  readonly uids: IdMapping;
+  readonly gids: IdMapping;
+}
+
+/** CRI NamespaceOption. */
 export interface NamespaceOptions {
   readonly network: NamespaceMode;
   readonly pid: NamespaceMode;
   readonly ipc: NamespaceMode;
   readonly targetId: string;
+  /** Null: the host's. Absent: not said, which is the pod's for a container and the host's for a sandbox. */
+  readonly userns?: UserNamespace | null;
 }
 
 /** CRI PodSandboxMetadata: (name, namespace, uid, attempt) is the sandbox's key. */

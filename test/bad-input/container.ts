@@ -16,6 +16,8 @@ import {
 
 const kilobytes256 = Buffer.alloc(256 * 1024, 'n');
 
+const ids = [{ container_id: 0, host_id: 1000, length: 65_536 }];
+
 export const containerRows: Rows = {
   'CreateContainerRequest.pod_sandbox_id': objectId,
   'CreateContainerRequest.config': [wrong('missing', undefined)],
@@ -100,6 +102,11 @@ export const containerRows: Rows = {
       host: true,
     }),
   ],
+  'Mount.uidMappings': [
+    wrong('without gidMappings', ids),
+    wrong('the pod has none', ids, { beside: { gidMappings: ids } }),
+  ],
+  'Mount.gidMappings': [wrong('without uidMappings', ids)],
   'Mount.image_sub_path': [
     wrong('without an image', 'x'),
     ...anyPath.map((row) => ({ ...row, beside: { host_path: '', image: { image: 'x' } } })),

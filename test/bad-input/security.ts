@@ -23,6 +23,14 @@ const seccompPath: readonly Row[] = [
   wrong('a relative path', 'localhost/profile.json'),
 ];
 
+const mapping = { container_id: 0, host_id: 1000, length: 100_000 };
+const mappings: readonly Row[] = [
+  wrong('none', [], { beside: { mode: 'POD' } }),
+  wrong('of one kind only', [mapping], { beside: { mode: 'POD' } }),
+  wrong('two', [mapping, { ...mapping, container_id: 100_000 }], { beside: { mode: 'POD' } }),
+  wrong("with the host's user namespace", [mapping], { beside: { mode: 'NODE' } }),
+];
+
 export const securityRows: Rows = {
   'Int64Value.value': [
     wrong('negative', '-1'),
@@ -93,4 +101,10 @@ export const securityRows: Rows = {
   'NamespaceOption.network': [wrong("a container's own", 'CONTAINER'), wrong('of another container', 'TARGET')],
   'NamespaceOption.ipc': [wrong("a container's own", 'CONTAINER'), wrong('of another container', 'TARGET')],
   'NamespaceOption.target_id': [wrong('without TARGET', 'f'.repeat(64))],
+  'UserNamespace.mode': [wrong("a container's own", 'CONTAINER'), wrong('of another container', 'TARGET')],
+  'UserNamespace.uids': mappings,
+  'UserNamespace.gids': mappings,
+  'IDMapping.container_id': [wrong('id 0 is not mapped', 1, { beside: { host_id: 1000, length: 10 } })],
+  'IDMapping.host_id': [wrong('ends above the largest id', 0xffff_fff0, { beside: { length: 16 } })],
+  'IDMapping.length': [wrong('none', 0), wrong('more than there are', 0xffff_ffff, { beside: { host_id: 1 } })],
 };

@@ -248,6 +248,7 @@ export function fakeHost() {
   };
   const teardown = (id: string): Promise<void> =>
     teardownSandbox({ ...releasePorts, locks, teardownContainer: teardownOne }, id);
+  let userNamespaceTrouble: string | null = null;
   const runPorts = {
     ...releasePorts,
     locks,
@@ -258,6 +259,7 @@ export function fakeHost() {
     cgroupPathOf: (parent: string, id: string) =>
       parent === '' ? { path: `/pods/${id}`, owned: true } : { path: parent, owned: false },
     stages,
+    userNamespaceTrouble: async () => userNamespaceTrouble,
   };
   const never = new AbortController().signal;
   type Input = Parameters<typeof runSandbox>[1];
@@ -279,6 +281,7 @@ export function fakeHost() {
     monitors,
     failAtCall: (n: number) => (failAt = n),
     refuseSeccomp: (error: Error) => (refusal = error),
+    refuseUserNamespaces: (why: string) => void (userNamespaceTrouble = why),
     run: (input: Input, delivered = true) => runSandbox(runPorts, input, caller(delivered)),
     stop: (id: string) => stopSandbox({ ...releasePorts, locks, now }, id, never),
     remove: (id: string) => removeSandbox({ records: sandboxRecords, locks, teardown }, id, never),

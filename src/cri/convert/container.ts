@@ -38,6 +38,7 @@ import {
 import { decodeResources, encodeResources } from './resources.ts';
 import { decodeContainerSecurity } from './security.ts';
 import { decodeSignal, encodeSignal } from './signals.ts';
+import { decodeMountIds, encodeMountIds } from './user-namespace.ts';
 
 /** ContainerConfig of CreateContainer. Throws invalid-argument naming the field that is wrong. */
 export function decodeContainerConfig(message: ContainerConfig__Output | null): ContainerConfig {
@@ -121,6 +122,7 @@ function decodeMount(field: string, from: Mount__Output): ContainerMount {
     propagation,
     recursiveReadOnly: from.recursive_read_only,
     mountOptions,
+    ...decodeMountIds(field, from),
   };
 }
 
@@ -179,6 +181,7 @@ const encodeMount = (from: ContainerMount, imageRef: string): Mount => ({
   selinux_relabel: from.selinuxRelabel,
   propagation: propagationNames[from.propagation],
   recursive_read_only: from.recursiveReadOnly,
+  ...encodeMountIds(from.ids),
 });
 
 /** Container of ListContainers. */

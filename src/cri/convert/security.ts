@@ -13,6 +13,7 @@ import type { LinuxContainerSecurityContext__Output } from '../../proto/generate
 import type { LinuxSandboxSecurityContext__Output } from '../../proto/generated/cri/runtime/v1/LinuxSandboxSecurityContext.ts';
 import type { NamespaceOption, NamespaceOption__Output } from '../../proto/generated/cri/runtime/v1/NamespaceOption.ts';
 import type { SecurityProfile__Output } from '../../proto/generated/cri/runtime/v1/SecurityProfile.ts';
+import { decodeUserNamespace, encodeUserNamespace } from './user-namespace.ts';
 import { absolutePath, items, known, name, oneLine, refuse, userNumber } from './fields.ts';
 
 const modes = { POD: 'pod', CONTAINER: 'container', NODE: 'node', TARGET: 'target' } as const;
@@ -29,6 +30,7 @@ export function decodeNamespaces(field: string, from: NamespaceOption__Output | 
     pid,
     ipc: podOrNode(`${field}.ipc`, known(`${field}.ipc`, modes, from.ipc)),
     targetId: from.target_id,
+    ...decodeUserNamespace(`${field}.userns_options`, from.userns_options),
   };
 }
 
@@ -44,6 +46,7 @@ export const encodeNamespaces = (from: NamespaceOptions): NamespaceOption => ({
   pid: modeNames[from.pid],
   ipc: modeNames[from.ipc],
   target_id: from.targetId,
+  userns_options: encodeUserNamespace(from.userns ?? null),
 });
 
 const profileTypes = { RuntimeDefault: 'runtime-default', Unconfined: 'unconfined', Localhost: 'localhost' } as const;

@@ -84,7 +84,8 @@ test('capability masks as the kernel prints them', (t) => {
 });
 
 const files = { hosts: '/p/hosts', hostname: '/p/hostname', resolvConf: '/p/resolv.conf' };
-const input = { privileged: false, readonlyRootfs: false, podShm: true, files, mounts: [] };
+const own = { hostNetwork: false, ids: null };
+const input = { privileged: false, readonlyRootfs: false, podShm: true, files, mounts: [], ...own };
 const mount = {
   containerPath: '/data',
   hostPath: '/src',
@@ -135,6 +136,27 @@ test('mounts: an image is read-only data, its layers and sub path are options', 
     'lower=/l/1',
     'subpath=a/b',
   ]);
+});
+
+test("mounts of a user namespace: files by its ids where they are the pod's, new file systems as they are", (t) => {
+  const line = (size: number) => [{ containerID: 0, hostID: 1000, size }];
+  const ids = { uidMappings: line(10), gidMappings: line(10) };
+  const image = { ...mount, containerPath: '/image', hostPath: '', image: { lower: ['/1', '/0'], subPath: '' } };
+  const mounts = [mount, { ...mount, containerPath: '/mapped', ids: {} }, image];
+  const made = buildMounts({ ...input, mounts, ids });
+  t.deepEqual(
+    made
+      .filter((m) => m.uidMappings === ids.uidMappings && m.gidMappings === ids.gidMappings)
+      .map((m) => m.destination),
+    ['/mapped', '/image', '/etc/hosts', '/etc/hostname', '/etc/resolv.conf'],
+  );
+  const at = (destination: string, some: object = {}) =>
+    buildMounts({ ...input, ids, ...some }).find((m) => m.destination === destination);
+  t.is(at('/sys')?.type, 'sysfs');
+  t.like(at('/sys', { hostNetwork: true }), { type: 'bind', source: '/sys' });
+  t.is(at('/sys', { hostNetwork: true, ids: null })?.type, 'sysfs');
+  t.true(at('/dev/pts')?.options.includes('gid=5'));
+  t.false(at('/dev/pts', { ids: { uidMappings: line(5), gidMappings: line(5) } })?.options.includes('gid=5'));
 });
 
 test('mount options: those of the mount itself may be given, nothing that has a field or a meaning of its own', (t) => {

@@ -11,6 +11,16 @@ const withNamespaces = (namespaces: Partial<NamespaceOptions>, more: Partial<San
   return { ...config, security: { ...config.security, namespaces: { ...config.security.namespaces, ...namespaces } } };
 };
 
+const ids = { containerId: 0, hostId: 1000, length: 10 };
+const userns = { uids: ids, gids: ids };
+
+test("a user namespace, with the host's network too", (t) => {
+  for (const network of ['pod', 'node'] as const) {
+    t.deepEqual(planSandbox(withNamespaces({ network, userns }), facts).userns, userns);
+  }
+  t.is(planSandbox(withNamespaces({ userns: null }), facts).userns, null);
+});
+
 test('a pod of its own', (t) => {
   t.deepEqual(
     planSandbox(sandboxConfig({ sysctls: { 'net.ipv4.ip_forward': '1', 'kernel.shm_rmid_forced': '1' } }), facts),
@@ -18,6 +28,7 @@ test('a pod of its own', (t) => {
       network: 'pod',
       ipc: 'pod',
       pid: 'container',
+      userns: null,
       hostname: 'web',
       sysctls: [
         { name: 'net.ipv4.ip_forward', value: '1' },
@@ -50,6 +61,8 @@ const refusals: [string, SandboxConfig, RegExp][] = [
   ],
   ['a long host name', sandboxConfig({ hostname: 'x'.repeat(65) }), /hostname/],
   ['a network of a container', withNamespaces({ network: 'container' }), /namespace_options.network/],
+  ["the host's pids with a user namespace", withNamespaces({ pid: 'node', userns }), /namespace_options.pid: NODE/],
+  ["the host's ipc with a user namespace", withNamespaces({ ipc: 'node', userns }), /namespace_options.ipc: NODE/],
   ['pid target', withNamespaces({ pid: 'target' }), /namespace_options.pid/],
   [
     'net sysctl on the host',

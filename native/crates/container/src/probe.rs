@@ -191,7 +191,7 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // What cannot be removed now is by the next probe.
+        // What cannot be removed now, the next probe removes.
         let _ = std::fs::remove_dir_all(&self.0);
     }
 }

@@ -271,7 +271,8 @@ impl<'a> Init<'a> {
                 Some(_) => devices::bind(root, &device.path, &devices::host_node(&device.path)?)?,
             }
         }
-        self.found.iter().try_for_each(|found| match &found.taken {
+        // the container's ptmx is its own devpts's: a link
+        self.found.iter().filter(|found| found.node.path != "/dev/ptmx").try_for_each(|found| match &found.taken {
             None => devices::make(root, &found.node, &found.host),
             Some(node) => devices::bind(root, &found.node.path, node),
         })

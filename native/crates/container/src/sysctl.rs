@@ -49,9 +49,7 @@ pub fn check(name: &str, net: bool, ipc: bool) -> StepResult<()> {
 pub fn write(name: &str, value: &str) -> StepResult<()> {
     let path = file(name).unwrap_or_default();
     std::fs::write(&path, value).map_err(|e| {
-        // a value it does not take, or a parameter that this kernel does not have (in namespaces of this owner)
-        let theirs = [rustix::io::Errno::INVAL, rustix::io::Errno::NOENT].map(|errno| Some(errno.raw_os_error()));
-        let refused = theirs.contains(&e.raw_os_error());
+        let refused = e.raw_os_error() == Some(rustix::io::Errno::INVAL.raw_os_error());
         let mut error = io_failed("set sysctl", "write", format!("{name}={value}"))(e);
         if refused {
             error.kind = Kind::Invalid;

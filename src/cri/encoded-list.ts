@@ -71,6 +71,16 @@ export async function* inBatches(snapshot: () => Promise<Iterable<Buffer>>): Asy
   yield* batches(await snapshot());
 }
 
+/** The whole answer of a list whose encoding takes long: others have their turn after each batch. */
+export async function gathered(entries: Iterable<Buffer>): Promise<Buffer> {
+  const parts: Buffer[] = [];
+  for (const batch of batches(entries)) {
+    parts.push(batch);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  return Buffer.concat(parts);
+}
+
 /** Items that are not kept, encoded when they are asked for. */
 export function* framedEach<T>(items: Iterable<T>, encode: (item: T) => Uint8Array): Generator<Buffer> {
   for (const item of items) yield framed(encode(item));

@@ -42,8 +42,9 @@ async function serveStream(running: RunningCall, { entry, call, parts }: StreamP
       // a stream that ends early frees what it holds; not waited for, since it may wait for its next message
       void messages.return?.().catch(() => undefined);
     }
+    running.unwatch();
     call.end();
-    running.succeed();
+    running.report({ code: 'OK' }, null);
   } catch (error) {
     const status = running.fail(error);
     call.emit('error', { code: grpcStatus[status.code], details: status.message });

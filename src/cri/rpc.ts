@@ -80,8 +80,9 @@ async function serveUnary(running: RunningCall, { entry, call, callback }: Unary
     await running.admit();
     const answer = sendable(await entry.serve(call.request, running.context()));
     if (running.signal.aborted) throw running.signal.reason;
+    running.unwatch();
     callback(null, answer);
-    running.succeed();
+    running.report({ code: 'OK' }, null);
   } catch (error) {
     const status = running.fail(error);
     callback({ code: grpcStatus[status.code], details: status.message });
@@ -141,10 +142,9 @@ export class RunningCall {
     };
   }
 
-  /** The answer is out. */
-  succeed(): void {
+  /** From here on the caller's going away is no news: grpc-js tells of it after a normal end too. */
+  unwatch(): void {
     this.#unwatch();
-    this.report({ code: 'OK' }, null);
   }
 
   /** The status of a call that failed; nothing is delivered by it. */

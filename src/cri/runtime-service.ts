@@ -22,6 +22,7 @@ import {
 import { decodeSandboxConfig, encodeSandboxStatus } from './convert/sandbox.ts';
 import { encodeContainerUsage, encodeSandboxUsage } from './convert/stats.ts';
 import { encodeRuntimeConfig, encodeStatus, encodeVersion } from './convert/status.ts';
+import { framedEach, gathered } from './encoded-list.ts';
 import { aContainer, answering, aSandbox, listing, mutating, nothing, reading } from './row.ts';
 import { runtimeStreams } from './runtime-streams.ts';
 import type { Table } from './table.ts';
@@ -241,7 +242,7 @@ export const runtimeService: Table<RuntimeVerbs, RuntimeServiceDefinition> = {
     subject: nothing,
     async serve(_, verbs, context) {
       const pods = await verbs.listPodSandboxMetrics(null, context);
-      return { pod_metrics: pods.map(encodePodMetrics) };
+      return gathered(framedEach(encodePodMetrics(pods), (encoded) => encoded));
     },
   },
 };

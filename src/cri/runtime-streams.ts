@@ -12,7 +12,6 @@ import type { Table } from './table.ts';
 import type { RuntimeVerbs } from './verbs.ts';
 
 const containerStats = criMessage('ContainerStats');
-const podMetrics = criMessage('PodSandboxMetrics');
 const sandboxStats = criMessage('PodSandboxStats');
 
 /** Every streaming RPC of RuntimeService that is served. */
@@ -42,10 +41,9 @@ export const runtimeStreams: Table<RuntimeVerbs, RuntimeServiceDefinition> = {
     ...batching,
     subject: nothing,
     stream: (_, verbs, context) =>
-      inBatches(async () => {
-        const pods = await verbs.listPodSandboxMetrics(null, context);
-        return framedEach(pods, (pod) => podMetrics.serialize(encodePodMetrics(pod)));
-      }),
+      inBatches(async () =>
+        framedEach(encodePodMetrics(await verbs.listPodSandboxMetrics(null, context)), (encoded) => encoded),
+      ),
   },
   GetContainerEvents: {
     // also while recovering: what is found then are events too

@@ -118,14 +118,22 @@ export interface MetricDescriptor {
 export interface MetricValue {
   readonly name: string;
   readonly type: 'counter' | 'gauge';
-  /** In the order of the descriptor's keys. */
-  readonly labelValues: readonly string[];
-  readonly value: bigint;
+  /** Values of the metric's own labels, behind those of the base. */
+  readonly labels: readonly string[];
+  /** A whole number, at least 0. */
+  readonly value: number;
+}
+
+/** What was measured of one pod or container. */
+export interface MetricSet {
+  /** Values of the labels that all of `metrics` have, in the order of their descriptors' first keys. */
+  readonly base: readonly string[];
+  /** Made as it is iterated; the same each time. */
+  readonly metrics: Iterable<MetricValue>;
 }
 
 /** CRI PodSandboxMetrics. */
-export interface PodMetrics {
+export interface PodMetrics extends MetricSet {
   readonly sandboxId: string;
-  readonly metrics: readonly MetricValue[];
-  readonly containers: readonly { readonly containerId: string; readonly metrics: readonly MetricValue[] }[];
+  readonly containers: readonly (MetricSet & { readonly containerId: string })[];
 }

@@ -14,11 +14,18 @@ import {
 import type { Measured } from './metrics/metric.ts';
 import type { CgroupTasks, MetricPorts } from './ports.ts';
 
+/** What was measured of one pod or container. */
+export interface MetricSet {
+  /** Values of the base labels, for all of `metrics`. */
+  readonly base: BaseLabelValues;
+  /** Made as it is iterated; the same each time. */
+  readonly metrics: Iterable<MetricValue>;
+}
+
 /** CRI PodSandboxMetrics. */
-export interface PodMetrics {
+export interface PodMetrics extends MetricSet {
   readonly sandboxId: string;
-  readonly metrics: readonly MetricValue[];
-  readonly containers: readonly { readonly containerId: string; readonly metrics: readonly MetricValue[] }[];
+  readonly containers: readonly (MetricSet & { readonly containerId: string })[];
 }
 
 const wholeSeconds = (nanos: bigint): number => Number(nanos / 1_000_000_000n);
@@ -79,8 +86,8 @@ export function podMetricVerbs(ports: MetricPorts, groups: readonly PodMetricGro
       limits: container.status.resources,
     });
     const image = config.image.userSpecifiedImage || config.image.image;
-    const labels = labelsOf(sandbox, { container: config.metadata.name, id: cgroupPath, image, name: id });
-    return { containerId: id, metrics: valuesOf(metrics, measured, labels) };
+    const base = labelsOf(sandbox, { container: config.metadata.name, id: cgroupPath, image, name: id });
+    return { containerId: id, base, metrics: valuesOf(metrics, measured) };
   }
 
   async function ofPod(sandbox: Sandbox, containers: readonly Container[], readings: Readings): Promise<PodMetrics> {
@@ -91,10 +98,10 @@ export function podMetricVerbs(ports: MetricPorts, groups: readonly PodMetricGro
       cgroup: readings.cgroups.get(cgroupPath) ?? null,
       traffic: own ? await ports.interfaces(sandbox) : [],
     });
-    const labels = labelsOf(sandbox, { container: '', id: cgroupPath, image: '', name: '' });
     return {
       sandboxId: id,
-      metrics: valuesOf(metrics, measured, labels),
+      base: labelsOf(sandbox, { container: '', id: cgroupPath, image: '', name: '' }),
+      metrics: valuesOf(metrics, measured),
       containers: await Promise.all(containers.map((container) => ofContainer(container, sandbox, readings))),
     };
   }

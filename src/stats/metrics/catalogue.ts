@@ -54,10 +54,10 @@ export interface MetricDescriptor {
 export interface MetricValue {
   readonly name: string;
   readonly type: 'counter' | 'gauge';
-  /** In the order of the descriptor's keys. */
-  readonly labelValues: readonly string[];
+  /** Values of the metric's own labels, behind those of the base. */
+  readonly labels: readonly string[];
   /** A whole number, at least 0. */
-  readonly value: bigint;
+  readonly value: number;
 }
 
 /** The metrics of some groups. */
@@ -68,13 +68,17 @@ export const metricsOf = (groups: readonly PodMetricGroup[]): readonly Metric[] 
 export const descriptorsOf = (metrics: readonly Metric[]): MetricDescriptor[] =>
   metrics.map(({ name, help, labels }) => ({ name, help, labelKeys: [...baseLabels, ...labels] }));
 
-/** The values of what was read; one that the kernel does not tell is absent. */
-export function valuesOf(metrics: readonly Metric[], measured: Measured, base: BaseLabelValues): MetricValue[] {
-  return metrics.flatMap(({ name, type, values }) =>
-    values(measured).flatMap(([value, ...labels]) =>
-      value === null || !Number.isFinite(value) || value < 0
-        ? []
-        : [{ name, type, labelValues: [...base, ...labels], value: BigInt(Math.floor(value)) }],
-    ),
-  );
-}
+/**
+ * The values of what was read, each made when it is asked for: a node has 50,000 of them. One that the kernel does
+ * not tell is absent.
+ */
+export const valuesOf = (metrics: readonly Metric[], measured: Measured): Iterable<MetricValue> => ({
+  *[Symbol.iterator]() {
+    for (const { name, type, values } of metrics) {
+      for (const [value, ...labels] of values(measured)) {
+        if (value === null || !Number.isFinite(value) || value < 0) continue;
+        yield { name, type, labels, value: Math.floor(value) };
+      }
+    }
+  },
+});

@@ -111,10 +111,12 @@ test('every metric has a descriptor, and as many label values as it has keys', a
   t.is(keys.size, made.metricDescriptors().length, 'no name twice');
   const [answer] = await made.podMetrics();
   const seen = new Set<string>();
-  for (const metric of [...(answer?.metrics ?? []), ...(answer?.containers[0]?.metrics ?? [])]) {
-    t.is(metric.labelValues.length, keys.get(metric.name)?.length ?? -1, metric.name);
-    t.true(metric.value >= 0n);
-    seen.add(metric.name);
+  for (const set of answer ? [answer, ...answer.containers] : []) {
+    for (const metric of set.metrics) {
+      t.is(set.base.length + metric.labels.length, keys.get(metric.name)?.length ?? -1, metric.name);
+      t.true(Number.isInteger(metric.value) && metric.value >= 0);
+      seen.add(metric.name);
+    }
   }
   t.deepEqual(
     [...keys.keys()].filter((name) => !seen.has(name)),
@@ -132,7 +134,7 @@ async function values(made: ReturnType<typeof verbs>, of: 'pod' | 'container'): 
   const [answer] = await made.podMetrics();
   const metrics = of === 'pod' ? answer?.metrics : answer?.containers[0]?.metrics;
   return Object.fromEntries(
-    (metrics ?? []).map(({ name, labelValues, value }) => [[name, ...labelValues.slice(6)].join(' '), Number(value)]),
+    [...(metrics ?? [])].map(({ name, labels, value }) => [[name, ...labels].join(' '), value]),
   );
 }
 
@@ -187,8 +189,8 @@ test('a pod has its cgroup and its network, and nothing of a container', async (
 
 test('labels say whose it is', async (t) => {
   const [answer] = await verbs().podMetrics();
-  t.deepEqual(answer?.metrics[0]?.labelValues, ['', '/pods/s1', '', '', 'default', 'web']);
-  t.deepEqual(answer?.containers[0]?.metrics[0]?.labelValues, ['c1', '/pods/s1/c1', 'busybox', 'c1', 'default', 'web']);
+  t.deepEqual(answer?.base, ['', '/pods/s1', '', '', 'default', 'web']);
+  t.deepEqual(answer?.containers[0]?.base, ['c1', '/pods/s1/c1', 'busybox', 'c1', 'default', 'web']);
 });
 
 test('what the kernel does not tell is absent, not 0', async (t) => {

@@ -2,6 +2,7 @@
 
 use crate::error::{StepError, StepResult, io_failed};
 use std::io::{ErrorKind, Write};
+use std::path::Path;
 
 /// Files of the calling thread, newest first: since Linux 5.8 AppArmor has its own, before it had the
 /// one that all security modules share.
@@ -26,6 +27,10 @@ fn write(files: &[&str], profile: &str) -> StepResult<()> {
         // one write is one command
         return file.write_all(format!("exec {profile}").as_bytes()).map_err(|e| match e.kind() {
             ErrorKind::NotFound => StepError::invalid("set AppArmor profile", profile, "it is not loaded"),
+            // the shared file is there without any module that knows the command
+            ErrorKind::InvalidInput if !Path::new("/sys/module/apparmor").exists() => {
+                StepError::unsupported("set AppArmor profile", profile, "this kernel has no AppArmor")
+            }
             _ => io_failed("set AppArmor profile", "write", profile)(e),
         });
     }

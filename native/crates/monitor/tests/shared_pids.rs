@@ -6,6 +6,7 @@ mod rig;
 
 use podwright_protocol::message::NamespaceMode;
 use rig::bundle::Bundle;
+use rig::streams::tty_of;
 use rig::{Rig, alive};
 use serde_json::json;
 
@@ -134,6 +135,12 @@ fn starting_and_exec_leave_no_moment_to_reach_the_host() {
     rig.run(&target);
     for _ in 0..100 {
         rig.exec(&target, &["true"], |_| {}).unwrap();
+    }
+    for n in 0..50 {
+        let id = format!("t{n}");
+        rig.begin(tty_of(&target, &id, &["true"])).unwrap();
+        drop((rig.stdin(&id), rig.stdout(&id)));
+        assert_eq!(rig.wait_exec(&id, 0).unwrap(), 0);
     }
     for _ in 0..30 {
         let short = shared(rig.script("true"));

@@ -6,8 +6,8 @@
 
 mod rig;
 
-use rig::Rig;
 use rig::streams::{exec_of, tty_of};
+use rig::{Rig, cpu};
 use std::io::{Read, Write};
 use std::net::Shutdown;
 use std::time::Instant;
@@ -18,14 +18,6 @@ fn report(what: &str, bytes: usize, begin: Instant, pid: i32, ticks: u64) {
     let seconds = begin.elapsed().as_secs_f64();
     let used = cpu(pid) - ticks;
     println!("{what}: {:.0} MB/s, {used} ticks of the monitor", bytes as f64 / 1e6 / seconds);
-}
-
-/// User and system time of a process in ticks of 10 ms.
-fn cpu(pid: i32) -> u64 {
-    let line = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    let fields: Vec<u64> =
-        line.rsplit(')').next().unwrap().split_whitespace().skip(11).take(2).map(|f| f.parse().unwrap()).collect();
-    fields.iter().sum()
 }
 
 fn read_all(stream: &mut impl Read) -> usize {

@@ -183,6 +183,7 @@ impl Rig {
     ) -> Result<ExecSyncReply, ClientError> {
         let mut process = bundle.spec["process"].clone();
         process["args"] = json!(args);
+        process["terminal"] = json!(false);
         let mut request = ExecSync {
             container_id: bundle.id.clone(),
             process: process.to_string(),

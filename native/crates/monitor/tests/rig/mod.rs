@@ -128,6 +128,14 @@ pub fn memory(pid: i32, field: &str) -> u64 {
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
+/// User and system time of a process in ticks of 10 ms.
+pub fn cpu(pid: i32) -> u64 {
+    let line = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let fields: Vec<u64> =
+        line.rsplit(')').next().unwrap().split_whitespace().skip(11).take(2).map(|f| f.parse().unwrap()).collect();
+    fields.iter().sum()
+}
+
 /// The host's mounts as text.
 pub fn mounts() -> String {
     std::fs::read_to_string("/proc/self/mountinfo").unwrap()

@@ -15,6 +15,7 @@ use std::os::unix::net::UnixStream;
 pub fn exec_of(bundle: &Bundle, id: &str, args: &[&str]) -> Exec {
     let mut process = bundle.spec["process"].clone();
     process["args"] = json!(args);
+    process["terminal"] = json!(false);
     Exec {
         container_id: bundle.id.clone(),
         exec_id: id.into(),

@@ -9,6 +9,7 @@ use podwright_protocol::message::request::Call;
 use podwright_protocol::message::{CreateSandbox, IdMapping, NamespaceMode, Sysctl, UserNamespace, response};
 use podwright_sys::namespace::owner_of;
 use rig::bundle::Bundle;
+use rig::streams::{exec_of, rest, send_all, tty_of};
 use rig::{Rig, alive};
 use serde_json::{Value, json};
 use std::fs::{metadata, read_link, read_to_string};
@@ -280,6 +281,23 @@ fn devices_and_terminals_work() {
     let (exit, log) = rig.finish(&bundle);
     assert_eq!(exit.exit_code, 0, "{log}");
     assert_eq!(log.replace('\r', ""), "stdout F /dev/pts/0\nstdout F 12\nstdout F node\n");
+}
+
+#[test]
+fn execs_with_streams_and_ports_work() {
+    let (mut rig, mut bundle, _) = waiting(|_| {});
+    bundle.spec["process"]["user"] = json!({"uid": 12, "gid": 12});
+    rig.begin(tty_of(&bundle, "t", &["sh", "-c", "tty; stat -c %u $(tty); stty size; echo x >/dev/tty"])).unwrap();
+    drop(rig.stdin("t"));
+    assert_eq!(rest(&mut rig.stdout("t")), "/dev/pts/0\r\n12\r\n31 101\r\nx\r\n");
+    assert_eq!(rig.wait_exec("t", 0).unwrap(), 0);
+    // its pipes are its user's: it may open them again
+    rig.begin(exec_of(&bundle, "p", &["sh", "-c", "cat </dev/stdin >/dev/stdout; id -u >/proc/self/fd/2"])).unwrap();
+    send_all(&mut rig.stdin("p"), b"through");
+    assert_eq!((rest(&mut rig.stdout("p")).as_str(), rest(&mut rig.stderr("p")).as_str()), ("through", "12\n"));
+    assert_eq!(rig.wait_exec("p", 0).unwrap(), 0);
+    let failure = rig.port(9).unwrap_err();
+    assert_eq!(failure.failure().unwrap().kind(), Kind::FailedPrecondition);
 }
 
 #[test]

@@ -134,6 +134,7 @@ pub(crate) fn check_mount(ids: Option<&IdMaps>, mount: &Mount, of_files: bool) -
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
@@ -162,5 +163,43 @@ mod tests {
             assert_eq!(IdMaps { uids: range, gids: RANGE }.check().is_ok(), expected, "{range:?}");
             assert_eq!(IdMaps { uids: RANGE, gids: range }.check().is_ok(), expected, "{range:?}");
         }
+    }
+
+    #[test]
+    fn a_container_of_such_a_pod_takes_what_is_the_hosts_first() {
+        use crate::request::{Overlay, PidMode, Request};
+        use serde_json::json;
+        let ids = json!([{"containerID": 0, "hostID": 1000, "size": 10}]);
+        let value = json!({
+            "process": {"args": ["sh"], "cwd": "/"},
+            "mounts": [
+                {"destination": "/v", "type": "bind", "source": "/x", "uidMappings": ids, "gidMappings": ids},
+                {"destination": "/sys/fs/cgroup", "type": "cgroup"}
+            ],
+            "linux": {
+                "namespaces": [{"type": "cgroup"}, {"type": "user"}], "uidMappings": ids, "gidMappings": ids,
+                "sysctl": {"net.core.somaxconn": "1"}
+            }
+        });
+        let spec: Spec = serde_json::from_value(value).unwrap();
+        let overlay = Some(Overlay { lower: vec!["/l".into()], ..Overlay::default() });
+        let maps = IdMaps { uids: RANGE, gids: RANGE };
+        let request = Request { bundle: "/b".into(), overlay, ids: Some(maps), ..Request::default() };
+        let plan = crate::steps::plan(&spec, &request).unwrap();
+        let name = |step| format!("{step:?}").split([' ', '(']).next().unwrap_or_default().to_owned();
+        let names: Vec<String> = plan.steps.iter().map(name).collect();
+        let expected =
+            ["TakeSource", "GiveCgroup", "MapRoot", "EnterUsers", "Sysctl", "Isolate", "Root", "Mount", "Mount"];
+        assert_eq!(names[..expected.len()], expected);
+        assert_eq!(plan.steps[3], crate::steps::Step::EnterUsers { own_pids: true });
+        let shared = Request { pid: PidMode::Shared, ..request.clone() };
+        assert!(
+            crate::steps::plan(&spec, &shared)
+                .unwrap()
+                .steps
+                .contains(&crate::steps::Step::EnterUsers { own_pids: false })
+        );
+        let plain = Request { ids: None, ..request };
+        assert_eq!(crate::steps::plan(&spec, &plain).unwrap_err().object, "linux.uidMappings");
     }
 }

@@ -186,6 +186,10 @@ impl<'a> Init<'a> {
                 self.sources.insert(step.index, source);
                 note.map_or(Ok(()), |text| self.tell(&Report::Note(text)))
             }
+            Step::GiveCgroup(uid) => {
+                let (owner, _) = self.users()?.outside(*uid, 0)?;
+                place::give_cgroup(&self.request.place, owner)
+            }
             Step::MapRoot(step) => {
                 self.note.write("mount the root filesystem");
                 self.mapped.root = Some(self.map_root(step)?);

@@ -3,8 +3,8 @@
 use crate::error::{StepResult, failed, io_failed};
 use podwright_sys::clone::{self, Forked};
 use podwright_sys::errno::SysResult;
-use rustix::fs::{Mode, OFlags};
-use rustix::process::DumpableBehavior;
+use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::process::{DumpableBehavior, Uid};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 pub use podwright_cgroups::Place;
@@ -41,6 +41,24 @@ pub fn enter(place: &Place, born_there: bool) -> StepResult<()> {
     }
     for file in &place.v1_tasks {
         std::fs::write(file, "0").map_err(io_failed("join the cgroup", "write", file))?;
+    }
+    Ok(())
+}
+
+/// Gives the v2 cgroup to a user of the host: what the kernel lists as safe to give, so limits stay ours.
+///
+/// # Errors
+/// The failing call.
+pub(crate) fn give_cgroup(place: &Place, uid: u32) -> StepResult<()> {
+    let Some(dir) = open_dir(&place.unified_dir) else { return Ok(()) };
+    let list = "/sys/kernel/cgroup/delegate";
+    let names = std::fs::read_to_string(list).map_err(io_failed("read", "read", list))?;
+    for name in std::iter::once(".").chain(names.lines()) {
+        match rustix::fs::chownat(&dir, name, Some(Uid::from_raw(uid)), None, AtFlags::empty()) {
+            // files of controllers that are off are not there
+            Ok(()) | Err(rustix::io::Errno::NOENT) => {}
+            Err(e) => return Err(failed("give the cgroup away", "fchownat", name)(e)),
+        }
     }
     Ok(())
 }

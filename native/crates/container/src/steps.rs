@@ -23,6 +23,9 @@ pub enum Step {
     DeviceRules(Vec<DeviceRule>),
     /// Takes a bind mount's source out of the host's mount namespace.
     TakeSource(SourceStep),
+    /// With a user namespace and a cgroup filesystem that is not read-only: gives the container's v2 cgroup to this user
+    /// of the namespace (cgroups(7), delegation).
+    GiveCgroup(u32),
     /// With a user namespace: makes the root filesystem, its files shown by the namespace's ids.
     MapRoot(RootStep),
     /// Enters the pod's user namespace; what follows is done by its root, and in the container's own pid namespace if
@@ -174,6 +177,9 @@ pub fn plan(spec: &Spec, request: &Request) -> StepResult<Plan> {
     let mut images: Vec<Step> = images.into_iter().map(Step::StackImage).collect();
     let mut root = root_step(spec, request)?;
     if request.ids.is_some() {
+        if has_namespace(&spec.linux, "cgroup") && mounts.iter().any(is_writable_cgroup) {
+            steps.push(Step::GiveCgroup(process.user.uid));
+        }
         steps.append(&mut images);
         steps.push(Step::MapRoot(std::mem::replace(&mut root, RootStep::Mapped)));
         steps.push(Step::EnterUsers { own_pids: request.pid == PidMode::Own });
@@ -201,6 +207,10 @@ pub fn plan(spec: &Spec, request: &Request) -> StepResult<Plan> {
         steps.push(Step::ReadonlyRoot);
     }
     Ok(Plan { steps, process: process_plan(process, &request.filter)? })
+}
+
+fn is_writable_cgroup(step: &MountStep) -> bool {
+    step.source == MountSource::Cgroups && step.options.set & mount_attr::RDONLY == 0
 }
 
 fn has_namespace(linux: &Linux, kind: &str) -> bool {

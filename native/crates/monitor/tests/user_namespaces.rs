@@ -9,6 +9,8 @@ use podwright_protocol::message::request::Call;
 use podwright_protocol::message::{CreateSandbox, IdMapping, NamespaceMode, Sysctl, UserNamespace, response};
 use podwright_sys::namespace::owner_of;
 use rig::bundle::Bundle;
+use rig::cgroups::Cgroup;
+use rig::fuse::Fuse;
 use rig::streams::{exec_of, rest, send_all, tty_of};
 use rig::{Rig, alive};
 use serde_json::{Value, json};
@@ -345,4 +347,81 @@ fn a_short_program_and_a_missing_one_end_as_anywhere() {
     let error = rig.start_container(&bundle.id).unwrap_err();
     assert!(error.failure().unwrap().detail.contains("no such file"), "{error:?}");
     assert_eq!(rig.exit_of(&bundle.id).exit_code, 128);
+}
+
+#[test]
+fn ports_of_the_pod_are_reached() {
+    let (mut rig, bundle, _) = waiting(|bundle| {
+        let serve = "ip link set lo up; echo up; echo served | nc -l -p 8080; sleep 1000";
+        bundle.spec["process"]["args"] = json!(["sh", "-c", serve]);
+        for set in ["bounding", "effective", "permitted"] {
+            bundle.spec["process"]["capabilities"][set] = json!(["CAP_NET_ADMIN"]);
+        }
+    });
+    bundle.await_log("up");
+    look(&mut rig, &bundle, "until grep -q ':1F90 .* 0A ' /proc/net/tcp /proc/net/tcp6; do usleep 1000; done");
+    assert_eq!(rest(&mut rig.port(8080).unwrap()), "served\n");
+}
+
+#[test]
+fn a_hung_source_is_named_and_given_up() {
+    let mut rig = pod(|_| {});
+    let fuse = Fuse::silent(rig.dir.join("silent"));
+    let mut bundle = mapped(rig.script("true"));
+    bundle.mount("/hung", &fuse.dir, &["rbind", "rprivate"]);
+    map_last_mount(&mut bundle);
+    bundle.request.deadline_ms = 300;
+    let error = rig.create(&bundle).unwrap_err();
+    let failure = error.failure().unwrap();
+    assert_eq!(failure.kind(), Kind::DeadlineExceeded, "{failure:?}");
+    assert!(failure.detail.contains(fuse.dir.to_str().unwrap()), "{}", failure.detail);
+    let other = mapped(rig.script("echo fine"));
+    assert_eq!(rig.output(&other), "fine\n");
+}
+
+#[test]
+fn a_cgroup_that_may_be_written_is_the_containers_own_to_divide() {
+    let cgroup = Cgroup::make("userns");
+    {
+        let mut rig = pod(|_| {});
+        let mut bundle = mapped(rig.script(
+            "cd /sys/fs/cgroup/unified && mkdir sub && echo 1 > sub/cgroup.procs && cat /proc/self/cgroup | grep ^0: && \
+             echo 1 > cgroup.procs && rmdir sub; echo 0 > cgroup.freeze || echo limits are not",
+        ));
+        bundle.request.cgroup = Some(cgroup.facts.clone());
+        for mount in bundle.spec["mounts"].as_array_mut().unwrap() {
+            if mount["type"] == "cgroup" {
+                mount["options"] = json!(["nosuid", "noexec", "nodev", "rw"]);
+            }
+        }
+        assert_eq!(rig.output(&bundle), "0::/sub\nlimits are not\n");
+        let mut bundle = mapped(rig.script("mkdir /sys/fs/cgroup/unified/sub || echo shut"));
+        bundle.request.cgroup = Some(cgroup.facts.clone());
+        assert_eq!(rig.output(&bundle), "shut\n");
+    }
+}
+
+#[test]
+fn the_probe_tells_the_truth_and_leaves_nothing() {
+    let rig = Rig::start();
+    let (store, state) = (rig.dir.join("store"), rig.dir.join("state"));
+    for dir in [&store, &state] {
+        // what a probe that was killed has left is in nobody's way
+        std::fs::create_dir_all(dir.join("user-namespaces-probe/lower")).unwrap();
+    }
+    let probe = || {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_podwright-monitor"));
+        let ended = command.arg("probe").arg("--store").arg(&store).arg("--state").arg(&state).output().unwrap();
+        for dir in [&store, &state] {
+            assert_eq!(std::fs::read_dir(dir).unwrap().count(), 0, "{dir:?}");
+        }
+        (ended.status.code(), String::from_utf8(ended.stderr).unwrap())
+    };
+    assert_eq!(probe(), (Some(0), String::new()));
+    // a file system without idmapped mounts
+    rustix::mount::mount("ramfs", &state, "ramfs", rustix::mount::MountFlags::empty(), None).unwrap();
+    let (code, why) = probe();
+    rustix::mount::unmount(&state, rustix::mount::UnmountFlags::empty()).unwrap();
+    assert_eq!(code, Some(1), "{why}");
+    assert!(why.contains("idmapped mounts"), "{why}");
 }

@@ -116,7 +116,7 @@ impl Drop for Rig {
         let gone = std::fs::remove_dir_all(&self.dir);
         if !std::thread::panicking() {
             gone.unwrap();
-            assert!(!mounts().contains(&format!("podwright-rig-{}", self.id)), "mounts are left");
+            assert!(!mounts().contains(&format!("podwright-rig-{}/", self.id)), "mounts are left");
         }
     }
 }

@@ -56,7 +56,20 @@ test('a record of a newer release is not read', (t) => {
 
 const id = 'a'.repeat(64);
 const identity = { id, createdAt: 1_700_000_000_123_456_789n, config: { name: 'x' } };
-const status = { phase: 'ready', stopRequestedAt: 0n, deliveredAt: 2n, ips: ['10.0.0.2'] };
+const status = { phase: 'ready', stopRequestedAt: 0n, deliveredAt: 2n, ips: ['10.0.0.2'], updated: null };
+
+test('a sandbox record of before resources could be updated has none updated', async (t) => {
+  const { options } = room(t);
+  const { updated, ...older } = status;
+  t.is(updated, null);
+  const before = sandboxRecords<typeof identity, typeof older>(options);
+  before.load();
+  before.create(identity, older);
+  await options.writer.flush();
+  const after = sandboxRecords<typeof identity, typeof status>(options);
+  after.load();
+  t.is(after.get(id)?.status.updated, null);
+});
 
 test('records come back after a restart, nanosecond for nanosecond', async (t) => {
   const { options } = room(t);

@@ -32,6 +32,10 @@ const address = text(/^$|^(\[[0-9a-f:]+\]|[^:\s]+):\d{1,5}$/i, '"host:port", "[v
 const requiredAddress = text(/^(\[[0-9a-f:]+\]|[^:\s]+):\d{1,5}$/i, '"host:port" or "[v6 address]:port"');
 const subnet = text(/^(\d{1,3}\.){3}\d{1,3}\/([89]|1\d|2\d)$/, 'an IPv4 network such as "10.224.0.0/16"');
 const interfaceName = text(/^[a-zA-Z0-9_.-]{1,15}$/, 'an interface name of at most 15 characters');
+const sysctl = text(
+  /^(net\.|kernel\.(shm|msg|sem)|fs\.mqueue\.)[\w./-]*=.+$/,
+  'a parameter of the network or ipc namespace such as "net.ipv4.ping_group_range=0 65535"',
+);
 const capability = text(/^CAP_[A-Z_]+$/, 'a capability such as "CAP_CHOWN"');
 
 const defaultCapabilities = [
@@ -176,6 +180,19 @@ export const schema = {
     }),
     seccompRoot: setting(path(), '/var/lib/kubelet/seccomp', {
       doc: 'Directory to which Localhost seccomp profiles are relative.',
+    }),
+    defaultSysctls: setting(
+      list(sysctl, 'parameters such as "net.core.somaxconn=1024"'),
+      ['net.ipv4.ip_unprivileged_port_start=0', 'net.ipv4.ping_group_range=0 2147483647'],
+      {
+        doc: "Kernel parameters of each pod's own network and ipc namespaces, unless the pod sets them. As shipped, every user may listen on ports below 1024 of the pod, and ping (not in a user namespace).",
+      },
+    ),
+    deviceOwnershipFromSecurityContext: setting(flag, false, {
+      doc: "Give devices that a container asks for to its run_as_user and run_as_group, instead of the host node's owner.",
+    }),
+    privilegedWithoutHostDevices: setting(flag, false, {
+      doc: "Give a privileged container only the devices that it asks for, instead of all of the host's.",
     }),
     cdiDirs: setting(list(path(), 'absolute paths'), ['/etc/cdi', '/var/run/cdi'], {
       doc: 'Directories of CDI specs; of devices with one name that of the last directory counts.',

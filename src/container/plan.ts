@@ -8,7 +8,7 @@ import type { OciImageConfig, OciSpec, SpecEdits } from '../oci/types.ts';
 import type { ResolvedUser } from '../oci/user.ts';
 import type { RequestedMount } from '../oci/mounts.ts';
 import type { NamespaceMode, Sandbox } from '../sandbox/sandbox.ts';
-import { type Container, type ContainerConfig, containerState } from './container.ts';
+import { type Container, type ContainerConfig, type ContainerDevice, containerState } from './container.ts';
 import { checkUserNamespace, ociIds, userNamespaceOf } from './user-namespace.ts';
 
 /** Facts of the host and of the daemon's config that a spec depends on. */
@@ -17,6 +17,9 @@ export interface HostLimits {
   readonly defaultCapabilities: readonly string[];
   readonly rlimits: Readonly<Record<string, { readonly soft: number; readonly hard: number }>>;
   readonly ownCgroupNamespace: boolean;
+  readonly privilegedDevices: boolean;
+  /** Whether devices belong to the user and group that the container asks to run as. */
+  readonly ownedDevices: boolean;
 }
 
 export interface PlanContainerInput {
@@ -99,6 +102,16 @@ const specAnnotations = (input: PlanContainerInput): Record<string, string> => {
   };
 };
 
+/** Only what was asked for counts: an image's user is no wish for devices. */
+const owned = (
+  device: ContainerDevice,
+  { runAsUser, runAsGroup }: ContainerConfig['security'],
+): ContainerDevice & { readonly uid?: number; readonly gid?: number } => ({
+  ...device,
+  ...(runAsUser === null ? {} : { uid: runAsUser }),
+  ...(runAsGroup === null ? {} : { gid: runAsGroup }),
+});
+
 /** The spec of a container. */
 export function planContainer(input: PlanContainerInput): OciSpec {
   const { config, sandbox, user } = input;
@@ -112,7 +125,7 @@ export function planContainer(input: PlanContainerInput): OciSpec {
     env: config.env,
     tty: config.tty,
     mounts: input.mounts,
-    devices: config.devices,
+    devices: input.host.ownedDevices ? config.devices.map((device) => owned(device, security)) : config.devices,
     security: { ...security, apparmorProfile: input.apparmor },
     oomScoreAdj: adjust,
     image: input.image,

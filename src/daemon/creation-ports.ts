@@ -56,6 +56,8 @@ export function creationPorts(hands: Hands, store: PodStore, { containerPorts, t
         config.container.defaultUlimits.map(({ name, soft, hard }) => [name, { soft, hard }]),
       ),
       ownCgroupNamespace: cgroups.version !== 'v1',
+      privilegedDevices: !config.container.privilegedWithoutHostDevices,
+      ownedDevices: config.container.deviceOwnershipFromSecurityContext,
     },
     maxLogLineBytes: config.container.maxLogLine,
     cgroupPathOf: (parent: string, id: string) =>

@@ -53,6 +53,7 @@ export function composePods(hands: Hands) {
         const trouble = await userNamespaceTrouble();
         return network === 'node' ? trouble.hostNetwork : trouble.pods;
       },
+      defaultSysctls: hands.config.container.defaultSysctls,
     },
     ...creationPorts(hands, store, containers),
   };

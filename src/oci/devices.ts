@@ -8,6 +8,9 @@ export interface DeviceRequest {
   readonly containerPath: string;
   readonly hostPath: string;
   readonly permissions: string;
+  /** Owner and group in the container; the host node's when absent. */
+  readonly uid?: number;
+  readonly gid?: number;
 }
 
 /** Annotation that tells the monitor which host devices to find: JSON of `DeviceRequest[]`. */
@@ -32,8 +35,8 @@ const defaultRules: readonly OciDeviceRule[] = [
 ];
 
 /** The rules before the requested devices', which the monitor adds when it has found them. */
-export const deviceRules = (privileged: boolean): readonly OciDeviceRule[] =>
-  privileged ? [{ allow: true, access: 'rwm' }] : defaultRules;
+export const deviceRules = (all: boolean): readonly OciDeviceRule[] =>
+  all ? [{ allow: true, access: 'rwm' }] : defaultRules;
 
 /** Checks what can be checked without the host; throws invalid-argument naming the field. */
 export function checkDevices(devices: readonly DeviceRequest[]): void {

@@ -50,6 +50,8 @@ export interface SpecInput {
     readonly defaultCapabilities: readonly string[];
     readonly rlimits: Readonly<Record<string, { readonly soft: number; readonly hard: number }>>;
     readonly ownCgroupNamespace: boolean;
+    /** Whether a privileged container has all devices of the host. */
+    readonly privilegedDevices: boolean;
   };
   readonly annotations: Readonly<Record<string, string>>;
 }
@@ -63,10 +65,12 @@ function namespaces(input: SpecInput): OciNamespace[] {
   return list;
 }
 
+const hasHostDevices = ({ security, host }: SpecInput): boolean => security.privileged && host.privilegedDevices;
+
 /** The devices asked for; a privileged container has all of the host's. */
 function requestedDevices(input: SpecInput): readonly DeviceRequest[] {
   checkDevices(input.devices);
-  if (!input.security.privileged) return input.devices;
+  if (!hasHostDevices(input)) return input.devices;
   return [{ hostPath: '/dev', containerPath: '/dev', permissions: 'rwm' }, ...input.devices];
 }
 
@@ -121,7 +125,7 @@ export function buildSpec(input: SpecInput): OciSpec {
       ...pod.ids,
       devices: [],
       cgroupsPath: input.cgroupPath,
-      resources: { devices: deviceRules(privileged) },
+      resources: { devices: deviceRules(hasHostDevices(input)) },
       maskedPaths: privileged ? [] : security.maskedPaths,
       readonlyPaths: privileged ? [] : security.readonlyPaths,
     },

@@ -17,6 +17,8 @@ export interface SandboxPlan {
 
 export interface PlanFacts {
   readonly hostname: string;
+  /** The node's own, "name=value", for pods that do not set them; those of a host's namespace are left out. */
+  readonly defaultSysctls: readonly string[];
 }
 
 const longestHostname = 64; // __NEW_UTS_LEN, sethostname(2)
@@ -65,6 +67,21 @@ function checkUserNamespace(modes: Readonly<Record<'pid' | 'ipc', string>>): voi
   }
 }
 
+/** Slashes separate as dots do (sysctl(8)): one name has one spelling. */
+const dotted = (sysctls: Readonly<Record<string, string>>): Record<string, string> =>
+  Object.fromEntries(Object.entries(sysctls).map(([name, value]) => [name.replaceAll('/', '.'), value]));
+
+function defaultSysctls(
+  facts: PlanFacts,
+  { network, ipc, userns }: { network: 'pod' | 'node'; ipc: 'pod' | 'node'; userns: boolean },
+): Record<string, string> {
+  // its groups must be the user namespace's own, and which those are the node's setting does not know
+  const own = (name: string): boolean =>
+    (netSysctl.test(name) ? network : ipc) === 'pod' && !(userns && name === 'net.ipv4.ping_group_range');
+  const all = facts.defaultSysctls.map((line) => [line.slice(0, line.indexOf('=')), line.slice(line.indexOf('=') + 1)]);
+  return dotted(Object.fromEntries(all.filter(([name = '']) => own(name))) as Record<string, string>);
+}
+
 /** Plans a sandbox. Throws invalid-argument naming the field. */
 export function planSandbox(config: SandboxConfig, facts: PlanFacts): SandboxPlan {
   checkMetadata(config);
@@ -82,6 +99,7 @@ export function planSandbox(config: SandboxConfig, facts: PlanFacts): SandboxPla
   }
   for (const name of Object.keys(config.sysctls)) checkSysctl(name, { network, ipc });
   const hostname = config.hostname === '' || network === 'node' ? facts.hostname : config.hostname;
-  const sysctls = Object.entries(config.sysctls).map(([name, value]) => ({ name: name.replaceAll('/', '.'), value }));
+  const defaults = defaultSysctls(facts, { network, ipc, userns: userns !== null });
+  const sysctls = Object.entries({ ...defaults, ...dotted(config.sysctls) }).map(([name, value]) => ({ name, value }));
   return { network, ipc, pid, userns, hostname, sysctls };
 }

@@ -30,6 +30,8 @@ export interface RunSandboxPorts {
   readonly newId: () => SandboxId;
   readonly bootId: string;
   readonly cgroupPathOf: (parent: string, id: string) => { readonly path: string; readonly owned: boolean };
+  /** "name=value" for every pod that does not set them itself. */
+  readonly defaultSysctls: readonly string[];
   readonly netnsPin: (id: string) => string;
   /** Why pods, with a network of their own or the host's, cannot have user namespaces here; null when they can. */
   readonly userNamespaceTrouble: (network: 'pod' | 'node') => Promise<string | null>;
@@ -61,7 +63,8 @@ export async function runSandbox(ports: RunSandboxPorts, input: RunSandboxInput,
   if (!handlers.includes(input.runtimeHandler)) {
     throw invalidArgument(`runtime handler ${input.runtimeHandler} is not configured; known: "", "podwright"`);
   }
-  const plan = planSandbox(input.config, { hostname: ports.files.hostFiles().hostname });
+  const { hostname } = ports.files.hostFiles();
+  const plan = planSandbox(input.config, { hostname, defaultSysctls: ports.defaultSysctls });
   if (plan.userns !== null) await needUserNamespaces(ports, plan);
   const key = sandboxKey(input.config.metadata);
   const arrivedAt = ports.now();

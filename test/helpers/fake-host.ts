@@ -220,7 +220,14 @@ export function fakeHost() {
     teardown: teardownOne,
     newId: () => hex() as ContainerId,
     bootId: 'boot',
-    host: { capabilities: [], defaultCapabilities: [], rlimits: {}, ownCgroupNamespace: true },
+    host: {
+      capabilities: [],
+      defaultCapabilities: [],
+      rlimits: {},
+      ownCgroupNamespace: true,
+      privilegedDevices: true,
+      ownedDevices: false,
+    },
     maxLogLineBytes: 16384,
     cgroupPathOf: (parent: string, id: string) => `${parent}/${id}`,
     netnsPin,
@@ -256,6 +263,7 @@ export function fakeHost() {
     now,
     newId: () => hex() as SandboxId,
     bootId: 'boot',
+    defaultSysctls: [],
     cgroupPathOf: (parent: string, id: string) =>
       parent === '' ? { path: `/pods/${id}`, owned: true } : { path: parent, owned: false },
     stages,

@@ -3,6 +3,7 @@ import test from 'ava';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { LinuxContainerSecurityContext } from '../../src/proto/generated/cri/runtime/v1/LinuxContainerSecurityContext.ts';
+import type { NamespaceOption } from '../../src/proto/generated/cri/runtime/v1/NamespaceOption.ts';
 import { endsWithoutResidue, useDaemon } from '../helpers/daemon.ts';
 import {
   containerConfig,
@@ -277,48 +278,52 @@ test.serial('the program of the monitor and of init are out of reach', async (t)
   await daemon.runtime.RemoveContainer({ container_id: id });
 });
 
-test.serial(
-  'a peer that may trace sees nothing of the monitor in a container that is made or in a command that starts',
-  async (t) => {
-    const shared = { security_context: { namespace_options: { pid: 'POD' } } } as const;
-    const other = await runPod(daemon, { linux: shared });
-    // looks at every process as fast as it can, and says what of the host or the runtime it reaches through it;
-    // the pause process may be seen to be the (sealed) monitor's program
-    const spy = `
-    reach() { [ -e "$1" ] && echo "$1: $(cat $p/comm)"; }
-    while [ ! -e /dev/shm/stop ]; do
-      for p in /proc/[0-9]*; do
-        reach $p/root${daemon.root}
-        reach $p/cwd${daemon.root}
-        for f in $p/fd/*; do
-          case $(readlink $f 2>/dev/null) in *podwright*|*memfd*|${daemon.dir}*) echo "$f: $(readlink $f 2>/dev/null)";; esac
-        done
-        case $(cat $p/comm 2>/dev/null):$(readlink $p/exe 2>/dev/null) in
-          podwright-pause:*) ;;
-          *podwright*) echo "$p/exe: $(cat $p/comm)";;
-        esac
-        grep -aq podwright $p/environ 2>/dev/null && echo "$p/environ: $(cat $p/comm)"
+/**
+ * Looks at every process as fast as it can, and says what of the host or the runtime it reaches through it; the pause
+ * process may be seen to be the (sealed) monitor's program.
+ */
+const spy = (): string => `
+  reach() { [ -e "$1" ] && echo "$1: $(cat $p/comm)"; }
+  while [ ! -e /dev/shm/stop ]; do
+    for p in /proc/[0-9]*; do
+      reach $p/root${daemon.root}
+      reach $p/cwd${daemon.root}
+      for f in $p/fd/*; do
+        case $(readlink $f 2>/dev/null) in *podwright*|*memfd*|${daemon.dir}*) echo "$f: $(readlink $f 2>/dev/null)";; esac
       done
+      case $(cat $p/comm 2>/dev/null):$(readlink $p/exe 2>/dev/null) in
+        podwright-pause:*) ;;
+        *podwright*) echo "$p/exe: $(cat $p/comm)";;
+      esac
+      grep -aq podwright $p/environ 2>/dev/null && echo "$p/environ: $(cat $p/comm)"
     done
-    echo looked`;
-    const capabilities = { add_capabilities: ['SYS_PTRACE'] };
-    const attacker = await start(
-      daemon,
-      other,
-      scripted(spy, { linux: { security_context: { ...shared.security_context, capabilities } } }),
-    );
-    const victims = await Promise.all(
-      Array.from({ length: 3 }, () => create(daemon, other, containerConfig({ linux: shared }))),
-    );
-    const running = await start(daemon, other, containerConfig({ linux: shared }));
-    for (let n = 0; n < 40; n += 1) t.is((await exec(daemon, running, 'true')).code, 0);
-    for (const id of victims) await daemon.runtime.StartContainer({ container_id: id });
-    await exec(daemon, running, 'touch', '/dev/shm/stop');
-    const { log_path } = await exited(daemon, attacker);
-    t.deepEqual([...new Set(readLog(log_path).map(({ text }) => text.replace(/\d+/g, 'N')))], ['looked'], 'ruling 7');
-    await daemon.removePod(other.id);
-  },
-);
+  done
+  echo looked`;
+
+for (const [mode, pids] of [
+  ['POD', (): NamespaceOption => ({ pid: 'POD' })],
+  ['TARGET', (attacker: string): NamespaceOption => ({ pid: 'TARGET', target_id: attacker })],
+] as const) {
+  test.serial(
+    `a peer that may trace sees nothing of the monitor in a container that is made or in a command that starts: pid ${mode}`,
+    async (t) => {
+      const own: NamespaceOption = { pid: mode === 'POD' ? 'POD' : 'CONTAINER' };
+      const other = await runPod(daemon, { linux: { security_context: { namespace_options: own } } });
+      const capabilities = { add_capabilities: ['SYS_PTRACE'] };
+      const security_context = { namespace_options: own, capabilities };
+      const attacker = await start(daemon, other, scripted(spy(), { linux: { security_context } }));
+      const config = () => containerConfig({ linux: { security_context: { namespace_options: pids(attacker) } } });
+      const victims = await Promise.all(Array.from({ length: 3 }, () => create(daemon, other, config())));
+      const running = await start(daemon, other, config());
+      for (let n = 0; n < 40; n += 1) t.is((await exec(daemon, running, 'true')).code, 0);
+      for (const id of victims) await daemon.runtime.StartContainer({ container_id: id });
+      await exec(daemon, running, 'touch', '/dev/shm/stop');
+      const { log_path } = await exited(daemon, attacker);
+      t.deepEqual([...new Set(readLog(log_path).map(({ text }) => text.replace(/\d+/g, 'N')))], ['looked'], 'ruling 7');
+      await daemon.removePod(other.id);
+    },
+  );
+}
 
 /** Whether a container with an odd working directory saw more than its own root (CVE-2024-21626). */
 async function leaked(id: string): Promise<boolean> {

@@ -5,7 +5,7 @@ import { planSandbox } from '../../../src/sandbox/plan.ts';
 import type { NamespaceOptions, SandboxConfig } from '../../../src/sandbox/sandbox.ts';
 import { sandboxConfig } from '../../helpers/builders.ts';
 
-const facts = { hostname: 'node-1' };
+const facts = { hostname: 'node-1', defaultSysctls: [] };
 const withNamespaces = (namespaces: Partial<NamespaceOptions>, more: Partial<SandboxConfig> = {}): SandboxConfig => {
   const config = sandboxConfig(more);
   return { ...config, security: { ...config.security, namespaces: { ...config.security.namespaces, ...namespaces } } };
@@ -36,6 +36,22 @@ test('a pod of its own', (t) => {
       ],
     },
   );
+});
+
+test("the node's own kernel parameters: the pod's win, and a host's namespace is left alone", (t) => {
+  const defaultSysctls = ['net.ipv4.ping_group_range=0 65535', 'net.core.somaxconn=9', 'kernel.shmmax=7'];
+  const of = (config: SandboxConfig) =>
+    Object.fromEntries(
+      planSandbox(config, { ...facts, defaultSysctls }).sysctls.map(({ name, value }) => [name, value]),
+    );
+  t.deepEqual(of(sandboxConfig({ sysctls: { 'net/core/somaxconn': '1', 'net.ipv4.ip_forward': '1' } })), {
+    'net.ipv4.ping_group_range': '0 65535',
+    'net.core.somaxconn': '1',
+    'kernel.shmmax': '7',
+    'net.ipv4.ip_forward': '1',
+  });
+  t.deepEqual(of(withNamespaces({ network: 'node' })), { 'kernel.shmmax': '7' });
+  t.deepEqual(of(withNamespaces({ network: 'node', ipc: 'node' })), {});
 });
 
 test('the host name of the host: with its network, or when none was given', (t) => {

@@ -1,6 +1,6 @@
 // PURE
 // Enforces field-policy.ts on decoded requests. Must not decide policy.
-import { failedPrecondition, unimplemented } from '../lib/failure.ts';
+import { unimplemented } from '../lib/failure.ts';
 import { type FieldPolicy, fieldPolicies, type HostSecurity } from './field-policy.ts';
 
 /** One field as the JSON descriptor of the proto has it. */

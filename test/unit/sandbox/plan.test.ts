@@ -51,6 +51,10 @@ test("the node's own kernel parameters: the pod's win, and a host's namespace is
     'net.ipv4.ip_forward': '1',
   });
   t.deepEqual(of(withNamespaces({ network: 'node' })), { 'kernel.shmmax': '7' });
+  t.false(
+    'net.ipv4.ping_group_range' in of(withNamespaces({ userns })),
+    'its groups would have to be the namespace’s own',
+  );
   t.deepEqual(of(withNamespaces({ network: 'node', ipc: 'node' })), {});
 });
 

@@ -29,6 +29,8 @@ function told(policy) {
   switch (policy.is) {
     case 'honoured':
       return ['done', ''];
+    case 'handler':
+      return ['done', ''];
     case 'refused':
       return ['refused', 'UNIMPLEMENTED when set'];
     case 'ignored':

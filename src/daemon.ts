@@ -6,6 +6,7 @@ import { version } from './config/version.ts';
 import { startCriServer } from './cri/server.ts';
 import { composeAdmin } from './daemon/admin.ts';
 import { claimNode, elapsedMs, hostClock } from './daemon/foundation.ts';
+import { askHandlers } from './daemon/handlers.ts';
 import type { Hands } from './daemon/hands.ts';
 import { composeImages } from './daemon/images.ts';
 import { composePods } from './daemon/live.ts';
@@ -70,7 +71,8 @@ async function compose(config: Config, current: () => Config, log: Log) {
   const stages: Hands['stages'] = (id, call) => trace.stages(id, call);
   const pods = composePods({ config, paths, native, log, now, cgroups, network, images, writer, stages });
   const stats = composeStats({ config, pods, cgroups, network, images, paths, now });
-  return { config, log, now, paths, native, writer, metrics, trace, network, images, pods, ...stats };
+  const handlers = askHandlers(config.node.runtimes, { native, log });
+  return { config, log, now, handlers, paths, native, writer, metrics, trace, network, images, pods, ...stats };
 }
 
 /** Starts everything; the socket answers when this resolves, recovery may still run. */
@@ -90,7 +92,7 @@ export async function startDaemon(config: Config, log: Log): Promise<Daemon> {
     images: images.verbs,
     services: [composeAdmin({ ...rooms, recovery, end: ended.resolve })],
     ports: recovery.rpcPorts,
-    host: pods.facts,
+    host: { ...pods.facts, handlers: Object.keys(config.node.runtimes) },
   });
   writePidFile(paths.pidFile);
   metrics.setSources(metricSources({ pods, network, images }));

@@ -26,6 +26,8 @@ export interface Paths {
   /** Directories of run-time files, by id. */
   readonly sandboxRunDir: (id: string) => string;
   readonly bundleDir: (id: string) => string;
+  /** State of another OCI runtime, of one sandbox. */
+  readonly runtimeRoot: (sandboxId: string) => string;
   readonly monitorSocket: (sandboxId: string) => string;
   readonly netnsPin: (sandboxId: string) => string;
 }
@@ -59,6 +61,7 @@ export function buildPaths(root: string, state: string, socket: string): Paths {
     containerDir: (id) => inRoot(`containers/${id}`),
     sandboxRunDir: (id) => inState(`sandboxes/${id}`),
     bundleDir: (id) => inState(`containers/${id}`),
+    runtimeRoot: (id) => inState(`sandboxes/${id}/runtime`),
     monitorSocket: (id) => inState(`sockets/${id}`),
     netnsPin: (id) => inState(`netns/${id}`),
   };

@@ -11,6 +11,8 @@ export interface Kind<T> {
   readText(text: string): T | undefined;
   /** The value as TOML source. */
   show(value: T): string;
+  /** Puts the values of several layers together, the last one winning; without it the last layer's value counts alone. */
+  combine?(values: readonly T[]): T;
   /** For the chart's values schema: a JSON schema fragment. */
   readonly jsonSchema: Readonly<Record<string, unknown>>;
 }

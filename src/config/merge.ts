@@ -15,7 +15,7 @@ export interface Layer {
 export function flatten(place: string, document: Readonly<Record<string, unknown>>): Layer {
   const values = new Map<string, unknown>();
   for (const [key, value] of Object.entries(document)) {
-    if (!isTable(value)) {
+    if (!isTable(value) || entryOf(key)) {
       values.set(known(key, place).name, value);
       continue;
     }
@@ -47,8 +47,10 @@ class Ready {
 export function merge(layers: readonly Layer[]): Config {
   const config: Record<string, Record<string, unknown>> = {};
   for (const { section, key, name, setting } of entries) {
-    const from = layers.findLast((layer) => layer.values.has(name));
-    const value = from ? read(name, from.values.get(name), from.place) : setting.default;
+    const given = layers.filter((layer) => layer.values.has(name));
+    const values = given.map((layer) => read(name, layer.values.get(name), layer.place));
+    const value =
+      values.length > 1 && setting.kind.combine ? setting.kind.combine(values) : (values.at(-1) ?? setting.default);
     (config[section] ??= {})[key] = Array.isArray(value) ? Object.freeze([...value]) : value;
   }
   for (const section of Object.values(config)) Object.freeze(section);

@@ -2,6 +2,7 @@
 // The only source of every setting: key, kind, default, doc line, whether it can change while running.
 import { podMetricGroups } from './pod-metrics.ts';
 import { choice, duration, flag, integer, list, path, size, text, ulimit, type Kind, type Ulimit } from './kinds.ts';
+import { runtimeHandlers } from './runtimes.ts';
 
 /** One setting. */
 export interface Setting<T> {
@@ -83,6 +84,13 @@ export const schema = {
       flag: 'monitor',
       derived: '`podwright-monitor` beside the program',
     }),
+    runtimes: setting(
+      runtimeHandlers,
+      {},
+      {
+        doc: "Runtime handlers beside our own, each a table `[runtimes.<name>]` after all other keys without a section: any OCI runtime, such as runc, crun or gVisor's runsc.",
+      },
+    ),
   },
   grpc: {
     drainTimeoutMs: setting(duration, 5000, {

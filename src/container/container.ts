@@ -5,6 +5,7 @@ import type { ContainerId, ImageId, SandboxId } from '../lib/id.ts';
 import type {
   LinuxResources,
   NamespaceOptions,
+  PodRuntime,
   SecurityProfile,
   SelinuxOptions,
   UserNamespace,
@@ -135,6 +136,8 @@ export interface ContainerIdentity {
   /** Absolute path of the log, "" for none. */
   readonly logPath: string;
   readonly cgroupPath: string;
+  /** What made it; null, or absent in records of 0.1: podwright itself. */
+  readonly runtime?: PodRuntime | null;
   /** The effective stop signal, a Linux name. */
   readonly stopSignal: string;
   /** Unix nanoseconds. */

@@ -5,6 +5,7 @@ import type { ContainerId } from '../lib/id.ts';
 import type { KeyedLock } from '../lib/keyed-lock.ts';
 import { allEnded } from '../lib/result-list.ts';
 import { firstDifference } from '../lib/same-value.ts';
+import type { OciSpec } from '../oci/types.ts';
 import { effectiveStopSignal } from '../oci/signals.ts';
 import { type ResolvedUser, resolveUser } from '../oci/user.ts';
 import type { SpecEdits } from '../oci/types.ts';
@@ -18,6 +19,7 @@ import {
   type ImageVolume,
 } from './container.ts';
 import { findImageVolumes, refuseArtifact, withLayers } from './image-volumes.ts';
+import { externalRuntime, outsideSpec } from './outside.ts';
 import { checkContainer, type HostLimits, logPathOf, pidMode, planContainer, targetOf } from './plan.ts';
 import { checkUser, userNamespaceOf } from './user-namespace.ts';
 import {
@@ -51,6 +53,10 @@ export interface CreateContainerPorts {
   readonly apparmor: (profile: SecurityProfile | null, privileged: boolean) => Promise<string>;
   /** What the CDI devices of a container change in its spec. */
   readonly cdi: (config: ContainerConfig) => Promise<SpecEdits>;
+  /** The same profile as runtime-spec `linux.seccomp`, null for none: for runtimes that compile it themselves. */
+  readonly seccompProfile: (profile: SecurityProfile | null, capabilities: readonly string[]) => Promise<object | null>;
+  /** Where another runtime keeps its state of a sandbox. */
+  readonly runtimeRoot: (sandboxId: string) => string;
   readonly teardown: (id: string) => Promise<void>;
   readonly now: () => bigint;
   readonly newId: () => ContainerId;
@@ -172,6 +178,7 @@ async function createFrom(ports: CreateContainerPorts, config: ContainerConfig, 
     imageVolumes: parts.volumes,
     logPath: logPathOf(config, sandbox),
     cgroupPath: ports.cgroupPathOf(sandbox.identity.cgroupPath, id),
+    runtime: sandbox.identity.runtime ?? null,
     stopSignal: effectiveStopSignal(config.stopSignal, image.config.stopSignal),
     createdAt: ports.now(),
   };
@@ -231,9 +238,11 @@ async function build(ports: CreateContainerPorts, identity: ContainerIdentity, p
     stage('cgroup', () =>
       ports.cgroups.create(identity.cgroupPath, config.resources && cgroupResources(config.resources)),
     ),
-    stage('seccomp', () => ports.seccomp(privileged ? null : seccomp, spec.process.capabilities.bounding)),
+    stage('seccomp', () =>
+      ports.seccomp(privileged || identity.runtime ? null : seccomp, spec.process.capabilities.bounding),
+    ),
   ]);
-  const bundle = ports.files.writeBundle(id, spec);
+  const bundle = ports.files.writeBundle(id, await specFor(ports, identity, { ...parts, spec }));
   const made = await stage('init', () =>
     ports.monitors.createContainer(
       sandboxId,
@@ -258,12 +267,32 @@ async function build(ports: CreateContainerPorts, identity: ContainerIdentity, p
         killRestOnExit: true,
         deadlineMs: monitorDeadlineMs,
         shm: parts.sandbox.identity.config.security.namespaces.ipc !== 'node',
+        external: identity.runtime ? externalRuntime(identity.runtime, ports.runtimeRoot(sandboxId)) : null,
       },
       AbortSignal.timeout(hangsAfterMs),
     ),
   );
   for (const note of made.notes) ports.onNote(id, note);
   return ports.records.update(id, { phase: 'created', pid: made.pid, startTime: made.startTime, notes: made.notes });
+}
+
+/** What stands in the bundle: our own spec, or that of the runtime which makes the container. */
+async function specFor(
+  ports: CreateContainerPorts,
+  identity: ContainerIdentity,
+  parts: Parts & { readonly spec: OciSpec },
+) {
+  const { spec } = parts;
+  if (!identity.runtime) return spec;
+  const { config } = identity;
+  const { privileged, seccomp } = config.security;
+  return outsideSpec(spec, {
+    config,
+    sandbox: parts.sandbox,
+    target: parts.target,
+    bundle: ports.files.bundleDir(identity.id),
+    seccomp: await ports.seccompProfile(privileged ? null : seccomp, spec.process.capabilities.bounding),
+  });
 }
 
 /** Whose pid namespace, as a monitor is told: one that does not know targets refuses the pid. */

@@ -51,6 +51,10 @@ export function checkContainer(config: ContainerConfig, sandbox: Sandbox): void 
     throw failedPrecondition('linux.security_context.privileged: the sandbox is not privileged');
   }
   checkUserNamespace(config, sandbox);
+  const { runtimeHandler } = config.image;
+  if (runtimeHandler !== '' && runtimeHandler !== (sandbox.identity.runtimeHandler || 'podwright')) {
+    throw invalidArgument(`config.image.runtime_handler ${runtimeHandler} is not the handler of the pod`);
+  }
   if (config.tty && config.stdinOnce && !config.stdin) throw invalidArgument('stdin_once needs stdin');
   if (config.logPath !== '' && pod.logDirectory === '')
     throw invalidArgument('log_path is set, but the sandbox has no log_directory');

@@ -84,6 +84,15 @@ export interface SeccompFilter {
   readonly flags: number;
 }
 
+/** proto ExternalRuntime. */
+export interface ExternalRuntime {
+  readonly path: string;
+  readonly root: string;
+  readonly args: readonly string[];
+  readonly hideUnified: boolean;
+  readonly flavor: 'OCI' | 'RUNSC';
+}
+
 /** proto CreateContainer. */
 export interface CreateContainerRequest {
   readonly containerId: string;
@@ -109,6 +118,8 @@ export interface CreateContainerRequest {
   readonly killRestOnExit: boolean;
   readonly deadlineMs: number;
   readonly shm: boolean;
+  /** Null: the monitor makes the container itself. */
+  readonly external: ExternalRuntime | null;
 }
 
 /** proto ExitFact in the house's types. */
@@ -174,6 +185,7 @@ export interface ContainerFiles {
     readonly resolvConf: string;
   };
   readonly hostFiles: () => { readonly hostname: string };
+  readonly bundleDir: (containerId: string) => string;
   readonly writeBundle: (containerId: string, spec: unknown) => string;
   readonly readProcess: (containerId: string) => object | null;
   readonly exitFile: (containerId: string) => string;

@@ -1,6 +1,7 @@
 // The one way down for a container: total, idempotent, goes on after a failure.
 import { Failure } from '../lib/failure.ts';
 import { ResultList } from '../lib/result-list.ts';
+import type { PodRuntime } from '../sandbox/sandbox.ts';
 import type { ContainerCgroups, ContainerFiles, ContainerMonitors, ContainerRecords, Snapshots } from './ports.ts';
 
 export interface TeardownContainerPorts {
@@ -9,6 +10,8 @@ export interface TeardownContainerPorts {
   readonly cgroups: Pick<ContainerCgroups, 'kill' | 'remove'>;
   readonly snapshots: Pick<Snapshots, 'remove'>;
   readonly files: Pick<ContainerFiles, 'removeBundle'>;
+  /** Makes the runtime that made a container forget it. */
+  readonly deleteByRuntime: (runtime: PodRuntime, container: { sandboxId: string; id: string }) => Promise<void>;
 }
 
 const monitorTimeoutMs = 20_000;
@@ -17,12 +20,14 @@ const monitorTimeoutMs = 20_000;
 export async function teardownContainer(ports: TeardownContainerPorts, id: string): Promise<void> {
   const container = ports.records.get(id);
   if (!container) return;
-  const { sandboxId, cgroupPath } = container.identity;
+  const { sandboxId, cgroupPath, runtime } = container.identity;
   if (container.status.phase !== 'removing') ports.records.update(id, { phase: 'removing' });
   const results = new ResultList();
   await results.attempt('end its processes', async () => {
     if (ports.monitors.isAlive(sandboxId)) await forget(ports, sandboxId, id);
-    if (!ports.monitors.isAlive(sandboxId)) await ports.cgroups.kill(cgroupPath);
+    if (ports.monitors.isAlive(sandboxId)) return;
+    await ports.cgroups.kill(cgroupPath);
+    if (runtime) await ports.deleteByRuntime(runtime, { sandboxId, id });
   });
   // a cgroup with a process in it cannot go, and trying takes its time
   if (results.ok) await results.attempt('remove its cgroup', () => ports.cgroups.remove([cgroupPath]));

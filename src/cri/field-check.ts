@@ -1,6 +1,6 @@
 // PURE
 // Enforces field-policy.ts on decoded requests. Must not decide policy.
-import { unimplemented } from '../lib/failure.ts';
+import { invalidArgument, unimplemented } from '../lib/failure.ts';
 import { type FieldPolicy, fieldPolicies, type HostSecurity } from './field-policy.ts';
 
 /** One field as the JSON descriptor of the proto has it. */
@@ -76,6 +76,8 @@ function fieldCheckOf(type: string, field: FieldDescriptor, building: Building):
       return null;
     case 'ignored-without':
       return building.host[policy.module] ? refuseIfSet(field) : null;
+    case 'handler':
+      return handlerCheck(building.host.handlers ?? []);
   }
 }
 
@@ -110,5 +112,15 @@ function refuseIfSet({ type, repeated, map }: FieldDescriptor): Check {
   };
   return (value, path) => {
     if (isSet(value)) throw unimplemented(`${path} is not supported yet`);
+  };
+}
+
+/** Our own handler has two names: none, and podwright. */
+function handlerCheck(others: readonly string[]): Check {
+  const known = ['', 'podwright', ...others];
+  return (value, path) => {
+    if (known.includes(String(value))) return;
+    const names = known.map((name) => JSON.stringify(name)).join(', ');
+    throw invalidArgument(`${path} ${JSON.stringify(value)} is not configured; known: ${names}`);
   };
 }

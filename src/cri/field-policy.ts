@@ -2,9 +2,11 @@
 // What becomes of each request field (ruling 14): the one table that field-check.ts enforces and
 // docs/status.md is made of. Must not look at requests.
 
-/** Which security modules of the kernel are on. */
+/** What a request can ask of this host: which security modules of the kernel are on, which handlers there are. */
 export interface HostSecurity {
   readonly selinux: boolean;
+  /** Names of the runtime handlers beside our own; none without. */
+  readonly handlers?: readonly string[];
 }
 
 /** What becomes of one field. */
@@ -16,11 +18,14 @@ export type FieldPolicy =
   /** Never looked at. `because` is for docs/status.md. */
   | { readonly is: 'ignored'; readonly because: string }
   /** Ignored where the module is off; UNIMPLEMENTED where it is on (ruling 18). */
-  | { readonly is: 'ignored-without'; readonly module: keyof HostSecurity };
+  | { readonly is: 'ignored-without'; readonly module: 'selinux' }
+  /** A runtime handler: one that nobody has configured is INVALID_ARGUMENT. */
+  | { readonly is: 'handler' };
 
 const done: FieldPolicy = { is: 'honoured' };
 const refused: FieldPolicy = { is: 'refused' };
 const ignored = (because: string): FieldPolicy => ({ is: 'ignored', because });
+const handler: FieldPolicy = { is: 'handler' };
 const selinux: FieldPolicy = { is: 'ignored-without', module: 'selinux' };
 
 const windows = ignored('for Windows; with no `linux` beside it the call is INVALID_ARGUMENT');
@@ -37,7 +42,7 @@ export const fieldPolicies: Readonly<Record<string, Readonly<Record<string, Fiel
   RuntimeConfig: { network_config: done },
   NetworkConfig: { pod_cidr: done },
 
-  RunPodSandboxRequest: { config: done, runtime_handler: done },
+  RunPodSandboxRequest: { config: done, runtime_handler: handler },
   StopPodSandboxRequest: bySandboxId,
   RemovePodSandboxRequest: bySandboxId,
   PodSandboxStatusRequest: { pod_sandbox_id: done, verbose: done },
@@ -144,7 +149,7 @@ export const fieldPolicies: Readonly<Record<string, Readonly<Record<string, Fiel
     image: done,
     annotations: done,
     user_specified_image: done,
-    runtime_handler: done,
+    runtime_handler: handler,
     image_ref: refused,
   },
   KeyValue: { key: done, value: done },

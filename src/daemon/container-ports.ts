@@ -4,7 +4,9 @@ import { endProcesses } from '../container/stop.ts';
 import { teardownContainer } from '../container/teardown.ts';
 import { failureChain } from '../lib/failure.ts';
 import type { MonitorRequests } from '../monitor/requests.ts';
+import { deleteByRuntime } from '../monitor/runtimes.ts';
 import { parseExitFile } from '../recovery/observe.ts';
+import type { PodRuntime } from '../sandbox/sandbox.ts';
 import type { Storage } from '../storage/storage.ts';
 import type { Hands } from './hands.ts';
 import type { PodStore } from './pod-store.ts';
@@ -21,13 +23,25 @@ const snapshotPorts = ({ snapshots, layers, rootfsFiles }: Storage) => ({
 
 /** Ports of the verbs of containers. */
 export function composeContainers(
-  { cgroups, images, now, stages, log }: Hands,
+  { cgroups, images, native, now, paths, stages, log }: Hands,
   store: PodStore,
   requests: MonitorRequests,
 ) {
   const { containers, locks, files, bootId, containersOf } = store;
+  const deletion = (runtime: PodRuntime, { sandboxId, id }: { sandboxId: string; id: string }): Promise<void> =>
+    deleteByRuntime(native, runtime, { root: paths.runtimeRoot(sandboxId), id });
   const snapshots = snapshotPorts(images.storage);
-  const containerPorts = { records: containers, locks, monitors: requests, cgroups, snapshots, files, now, stages };
+  const containerPorts = {
+    records: containers,
+    locks,
+    monitors: requests,
+    cgroups,
+    snapshots,
+    files,
+    now,
+    stages,
+    deleteByRuntime: deletion,
+  };
 
   async function teardown(id: string): Promise<void> {
     const identity = containers.get(id)?.identity;

@@ -12,7 +12,7 @@ import { noEdits } from '../oci/edits.ts';
 import type { SpecEdits } from '../oci/types.ts';
 import { readSpecFiles } from '../state/cdi-files.ts';
 import { defaultSeccompProfile } from '../oci/seccomp-default.ts';
-import { seccompFilters } from '../seccomp/filters.ts';
+import { seccompFilters, seccompProfiles } from '../seccomp/filters.ts';
 import type { ContainerParts } from './container-ports.ts';
 import type { Hands } from './hands.ts';
 import type { PodStore } from './pod-store.ts';
@@ -20,12 +20,12 @@ import type { PodStore } from './pod-store.ts';
 /** A new id: 32 random bytes in hex. */
 export const hexId = (): string => randomBytes(32).toString('hex');
 
-const seccompOf = ({ native, config }: Hands) =>
-  seccompFilters({
-    compile: native.seccompCompile,
-    defaultProfile: (capabilities) => defaultSeccompProfile(capabilities, process.arch === 'arm64' ? 'arm64' : 'x64'),
-    root: config.container.seccompRoot,
-  });
+const seccompOf = ({ native, config }: Hands) => ({
+  compile: native.seccompCompile,
+  defaultProfile: (capabilities: readonly string[]) =>
+    defaultSeccompProfile(capabilities, process.arch === 'arm64' ? 'arm64' : 'x64'),
+  root: config.container.seccompRoot,
+});
 
 /** What CDI devices change; without one no file is read. */
 const cdiOf =
@@ -38,7 +38,8 @@ const cdiOf =
 /** Ports of CreateContainer and of ExecSync. */
 export function creationPorts(hands: Hands, store: PodStore, { containerPorts, teardown }: ContainerParts) {
   const { config, cgroups, images, paths, log } = hands;
-  const seccomp = seccompOf(hands);
+  const profiles = seccompOf(hands);
+  const seccomp = seccompFilters(profiles);
   const createPorts = {
     ...containerPorts,
     sandboxes: store.sandboxes,
@@ -46,6 +47,8 @@ export function creationPorts(hands: Hands, store: PodStore, { containerPorts, t
     seccomp,
     apparmor: (profile: ProfileRequest | null, privileged: boolean) => store.apparmor.profileOf(profile, privileged),
     cdi: cdiOf(config.container.cdiDirs),
+    seccompProfile: seccompProfiles(profiles),
+    runtimeRoot: paths.runtimeRoot,
     teardown,
     newId: () => hexId() as ContainerId,
     bootId: store.bootId,

@@ -54,6 +54,7 @@ export function composePods(hands: Hands) {
         return network === 'node' ? trouble.hostNetwork : trouble.pods;
       },
       defaultSysctls: hands.config.container.defaultSysctls,
+      runtimes: hands.config.node.runtimes,
     },
     ...creationPorts(hands, store, containers),
   };

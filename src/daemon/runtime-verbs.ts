@@ -21,6 +21,7 @@ import { stopSandbox } from '../sandbox/stop.ts';
 import { sandboxResources, updateSandboxResources } from '../sandbox/update-resources.ts';
 import type { podMetricVerbs } from '../stats/pod-metrics.ts';
 import type { statsVerbs } from '../stats/sample.ts';
+import type { ListedHandler } from './handlers.ts';
 import type { Pods } from './live.ts';
 import type { Streaming } from './streaming.ts';
 
@@ -32,6 +33,8 @@ export interface RuntimeParts {
   readonly podMetrics: ReturnType<typeof podMetricVerbs>;
   readonly now: () => bigint;
   readonly streaming: Pick<Streaming, 'url'>;
+  /** The handlers beside our own. */
+  readonly handlers: () => readonly ListedHandler[];
   /** Why the runtime is not ready; null when it is. */
   readonly notReady: () => { readonly reason: string; readonly message: string } | null;
 }
@@ -47,6 +50,7 @@ function statusVerbs({
   pods,
   config,
   network,
+  handlers,
   notReady,
 }: RuntimeParts): Pick<RuntimeVerbs, 'version' | 'status' | 'runtimeConfig' | 'updateRuntimeConfig'> {
   return {
@@ -65,7 +69,14 @@ function statusVerbs({
           { type: 'RuntimeReady', status: why === null, reason: why?.reason ?? '', message: why?.message ?? '' },
           { type: 'NetworkReady', status: net.ready, reason: net.reason, message: net.message },
         ],
-        handlers: ['', 'podwright'].map((name) => ({ name, ...features })),
+        handlers: [
+          ...['', 'podwright'].map((name) => ({ name, ...features })),
+          ...handlers().map(({ name, recursiveReadOnly }) => ({
+            name,
+            recursiveReadOnlyMounts: recursiveReadOnly && features.recursiveReadOnlyMounts,
+            userNamespaces: false,
+          })),
+        ],
         supplementalGroupsPolicy: true,
         userNamespacesHostNetwork: userNamespaces.hostNetwork === null,
         mountOptions: true,

@@ -16,7 +16,14 @@ import type {
   SandboxRecords,
   Stages,
 } from './ports.ts';
-import { type IdMapping, type Sandbox, type SandboxConfig, type SandboxIdentity, sandboxKey } from './sandbox.ts';
+import {
+  type IdMapping,
+  type PodRuntime,
+  type Sandbox,
+  type SandboxConfig,
+  type SandboxIdentity,
+  sandboxKey,
+} from './sandbox.ts';
 
 export interface RunSandboxPorts {
   readonly records: SandboxRecords;
@@ -35,6 +42,8 @@ export interface RunSandboxPorts {
   readonly netnsPin: (id: string) => string;
   /** Why pods, with a network of their own or the host's, cannot have user namespaces here; null when they can. */
   readonly userNamespaceTrouble: (network: 'pod' | 'node') => Promise<string | null>;
+  /** The handlers beside our own. */
+  readonly runtimes: Readonly<Record<string, PodRuntime>>;
   readonly stages: (id: string, name: string) => Stages;
 }
 
@@ -43,8 +52,8 @@ export interface RunSandboxInput {
   readonly runtimeHandler: string;
 }
 
-/** Handlers that RunPodSandbox knows: the default by two names. */
-const handlers = ['', 'podwright'];
+/** Our own handler, the default, by its two names. */
+const ownHandlers = ['', 'podwright'];
 
 /** A creation is not its caller's to cancel. */
 const never = new AbortController().signal;
@@ -60,12 +69,13 @@ const shmBytes = 64 * 1024 * 1024;
  * A creation goes on when its caller has gone: the retry finds it under the same lock and adopts it (ruling 13).
  */
 export async function runSandbox(ports: RunSandboxPorts, input: RunSandboxInput, caller: Caller): Promise<SandboxId> {
-  if (!handlers.includes(input.runtimeHandler)) {
-    throw invalidArgument(`runtime handler ${input.runtimeHandler} is not configured; known: "", "podwright"`);
-  }
+  const runtime = runtimeOf(ports.runtimes, input.runtimeHandler);
   const { hostname } = ports.files.hostFiles();
   const plan = planSandbox(input.config, { hostname, defaultSysctls: ports.defaultSysctls });
-  if (plan.userns !== null) await needUserNamespaces(ports, plan);
+  if (plan.userns !== null) {
+    if (runtime) throw failedPrecondition(`runtime handler ${input.runtimeHandler} has no user namespaces`);
+    await needUserNamespaces(ports, plan);
+  }
   const key = sandboxKey(input.config.metadata);
   const arrivedAt = ports.now();
   const sandbox = await ports.locks.run(`sandbox ${key}`, caller.signal, async () => {
@@ -84,6 +94,15 @@ async function needUserNamespaces(ports: RunSandboxPorts, { network }: SandboxPl
   if (trouble === null) return;
   const pods = network === 'node' ? "pods with the host's network" : 'pods';
   throw failedPrecondition(`${pods} cannot have user namespaces on this node: ${trouble}`);
+}
+
+/** What makes the containers of a pod with this handler, null for podwright itself. Throws invalid-argument for an unknown one. */
+function runtimeOf(runtimes: Readonly<Record<string, PodRuntime>>, handler: string): PodRuntime | null {
+  if (ownHandlers.includes(handler)) return null;
+  const runtime = Object.hasOwn(runtimes, handler) ? runtimes[handler] : undefined;
+  if (runtime) return runtime;
+  const known = [...ownHandlers, ...Object.keys(runtimes)].map((name) => JSON.stringify(name)).join(', ');
+  throw invalidArgument(`runtime handler ${handler} is not configured; known: ${known}`);
 }
 
 interface Arrived extends RunSandboxInput {
@@ -114,6 +133,7 @@ async function create(ports: RunSandboxPorts, input: RunSandboxInput, plan: Sand
     id,
     config: input.config,
     runtimeHandler: input.runtimeHandler,
+    runtime: runtimeOf(ports.runtimes, input.runtimeHandler),
     createdAt: ports.now(),
     cgroupPath: path,
     ownsCgroup: owned,

@@ -110,11 +110,21 @@ export interface SandboxConfig {
   readonly security: SandboxSecurity;
 }
 
+/** An OCI runtime that makes the containers of a pod, as it was configured when the pod was made. */
+export interface PodRuntime {
+  readonly path: string;
+  readonly args: readonly string[];
+  readonly type: 'oci' | 'runsc';
+  readonly hideUnifiedCgroup: boolean;
+}
+
 /** The immutable half of a sandbox's record (`sandbox.json`). */
 export interface SandboxIdentity {
   readonly id: SandboxId;
   readonly config: SandboxConfig;
   readonly runtimeHandler: string;
+  /** What makes the containers; null, or absent in records of 0.1: podwright itself. */
+  readonly runtime?: PodRuntime | null;
   /** Unix nanoseconds. */
   readonly createdAt: bigint;
   /** cgroupfs path of the pod's cgroup: containers are made below it. */

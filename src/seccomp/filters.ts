@@ -26,6 +26,16 @@ export interface FiltersOptions {
 const none: Filter = { bpf: Buffer.alloc(0), flags: 0 };
 const largestProfile = 1024 * 1024;
 
+/** Makes the function that gives a container its profile as it is, for a runtime that compiles it itself. */
+export function seccompProfiles({ defaultProfile, root }: Pick<FiltersOptions, 'defaultProfile' | 'root'>) {
+  return async (profile: Profile | null, capabilities: readonly string[]): Promise<object | null> => {
+    if (profile === null || profile.type === 'unconfined') return null;
+    // its flags are how we load it: not every runtime has them
+    if (profile.type === 'runtime-default') return { ...(defaultProfile(capabilities) as object), flags: undefined };
+    return readProfile(profile.localhostRef, root, (text) => JSON.parse(text) as object);
+  };
+}
+
 /** Makes the function that gives a container its filter. Default filters are compiled once per capability set. */
 export function seccompFilters(options: FiltersOptions) {
   const defaults = new Map<string, Filter>();
@@ -35,7 +45,7 @@ export function seccompFilters(options: FiltersOptions) {
   };
   return async (profile: Profile | null, capabilities: readonly string[]): Promise<Filter> => {
     if (profile === null || profile.type === 'unconfined') return none;
-    if (profile.type === 'localhost') return compileFile(profile.localhostRef, options.root, compile);
+    if (profile.type === 'localhost') return readProfile(profile.localhostRef, options.root, compile);
     const key = capabilities.join();
     const known = defaults.get(key) ?? compile(JSON.stringify(options.defaultProfile(capabilities)));
     defaults.set(key, known);
@@ -43,7 +53,7 @@ export function seccompFilters(options: FiltersOptions) {
   };
 }
 
-async function compileFile(reference: string, root: string, compile: (json: string) => Filter): Promise<Filter> {
+async function readProfile<T>(reference: string, root: string, take: (json: string) => T): Promise<T> {
   if (reference === '') throw invalidArgument('seccomp.localhost_ref is empty');
   const path = isAbsolute(reference) ? reference : join(root, reference);
   let text: string;
@@ -53,7 +63,7 @@ async function compileFile(reference: string, root: string, compile: (json: stri
     throw failedPrecondition(`read seccomp profile ${path}`, error);
   }
   try {
-    return compile(text);
+    return take(text);
   } catch (error) {
     throw invalidArgument(`seccomp profile ${path}`, error);
   }

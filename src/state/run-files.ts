@@ -76,6 +76,11 @@ export class RunFiles {
     };
   }
 
+  /** Where a container's bundle is. */
+  bundleDir(containerId: string): string {
+    return this.#options.bundleDir(containerId);
+  }
+
   /** Makes a bundle: a directory with `config.json` (0600: it holds the environment). Returns its path. */
   writeBundle(containerId: string, spec: unknown): string {
     const dir = this.#options.bundleDir(containerId);

@@ -110,10 +110,11 @@ export function fakeHost() {
       resources.delete(`netns ${id}`);
     },
     isAlive: (id: string) => monitors.has(id),
-    createContainer: async (sandboxId: string, request: { containerId: string }) => {
+    createContainer: async (sandboxId: string, request: { containerId: string; external: object | null }) => {
       step('monitor.createContainer');
       if (!monitors.has(sandboxId)) throw unavailable(`sandbox ${sandboxId} has no monitor`);
       resources.add(`process ${request.containerId}`);
+      if (request.external) resources.add(`runtime state ${request.containerId}`);
       return { pid: 7, startTime: 7, notes: [] };
     },
     startContainer: async () => {
@@ -141,6 +142,7 @@ export function fakeHost() {
     removeContainer: async (_: string, id: string) => {
       step('monitor.removeContainer');
       resources.delete(`process ${id}`);
+      resources.delete(`runtime state ${id}`);
     },
     reopenLog: async () => undefined,
     execSync: async () => ({ exitCode: 0, stdout: Buffer.alloc(0), stderr: Buffer.alloc(0), timedOut: false }),
@@ -174,6 +176,7 @@ export function fakeHost() {
       resources.add(`bundle ${id}`);
       return `/b/${id}`;
     },
+    bundleDir: (id: string) => `/b/${id}`,
     readProcess: () => null,
     exitFile: (id: string) => `/b/${id}/exit.json`,
     removeBundle: async (id: string) => {
@@ -205,6 +208,10 @@ export function fakeHost() {
     files,
     now,
     stages,
+    deleteByRuntime: async (_: unknown, { id }: { readonly id: string }) => {
+      step('runtime.delete');
+      resources.delete(`runtime state ${id}`);
+    },
   };
   const teardownOne = (id: string): Promise<void> => teardownContainer(containerPorts, id);
   const createPorts = {
@@ -217,6 +224,8 @@ export function fakeHost() {
     },
     apparmor: async () => '',
     cdi: async () => ({ env: [], devices: [], mounts: [], additionalGids: [] }),
+    seccompProfile: async () => null,
+    runtimeRoot: (id: string) => `/runtime/${id}`,
     teardown: teardownOne,
     newId: () => hex() as ContainerId,
     bootId: 'boot',
@@ -266,6 +275,7 @@ export function fakeHost() {
     defaultSysctls: [],
     cgroupPathOf: (parent: string, id: string) =>
       parent === '' ? { path: `/pods/${id}`, owned: true } : { path: parent, owned: false },
+    runtimes: { other: { path: '/bin/other', args: [], type: 'oci', hideUnifiedCgroup: false } as const },
     stages,
     userNamespaceTrouble: async () => userNamespaceTrouble,
   };

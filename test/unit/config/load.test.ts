@@ -38,6 +38,7 @@ test('no file and no flag: the documented defaults', (t) => {
   const config = served('--config', none.config);
   t.deepEqual(config.node, {
     root: '/var/lib/podwright',
+    runtimes: {},
     state: '/run/podwright',
     socket: '/run/podwright/podwright.sock',
     addon: '/opt/podwright/addon.node',
@@ -147,4 +148,17 @@ test('a reload takes reloadable keys and refuses the rest as a whole', (t) => {
   writeFileSync(files.config, '[log]\nlevel = "debug"\n[network]\nbridge = "other"\n');
   const error = t.throws(() => reloadConfig(inputs, running), { message: /needs a restart: network\.bridge changed$/ });
   t.is((error as Failure).kind, 'failed-precondition');
+});
+
+test('runtime handlers are tables, put together from all files', (t) => {
+  const files = directory({
+    'config.toml': '[runtimes.runc]\npath = "/usr/bin/runc"\n',
+    'conf.d/gvisor.toml':
+      '[runtimes.gvisor]\npath = "/opt/runsc"\nargs = ["--platform=kvm"]\n[runtimes.runc]\npath = "/opt/runc"\nhide_unified_cgroup = true\n',
+  });
+  t.teardown(files.remove);
+  t.deepEqual(served('--config', files.config).node.runtimes, {
+    runc: { path: '/opt/runc', args: [], type: 'oci', hideUnifiedCgroup: true },
+    gvisor: { path: '/opt/runsc', args: ['--platform=kvm'], type: 'runsc', hideUnifiedCgroup: false },
+  });
 });

@@ -183,10 +183,6 @@ test('wrong container fields are refused by name, without values of the environm
     ['config.metadata is missing', { image: { image: 'x' } }],
     ['config.image is missing', { metadata: { name: 'c' } }],
     ['config.image.image is empty', { ...box, image: {} }],
-    [
-      'config.image.runtime_handler "kata" is not a runtime handler here',
-      { ...box, image: { image: 'x', runtime_handler: 'kata' } },
-    ],
     ['config.envs[0].key is empty', { ...box, envs: [{}] }],
     ['config.envs[0].key contains "="', { ...box, envs: [{ key: 'A=B' }] }],
     ['config.envs[0].value is not valid UTF-8', { ...box, envs: [{ key: 'A', value: Buffer.from([0xff]) }] }],

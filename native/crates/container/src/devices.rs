@@ -13,7 +13,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// A device on the host: how it is reported and how it is made.
 #[derive(Debug)]
-pub(crate) struct Found {
+pub struct Found {
     /// What the monitor is told.
     pub report: FoundDevice,
     /// The node to make.
@@ -38,7 +38,7 @@ impl Found {
 ///
 /// # Errors
 /// The path is not there, or neither a device nor a directory.
-pub(crate) fn find(request: &RequestedDevice) -> StepResult<Vec<Found>> {
+pub fn find(request: &RequestedDevice) -> StepResult<Vec<Found>> {
     let path = &request.host_path;
     let stat = rustix::fs::stat(path).map_err(failed("resolve device", "stat", path))?;
     match FileType::from_raw_mode(stat.st_mode) {

@@ -14,7 +14,7 @@ use rustix::mount::{UnmountFlags, unmount};
 use std::os::fd::AsFd;
 
 /// The spec's mount type of an image volume.
-pub(crate) const TYPE: &str = "podwright-image";
+pub const TYPE: &str = "podwright-image";
 
 /// An image to stack.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +35,7 @@ pub struct ImageStep {
 ///
 /// # Errors
 /// The layers are missing, or an option is unknown.
-pub(crate) fn plan(mount: &Mount, options: &mut MountOptions, index: usize, at: &str) -> StepResult<ImageStep> {
+pub fn plan(mount: &Mount, options: &mut MountOptions, index: usize, at: &str) -> StepResult<ImageStep> {
     let target = mount.destination.clone();
     let mut step = ImageStep { index, target, lower: Vec::new(), sub_path: String::new(), at: at.into() };
     for option in std::mem::take(&mut options.data) {
@@ -56,7 +56,7 @@ pub(crate) fn plan(mount: &Mount, options: &mut MountOptions, index: usize, at: 
 ///
 /// # Errors
 /// The failing call; the sub path is not there. All of kind [`Kind::ImageVolume`].
-pub(crate) fn stack(step: &ImageStep) -> StepResult<Detached> {
+pub fn stack(step: &ImageStep) -> StepResult<Detached> {
     let overlay = Overlay { lower: step.lower.clone(), ..Overlay::default() };
     let taken = root::mount_overlay(&overlay, &step.at).and_then(|()| {
         let taken = take(step, &step.at);

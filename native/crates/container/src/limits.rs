@@ -8,6 +8,11 @@ fn limit(value: u64) -> Option<u64> {
     (value != u64::MAX).then_some(value)
 }
 
+/// The most a process of ours may set a limit to: what it has itself, without CAP_SYS_RESOURCE.
+pub fn ceiling(resource: Resource) -> u64 {
+    getrlimit(resource).maximum.unwrap_or(u64::MAX)
+}
+
 /// Sets one limit. A hard limit above the present one may be refused: then the present one is
 /// taken, and the answer says so.
 ///
@@ -18,7 +23,7 @@ pub(crate) fn set(resource: Resource, soft: u64, hard: u64) -> StepResult<Option
     match setrlimit(resource, Rlimit { current: limit(soft), maximum: limit(hard) }) {
         Ok(()) => Ok(None),
         Err(Errno::PERM) => {
-            let ceiling = getrlimit(resource).maximum.unwrap_or(u64::MAX);
+            let ceiling = ceiling(resource);
             let (soft, clamped) = (soft.min(ceiling), hard.min(ceiling));
             setrlimit(resource, Rlimit { current: limit(soft), maximum: limit(clamped) }).map_err(failed(
                 "set limit",

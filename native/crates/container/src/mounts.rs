@@ -78,7 +78,7 @@ pub(crate) fn attach(root: BorrowedFd<'_>, mount: BorrowedFd<'_>, target: &str, 
 ///
 /// # Errors
 /// The errno of move_mount.
-pub(crate) fn attach_at(mount: BorrowedFd<'_>, at: BorrowedFd<'_>, name: &str) -> StepResult<()> {
+pub fn attach_at(mount: BorrowedFd<'_>, at: BorrowedFd<'_>, name: &str) -> StepResult<()> {
     let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
     move_mount(mount, "", at, "", flags).map_err(failed("mount", "move_mount", name))
 }

@@ -89,7 +89,8 @@ fn rlimits(process: &Process) -> StepResult<Vec<(Resource, u64, u64)>> {
     process.rlimits.iter().map(one).collect()
 }
 
-fn resource(name: &str) -> Option<Resource> {
+/// The limit of a name such as `RLIMIT_NOFILE`.
+pub fn resource(name: &str) -> Option<Resource> {
     Some(match name {
         "RLIMIT_AS" => Resource::As,
         "RLIMIT_CORE" => Resource::Core,

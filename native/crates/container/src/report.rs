@@ -46,6 +46,8 @@ pub enum Report {
         /// Supplementary groups of the process.
         groups: Vec<u32>,
     },
+    /// The program runs: said where the end of the socket alone does not say it.
+    Started,
     /// The process that will exec, in the monitor's pid namespace, when it is not the child itself.
     Process(i32),
     /// A step failed; the child ends.
@@ -134,6 +136,7 @@ impl Report {
             Self::Log { remote } => out.tag(b'L').tag(u8::from(*remote)),
             Self::Terminal => out.tag(b'T'),
             Self::Proc => out.tag(b'P'),
+            Self::Started => out.tag(b'S'),
             Self::Process(pid) => out.tag(b'I').number(*pid as u32),
             Self::Ready { devices, groups } => {
                 out.tag(b'R').number(devices.len() as u32);
@@ -164,6 +167,7 @@ impl Report {
             b'L' => Self::Log { remote: input.tag()? != 0 },
             b'T' => Self::Terminal,
             b'P' => Self::Proc,
+            b'S' => Self::Started,
             b'I' => Self::Process(input.number()? as i32),
             b'R' => {
                 let mut devices = Vec::new();
@@ -254,6 +258,7 @@ mod tests {
             Report::Log { remote: true },
             Report::Terminal,
             Report::Proc,
+            Report::Started,
             Report::Process(4711),
             Report::Ready { devices: vec![device], groups: vec![0, 10] },
             Report::Failed(StepError::invalid("mount", "/x", "source is not shared")),

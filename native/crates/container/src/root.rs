@@ -92,7 +92,7 @@ pub(crate) fn open_directory(path: &str) -> StepResult<OwnedFd> {
 ///
 /// # Errors
 /// The errno of mount.
-pub(crate) fn mount_overlay(overlay: &Overlay, at: &str) -> StepResult<()> {
+pub fn mount_overlay(overlay: &Overlay, at: &str) -> StepResult<()> {
     let classic = classic_options(overlay);
     if classic.len() <= CLASSIC_LIMIT {
         let data = CString::new(classic).map_err(|_| failed("mount overlay", "mount", at)(Errno::INVAL))?;

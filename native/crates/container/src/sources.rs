@@ -10,7 +10,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// A mount that is nowhere yet.
 #[derive(Debug)]
-pub(crate) struct Detached {
+pub struct Detached {
     /// The mount.
     pub mount: OwnedFd,
     /// Whether its root is a directory.
@@ -23,6 +23,21 @@ pub(crate) struct Detached {
 /// # Errors
 /// The path does not exist; its mount does not propagate as asked, or cannot be shown by other ids; the failing call.
 pub(crate) fn take(step: &SourceStep, users: Option<Users<'_>>) -> StepResult<(Detached, Option<String>)> {
+    let file = open(step)?;
+    let directory = paths::is_directory(&file)?;
+    let mount = clone_tree(file.as_fd(), step.recursive, &step.path)?;
+    let note = match users.filter(|_| step.mapped) {
+        Some(users) => map(mount.as_fd(), step, &users)?,
+        None => None,
+    };
+    Ok((Detached { mount, directory }, note))
+}
+
+/// Opens a source and looks whether its mount propagates as asked.
+///
+/// # Errors
+/// The path does not exist; its mount does not propagate as asked; the failing call.
+pub fn open(step: &SourceStep) -> StepResult<OwnedFd> {
     let file = rustix::fs::open(&step.path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).map_err(failed(
         "open mount source",
         "open",
@@ -31,13 +46,7 @@ pub(crate) fn take(step: &SourceStep, users: Option<Users<'_>>) -> StepResult<(D
     if step.needs != SourceNeeds::Nothing {
         check_propagation(file.as_fd(), step)?;
     }
-    let directory = paths::is_directory(&file)?;
-    let mount = clone_tree(file.as_fd(), step.recursive, &step.path)?;
-    let note = match users.filter(|_| step.mapped) {
-        Some(users) => map(mount.as_fd(), step, &users)?,
-        None => None,
-    };
-    Ok((Detached { mount, directory }, note))
+    Ok(file)
 }
 
 /// Mounts below the source that cannot be idmapped keep their owners, who are nobody in the namespace, as with other

@@ -11,6 +11,8 @@ pub(crate) enum Stage {
     Pause,
     /// `probe`: tells by its exit code whether pods can have user namespaces.
     Probe(Places),
+    /// `runtime`: one verb of another OCI runtime, with its words.
+    Runtime(Vec<String>),
     /// `--version`.
     Version,
 }
@@ -35,6 +37,7 @@ pub(crate) fn parse(argv: &[String]) -> Result<Stage, String> {
     let mut words = argv.iter().skip(1);
     match words.next().map(String::as_str) {
         Some("serve") => serve(words).map(Stage::Serve),
+        Some("runtime") => Ok(Stage::Runtime(words.cloned().collect())),
         Some("pause") => Ok(Stage::Pause),
         Some("probe") => probe(words).map(Stage::Probe),
         Some("--version") => Ok(Stage::Version),

@@ -1,5 +1,6 @@
 //! One container as the monitor sees it: what it was asked for, where it stands, what it ended with.
 
+use crate::external::External;
 use crate::log::Log;
 use crate::poller::Output;
 use crate::reply::Asker;
@@ -102,6 +103,8 @@ pub(crate) struct Container {
     pub(crate) exit_file: String,
     /// Whether what is left in the cgroup dies with the main process.
     pub(crate) kill_rest: bool,
+    /// The runtime that made it; none: this program.
+    pub(crate) external: Option<External>,
     /// Where its log is; empty for none.
     pub(crate) log_path: String,
     /// Where it stands.

@@ -2,6 +2,7 @@
 
 use crate::clock;
 use crate::container::{Container, Held, Phase};
+use crate::external::{self, External};
 use crate::log::Log;
 use crate::numbering::Numbering;
 use crate::output::{Pipes, Wanted};
@@ -52,7 +53,8 @@ impl Monitor {
         };
         self.check_container(request)?;
         let numbering = self.numbering(sandbox, request)?;
-        let child = fork_init(sandbox, request, &numbering)?;
+        let deadline = if request.deadline_ms == 0 { DEADLINE_MS } else { request.deadline_ms };
+        let child = fork_init(sandbox, request, &numbering, deadline)?;
         let key = self.key();
         let watched =
             self.poller.add(&child.report, Source::Report(key)).and_then(|()| self.watch_pipes(key, &child.pipes));
@@ -60,7 +62,6 @@ impl Monitor {
             // nobody hears it: it ends when its socket closes
             return Err(sys_failure(&error));
         }
-        let deadline = if request.deadline_ms == 0 { DEADLINE_MS } else { request.deadline_ms };
         self.timers.add(clock::deadline(deadline.into()), Due::CreateDeadline(key));
         self.containers.insert(key, container(asker, request, child));
         Ok(())
@@ -129,7 +130,12 @@ impl Monitor {
             }
             Phase::Starting(asker) => {
                 container.start_failed = true;
-                self.answer(asker, Err(why))
+                let outside = container.external.is_some();
+                self.answer(asker, Err(why))?;
+                if outside {
+                    self.kill_container(key); // what its runtime has made does not end by itself
+                }
+                Ok(())
             }
             _ => Ok(()),
         }
@@ -176,6 +182,11 @@ impl Monitor {
     pub(crate) fn container_report_ended(&mut self, key: u64) -> SysResult<()> {
         let Some(container) = self.containers.get_mut(&key) else { return Ok(()) };
         match container.phase {
+            Phase::Starting(_) if container.external.as_ref().is_some_and(|e| !e.has_started()) => {
+                let text = "the process that started it by its runtime ended";
+                let why = failure(Kind::Internal, "start the container", &container.id, text);
+                if container.start_failed { Ok(()) } else { self.container_failed(key, why) }
+            }
             Phase::Starting(asker) if !container.start_failed => {
                 container.phase = Phase::Running;
                 container.started_at = clock::now().max(container.created_at + 1);
@@ -214,7 +225,12 @@ struct Child {
     note: SharedNote,
 }
 
-fn fork_init(sandbox: &Sandbox, request: &CreateContainer, numbering: &Numbering) -> Result<Child, Box<Failure>> {
+fn fork_init(
+    sandbox: &Sandbox,
+    request: &CreateContainer,
+    numbering: &Numbering,
+    deadline: u32,
+) -> Result<Child, Box<Failure>> {
     let pid_mode = numbering.mode();
     let plan = plan(request, sandbox, pid_mode);
     let note = SharedNote::new().map_err(|e| sys_failure(&e))?;
@@ -222,6 +238,9 @@ fn fork_init(sandbox: &Sandbox, request: &CreateContainer, numbering: &Numbering
     let piped = !request.terminal;
     let wanted = Wanted { stdin: piped && request.stdin, stdout: piped, stderr: piped };
     let (pipes, ends) = Pipes::make(wanted).map_err(|e| sys_failure(&e))?;
+    if let Some(pid) = external::fork_create(sandbox, request, deadline, &ends, &theirs, &note)? {
+        return Ok(Child { pid, report: ours, pipes, note });
+    }
     // in a user namespace the pid namespace must be born too, which the child enters first
     let flags = if pid_mode == PidMode::Own && plan.ids.is_none() { clone::NEWPID } else { 0 };
     let (forked, born_in_cgroup) = fork_into(&plan.place, flags).map_err(|e| sys_failure(&e))?;
@@ -264,6 +283,7 @@ fn container(asker: Asker, request: &CreateContainer, child: Child) -> Container
         cgroup: request.cgroup.clone().unwrap_or_default(),
         exit_file: request.exit_file.clone(),
         kill_rest: request.kill_rest_on_exit,
+        external: External::of(request),
         log: Log::new(log.max_line_bytes, SCRATCH),
         log_path: log.path,
         phase: Phase::Creating(asker),

@@ -13,10 +13,11 @@ use crate::server::Monitor;
 use crate::timers::Due;
 use podwright_container::handles::Handles;
 use podwright_container::join::{self, JoinRequest};
-use podwright_container::place::fork_into;
+use podwright_container::place::{Place, fork_into};
 use podwright_container::report;
 use podwright_container::request::Filter;
 use podwright_container::users::Users;
+use podwright_external::exec::ExecRequest;
 use podwright_protocol::message::Failure;
 use podwright_protocol::message::failure::Kind;
 use podwright_sys::clone::Forked;
@@ -107,6 +108,7 @@ impl Monitor {
             return Err(failure(Kind::ResourceExhausted, OPERATION, id, "there are too many open descriptors"));
         }
         let cgroup = ExecCgroup::make(&found.cgroup, key);
+        let outside = found.external.as_ref().map(|e| e.exec(key, wanted.process, cgroup.directory()));
         let mut at = place(found.cgroup.place.as_ref());
         if let Some(directory) = cgroup.directory() {
             at.unified_dir = directory.into();
@@ -115,7 +117,7 @@ impl Monitor {
         let join = JoinRequest { process: wanted.process.into(), place: at, pid: found.pid, filter, terminal, size };
         self.watch_report(key, &ours).map_err(|e| sys_failure(&e)).inspect_err(|_| cgroup.remove())?;
         let users = self.sandbox.as_ref().and_then(Sandbox::users);
-        let forked = fork_exec(&join, users, &ends, &theirs);
+        let forked = fork_exec(&join, outside.as_ref(), users, &ends, &theirs);
         let pid = forked.inspect_err(|_| {
             self.poller.remove(&ours);
             cgroup.remove();
@@ -274,7 +276,13 @@ impl Exec {
     }
 }
 
-fn fork_exec(join: &JoinRequest, users: Option<Users<'_>>, ends: &Ends, socket: &OwnedFd) -> Result<i32, Box<Failure>> {
+fn fork_exec(
+    join: &JoinRequest,
+    outside: Option<&ExecRequest>,
+    users: Option<Users<'_>>,
+    ends: &Ends,
+    socket: &OwnedFd,
+) -> Result<i32, Box<Failure>> {
     // The container's process is our child and not reaped: the pid is still its own.
     let target = Pid::from_raw(join.pid).map(|pid| pidfd_open(pid, PidfdFlags::empty()));
     let target = match target {
@@ -287,7 +295,9 @@ fn fork_exec(join: &JoinRequest, users: Option<Users<'_>>, ends: &Ends, socket: 
             return Err(sys_failure(&error));
         }
     };
-    let (forked, born_in_cgroup) = fork_into(&join.place, 0).map_err(|e| sys_failure(&e))?;
+    // a runtime is not run in the container's cgroup: it puts the command there
+    let at = if outside.is_some() { &Place::default() } else { &join.place };
+    let (forked, born_in_cgroup) = fork_into(at, 0).map_err(|e| sys_failure(&e))?;
     let Forked::Parent(pid) = forked else {
         let mut handles = Handles::new(socket.as_fd());
         handles.stdin = ends.stdin.as_ref().map(AsFd::as_fd);
@@ -295,6 +305,9 @@ fn fork_exec(join: &JoinRequest, users: Option<Users<'_>>, ends: &Ends, socket: 
         handles.stderr = ends.stderr.as_ref().map(AsFd::as_fd);
         handles.target = Some(target.as_fd());
         handles.users = users;
+        if let Some(request) = outside {
+            podwright_external::exec::run(request, &handles);
+        }
         join::run(join, &handles, born_in_cgroup);
     };
     Ok(pid)

@@ -27,6 +27,11 @@ const START_FAILED: i32 = 128;
 impl Monitor {
     /// A container's main process has ended.
     pub(crate) fn container_ended(&mut self, key: u64, ending: Ending) -> SysResult<()> {
+        if self.is_undecided(key) {
+            let pid = self.containers.get(&key).map_or(0, |c| c.pid);
+            self.strays.push((pid, ending));
+            return Ok(());
+        }
         // Who forked it may hold the report socket longer than a short program lives: it was started.
         self.container_report_ended(key)?;
         if self.containers.get(&key).is_some_and(|c| matches!(c.phase, Phase::Starting(_))) {
@@ -99,6 +104,7 @@ impl Monitor {
         if removed {
             self.forget_container(key)?;
         }
+        self.delete_external(key)?;
         self.look_for_end()
     }
 
@@ -117,6 +123,9 @@ impl Monitor {
 
     /// Forgets a container that has ended and answers who waited for that.
     pub(crate) fn forget_container(&mut self, key: u64) -> SysResult<()> {
+        if !self.may_forget(key)? {
+            return Ok(());
+        }
         for output in [Output::Stdout, Output::Stderr] {
             self.close_output(key, output)?;
         }

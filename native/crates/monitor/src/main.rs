@@ -15,6 +15,7 @@ mod exec_cgroup;
 mod exec_stream;
 mod exec_sync;
 mod exits;
+mod external;
 mod flow;
 mod input;
 mod kill;
@@ -55,6 +56,7 @@ fn main() -> ExitCode {
         }
         Ok(Stage::Pause) => podwright_container::pause::run(),
         Ok(Stage::Probe(places)) => probe(&places),
+        Ok(Stage::Runtime(words)) => runtime(&words),
         Ok(Stage::Serve(options)) => daemonize::serve(&options),
         Err(message) => {
             eprintln!("podwright-monitor: {message}");
@@ -74,4 +76,14 @@ fn probe(places: &Places) -> ExitCode {
     };
     eprintln!("{error}");
     ExitCode::from(code)
+}
+
+/// A verb of another OCI runtime, for a daemon that has no monitor to ask.
+fn runtime(words: &[String]) -> ExitCode {
+    let (text, code) = match podwright_external::tool::run(words.iter()) {
+        Ok(text) => (text, ExitCode::SUCCESS),
+        Err(message) => (message, ExitCode::FAILURE),
+    };
+    eprint!("{text}");
+    code
 }

@@ -47,8 +47,7 @@ pub(crate) fn sys_failure(error: &SysError) -> Box<Failure> {
 
 /// The kind of a failed system call: having run out of descriptors is nobody's mistake.
 pub(crate) fn kind_of(errno: i32) -> Kind {
-    match Errno::from_raw_os_error(errno) {
-        Errno::MFILE | Errno::NFILE => Kind::ResourceExhausted,
-        _ => Kind::Internal,
-    }
+    // 0 is no errno: a step can fail without a call
+    let exhausted = [Errno::MFILE, Errno::NFILE].iter().any(|each| each.raw_os_error() == errno);
+    if exhausted { Kind::ResourceExhausted } else { Kind::Internal }
 }

@@ -41,6 +41,9 @@ impl Monitor {
         if let Some(exec) = self.execs.get(&key) {
             return exec.report.as_ref();
         }
+        if let Some(helper) = self.helpers.get(&key) {
+            return helper.report.as_ref();
+        }
         self.reopens.get(&key).and_then(|r| r.report.as_ref())
     }
 
@@ -50,6 +53,8 @@ impl Monitor {
             container.report.take()
         } else if let Some(exec) = self.execs.get_mut(&key) {
             exec.report.take()
+        } else if let Some(helper) = self.helpers.get_mut(&key) {
+            helper.report.take()
         } else {
             self.reopens.get_mut(&key).and_then(|r| r.report.take())
         };
@@ -77,6 +82,12 @@ impl Monitor {
             (Report::Terminal, Some(master)) if self.execs.contains_key(&key) => self.exec_terminal(key, master),
             (Report::Terminal, Some(master)) => self.container_terminal(key, master),
             (Report::Ready { devices, groups }, _) => self.container_ready(key, devices, groups),
+            (Report::Started, _) => {
+                if let Some(external) = self.containers.get_mut(&key).and_then(|c| c.external.as_mut()) {
+                    external.set_started();
+                }
+                Ok(())
+            }
             (Report::Process(pid), _) if self.execs.contains_key(&key) => self.exec_process(key, pid),
             (Report::Process(pid), _) => self.container_process(key, pid),
             (Report::Log { .. } | Report::Terminal | Report::Proc, _) => {
@@ -94,12 +105,20 @@ impl Monitor {
             self.exec_failed(key, why);
             return Ok(());
         }
+        if self.helpers.contains_key(&key) {
+            self.helper_failed(key, why);
+            return Ok(());
+        }
         self.reopen_failed(key, why)
     }
 
     fn report_ended(&mut self, key: u64) -> SysResult<()> {
         if self.containers.contains_key(&key) {
-            return self.container_report_ended(key);
+            self.container_report_ended(key)?;
+            return self.decide(key);
+        }
+        if self.helpers.contains_key(&key) {
+            return self.helper_ended(key);
         }
         if self.execs.contains_key(&key) {
             return self.exec_report_ended(key);

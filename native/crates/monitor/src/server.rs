@@ -7,6 +7,7 @@ use crate::connection::Connection;
 use crate::container::Container;
 use crate::exec::Exec;
 use crate::exec_cgroup::ExecCgroup;
+use crate::external::RuntimeHelper;
 use crate::pair::Transit;
 use crate::poller::{Poller, Ready, Source};
 use crate::reopen::Reopen;
@@ -75,6 +76,8 @@ pub(crate) struct Monitor {
     pub(crate) spare_pipe: Option<Transit>,
     /// Reopenings of logs by key.
     pub(crate) reopens: BTreeMap<u64, Reopen>,
+    /// Helpers at work on a runtime's containers, by key.
+    pub(crate) helpers: BTreeMap<u64, RuntimeHelper>,
     /// Processes that ended before it was known whose they are.
     pub(crate) strays: Vec<(i32, Ending)>,
     /// Cgroups of execs whose processes were still ending.
@@ -112,6 +115,7 @@ impl Monitor {
             attachments: BTreeMap::new(),
             spare_pipe: None,
             reopens: BTreeMap::new(),
+            helpers: BTreeMap::new(),
             strays: Vec::new(),
             cgroups_to_remove: Vec::new(),
             ending: None,

@@ -1,7 +1,8 @@
 //! The monitor's end: everything in the sandbox first, then itself.
 
 use crate::clock;
-use crate::container::Phase;
+use crate::container::{Container, Phase};
+use crate::external::External;
 use crate::kill;
 use crate::reply::{Asker, done, failure};
 use crate::server::Monitor;
@@ -35,8 +36,8 @@ impl Monitor {
 
     /// Ends the monitor if that was asked for and nothing is left. To be called after each end.
     pub(crate) fn look_for_end(&mut self) -> SysResult<()> {
-        let left = self.containers.values().any(|c| c.phase != Phase::Ended)
-            || self.sandbox.as_ref().is_some_and(|s| s.pause.is_some());
+        let is_left = |c: &Container| c.phase != Phase::Ended || c.external.as_ref().is_some_and(External::is_left);
+        let left = self.containers.values().any(is_left) || self.sandbox.as_ref().is_some_and(|s| s.pause.is_some());
         if left || self.ending.is_none() {
             return Ok(());
         }

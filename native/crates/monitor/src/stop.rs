@@ -2,6 +2,7 @@
 
 use crate::clock;
 use crate::container::Phase;
+use crate::external::External;
 use crate::kill;
 use crate::reply::{Asker, done, failure, sys_failure};
 use crate::server::Monitor;
@@ -63,7 +64,10 @@ impl Monitor {
         }
         if first && wait > 0 {
             kill::thaw(&container.cgroup);
-            if pid != 0 {
+            if container.external.as_ref().is_some_and(External::takes_signals) {
+                // one that cannot be sent is like one that is not heeded: the deadline follows
+                let _ = self.signal_external(key, request.signal);
+            } else if pid != 0 {
                 // It may have ended this moment; its end is seen next.
                 let _ = signal::send(pid, request.signal);
             }
@@ -134,6 +138,10 @@ impl Monitor {
         }
         if container.phase != Phase::Running || !container.is_alive() {
             return Err(failure(Kind::FailedPrecondition, OPERATION, id, format!("container {id} does not run")));
+        }
+        if container.external.as_ref().is_some_and(External::takes_signals) {
+            self.signal_external(key, request.signal)?;
+            return done();
         }
         let sent = if request.all {
             kill::signal_cgroup(&container.cgroup, request.signal)

@@ -384,9 +384,72 @@ pub struct CreateContainer {
     /// bind the pod's /dev/shm (spec mounts of type "podwright-shm")
     #[prost(bool, tag = "16")]
     pub shm: bool,
+    /// absent: the monitor makes the container itself
+    #[prost(message, optional, tag = "25")]
+    pub external: ::core::option::Option<ExternalRuntime>,
     /// set: the pid namespace that this running container's process is in; `pid` is not looked at
     #[prost(string, tag = "50")]
     pub target_container_id: ::prost::alloc::string::String,
+}
+/// An OCI runtime that makes the container (runc, crun, runsc). The bundle is complete for it but for the devices of
+/// the annotation podwright.devices; `overlay` is mounted at the bundle's rootfs and the pod's /dev/shm at its shm, in
+/// a mount namespace that only the runtime sees.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ExternalRuntime {
+    /// of the program
+    #[prost(string, tag = "1")]
+    pub path: ::prost::alloc::string::String,
+    /// its state directory, of this sandbox alone
+    #[prost(string, tag = "2")]
+    pub root: ::prost::alloc::string::String,
+    /// before the verb
+    #[prost(string, repeated, tag = "3")]
+    pub args: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// take a hybrid host's unified cgroup tree out of its sight
+    #[prost(bool, tag = "4")]
+    pub hide_unified: bool,
+    #[prost(enumeration = "external_runtime::Flavor", tag = "5")]
+    pub flavor: i32,
+}
+/// Nested message and enum types in `ExternalRuntime`.
+pub mod external_runtime {
+    #[derive(
+        Clone,
+        Copy,
+        Debug,
+        PartialEq,
+        Eq,
+        Hash,
+        PartialOrd,
+        Ord,
+        ::prost::Enumeration
+    )]
+    #[repr(i32)]
+    pub enum Flavor {
+        Oci = 0,
+        /// gVisor: signals go through the runtime
+        Runsc = 1,
+    }
+    impl Flavor {
+        /// String value of the enum field names used in the ProtoBuf definition.
+        ///
+        /// The values are not transformed in any way and thus are considered stable
+        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+        pub fn as_str_name(&self) -> &'static str {
+            match self {
+                Self::Oci => "OCI",
+                Self::Runsc => "RUNSC",
+            }
+        }
+        /// Creates an enum from field names used in the ProtoBuf definition.
+        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+            match value {
+                "OCI" => Some(Self::Oci),
+                "RUNSC" => Some(Self::Runsc),
+                _ => None,
+            }
+        }
+    }
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct CreateContainerReply {

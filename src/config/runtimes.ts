@@ -1,0 +1,88 @@
+// PURE
+// The kind of the setting `runtimes`: runtime handlers beside our own, by name.
+import type { Kind } from './kinds.ts';
+
+/** An OCI runtime that makes the containers of pods with its handler's name. */
+export interface RuntimeHandler {
+  /** Absolute path of the program. */
+  readonly path: string;
+  /** Arguments before the verb. */
+  readonly args: readonly string[];
+  /** `oci` keeps to the runtime-spec's command line; `runsc` is gVisor. */
+  readonly type: 'oci' | 'runsc';
+  /** Whether a hybrid host's unified cgroup tree is taken out of its sight. */
+  readonly hideUnifiedCgroup: boolean;
+}
+
+/** Handlers by name. */
+export type RuntimeHandlers = Readonly<Record<string, RuntimeHandler>>;
+
+const keys = ['path', 'args', 'type', 'hide_unified_cgroup'];
+
+/** A handler's name is a RuntimeClass's: a DNS label. */
+const handlerName = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
+
+/** What our own core is called: not to be taken. */
+const ownName = 'podwright';
+
+type Table = Readonly<Record<string, unknown>>;
+
+const isTable = (value: unknown): value is Table =>
+  typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Date);
+
+const isTexts = (value: unknown): value is readonly string[] =>
+  Array.isArray(value) && value.every((one) => typeof one === 'string' && one !== '');
+
+function readHandler(raw: unknown): RuntimeHandler | undefined {
+  if (!isTable(raw) || Object.keys(raw).some((key) => !keys.includes(key))) return undefined;
+  const { path, args = [], hide_unified_cgroup: hideUnifiedCgroup = false } = raw;
+  if (typeof path !== 'string' || !path.startsWith('/') || path.endsWith('/')) return undefined;
+  const { type = path.endsWith('/runsc') ? 'runsc' : 'oci' } = raw;
+  if (type !== 'oci' && type !== 'runsc') return undefined;
+  if (!isTexts(args) || typeof hideUnifiedCgroup !== 'boolean') return undefined;
+  return Object.freeze({ path, args: Object.freeze([...args]), type, hideUnifiedCgroup });
+}
+
+function readHandlers(raw: unknown): RuntimeHandlers | undefined {
+  if (!isTable(raw)) return undefined;
+  const handlers: Record<string, RuntimeHandler> = {};
+  for (const [name, value] of Object.entries(raw)) {
+    const handler = readHandler(value);
+    if (handler === undefined || !handlerName.test(name) || name === ownName) return undefined;
+    handlers[name] = handler;
+  }
+  return Object.freeze(handlers);
+}
+
+const quote = (text: string): string => JSON.stringify(text);
+
+function showHandler({ path, args, type, hideUnifiedCgroup }: RuntimeHandler): string {
+  const list = args.map(quote).join(', ');
+  return `{ path = ${quote(path)}, args = [${list}], type = ${quote(type)}, hide_unified_cgroup = ${hideUnifiedCgroup} }`;
+}
+
+/** Tables by name; the tables of several files are put together. */
+export const runtimeHandlers: Kind<RuntimeHandlers> = {
+  expected: `tables such as [runtimes.crun] with "path" (absolute), "args" (strings), "type" ("oci" or "runsc") and "hide_unified_cgroup" (true or false), under names of lower-case letters, digits and dashes other than "${ownName}"`,
+  read: readHandlers,
+  readText: () => undefined,
+  show: (handlers) => {
+    const shown = Object.entries(handlers).map(([name, handler]) => `${quote(name)} = ${showHandler(handler)}`);
+    return shown.length === 0 ? '{}' : `{ ${shown.join(', ')} }`;
+  },
+  combine: (values) => Object.freeze(Object.assign({}, ...values) as RuntimeHandlers),
+  jsonSchema: {
+    type: 'object',
+    additionalProperties: {
+      type: 'object',
+      required: ['path'],
+      additionalProperties: false,
+      properties: {
+        path: { type: 'string', pattern: '^/' },
+        args: { type: 'array', items: { type: 'string' } },
+        type: { enum: ['oci', 'runsc'] },
+        hide_unified_cgroup: { type: 'boolean' },
+      },
+    },
+  },
+};

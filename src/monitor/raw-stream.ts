@@ -50,6 +50,9 @@ export class RawStream {
   /** What came right behind the answer. */
   #early: Buffer | null = null;
   #ended = false;
+  /** What was written and not sent yet, and where the next bytes of it go. */
+  #unsent = Buffer.alloc(0);
+  #unsentAt = 0;
 
   private constructor(path: string, answered: { resolve: () => void; reject: (error: Error) => void }) {
     this.#answer = { bytes: Buffer.alloc(0), ...answered };
@@ -100,9 +103,27 @@ export class RawStream {
     this.#socket.resume();
   }
 
-  /** Whether more may be written at once. */
+  /** Whether more may be written at once. The bytes are the caller's again. */
   write(bytes: Buffer): boolean {
-    return this.#socket.destroyed || this.#socket.write(bytes);
+    return this.#socket.destroyed || this.#socket.write(this.#kept(bytes));
+  }
+
+  /**
+   * The bytes in a buffer of our own. What waits for its reader would otherwise outlive the young generation of the
+   * heap, and be freed only by collections of all of it: those cost more than the copy.
+   */
+  #kept(bytes: Buffer): Buffer {
+    if (this.#socket.writableLength === 0) {
+      this.#unsentAt = 0;
+      if (bytes.length > this.#unsent.length && this.#unsent.length < largestSlab)
+        this.#unsent = Buffer.allocUnsafeSlow(Math.min(largestSlab, 4 * bytes.length));
+    }
+    const end = this.#unsentAt + bytes.length;
+    if (end > this.#unsent.length) return bytes;
+    const kept = this.#unsent.subarray(this.#unsentAt, end);
+    kept.set(bytes);
+    this.#unsentAt = end;
+    return kept;
   }
 
   onDrain(then: () => void): void {

@@ -4,7 +4,7 @@
 # `CRITEST_FOCUS=REGEXP test/conformance/critest.sh focus`.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-focus='PodSandbox|basic operations|Image|Networking|Multiple Containers|Idempotence|Runtime info|log'
+focus='PodSandbox|basic operations|Image|Networking|Multiple Containers|Idempotence|Runtime info|log|Streaming'
 [ "${1:-}" != focus ] || focus=$CRITEST_FOCUS
 flags=(-ginkgo.focus "$focus")
 [ "${1:-}" != all ] || flags=()

@@ -58,7 +58,7 @@ func report(w io.Writer, files []string) error {
 	if len(all) == 0 {
 		return nil
 	}
-	for _, suite := range []string{"startup", "latency", "rate", "exec", "density", "logs", "pull"} {
+	for _, suite := range []string{"startup", "latency", "rate", "exec", "streaming", "density", "logs", "pull"} {
 		seen := map[string]bool{}
 		var names []string
 		rounds := 0

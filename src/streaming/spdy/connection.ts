@@ -6,10 +6,6 @@ import { type Frame, FrameReader, goAwayFrame, pingFrame, resetFrame, resetStatu
 import { HeaderInflater, type Headers, HeaderWriter } from './headers.ts';
 import { SpdyStream, type StreamCarrier } from './stream.ts';
 
-/** Bytes of one stream that wait for their reader until the client is not read any more. */
-export const mostHeldByStream = 256 * 1024;
-/** The same for all streams of a connection together. */
-export const mostHeldByConnection = 512 * 1024;
 /** How long a client's last bytes are read and dropped after all was sent, so that no reset overtakes it, in milliseconds. */
 const lingerMs = 5000;
 /** How often a client that is not being read is asked whether it is alive, in milliseconds. */
@@ -27,6 +23,11 @@ export interface SpdyHandlers {
 
 /** Parts of a connection. */
 export interface SpdyOptions extends SpdyHandlers {
+  /**
+   * Bytes of one stream, and of all, that may wait for their readers until the client is not read any more. A connection
+   * has no other way to hold up one stream: who must not hold up the others needs room for what it does not take.
+   */
+  readonly mostHeld: { readonly stream: number; readonly all: number };
   /** Streams at the same time, at most. */
   readonly mostStreams: number;
 }
@@ -94,9 +95,9 @@ export class SpdyConnection implements StreamCarrier {
 
   /** A stream holds `bytes` more (or less) than before, `all` in total; the wire is read while all hold little. */
   hold(bytes: number, all: number): void {
-    const crowdedBefore = all - bytes > mostHeldByStream;
+    const { stream } = this.#options.mostHeld;
     this.#held += bytes;
-    this.#crowded += Number(all > mostHeldByStream) - Number(crowdedBefore);
+    this.#crowded += Number(all > stream) - Number(all - bytes > stream);
     this.#steer();
   }
 
@@ -106,7 +107,7 @@ export class SpdyConnection implements StreamCarrier {
   }
 
   get #full(): boolean {
-    return this.#crowded > 0 || this.#held > mostHeldByConnection;
+    return this.#crowded > 0 || this.#held > this.#options.mostHeld.all;
   }
 
   #steer(): void {

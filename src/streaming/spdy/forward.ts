@@ -14,6 +14,9 @@ export const forwardProtocols = ['portforward.k8s.io'] as const;
 /** Streams of one connection, at most: half as many forwarded connections. */
 const mostStreams = 1000;
 
+/** One stalled connection may have this much on its way before it holds up the others. */
+const mostHeld = { stream: 256 * 1024, all: 512 * 1024 };
+
 /** What a connection for port-forward is made from. */
 export interface SpdyForwardOptions {
   readonly wire: Duplex;
@@ -58,6 +61,7 @@ export class SpdyForward {
     this.#options = options;
     this.#connection = new SpdyConnection(options.wire, {
       mostStreams,
+      mostHeld,
       accepts: (headers) => portOf(headers) !== null && typeOf(headers) !== null,
       onStream: (stream) => this.#add(stream),
       onLost: (why) => {

@@ -197,10 +197,18 @@ async function createFrom(ports: CreateContainerPorts, config: ContainerConfig, 
   });
   return ports.locks.run(`container ${id}`, never, () =>
     buildOrClearAway(`container ${id}`, {
-      build: () => build(ports, identity, parts),
+      build: () => build(ports, identity, parts).catch((error: unknown) => blameStop(ports, identity, error)),
       teardown: () => ports.teardown(id),
     }),
   );
+}
+
+/** A pod that is stopped meanwhile takes whatever is being made in it: that is why it failed, not what the step says. */
+function blameStop(ports: CreateContainerPorts, { id, sandboxId }: ContainerIdentity, error: unknown): never {
+  const sandbox = ports.sandboxes.get(sandboxId);
+  const wanted = sandbox?.status.phase === 'ready' && sandbox.status.stopRequestedAt === 0n;
+  if (wanted) throw error;
+  throw failedPrecondition(`sandbox ${sandboxId} was stopped while container ${id} was made`, error);
 }
 
 /** The user, from the request and the image's /etc/passwd and /etc/group. */

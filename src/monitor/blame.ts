@@ -49,9 +49,13 @@ const exhausted: ReadonlySet<number> = new Set([
   122, // EDQUOT
 ]);
 
+/** ESRCH: the process that it was about has ended meanwhile. */
+const ended = 3;
+
 /** The kind of a failed call of which the monitor itself says only that the kernel refused. */
 export function blame({ operation, errno }: { readonly operation: string; readonly errno: number }): FailureKind {
   if (exhausted.has(errno)) return 'resource-exhausted';
+  if (errno === ended) return 'failed-precondition';
   if (!onCallersObjects.some((each) => each.test(operation))) return 'internal';
   if (unfit.has(errno)) return 'failed-precondition';
   return senseless.has(errno) ? 'invalid-argument' : 'internal';

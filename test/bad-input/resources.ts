@@ -29,11 +29,12 @@ export const resourceRows: Rows = {
   'LinuxContainerResources.memory_limit_in_bytes': [
     wrong('negative, and not "none"', '-2'),
     wrong('the least int64', leastInt64),
+    wrong('less than anything runs in', '262143'),
     fine('the largest int64: no limit', '9223372036854775807', { at: /^RunPodSandbox/ }),
   ],
   'LinuxContainerResources.memory_swap_limit_in_bytes': [
     wrong('negative, and not "none"', '-2'),
-    wrong('less than the memory of which it is a part', '4096', { beside: { memory_limit_in_bytes: '8192' } }),
+    wrong('less than the memory of which it is a part', '262144', { beside: { memory_limit_in_bytes: '524288' } }),
   ],
   'LinuxContainerResources.oom_score_adj': [wrong('-1001', '-1001'), wrong('1001', '1001')],
   'LinuxContainerResources.cpuset_cpus': [...set, wrong('a CPU that this host has not', '4000', applied)],
@@ -55,7 +56,8 @@ export const resourceRows: Rows = {
     wrong('256 kB', `${'2'.repeat(256 * 1024)}MB`),
   ],
   'HugepageLimit.limit': [
-    // the proto's type is unsigned
+    // the proto's type is unsigned, the kernel's is not
+    wrong('the largest uint64', '18446744073709551615'),
     fine('none', '0'),
   ],
   'LinuxContainerResources.unified': [

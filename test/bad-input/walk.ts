@@ -78,10 +78,16 @@ function sampleOf({ type, repeated, map }: FieldDescriptor): unknown {
 
 type Loose = Record<string, unknown>;
 
+/** Not an instance of some class: those are values as they are. */
+const isPlain = (value: unknown): value is Loose =>
+  typeof value === 'object' &&
+  value !== null &&
+  [Object.prototype, null].includes(Object.getPrototypeOf(value) as object | null);
+
 const copy = (value: unknown): unknown =>
   Array.isArray(value)
     ? value.map(copy)
-    : typeof value === 'object' && value !== null && !Buffer.isBuffer(value)
+    : isPlain(value)
       ? Object.fromEntries(Object.entries(value).map(([key, each]) => [key, copy(each)]))
       : value;
 
@@ -97,7 +103,8 @@ export function requestWith(
     const fresh = copy(samples[field.type] ?? {});
     if (field.map) throw new TypeError(`${field.name} is a map of messages: teach test/bad-input/walk.ts`);
     if (field.repeated) {
-      const list = (at[field.name] as unknown[] | undefined)?.slice(0, 1) ?? [fresh];
+      const there = (at[field.name] as unknown[] | undefined)?.slice(0, 1) ?? [];
+      const list = there.length === 0 ? [fresh] : there;
       at[field.name] = list;
       at = list[0] as Loose;
     } else at = (at[field.name] ??= fresh) as Loose;

@@ -125,6 +125,8 @@ export function integerIn(field: string, text: string | number, [low, high]: rea
 /** A uid or gid. 2^32 - 1 is excluded: it means "leave as it is" to chown(2) and setresuid(2). */
 export const userNumber = (field: string, text: string): number => integerIn(field, text, [0, 0xffff_fffe]);
 
+const largestInt64 = 2n ** 63n - 1n;
+
 /**
  * A number of bytes. Beyond 2^53 it is rounded down to whole pages, which a number holds exactly and
  * which the kernel does anyway: 2^63 - 1 is a usual way to say "unlimited".
@@ -132,6 +134,7 @@ export const userNumber = (field: string, text: string): number => integerIn(fie
 export function byteCount(field: string, text: string): number {
   const value = BigInt(text);
   if (value < -1n) return refuse(field, `${text} is negative`);
+  if (value > largestInt64) return refuse(field, `${text} is out of range`);
   return Number(value > BigInt(Number.MAX_SAFE_INTEGER) ? value - (value % 4096n) : value);
 }
 

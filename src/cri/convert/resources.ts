@@ -21,7 +21,7 @@ export function decodeResources(field: string, from: LinuxContainerResources__Ou
     cpuPeriod: given(decodePeriod(`${field}.cpu_period`, from.cpu_period)),
     cpuQuota: given(decodeQuota(`${field}.cpu_quota`, from.cpu_quota)),
     cpuShares: given(integerIn(`${field}.cpu_shares`, from.cpu_shares, shares)),
-    memoryLimitBytes: given(byteCount(`${field}.memory_limit_in_bytes`, from.memory_limit_in_bytes)),
+    memoryLimitBytes: given(decodeMemory(`${field}.memory_limit_in_bytes`, from.memory_limit_in_bytes)),
     oomScoreAdj: integerIn(`${field}.oom_score_adj`, from.oom_score_adj, [-1000, 1000]),
     cpusetCpus: numberList(`${field}.cpuset_cpus`, from.cpuset_cpus),
     cpusetMems: numberList(`${field}.cpuset_mems`, from.cpuset_mems),
@@ -34,6 +34,14 @@ export function decodeResources(field: string, from: LinuxContainerResources__Ou
   if (swap !== null && swap > 0 && memory !== null && (memory < 0 || swap < memory))
     refuse(`${field}.memory_swap_limit_in_bytes`, `${swap} is less than memory_limit_in_bytes`);
   return resources;
+}
+
+/** In less memory than this, in bytes, the kernel ends a container before its program begins (measured: 128 KiB). */
+const leastMemory = 256 * 1024;
+
+function decodeMemory(field: string, text: string): number {
+  const bytes = byteCount(field, text);
+  return bytes <= 0 || bytes >= leastMemory ? bytes : refuse(field, `${bytes} is less than ${leastMemory}`);
 }
 
 function decodePeriod(field: string, text: string): number {

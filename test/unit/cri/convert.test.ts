@@ -352,13 +352,13 @@ test('resources go there and back', (t) => {
     cpu_period: '100000',
     cpu_quota: '-1',
     cpu_shares: '2',
-    memory_limit_in_bytes: '4096',
+    memory_limit_in_bytes: '1048576',
     oom_score_adj: '-998',
     cpuset_cpus: '0-1',
     cpuset_mems: '0',
     hugepage_limits: [{ page_size: '2MB', limit: '0' }],
     unified: { 'memory.min': '1' },
-    memory_swap_limit_in_bytes: '8192',
+    memory_swap_limit_in_bytes: '2097152',
   };
   const { resources } = decodeUpdate(received('UpdateContainerResourcesRequest', { container_id: 'a', linux: wire }));
   t.deepEqual(received('LinuxContainerResources', encodeResources(resources)), wire);

@@ -14,6 +14,7 @@ test("what a request names is its caller's, the rest is ours, and a full host is
     ['open log', 28, 'resource-exhausted'],
     ['enter working directory', 20, 'failed-precondition'],
     ['set sysctl', 2, 'failed-precondition'],
+    ["join the container's namespaces", 3, 'failed-precondition'],
     ['read', 2, 'internal'],
     ['mount overlay', 22, 'internal'],
     ['open mount source', 5, 'internal'],

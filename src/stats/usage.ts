@@ -7,20 +7,10 @@ import type { CpuRates } from './rates.ts';
 
 const big = (value: number): bigint => BigInt(Math.round(value));
 
-/** Reads usage of containers; of one that does not run, the writable layer only. One that goes meanwhile is left out. */
+/** Reads usage of containers; of one that does not run, the writable layer only. */
 export function containerUsage(ports: StatsPorts, rates: CpuRates) {
-  const isThere = (id: string): boolean => ports.containers.find(id)?.status.phase === 'created';
-
-  /** Null when the container is gone, with its layer. */
   async function writableLayer(id: string) {
-    let layer;
-    try {
-      layer = await ports.layerUsage(id);
-    } catch (error) {
-      if (isThere(id)) throw error;
-      return null;
-    }
-    const { bytes, inodes } = layer;
+    const { bytes, inodes } = await ports.layerUsage(id);
     return { timestamp: ports.now(), mountpoint: ports.snapshotsDir, usedBytes: big(bytes), inodesUsed: big(inodes) };
   }
 
@@ -29,17 +19,15 @@ export function containerUsage(ports: StatsPorts, rates: CpuRates) {
     const samples = await ports.cgroupStats(running.map((c) => c.identity.cgroupPath));
     const sampled = new Map(running.map((c, at) => [c.identity.id, samples[at] ?? null]));
     const timestamp = ports.now();
-    const usages = await Promise.all(
+    return Promise.all(
       containers.map(async (container) => {
         const { id, cgroupPath } = container.identity;
         const sample = sampled.get(id) ?? null;
         const usage = sample && cgroupUsage(sample, timestamp, rates.of(cgroupPath, sample));
         const parts = usage ?? { cpu: null, memory: null, swap: null, io: null };
-        const layer = await writableLayer(id);
-        return layer && { container, ...parts, writableLayer: layer };
+        return { container, ...parts, writableLayer: await writableLayer(id) };
       }),
     );
-    return usages.filter((usage) => usage !== null);
   };
 }
 

@@ -4,6 +4,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../lib/clock.ts';
 import type { FsInfo, TreeUsage } from '../native/boundary.ts';
+import { errno, NativeError } from '../native/errors.ts';
 import { diskFailure } from './native-failure.ts';
 import type { StorageNative } from './ports.ts';
 
@@ -13,6 +14,8 @@ export interface SnapshotsOptions {
   readonly native: Pick<StorageNative, 'prepareSnapshot' | 'layerUsage' | 'removeTree' | 'fsInfo'>;
   readonly clock: Clock;
 }
+
+const nothing: TreeUsage = { bytes: 0, inodes: 0 };
 
 interface Measured {
   readonly usage: Promise<TreeUsage>;
@@ -61,22 +64,35 @@ export class Snapshots {
   }
 
   /** Bytes and inodes of the writable layer, at most ten seconds old; zero once it is gone. */
-  async usage(containerId: string): Promise<TreeUsage> {
-    const { clock, native } = this.#options;
+  usage(containerId: string): Promise<TreeUsage> {
     const known = this.#measured.get(containerId);
-    const now = clock.now();
+    const now = this.#options.clock.now();
     if (known && now - known.at < freshNanos) return known.usage;
-    const usage = native.layerUsage({ dir: join(this.dir(containerId), 'upper') });
-    const measured = { usage, at: now };
+    const found = this.#measure(containerId);
+    const measured = { usage: found.then((usage) => usage ?? nothing), at: now };
     this.#measured.set(containerId, measured);
+    void found.then(
+      (usage) => this.#settle(containerId, measured, usage),
+      () => this.#settle(containerId, measured, null),
+    );
+    return measured.usage;
+  }
+
+  /** Null once it is gone. */
+  async #measure(containerId: string): Promise<TreeUsage | null> {
     try {
-      const value = await usage;
-      if (this.#measured.get(containerId) === measured) this.#latest.set(containerId, value);
-      return value;
+      return await this.#options.native.layerUsage({ dir: join(this.dir(containerId), 'upper') });
     } catch (error) {
-      if (this.#measured.get(containerId) === measured) this.#measured.delete(containerId);
+      if (error instanceof NativeError && error.errno === errno.ENOENT) return null;
       throw diskFailure(error, `measure the writable layer of container ${containerId}`);
     }
+  }
+
+  /** Keeps what was measured; nothing is kept of a layer that is gone or could not be read. */
+  #settle(containerId: string, measured: Measured, usage: TreeUsage | null): void {
+    if (this.#measured.get(containerId) !== measured) return;
+    if (usage === null) this.#measured.delete(containerId);
+    else this.#latest.set(containerId, usage);
   }
 
   /** The sum of what was measured last of each container, without measuring. */

@@ -33,6 +33,7 @@ async function main(): Promise<number> {
   }
   const count = Number(values.count);
   const tenth = Math.ceil(count / 10);
+  if (values['keep-log'] !== undefined) writeFileSync(values['keep-log'], '');
   const daemon = new TestDaemon(values['keep-log'] === undefined ? {} : { logFile: values['keep-log'] });
   try {
     await daemon.start();

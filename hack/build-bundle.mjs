@@ -1,8 +1,12 @@
 // Bundles the daemon and the command line tool into dist/, one file each: a start reads two files instead of 600.
 import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
+import { join, relative } from 'node:path';
 import { build } from 'esbuild';
 
 const programs = { podwrightd: 'src/main.ts', podwright: 'src/cli/main.ts' };
+
+/** What a program imports only when it is asked for: a file of its own, so that nobody else reads it. */
+const parts = { 'podwrightd.traces': 'src/trace/otel.ts' };
 
 // The starter must be a file of its own: a program cannot cache the compilation of itself.
 const starter = (name) => `import { enableCompileCache, flushCompileCache } from 'node:module';
@@ -31,10 +35,25 @@ const requireBuiltins = {
   },
 };
 
-async function bundle(name, entry) {
+// Import of a part by its source becomes import of its file.
+const partsApart = {
+  name: 'parts-apart',
+  setup({ onResolve }) {
+    onResolve({ filter: /^\./ }, ({ path, kind, resolveDir }) => {
+      const source = relative('.', join(resolveDir, path));
+      if (kind !== 'dynamic-import' || !source.startsWith('src/')) return null;
+      const part = Object.keys(parts).find((name) => parts[name] === source);
+      if (part === undefined)
+        throw new Error(`${source} is imported dynamically: name its file in hack/build-bundle.mjs`);
+      return { path: `./${part}.js`, external: true };
+    });
+  },
+};
+
+async function bundle(outfile, entry) {
   const { outputFiles } = await build({
     entryPoints: [entry],
-    outfile: `dist/${name}.main.js`,
+    outfile,
     bundle: true,
     platform: 'node',
     target: 'node24',
@@ -47,7 +66,7 @@ async function bundle(name, entry) {
     legalComments: 'external',
     charset: 'utf8',
     banner: { js: banner },
-    plugins: [requireBuiltins],
+    plugins: [requireBuiltins, partsApart],
     define: { __dirname: 'import.meta.dirname', __filename: 'import.meta.filename' },
     logLevel: 'warning',
     write: false,
@@ -56,10 +75,13 @@ async function bundle(name, entry) {
     writeFileSync(`${path}.new`, contents);
     renameSync(`${path}.new`, path);
   }
-  writeFileSync(`dist/${name}.js`, starter(name));
 }
 
 mkdirSync('dist', { recursive: true });
 // dist/ may be copied away from the package.json that says so
 writeFileSync('dist/package.json', '{"type":"module"}\n');
-await Promise.all(Object.entries(programs).map(([name, entry]) => bundle(name, entry)));
+for (const name of Object.keys(programs)) writeFileSync(`dist/${name}.js`, starter(name));
+await Promise.all([
+  ...Object.entries(programs).map(([name, entry]) => bundle(`dist/${name}.main.js`, entry)),
+  ...Object.entries(parts).map(([name, entry]) => bundle(`dist/${name}.js`, entry)),
+]);

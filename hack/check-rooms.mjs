@@ -60,6 +60,7 @@ const outside = [
   { module: /^node:child_process$/, rooms: /^network\/cni\/|^apparmor\/kernel\.ts$/ },
   { module: /^pino(-pretty)?$/, rooms: /^log\.ts$/ },
   { module: /^prom-client$/, rooms: /^metrics\// },
+  { module: /^@opentelemetry\//, rooms: /^trace\/otel\.ts$/ },
   { module: /^@kubernetes\/client-node$/, rooms: /^kube\// },
   { module: /^commander$/, rooms: /^(cli|config)\// },
   { module: /^yaml$/, rooms: /^cdi\// },

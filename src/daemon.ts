@@ -22,6 +22,7 @@ import { createNetwork } from './network/network.ts';
 import { RecordWriter } from './state/record.ts';
 import { dropPidFile, writePidFile } from './state/run-files.ts';
 import { socketFiles } from './state/socket-files.ts';
+import { startSpans } from './trace/start-spans.ts';
 import { createTrace } from './trace/trace.ts';
 
 /** A serving daemon. */
@@ -42,11 +43,13 @@ async function compose(config: Config, current: () => Config, log: Log) {
   const onError = (error: unknown): void => log.error({ error }, 'work in the background failed');
   const writer = new RecordWriter(onError);
   const metrics = createMetrics({ version, node: process.version });
+  const spans = await startSpans({ env: process.env, version, log: (level, fields, text) => log[level](fields, text) });
   const trace = createTrace({
     keep: config.trace.keep,
     nowMs: Date.now,
     elapsedMs,
     onStage: (rpc, stage, seconds) => metrics.observeStage(rpc, stage, seconds),
+    beginStage: spans.beginStage,
   });
   const cgroups = createCgroups(native);
   const network = createNetwork({
@@ -72,7 +75,7 @@ async function compose(config: Config, current: () => Config, log: Log) {
   const pods = composePods({ config, paths, native, log, now, cgroups, network, images, writer, stages });
   const stats = composeStats({ config, pods, cgroups, network, images, paths, now });
   const handlers = askHandlers(config.node.runtimes, { native, log });
-  return { config, log, now, handlers, paths, native, writer, metrics, trace, network, images, pods, ...stats };
+  return { config, log, now, handlers, paths, native, writer, metrics, spans, trace, network, images, pods, ...stats };
 }
 
 /** Starts everything; the socket answers when this resolves, recovery may still run. */
@@ -113,6 +116,7 @@ export async function startDaemon(config: Config, log: Log): Promise<Daemon> {
       await images.stop();
       await network.shutdown({ removeAll: false });
       await rooms.writer.flush();
+      await rooms.spans.close();
       dropPidFile(paths.pidFile);
       log.info({}, 'stopped; pods live on');
     },

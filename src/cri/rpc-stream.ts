@@ -35,7 +35,8 @@ async function serveStream(running: RunningCall, { entry, call, parts }: StreamP
   const { signal, forget } = endOf(running, entry, parts.stopping);
   try {
     await running.admit();
-    const messages = entry.serve(call.request, { ...running.context(), signal })[Symbol.asyncIterator]();
+    const context = { ...running.context(), signal };
+    const messages = running.within(() => entry.serve(call.request, context))[Symbol.asyncIterator]();
     try {
       await writeAll(call, messages, signal);
     } finally {
@@ -44,7 +45,7 @@ async function serveStream(running: RunningCall, { entry, call, parts }: StreamP
     }
     running.unwatch();
     call.end();
-    running.report({ code: 'OK' }, null);
+    running.report({ code: 'OK', message: '' }, null);
   } catch (error) {
     const status = running.fail(error);
     call.emit('error', { code: grpcStatus[status.code], details: status.message });

@@ -33,12 +33,26 @@ export interface RpcPorts {
   readonly recovering: () => Promise<void> | null;
   /** Called once per RPC with its outcome. */
   readonly observe: (method: string, code: GrpcCode, seconds: number) => void;
+  /** Begins the span of a call, by its path and its caller's metadata ("" for none); null when nobody collects spans. */
+  readonly beginCall: (path: string, metadata: (key: string) => string) => CallSpan | null;
   /** A fresh id for the log. */
   readonly newRequestId: () => string;
   /** Monotonic milliseconds. */
   readonly elapsedMs: () => number;
   /** Wall clock in milliseconds, what gRPC deadlines are in. */
   readonly nowMs: () => number;
+}
+
+/** The span of one call. */
+export interface CallSpan {
+  /** Runs work that belongs to the call. */
+  readonly run: <T>(work: () => T) => T;
+  readonly end: (outcome: {
+    readonly code: GrpcCode;
+    readonly number: number;
+    readonly message: string;
+    readonly subject: Subject;
+  }) => void;
 }
 
 /** Largest message either way: the kubelet's own limit (cri-client `maxMsgSize`). */
@@ -58,6 +72,7 @@ export interface AnyCall {
   readonly cancelled: boolean;
   readonly metadata: { readonly get: (key: string) => readonly (string | Buffer)[] };
   getDeadline(): Date | number;
+  getPath(): string;
   once(event: 'cancelled', listener: () => void): unknown;
   off(event: 'cancelled', listener: () => void): unknown;
 }
@@ -78,11 +93,11 @@ interface UnaryParts {
 async function serveUnary(running: RunningCall, { entry, call, callback }: UnaryParts): Promise<void> {
   try {
     await running.admit();
-    const answer = sendable(await entry.serve(call.request, running.context()));
+    const answer = sendable(await running.within(() => entry.serve(call.request, running.context())));
     if (running.signal.aborted) throw running.signal.reason;
     running.unwatch();
     callback(null, answer);
-    running.report({ code: 'OK' }, null);
+    running.report({ code: 'OK', message: '' }, null);
   } catch (error) {
     const status = running.fail(error);
     callback({ code: grpcStatus[status.code], details: status.message });
@@ -111,6 +126,7 @@ export class RunningCall {
   readonly #requestId: string;
   readonly #delivered: (() => void)[] = [];
   readonly #unwatch: () => void;
+  readonly #span: CallSpan | null;
 
   constructor(method: string, entry: ServedCall, { call, ...parts }: HandlerParts & { readonly call: AnyCall }) {
     this.#method = method;
@@ -119,6 +135,7 @@ export class RunningCall {
     this.#call = call;
     this.#started = parts.ports.elapsedMs();
     this.#requestId = parts.ports.newRequestId();
+    this.#span = parts.ports.beginCall(call.getPath(), (key) => this.#metadata(key));
     const { signal, stop } = abortOnEnd(call, method, parts.ports.nowMs);
     this.signal = signal;
     this.#unwatch = stop;
@@ -137,9 +154,18 @@ export class RunningCall {
       requestId: this.#requestId,
       method: this.#method,
       log: this.#parts.ports.log,
-      traceparent: String(this.#call.metadata.get('traceparent')[0] ?? ''),
+      traceparent: this.#metadata('traceparent'),
       onDelivered: (then) => void this.#delivered.push(then),
     };
+  }
+
+  /** Runs the verb: what it begins belongs to this call. */
+  within<T>(work: () => T): T {
+    return this.#span === null ? work() : this.#span.run(work);
+  }
+
+  #metadata(key: string): string {
+    return String(this.#call.metadata.get(key)[0] ?? '');
   }
 
   /** From here on the caller's going away is no news: grpc-js tells of it after a normal end too. */
@@ -175,16 +201,18 @@ export class RunningCall {
   }
 
   /** The one line of the log, and the one observation, of a call. */
-  report({ code }: Pick<RpcStatus, 'code'>, error: unknown): void {
+  report({ code, message }: RpcStatus, error: unknown): void {
     const { ports } = this.#parts;
     const seconds = (ports.elapsedMs() - this.#started) / 1000;
     ports.observe(this.#method, code, seconds);
+    const subject = this.#entry.subject(this.#call.request);
+    this.#span?.end({ code, number: grpcStatus[code], message, subject });
     const fields = {
       requestId: this.#requestId,
       method: this.#method,
       code,
       ms: Math.round(seconds * 1e6) / 1e3,
-      ...this.#entry.subject(this.#call.request),
+      ...subject,
     };
     const { log } = ports;
     if (error === null) log[this.#entry.level](fields, 'call served');

@@ -11,6 +11,7 @@ import type { Network } from '../network/network.ts';
 import type { Paths } from '../paths.ts';
 import { recover } from '../recovery/recover.ts';
 import { stopSandbox } from '../sandbox/stop.ts';
+import type { Spans } from '../trace/spans.ts';
 import type { LoadReport } from '../state/record-store.ts';
 import type { Images } from './images.ts';
 import { noteWork } from './idle.ts';
@@ -23,6 +24,7 @@ export interface RecoveryParts {
   readonly network: Network;
   readonly images: Images;
   readonly metrics: Metrics;
+  readonly spans: Spans;
   readonly log: Log;
 }
 
@@ -38,7 +40,7 @@ export interface Recovery {
 
 /** Loads the records at once and reconciles in the background. */
 export function runRecovery(parts: RecoveryParts): Recovery {
-  const { pods, log, metrics } = parts;
+  const { pods, log, metrics, spans } = parts;
   const setAside = [...aside('sandbox', pods.sandboxes.load()), ...aside('container', pods.containers.load())];
   for (const each of setAside) log.error(each, 'a record could not be read; it was set aside, all others live');
   for (const { noun } of setAside) metrics.countQuarantined(noun);
@@ -68,6 +70,7 @@ export function runRecovery(parts: RecoveryParts): Recovery {
         noteWork();
         metrics.observeRpc(method, code, seconds);
       },
+      beginCall: spans.beginCall,
       newRequestId: randomUUID,
       elapsedMs: () => performance.now(),
       nowMs: Date.now,

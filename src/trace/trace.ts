@@ -1,5 +1,6 @@
 // Stage times of the last calls that build pods, kept in a ring for `podwright trace`.
 // Must not decide what a stage is: the verbs name them.
+import type { BeginningStage, EndStage } from './spans.ts';
 
 /** One stage: when it began after the call's start, and how long it took. */
 export interface TracedStage {
@@ -46,11 +47,13 @@ export interface TraceOptions {
   readonly elapsedMs: () => number;
   /** Told of each stage that ended, failed ones too. */
   readonly onStage: (rpc: string, stage: string, seconds: number) => void;
+  /** Begins the span of a stage; the function it gives ends it. */
+  readonly beginStage: (stage: BeginningStage) => EndStage;
 }
 
 /** Makes an empty ring. */
 export function createTrace(options: TraceOptions): Trace {
-  const { keep, nowMs, elapsedMs, onStage } = options;
+  const { keep, nowMs, elapsedMs, onStage, beginStage } = options;
   const calls: TracedCall[] = [];
   return {
     stages(subject, rpc) {
@@ -65,10 +68,15 @@ export function createTrace(options: TraceOptions): Trace {
           const start = elapsedMs();
           const one: TracedStage = { name, startMs: start - began, durationMs: null, failed: true };
           stages.push(one);
+          const end = beginStage({ rpc, name, subject });
           try {
             const result = await work();
             one.failed = false;
+            end(null);
             return result;
+          } catch (error) {
+            end(error);
+            throw error;
           } finally {
             one.durationMs = elapsedMs() - start;
             onStage(rpc, name, one.durationMs / 1000);

@@ -52,6 +52,7 @@ export async function serveForTest(t: ExecutionContext, parts: TestServerParts):
     log: { debug: line('debug'), info: line('info'), warn: line('warn'), error: line('error') },
     recovering: parts.recovering ?? (() => null),
     observe: (method, code, seconds) => void observed.push({ method, code, seconds }),
+    beginCall: () => null,
     newRequestId: () => `r${observed.length}`,
     elapsedMs: () => performance.now(),
     nowMs: () => Date.now(),

@@ -35,6 +35,10 @@ export interface DaemonOptions {
   readonly flags?: readonly string[];
   /** Where root, state and all else go; a new directory of /tmp unless given. */
   readonly dir?: string;
+  /** More environment variables. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** Directory of another build than the one under test. */
+  readonly dist?: string;
   /** Where its log goes; beside `dir`, which may be full, unless given. */
   readonly logFile?: string;
 }
@@ -125,7 +129,11 @@ export class TestDaemon implements Belongings {
   spawn(): void {
     if (this.#process !== null) throw new Error('the daemon of this test runs already');
     const log = openSync(this.logFile, 'a');
-    const child = spawn(join(dist, 'podwrightd'), this.flags, { stdio: ['ignore', log, log] });
+    const { dist: build = dist, env = {} } = this.#options;
+    const child = spawn(join(build, 'podwrightd'), this.flags, {
+      stdio: ['ignore', log, log],
+      env: { ...process.env, ...env },
+    });
     closeSync(log);
     this.#process = child;
     child.on('exit', () => {

@@ -304,6 +304,7 @@ const serverParts = (socket: string) => ({
     log: { debug() {}, info() {}, warn() {}, error() {} },
     recovering: () => null,
     observe() {},
+    beginCall: () => null,
     newRequestId: () => 'r',
     elapsedMs: () => 0,
     nowMs: () => 0,

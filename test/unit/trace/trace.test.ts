@@ -4,16 +4,21 @@ import { createTrace, type Trace } from '../../../src/trace/trace.ts';
 interface Observed {
   readonly trace: Trace;
   readonly told: string[];
+  readonly spans: string[];
   at: number;
 }
 
 function make(keep: number): Observed {
-  const observed = { told: [] as string[], at: 100 };
+  const observed = { told: [] as string[], spans: [] as string[], at: 100 };
   const trace = createTrace({
     keep,
     nowMs: () => 5000 + observed.at,
     elapsedMs: () => observed.at,
     onStage: (rpc, stage, seconds) => observed.told.push(`${rpc} ${stage} ${seconds}`),
+    beginStage: ({ name }) => {
+      observed.spans.push(`${name} begins`);
+      return (error) => observed.spans.push(`${name} ends${error === null ? '' : ` with ${(error as Error).message}`}`);
+    },
   });
   return Object.assign(observed, { trace });
 }
@@ -46,6 +51,14 @@ test('stages have their place and length, and are told on', async (t) => {
     },
   ]);
   t.deepEqual(one.told, ['RunPodSandbox cgroup 0', 'RunPodSandbox monitor 0.012', 'RunPodSandbox network 0']);
+  t.deepEqual(one.spans, [
+    'monitor begins',
+    'cgroup begins',
+    'cgroup ends',
+    'monitor ends',
+    'network begins',
+    'network ends with no network',
+  ]);
 });
 
 test('the ring forgets the oldest and knows the last pod', (t) => {

@@ -16,7 +16,10 @@ export interface ArtifactFile {
 /** The descriptor that stands for "no content" (image-spec, manifest.md "Guidance for an empty descriptor"). */
 const emptyType = 'application/vnd.oci.empty.v1+json';
 const longestName = 255;
-const longestPath = 4096;
+/** The kernel's PATH_MAX, without what comes before it on the host. */
+const longestPath = 2048;
+/** Directories cost an inode each, and a look. */
+const mostParts = 64;
 
 /**
  * The files of an artifact. A layer without a title is named by its digest (`sha256-<hex>`); the empty one is none.
@@ -44,6 +47,7 @@ export function artifactFiles(layers: readonly LayerDescriptor[], label: string)
 const isPathInside = (path: string): boolean =>
   Buffer.byteLength(path) <= longestPath &&
   !path.includes('\0') &&
+  path.split('/').length <= mostParts &&
   path
     .split('/')
     .every((part) => part !== '' && part !== '.' && part !== '..' && Buffer.byteLength(part) <= longestName);

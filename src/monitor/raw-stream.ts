@@ -30,6 +30,9 @@ const headroom = 16;
 const smallestSlab = 8 * 1024;
 const largestSlab = 256 * 1024;
 
+/** Writes that wait for the other side, at most, however small they are. */
+const mostWrites = 64;
+
 interface Chunk extends StreamChunk {
   start: number;
   end: number;
@@ -53,6 +56,10 @@ export class RawStream {
   /** What was written and not sent yet, and where the next bytes of it go. */
   #unsent = Buffer.alloc(0);
   #unsentAt = 0;
+  /** Writes that wait, and whether the writer was told to. */
+  #writes = 0;
+  #full = false;
+  readonly #onDrain: (() => void)[] = [];
 
   private constructor(path: string, answered: { resolve: () => void; reject: (error: Error) => void }) {
     this.#answer = { bytes: Buffer.alloc(0), ...answered };
@@ -105,7 +112,11 @@ export class RawStream {
 
   /** Whether more may be written at once. The bytes are the caller's again. */
   write(bytes: Buffer): boolean {
-    return this.#socket.destroyed || this.#socket.write(this.#kept(bytes));
+    if (this.#socket.destroyed) return true;
+    this.#writes += 1;
+    const room = this.#socket.write(this.#kept(bytes), this.#sent) && this.#writes < mostWrites;
+    if (!room) this.#full = true;
+    return room;
   }
 
   /**
@@ -126,8 +137,15 @@ export class RawStream {
     return kept;
   }
 
+  readonly #sent = (): void => {
+    this.#writes -= 1;
+    if (!this.#full || this.#writes > 0) return;
+    this.#full = false;
+    for (const then of this.#onDrain) then();
+  };
+
   onDrain(then: () => void): void {
-    this.#socket.on('drain', then);
+    this.#onDrain.push(then);
     this.#socket.on('close', then); // what comes is dropped from now on
   }
 

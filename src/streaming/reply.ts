@@ -2,7 +2,10 @@
 import { STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
 
-/** A refusal, then the end of the connection. */
+/** How long a client that was refused may take to close its side, in milliseconds. */
+const lingerMs = 1000;
+
+/** A refusal, then the end of the connection, whatever the client does with its side of it. */
 export function refuse(socket: Duplex, status: number, { message, headers = [] }: Refusal): void {
   const body = `${message}\n`;
   const lines = [
@@ -14,6 +17,9 @@ export function refuse(socket: Duplex, status: number, { message, headers = [] }
     ...headers,
   ];
   socket.end(`${lines.join('\r\n')}\r\n\r\n${body}`);
+  socket.resume(); // what it has still sent must not keep its end from being seen
+  const timer = setTimeout(() => socket.destroy(), lingerMs).unref();
+  socket.once('close', () => clearTimeout(timer));
 }
 
 export interface Refusal {

@@ -74,6 +74,7 @@ class SpdyCommandClient implements CommandClient {
     this.#connection = new SpdyConnection(options.wire, {
       mostStreams: streamTypes.length,
       mostHeld: { stream: 0, all: 0 }, // input that is not taken stops the client at once
+      isOpening: () => missing.size > 0,
       accepts: (headers) => {
         const type = headers.get('streamtype');
         return isStreamType(type) && !this.#streams.has(type);

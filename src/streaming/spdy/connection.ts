@@ -6,6 +6,10 @@ import { type Frame, FrameReader, goAwayFrame, pingFrame, resetFrame, resetStatu
 import { HeaderInflater, type Headers, HeaderWriter } from './headers.ts';
 import { SpdyStream, type StreamCarrier } from './stream.ts';
 
+/** Answers to pings and refused streams that the client has not taken, until it is not read any more. */
+const mostReplies = 1000;
+/** Bytes that may come before the streams are opened that they wait for. */
+const mostHeldEarly = 64 * 1024;
 /** How long a client's last bytes are read and dropped after all was sent, so that no reset overtakes it, in milliseconds. */
 const lingerMs = 5000;
 /** How often a client that is not being read is asked whether it is alive, in milliseconds. */
@@ -28,6 +32,8 @@ export interface SpdyOptions extends SpdyHandlers {
    * has no other way to hold up one stream: who must not hold up the others needs room for what it does not take.
    */
   readonly mostHeld: { readonly stream: number; readonly all: number };
+  /** Whether streams are still to be opened that the others wait for: their data may come before. */
+  readonly isOpening?: () => boolean;
   /** Streams at the same time, at most. */
   readonly mostStreams: number;
 }
@@ -46,6 +52,7 @@ export class SpdyConnection implements StreamCarrier {
   /** Streams whose reader waits: while they hold too much the wire is not read. */
   #held = 0;
   #crowded = 0;
+  #replies = 0;
   #pinging: NodeJS.Timeout | null = null;
   #state: 'open' | 'ending' | 'closed' = 'open';
 
@@ -93,6 +100,17 @@ export class SpdyConnection implements StreamCarrier {
     if (this.#state === 'open') this.#wire.write(frame);
   }
 
+  /** Answers a frame of the client's: one that asks without reading answers is not read. */
+  #reply(frame: Buffer): void {
+    if (this.#state !== 'open') return;
+    this.#replies += 1;
+    this.#wire.write(frame, () => {
+      this.#replies -= 1;
+      if (this.#replies === mostReplies) this.#steer();
+    });
+    if (this.#replies === mostReplies + 1) this.#steer();
+  }
+
   /** A stream holds `bytes` more (or less) than before, `all` in total; the wire is read while all hold little. */
   hold(bytes: number, all: number): void {
     const { stream } = this.#options.mostHeld;
@@ -107,7 +125,9 @@ export class SpdyConnection implements StreamCarrier {
   }
 
   get #full(): boolean {
-    return this.#crowded > 0 || this.#held > this.#options.mostHeld.all;
+    if (this.#replies > mostReplies) return true;
+    const { mostHeld, isOpening } = this.#options;
+    return isOpening?.() === true ? this.#held > mostHeldEarly : this.#crowded > 0 || this.#held > mostHeld.all;
   }
 
   #steer(): void {
@@ -161,7 +181,7 @@ export class SpdyConnection implements StreamCarrier {
         this.#streams.get(frame.streamId)?.receiveReset();
         break;
       case 'ping':
-        if (frame.id % 2 === 1) this.sendFrame(pingFrame(frame.id)); // an even one is the answer to ours
+        if (frame.id % 2 === 1) this.#reply(pingFrame(frame.id)); // an even one is the answer to ours
         break;
       case 'go-away':
         this.#lose('the client said goodbye');
@@ -190,18 +210,18 @@ export class SpdyConnection implements StreamCarrier {
 
   #open(streamId: number, headers: Headers, fin: boolean): void {
     if (streamId % 2 === 0 || streamId <= this.#lastStreamId) {
-      this.sendFrame(resetFrame(streamId, resetStatus.protocolError));
+      this.#reply(resetFrame(streamId, resetStatus.protocolError));
       return;
     }
     this.#lastStreamId = streamId;
     const { mostStreams, accepts, onStream } = this.#options;
     if (this.#streams.size >= mostStreams || !accepts(headers, streamId)) {
-      this.sendFrame(resetFrame(streamId, resetStatus.refusedStream));
+      this.#reply(resetFrame(streamId, resetStatus.refusedStream));
       return;
     }
     const stream = new SpdyStream(this, streamId, headers);
     this.#streams.set(streamId, stream);
-    this.sendFrame(synReplyFrame(streamId, this.#headerWriter.write(new Map())));
+    this.#reply(synReplyFrame(streamId, this.#headerWriter.write(new Map())));
     onStream(stream);
     if (fin) stream.receive(Buffer.alloc(0), true);
   }

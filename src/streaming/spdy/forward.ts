@@ -90,6 +90,7 @@ export class SpdyForward {
       return;
     }
     pair.streams.set(type, stream);
+    stream.onReset(() => this.#giveUp(id, pair));
     const [data, error] = [pair.streams.get('data'), pair.streams.get('error')];
     if (!data || !error) return;
     clearTimeout(pair.timer);
@@ -109,6 +110,14 @@ export class SpdyForward {
     const pair: HalfPair = { streams: new Map(), timer };
     this.#half.set(id, pair);
     return pair;
+  }
+
+  /** A half pair of which the client has reset a stream will never be one. */
+  #giveUp(id: string, pair: HalfPair): void {
+    if (this.#half.get(id) !== pair) return;
+    clearTimeout(pair.timer);
+    this.#half.delete(id);
+    for (const stream of pair.streams.values()) stream.reset();
   }
 
   #forgetHalves(): void {

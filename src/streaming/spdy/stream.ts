@@ -4,6 +4,9 @@ import type { Chunk, Inlet, InletReceiver, Outlet } from '../streams.ts';
 import { dataFrame, frameHead, putDataHead, resetFrame, type ResetStatus, resetStatus } from './frames.ts';
 import type { Headers } from './headers.ts';
 
+/** What holding a frame costs beside its bytes: frames may have a single one. */
+const frameCost = 256;
+
 /** What a stream needs of its connection. */
 export interface StreamCarrier {
   /** Sends the bytes of a chunk's slab from `from` on; see Outlet. */
@@ -29,6 +32,7 @@ export class SpdyStream implements Outlet, Inlet {
   #toldEnd = false;
   #ended = false;
   #onReset: (() => void) | null = null;
+  #wasReset = false;
 
   constructor(connection: StreamCarrier, id: number, headers: Headers) {
     this.#connection = connection;
@@ -36,12 +40,14 @@ export class SpdyStream implements Outlet, Inlet {
     this.headers = headers;
   }
 
-  /** Called once when the client resets the stream or is gone. */
+  /** Called once when the client resets the stream or is gone; at once if it was. */
   onReset(then: () => void): void {
-    this.#onReset = then;
+    if (this.#wasReset) then();
+    else this.#onReset = then;
   }
 
   open(receiver: InletReceiver): void {
+    if (this.#wasReset) return receiver.end();
     this.#receiver = receiver;
     this.#deliver();
   }
@@ -93,6 +99,7 @@ export class SpdyStream implements Outlet, Inlet {
   receiveReset(): void {
     const then = this.#onReset;
     const receiver = this.#toldEnd ? null : this.#receiver;
+    this.#wasReset = true;
     this.#close();
     then?.();
     receiver?.end();
@@ -110,7 +117,7 @@ export class SpdyStream implements Outlet, Inlet {
 
   #hold(bytes: Buffer): void {
     this.#held.push(bytes);
-    this.#count(bytes.length);
+    this.#count(bytes.length + frameCost);
   }
 
   #drop(): void {
@@ -130,7 +137,7 @@ export class SpdyStream implements Outlet, Inlet {
       const bytes = this.#held.shift();
       if (bytes === undefined) break;
       this.#wanted = receiver.data(bytes);
-      this.#count(-bytes.length);
+      this.#count(-bytes.length - frameCost);
     }
     if (!this.#clientEnded || this.#toldEnd || this.#held.length > 0) return;
     this.#toldEnd = true;

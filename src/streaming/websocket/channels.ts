@@ -6,7 +6,7 @@
 export interface ChannelProtocol {
   /** The subprotocol; "" for clients that name none. */
   readonly name: string;
-  /** Text messages with a digit and base64, instead of binary ones with a byte and the bytes. */
+  /** Text messages with a character ("0" and those behind it) and base64, instead of binary ones with a byte and the bytes. */
   readonly base64: boolean;
   /** Whether a message [255, channel] ends that channel. */
   readonly closes: boolean;
@@ -87,7 +87,7 @@ export function encodeMessage(
   channel: number,
   { slab, start, end }: { readonly slab: Buffer; readonly start: number; readonly end: number },
 ): Buffer | string {
-  if (base64) return `${channel}${slab.toString('base64', start, end)}`;
+  if (base64) return `${String.fromCharCode(0x30 + channel)}${slab.toString('base64', start, end)}`;
   slab[start - 1] = channel;
   return slab.subarray(start - 1, end);
 }

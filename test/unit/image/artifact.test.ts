@@ -33,6 +33,7 @@ for (const [what, titles] of [
   ['a NUL', ['a\0b']],
   ['a long part', ['x'.repeat(256)]],
   ['a long path', ['x/'.repeat(2048) + 'x']],
+  ['a deep path', ['x/'.repeat(64) + 'x']],
   ['the same name', ['a', 'a']],
   ['a file that is a directory', ['a/b/c', 'a/b']],
   ['a directory that is a file', ['a', 'a/b']],

@@ -109,7 +109,7 @@ test('channel messages come out as they went in, in every protocol', (t) => {
   fc.assert(
     fc.property(
       fc.constantFrom(...commandChannels, ...forwardChannels),
-      fc.nat(9),
+      fc.nat(79),
       body,
       (protocol, channel, bytes) => {
         const slab = Buffer.concat([Buffer.alloc(16), bytes]);

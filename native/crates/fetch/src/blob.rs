@@ -10,8 +10,10 @@ use podwright_rootfs::sync_dir;
 use podwright_sys::errno::SysError;
 use rustix::fs::{self, Mode, OFlags};
 use rustix::io::Errno;
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -75,6 +77,9 @@ pub(crate) fn host_of(url: &str) -> String {
     Url::parse(url).map(|url| url.authority).unwrap_or_default()
 }
 
+/// So many bytes of a file's name are in that of its part.
+const MOST_OF_NAME: usize = 100;
+
 /// A blob on its way into a file: beside its place until committed, gone if it never is.
 pub(crate) struct BlobFile {
     file: File,
@@ -88,7 +93,8 @@ impl BlobFile {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let name = path.file_name().ok_or(Cause::Request("a blob's path has no name"))?;
         let mut unique = std::ffi::OsString::from(".");
-        unique.push(name);
+        // a name may be as long as a name can be
+        unique.push(OsStr::from_bytes(name.as_bytes().get(..MOST_OF_NAME).unwrap_or(name.as_bytes())));
         unique.push(format!(".{}.{}.part", std::process::id(), COUNT.fetch_add(1, Relaxed)));
         let temporary = path.with_file_name(unique);
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -123,4 +129,23 @@ impl Drop for BlobFile {
 
 pub(crate) fn disk(operation: &'static str, syscall: &'static str, errno: Errno, path: &Path) -> Cause {
     Cause::Disk(SysError::new(operation, syscall, errno.raw_os_error(), path.to_string_lossy()))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_may_have_the_longest_name() {
+        let dir = std::env::temp_dir().join(format!("podwright-blob-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let path = dir.join("x".repeat(255));
+        let mut file = BlobFile::create(&path).unwrap();
+        file.write(b"bytes").unwrap();
+        file.commit().unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"bytes");
+        assert_eq!(std::fs::read_dir(&dir).unwrap().count(), 1);
+        std::fs::remove_dir_all(dir).unwrap();
+    }
 }

@@ -85,16 +85,7 @@ test.serial('image volume with sub path: a directory, a file, and links that sta
 });
 
 test.serial('image volume with a sub path that is missing or leads out is ImageVolumeMountFailed', async (t) => {
-  for (const path of [
-    'no/such',
-    'dir/old',
-    'nowhere',
-    'deep/file/x',
-    '..',
-    '../etc',
-    'dir/../../etc',
-    'x'.repeat(300),
-  ]) {
+  for (const path of ['no/such', 'dir/old', 'nowhere', 'deep/file/x', '..', '../etc', 'dir/../../etc']) {
     await fails(t, create(daemon, pod, mounted(data, path)), { code: 'UNKNOWN', message: /^ImageVolumeMountFailed: / });
   }
   t.deepEqual((await daemon.runtime.ListContainers({})).containers, []);

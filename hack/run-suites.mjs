@@ -149,10 +149,25 @@ async function runSuite(suite) {
   if (suite === 'unit') await step('unit: crates', cargoTest('--workspace', '--lib', '--bins'), cargo);
   if (suite === 'contract') await contractOfCrates();
   if (needsKit.includes(suite) && !(await testKit())) return;
+  if (suite in machines) return onMachine(suite);
   const tests = filesOf(suite, '.test.ts');
   const alone = suite === 'unit' ? [] : ['--serial', '--concurrency=1', '--timeout=10m'];
   if (tests.length > 0) await step(suite, ['ava', '--tap', ...alone, ...tests], tap(suite !== 'unit'));
   for (const file of filesOf(suite, '.sh')) await step(file, [file], script(file));
+}
+
+/** Suites of one file that run in a machine of hack/testbed, and what it must be; only by name, for they take long. */
+const machines = {
+  'vm-checkpoint': { tool: 'criu', file: 'test/vm/checkpoint.test.ts', options: ['-e', 'qemu', '-m', '4096'] },
+};
+
+async function onMachine(suite) {
+  const { tool, file, options } = machines[suite];
+  const before = total.failed;
+  await step(`test kit: ${tool}`, ['hack/testkit/install.sh', tool], () => (line) => say(`        ${line}`));
+  if (total.failed > before) return;
+  const tests = ['ava', '--tap', '--serial', '--concurrency=1', '--timeout=30m', file];
+  await step(suite, ['hack/testbed', 'run', ...options, '--', ...tests], tap(true));
 }
 
 /** The monitor and its library are static programs: their tests run as they are shipped. */
@@ -174,7 +189,7 @@ async function contractOfCrates() {
 }
 
 /** Suites whose tests pull from the loopback registry. */
-const needsKit = ['contract', 'system', 'faults', 'conformance'];
+const needsKit = ['contract', 'system', 'faults', 'conformance', 'vm-checkpoint'];
 let kit = null;
 
 /** Builds the tools and images of the tests, once; a failure is the suite's that needs them first. */
@@ -188,7 +203,7 @@ async function buildKit() {
   return total.failed === before;
 }
 
-const suites = ['unit', 'contract', 'system', 'faults', 'conformance'];
+const suites = ['unit', 'contract', 'system', 'faults', 'conformance', ...Object.keys(machines)];
 const wanted = process.argv.slice(2);
 const unknown = wanted.filter((suite) => !suites.includes(suite));
 if (unknown.length > 0) {

@@ -18,6 +18,8 @@ export interface Paths {
   readonly trashDir: string;
   readonly quarantineDir: string;
   readonly networksDir: string;
+  /** Where archives of checkpoints are put together; each in a directory of its own that is removed. */
+  readonly checkpointsDir: string;
   readonly netnsDir: string;
   readonly socketsDir: string;
   /** Record directories. */
@@ -55,6 +57,7 @@ export function buildPaths(root: string, state: string, socket: string): Paths {
     trashDir: inRoot('trash'),
     quarantineDir: inRoot('quarantine'),
     networksDir: inRoot('networks'),
+    checkpointsDir: inRoot('checkpoints'),
     netnsDir: inState('netns'),
     socketsDir: inState('sockets'),
     sandboxDir: (id) => inRoot(`sandboxes/${id}`),

@@ -3,7 +3,8 @@
 #
 #   hack/testkit/install.sh            what CI needs: deps critools cni registry cribench
 #   hack/testkit/install.sh WHAT...    some of: deps critools cni registry cribench
-#                                      peers (containerd, shim, runc), crio, runsc, all
+#                                      peers (containerd, shim, runc), crio, runsc, all,
+#                                      criu (Debian's)
 #   hack/testkit/install.sh --where    print the directory of the binaries
 #
 # The cache is $PODWRIGHT_TESTKIT_CACHE, else $XDG_CACHE_HOME/podwright-testkit,
@@ -122,6 +123,10 @@ install() {
   local t=$1 v f have=1 s=$SECONDS
   if [ "$t" = deps ]; then
     apt_need gcc libc6-dev make dpkg-dev bzip2 curl ca-certificates python3 zstd jq iptables iproute2
+    return
+  fi
+  if [ "$t" = criu ]; then # for tests in a machine of hack/testbed, which shows what is installed here
+    apt_need criu tar iptables
     return
   fi
   v=$(version_of "$t")

@@ -13,6 +13,7 @@ const sectionDocs: Readonly<Record<Section, string>> = {
   image: 'Images on disk.',
   container: 'Defaults of containers.',
   cgroup: 'Control groups.',
+  checkpoint: 'Checkpoints of containers and pods.',
   trace: 'Stage times of recent calls.',
 };
 

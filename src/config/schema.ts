@@ -215,6 +215,11 @@ export const schema = {
       doc: 'Who makes cgroups; the kubelet is told by RuntimeConfig.',
     }),
   },
+  checkpoint: {
+    criu: setting(text(/^[^/\0]+$|^\//, 'a name or an absolute path'), 'criu', {
+      doc: 'The criu program; a name is looked for in the usual directories. Without it there are no checkpoints.',
+    }),
+  },
   trace: {
     keep: setting(integer(0, 100_000), 256, {
       doc: 'Calls whose stage times are kept in memory for `podwright trace`.',

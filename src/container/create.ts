@@ -6,6 +6,7 @@ import type { KeyedLock } from '../lib/keyed-lock.ts';
 import { allEnded } from '../lib/result-list.ts';
 import { firstDifference } from '../lib/same-value.ts';
 import type { OciSpec } from '../oci/types.ts';
+import { captured } from '../oci/captured.ts';
 import { effectiveStopSignal } from '../oci/signals.ts';
 import { type ResolvedUser, resolveUser } from '../oci/user.ts';
 import type { SpecEdits } from '../oci/types.ts';
@@ -20,6 +21,7 @@ import {
 } from './container.ts';
 import { findImageVolumes, refuseArtifact, withLayers } from './image-volumes.ts';
 import { externalRuntime, outsideSpec } from './outside.ts';
+import { checkCaptured, type ContainerRestore, restoreRequest } from './restored.ts';
 import { checkContainer, type HostLimits, logPathOf, pidMode, planContainer, targetOf } from './plan.ts';
 import { checkUser, userNamespaceOf } from './user-namespace.ts';
 import {
@@ -75,6 +77,8 @@ export interface CreateContainerPorts {
 export interface CreateContainerInput {
   readonly sandboxId: string;
   readonly config: ContainerConfig;
+  /** Where its processes are brought back from; without it its program is started. */
+  readonly restore?: ContainerRestore | null;
 }
 
 const never = new AbortController().signal;
@@ -99,7 +103,7 @@ export async function createContainer(
       .find((c) => c.identity.sandboxId === sandboxId && containerKey(sandboxId, c.identity.config.metadata) === key);
     return (
       (earlier && (await adoptEarlier(ports, earlier, { config: input.config, arrivedAt }))) ??
-      create(ports, input.config, sandbox)
+      create(ports, input, sandbox)
     );
   });
   const { id } = container.identity;
@@ -143,7 +147,8 @@ async function adoptEarlier(
   throw alreadyExists(`container ${identity.id} exists for ${config.metadata.name} attempt ${config.metadata.attempt}`);
 }
 
-async function create(ports: CreateContainerPorts, config: ContainerConfig, sandbox: Sandbox): Promise<Container> {
+async function create(ports: CreateContainerPorts, input: CreateContainerInput, sandbox: Sandbox): Promise<Container> {
+  const { config, restore = null } = input;
   const image = ports.images.find(config.image.image);
   if (!image) throw notFound(`image ${config.image.image} is not present: pull it first`);
   refuseArtifact(image, config.image.image);
@@ -157,7 +162,7 @@ async function create(ports: CreateContainerPorts, config: ContainerConfig, sand
       ports.apparmor(config.security.apparmor, config.security.privileged),
     ]);
     checkUser(user, userNamespaceOf(sandbox));
-    return await createFrom(ports, config, { sandbox, image, user, volumes, target, edits, apparmor });
+    return await createFrom(ports, config, { sandbox, image, user, volumes, target, edits, apparmor, restore });
   } finally {
     release();
   }
@@ -234,12 +239,20 @@ interface Parts {
   readonly edits: SpecEdits;
   /** AppArmor profile, "" for none. */
   readonly apparmor: string;
+  readonly restore: ContainerRestore | null;
 }
 
 async function build(ports: CreateContainerPorts, identity: ContainerIdentity, parts: Parts): Promise<Container> {
   const { id, sandboxId, config } = identity;
   const { stage } = ports.stages(sandboxId, 'CreateContainer');
-  const spec = planContainer(specInput(ports, identity, parts));
+  const input = specInput(ports, identity, parts);
+  const spec = planContainer(input);
+  if (parts.restore)
+    checkCaptured(
+      identity,
+      parts.restore.captured,
+      captured(spec, { image: identity.imageId, hostname: input.hostname }),
+    );
   const { privileged, seccomp } = config.security;
   const [snapshot, cgroup, filter] = await allEnded([
     stage('snapshot', () => ports.snapshots.prepare(id)),
@@ -276,6 +289,7 @@ async function build(ports: CreateContainerPorts, identity: ContainerIdentity, p
         deadlineMs: monitorDeadlineMs,
         shm: parts.sandbox.identity.config.security.namespaces.ipc !== 'node',
         external: identity.runtime ? externalRuntime(identity.runtime, ports.runtimeRoot(sandboxId)) : null,
+        restore: restoreRequest(parts.restore),
       },
       AbortSignal.timeout(hangsAfterMs),
     ),

@@ -120,6 +120,21 @@ export interface CreateContainerRequest {
   readonly shm: boolean;
   /** Null: the monitor makes the container itself. */
   readonly external: ExternalRuntime | null;
+  /** What is brought back instead of started; null: nothing. */
+  readonly restore: RestoreRequest | null;
+}
+
+/** proto Restore. */
+export interface RestoreRequest {
+  /** The container's directory in a checkpoint. */
+  readonly checkpoint: string;
+  readonly criu: string;
+  readonly choices: {
+    readonly tcpEstablished: boolean;
+    readonly tcpClose: boolean;
+    readonly externalUnixSockets: boolean;
+    readonly fileLocks: boolean;
+  };
 }
 
 /** proto ExitFact in the house's types. */

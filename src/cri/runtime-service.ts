@@ -2,6 +2,7 @@
 // What is not listed answers UNIMPLEMENTED.
 import type { RuntimeServiceDefinition } from '../proto/generated/cri/runtime/v1/RuntimeService.ts';
 import { containerList, sandboxList } from './cached-lists.ts';
+import { checkpoints } from './checkpoint-service.ts';
 import { decodeContainerConfig, encodeContainerStatus } from './convert/container.ts';
 import { decodeHandler, name } from './convert/fields.ts';
 import { decodeContainerFilter, decodeSandboxFilter, decodeUsageFilter } from './convert/filters.ts';
@@ -31,6 +32,7 @@ import type { RuntimeVerbs } from './verbs.ts';
 /** Every RPC of RuntimeService that is served. */
 export const runtimeService: Table<RuntimeVerbs, RuntimeServiceDefinition> = {
   ...runtimeStreams,
+  ...checkpoints,
 
   Version: {
     ...answering,

@@ -140,6 +140,8 @@ export interface RuntimeVerbs {
   podSandboxStatus: Verb<StatusRequest, SandboxStatusAnswer>;
   listPodSandbox: Verb<SandboxFilter, readonly SandboxView[]>;
   updatePodSandboxResources: Verb<UpdateSandboxResources, void>;
+  checkpointPod: Verb<CheckpointPod, void>;
+  restorePod: Verb<RestorePod, RestoredPod>;
 
   createContainer: Verb<{ readonly sandboxId: string; readonly config: ContainerConfig }, ContainerId>;
   startContainer: Verb<ById, void>;
@@ -149,6 +151,7 @@ export interface RuntimeVerbs {
   listContainers: Verb<ContainerFilter, readonly Container[]>;
   containerStatus: Verb<StatusRequest, { readonly container: Container; readonly info: Info }>;
   updateContainerResources: Verb<UpdateContainerResources, void>;
+  checkpointContainer: Verb<CheckpointContainer, void>;
   reopenContainerLog: Verb<ById, void>;
   /** `timeoutMs` 0 = no limit of its own. Past the limit: fails with `deadline-exceeded`. */
   execSync: Verb<{ readonly id: string; readonly command: readonly string[]; readonly timeoutMs: number }, ExecResult>;
@@ -172,6 +175,45 @@ export interface RuntimeVerbs {
 export interface UpdateSandboxResources extends ById {
   readonly overhead: LinuxResources | null;
   readonly resources: LinuxResources | null;
+}
+
+/** CRI CheckpointContainerRequest. */
+export interface CheckpointContainer extends ById {
+  /** Absolute path of the archive. */
+  readonly location: string;
+  /** 0 = the default. */
+  readonly timeoutMs: number;
+}
+
+/** CRI CheckpointPodRequest. */
+export interface CheckpointPod {
+  readonly sandboxId: string;
+  /** Absolute path of an existing, empty directory. */
+  readonly outputPath: string;
+  /** At least one, each once. */
+  readonly containerIds: readonly string[];
+  readonly choices: {
+    readonly tcpEstablished: boolean;
+    readonly tcpClose: boolean;
+    readonly externalUnixSockets: boolean;
+    readonly fileLocks: boolean;
+  };
+}
+
+/** CRI RestorePodRequest. */
+export interface RestorePod {
+  readonly checkpointPath: string;
+  readonly config: SandboxConfig;
+  readonly runtimeHandler: string;
+  readonly containerConfigs: readonly ContainerConfig[];
+  /** TCP connections come back closed. */
+  readonly tcpClose: boolean;
+}
+
+/** CRI RestorePodResponse. */
+export interface RestoredPod {
+  readonly sandboxId: SandboxId;
+  readonly containers: readonly { readonly name: string; readonly id: ContainerId }[];
 }
 
 /** CRI UpdateContainerResourcesRequest; null members of `resources` are left alone. */

@@ -4,7 +4,7 @@ import { followingClock, monotonicClock } from '../lib/clock.ts';
 import { failedPrecondition, invalidArgument } from '../lib/failure.ts';
 import { loadNative } from '../native/load.ts';
 import { buildPaths, longestStateDir } from '../paths.ts';
-import { makeDirectories } from '../state/run-files.ts';
+import { emptyDirectory, makeDirectories } from '../state/run-files.ts';
 
 /** Loads the addon and takes the node for this daemon alone. Throws failed-precondition when another has it. */
 export function claimNode({ node }: Config) {
@@ -16,8 +16,18 @@ export function claimNode({ node }: Config) {
   }
   const paths = buildPaths(root, state, socket);
   const native = loadNative(node.addon);
-  makeDirectories([root, state, paths.netnsDir, paths.socketsDir, paths.sandboxRunDir(''), paths.bundleDir('')]);
+  makeDirectories([
+    root,
+    state,
+    paths.checkpointsDir,
+    paths.netnsDir,
+    paths.socketsDir,
+    paths.sandboxRunDir(''),
+    paths.bundleDir(''),
+  ]);
   if (!native.lockFile(paths.lockFile)) throw failedPrecondition(`another podwrightd works in ${root}`);
+  // what a daemon that was killed left behind; its monitors have given it up with it
+  emptyDirectory(paths.checkpointsDir);
   native.prepareMonitor(node.monitor);
   return { paths, native };
 }

@@ -22,10 +22,11 @@ import { sandboxResources, updateSandboxResources } from '../sandbox/update-reso
 import type { podMetricVerbs } from '../stats/pod-metrics.ts';
 import type { statsVerbs } from '../stats/sample.ts';
 import type { ListedHandler } from './handlers.ts';
+import { type CheckpointParts, checkpointVerbs } from './checkpoint-ports.ts';
 import type { Pods } from './live.ts';
 import type { Streaming } from './streaming.ts';
 
-export interface RuntimeParts {
+export interface RuntimeParts extends Pick<CheckpointParts, 'paths' | 'images'> {
   readonly pods: Pods;
   readonly config: Config;
   readonly network: Network;
@@ -184,6 +185,7 @@ export const runtimeVerbs = (parts: RuntimeParts): RuntimeVerbs => ({
   ...podVerbs(parts),
   ...containerVerbs(parts),
   ...streamVerbs(parts),
+  ...checkpointVerbs(parts),
   containerStats: ({ id }) => parts.stats.containerStats(id),
   listContainerStats: (filter) => parts.stats.listContainerStats(filter),
   podSandboxStats: ({ id }) => parts.stats.podSandboxStats(id),

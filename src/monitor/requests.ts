@@ -1,8 +1,9 @@
 // The daemon's calls to a sandbox's monitor, typed: proto/monitor.proto in the house's units.
 // Times are unix nanoseconds as bigint. Must not decide anything.
-import { internal } from '../lib/failure.ts';
-import type { MonitorCall, MonitorEvent, MonitorReply } from './client.ts';
+import { checkpointRequests } from './checkpoint-requests.ts';
+import type { MonitorCall, MonitorEvent } from './client.ts';
 import type { MonitorHello, Monitors, MonitorProcess } from './monitors.ts';
+import { expect, type Loose } from './replies.ts';
 import type { RawStream } from './raw-stream.ts';
 import { type AttachCall, type ExecCall, openAttach, openExec, openPort, type ProcessStreams } from './streams.ts';
 
@@ -50,28 +51,14 @@ export const containerFacts = (hello: MonitorHello): ContainerFact[] =>
     exit: c.exit ? exitFact(c.exit) : null,
   }));
 
-function expect<K extends keyof MonitorReply>(reply: MonitorReply, kind: K): NonNullable<MonitorReply[K]> {
-  const found = reply[kind];
-  if (found === null || found === undefined) throw internal(`the monitor answered without ${kind}`);
-  return found as NonNullable<MonitorReply[K]>;
-}
-
 type CreateContainer = NonNullable<MonitorCall['createContainer']>;
 type CreateSandbox = NonNullable<MonitorCall['createSandbox']>;
 type ExecSync = NonNullable<MonitorCall['execSync']>;
 
-/** A deep value whose arrays may be read-only, as the verbs hold it. */
-type Loose<T> = T extends Uint8Array
-  ? T
-  : T extends readonly (infer E)[]
-    ? readonly Loose<E>[]
-    : T extends object
-      ? { readonly [K in keyof T]: Loose<T[K]> }
-      : T;
-
 /** All calls, over the monitors of this daemon. */
 export function monitorRequests(monitors: Monitors) {
   return {
+    ...checkpointRequests(monitors),
     launch: (id: string): Promise<MonitorProcess> => monitors.launch(id),
     isAlive: (id: string): boolean => monitors.isAlive(id),
     shutdown: (id: string, signal: AbortSignal): Promise<void> => monitors.shutdown(id, signal),

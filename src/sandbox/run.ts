@@ -97,7 +97,7 @@ async function needUserNamespaces(ports: RunSandboxPorts, { network }: SandboxPl
 }
 
 /** What makes the containers of a pod with this handler, null for podwright itself. Throws invalid-argument for an unknown one. */
-function runtimeOf(runtimes: Readonly<Record<string, PodRuntime>>, handler: string): PodRuntime | null {
+export function runtimeOf(runtimes: Readonly<Record<string, PodRuntime>>, handler: string): PodRuntime | null {
   if (ownHandlers.includes(handler)) return null;
   const runtime = Object.hasOwn(runtimes, handler) ? runtimes[handler] : undefined;
   if (runtime) return runtime;

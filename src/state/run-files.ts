@@ -146,6 +146,11 @@ export class RunFiles {
 /** Names in a directory; none when it does not exist. */
 export const namesIn = (dir: string): string[] => (existsSync(dir) ? readdirSync(dir) : []);
 
+/** Removes all that is in a directory; one that is not there is empty. */
+export function emptyDirectory(dir: string): void {
+  for (const name of namesIn(dir)) rmSync(join(dir, name), { recursive: true, force: true });
+}
+
 /** Makes the directories of a daemon, for root's eyes only. */
 export function makeDirectories(dirs: readonly string[]): void {
   for (const dir of dirs) mkdirSync(dir, { recursive: true, mode: 0o700 });

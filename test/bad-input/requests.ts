@@ -95,7 +95,11 @@ export const hopeless: typeof requests = {
   StartContainer: container,
   CheckpointContainer: (world) => ({ ...container(world), location: '/tmp/podwright-no-checkpoint.tar' }),
   CheckpointPod: (world) => ({ ...sandbox(world), output_path: '/tmp/podwright-no-checkpoint' }),
-  RestorePod: (world) => ({ config: sandboxConfig(world), checkpoint_path: '/tmp/podwright-no-checkpoint' }),
+  RestorePod: (world) => ({
+    config: sandboxConfig(world),
+    checkpoint_path: '/tmp/podwright-no-checkpoint',
+    container_configs: [containerConfig(world)],
+  }),
 };
 
 /** The request that a wrong one of an RPC is made from. */

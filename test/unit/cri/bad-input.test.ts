@@ -44,6 +44,11 @@ async function verbs(): Promise<{ runtime: Partial<RuntimeVerbs>; images: Partia
     updateRuntimeConfig: nothing,
     runPodSandbox: (input) => host.run(input),
     createContainer: ({ config }) => host.create({ sandboxId, config }),
+    restorePod: async ({ config, containerConfigs, runtimeHandler }) => {
+      const pod = await host.run({ config, runtimeHandler });
+      for (const each of containerConfigs) await host.create({ sandboxId: pod, config: each });
+      return { sandboxId: pod, containers: [] };
+    },
     stopPodSandbox: nothing,
     removePodSandbox: nothing,
     stopContainer: nothing,

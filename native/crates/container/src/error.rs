@@ -14,6 +14,8 @@ pub enum Kind {
     Unsupported,
     /// An image volume cannot be mounted as asked.
     ImageVolume,
+    /// A program or something that was captured earlier is not as this needs it.
+    Refused,
 }
 
 /// A failed step.

@@ -1,5 +1,7 @@
 //! The init child: walks the plan's steps, waits for the go, becomes the program.
 
+pub mod restore;
+
 use crate::devices::{self, Found};
 use crate::error::{Kind, StepError, StepResult, failed, io_failed};
 use crate::handles::{self, Handles};

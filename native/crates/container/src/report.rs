@@ -50,6 +50,8 @@ pub enum Report {
     Started,
     /// The process that will exec, in the monitor's pid namespace, when it is not the child itself.
     Process(i32),
+    /// The way to the engine that brings a captured process back comes with this message: the child becomes it.
+    Engine,
     /// A step failed; the child ends.
     Failed(StepError),
 }
@@ -137,6 +139,7 @@ impl Report {
             Self::Terminal => out.tag(b'T'),
             Self::Proc => out.tag(b'P'),
             Self::Started => out.tag(b'S'),
+            Self::Engine => out.tag(b'E'),
             Self::Process(pid) => out.tag(b'I').number(*pid as u32),
             Self::Ready { devices, groups } => {
                 out.tag(b'R').number(devices.len() as u32);
@@ -152,6 +155,7 @@ impl Report {
                     Kind::Invalid => 1,
                     Kind::Unsupported => 2,
                     Kind::ImageVolume => 3,
+                    Kind::Refused => 4,
                 };
                 out.tag(b'F').tag(kind).number(e.errno as u32);
                 out.text(&e.operation).text(&e.syscall).text(&e.object).text(&e.detail)
@@ -168,6 +172,7 @@ impl Report {
             b'T' => Self::Terminal,
             b'P' => Self::Proc,
             b'S' => Self::Started,
+            b'E' => Self::Engine,
             b'I' => Self::Process(input.number()? as i32),
             b'R' => {
                 let mut devices = Vec::new();
@@ -187,6 +192,7 @@ impl Report {
                     1 => Kind::Invalid,
                     2 => Kind::Unsupported,
                     3 => Kind::ImageVolume,
+                    4 => Kind::Refused,
                     _ => Kind::Internal,
                 };
                 let errno = input.number()? as i32;
@@ -259,6 +265,7 @@ mod tests {
             Report::Terminal,
             Report::Proc,
             Report::Started,
+            Report::Engine,
             Report::Process(4711),
             Report::Ready { devices: vec![device], groups: vec![0, 10] },
             Report::Failed(StepError::invalid("mount", "/x", "source is not shared")),

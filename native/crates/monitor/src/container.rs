@@ -4,6 +4,7 @@ use crate::external::External;
 use crate::log::Log;
 use crate::poller::Output;
 use crate::reply::Asker;
+use crate::revival::Revival;
 use crate::stop::Stop;
 use podwright_protocol::message::{CgroupFacts, ContainerFact, ExitFact};
 use podwright_sys::buffer::SharedNote;
@@ -129,6 +130,10 @@ pub(crate) struct Container {
     pub(crate) stdin_once: bool,
     /// The outputs that are not read now, because a reader holds them back.
     pub(crate) held: Held,
+    /// Its bundle.
+    pub(crate) bundle: String,
+    /// It is brought back from a checkpoint.
+    pub(crate) revival: Option<Revival>,
     /// What the child does now.
     pub(crate) note: Option<SharedNote>,
     /// Its outputs.

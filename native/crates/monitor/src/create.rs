@@ -9,6 +9,7 @@ use crate::output::{Pipes, Wanted};
 use crate::poller::{Output, Source};
 use crate::process::start_time;
 use crate::reply::{Asker, failure, sys_failure};
+use crate::revival::Criu;
 use crate::sandbox::{Sandbox, place, step_failure};
 use crate::server::{Monitor, SCRATCH};
 use crate::timers::Due;
@@ -162,6 +163,9 @@ impl Monitor {
         let Some(key) = self.container_key(id) else {
             return self.answer(asker, Err(refuse(Kind::NotFound, "is not here")));
         };
+        if self.start_revived(asker, key) {
+            return Ok(());
+        }
         let Some(container) = self.containers.get_mut(&key) else { return Ok(()) };
         let waiting =
             container.report.as_ref().filter(|_| container.phase == Phase::Created && container.stop.is_none());
@@ -195,6 +199,8 @@ impl Monitor {
                 self.watch_oom(key);
                 Ok(())
             }
+            // the child has become criu
+            Phase::Creating(_) if container.revival.is_some() => Ok(()),
             Phase::Creating(_) => {
                 let why = failure(Kind::Internal, OPERATION, &container.id, "its init process ended");
                 self.container_failed(key, why)
@@ -242,7 +248,8 @@ fn fork_init(
         return Ok(Child { pid, report: ours, pipes, note });
     }
     // in a user namespace the pid namespace must be born too, which the child enters first
-    let flags = if pid_mode == PidMode::Own && plan.ids.is_none() { clone::NEWPID } else { 0 };
+    let early = pid_mode == PidMode::Own && plan.ids.is_none() && request.restore.is_none();
+    let flags = if early { clone::NEWPID } else { 0 };
     let (forked, born_in_cgroup) = fork_into(&plan.place, flags).map_err(|e| sys_failure(&e))?;
     let Forked::Parent(pid) = forked else {
         let mut handles = Handles::new(theirs.as_fd());
@@ -252,6 +259,10 @@ fn fork_init(
         numbering.hand_to(&mut handles, sandbox);
         handles.shm = sandbox.shm.as_ref().map(SharedMount::borrow);
         handles.users = sandbox.users();
+        if let Some(wish) = &request.restore {
+            let upper = plan.overlay.as_ref().map(|o| o.upper.as_str()).unwrap_or_default();
+            init::restore::run(&plan, &handles, born_in_cgroup, &note, &mut Criu::new(wish, upper));
+        }
         init::run(&plan, &handles, born_in_cgroup, &note);
     };
     Ok(Child { pid, report: ours, pipes, note })
@@ -297,6 +308,8 @@ fn container(asker: Asker, request: &CreateContainer, child: Child) -> Container
         has_stdin: request.stdin,
         stdin_once: request.stdin_once,
         held: Held::default(),
+        bundle: request.bundle.clone(),
+        revival: None,
         note: Some(child.note),
         outputs: child.pipes.outputs,
         stdin: child.pipes.stdin,

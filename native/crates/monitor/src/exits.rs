@@ -27,6 +27,9 @@ const START_FAILED: i32 = 128;
 impl Monitor {
     /// A container's main process has ended.
     pub(crate) fn container_ended(&mut self, key: u64, ending: Ending) -> SysResult<()> {
+        if self.revival_lost(key)? {
+            return Ok(());
+        }
         if self.is_undecided(key) {
             let pid = self.containers.get(&key).map_or(0, |c| c.pid);
             self.strays.push((pid, ending));
@@ -81,6 +84,7 @@ impl Monitor {
 
     fn record_exit(&mut self, key: u64) -> SysResult<()> {
         self.close_report(key);
+        self.close_revival(key);
         self.close_oom(key);
         let Some(container) = self.containers.get_mut(&key) else { return Ok(()) };
         let Some(ending) = container.ending.take() else { return Ok(()) };
@@ -130,6 +134,7 @@ impl Monitor {
             self.close_output(key, output)?;
         }
         self.close_report(key);
+        self.close_revival(key);
         self.close_oom(key);
         let Some(container) = self.containers.remove(&key) else { return Ok(()) };
         self.forget_execs_of(key)?;

@@ -33,6 +33,10 @@ pub(crate) enum Source {
     Stream(u64),
     /// The other end: a pipe, a terminal, a TCP connection.
     Far(u64),
+    /// criu, at work for a container.
+    Revival(u64),
+    /// A helper process with an answer.
+    Errand(u64),
 }
 
 const KEY_BITS: u32 = 56;
@@ -49,6 +53,8 @@ impl Source {
             Self::Oom(key) => (6, key),
             Self::Stream(key) => (7, key),
             Self::Far(key) => (8, key),
+            Self::Revival(key) => (20, key),
+            Self::Errand(key) => (21, key),
         };
         (kind << KEY_BITS) | key
     }
@@ -65,6 +71,8 @@ impl Source {
             6 => Self::Oom(key),
             7 => Self::Stream(key),
             8 => Self::Far(key),
+            20 => Self::Revival(key),
+            21 => Self::Errand(key),
             _ => return None,
         })
     }
@@ -175,6 +183,8 @@ mod tests {
             Source::Output(9, Output::Stdout),
             Source::Output(9, Output::Stderr),
             Source::Oom(3),
+            Source::Revival(4),
+            Source::Errand(5),
             Source::Stream(4),
             Source::Far(5),
         ];

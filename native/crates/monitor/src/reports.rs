@@ -90,7 +90,8 @@ impl Monitor {
             }
             (Report::Process(pid), _) if self.execs.contains_key(&key) => self.exec_process(key, pid),
             (Report::Process(pid), _) => self.container_process(key, pid),
-            (Report::Log { .. } | Report::Terminal | Report::Proc, _) => {
+            (Report::Engine, Some(socket)) => self.revival_begins(key, socket),
+            (Report::Log { .. } | Report::Terminal | Report::Proc | Report::Engine, _) => {
                 let text = "its descriptor did not come along";
                 self.child_failed(key, failure(Kind::Internal, "hear a child", "", text))
             }
@@ -142,6 +143,7 @@ impl Monitor {
         let Some(key) = self.owner_of(pid) else { return self.unknown_ended(pid, ending) };
         // What it said before it ended may change whose end this is, and what it means.
         self.report_ready(key)?;
+        self.revival_ready(key)?;
         if self.owner_of(pid) != Some(key) {
             return Ok(()); // it had handed over to another process
         }

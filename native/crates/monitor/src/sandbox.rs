@@ -74,6 +74,7 @@ pub(crate) fn step_failure(error: &StepError) -> Box<Failure> {
         StepKind::Invalid => Kind::Invalid,
         StepKind::Unsupported => Kind::Unsupported,
         StepKind::ImageVolume => Kind::ImageVolume,
+        StepKind::Refused => Kind::FailedPrecondition,
     };
     Box::new(Failure {
         kind: kind.into(),

@@ -5,6 +5,7 @@ use crate::attach::Attachment;
 use crate::clock;
 use crate::connection::Connection;
 use crate::container::Container;
+use crate::errand::Errand;
 use crate::exec::Exec;
 use crate::exec_cgroup::ExecCgroup;
 use crate::external::RuntimeHelper;
@@ -78,6 +79,8 @@ pub(crate) struct Monitor {
     pub(crate) reopens: BTreeMap<u64, Reopen>,
     /// Helpers at work on a runtime's containers, by key.
     pub(crate) helpers: BTreeMap<u64, RuntimeHelper>,
+    /// Helper processes by key.
+    pub(crate) errands: BTreeMap<u64, Errand>,
     /// Processes that ended before it was known whose they are.
     pub(crate) strays: Vec<(i32, Ending)>,
     /// Cgroups of execs whose processes were still ending.
@@ -116,6 +119,7 @@ impl Monitor {
             spare_pipe: None,
             reopens: BTreeMap::new(),
             helpers: BTreeMap::new(),
+            errands: BTreeMap::new(),
             strays: Vec::new(),
             cgroups_to_remove: Vec::new(),
             ending: None,
@@ -150,6 +154,8 @@ impl Monitor {
             Source::Connection(key) => self.serve_connection(key, ready),
             Source::Stream(key) | Source::Far(key) => self.stream_ready(key, ready),
             Source::Report(key) => self.report_ready(key),
+            Source::Revival(key) => self.revival_ready(key),
+            Source::Errand(key) => self.errand_ready(key),
             Source::Output(key, output) => self.output_ready(key, output),
             Source::Oom(key) => {
                 self.oom_ready(key);
@@ -181,6 +187,8 @@ impl Monitor {
             Due::Linger(key) => self.close_stream(key),
             Due::ExecCgroups => self.remove_exec_cgroups(),
             Due::ReopenDeadline(key) => return self.reopen_deadline(key),
+            Due::ErrandDeadline(key) => self.stop_errand(key),
+            Due::ErrandKill(key) => return self.kill_errand(key),
             Due::ShutdownLimit => return self.shutdown_limit(),
         }
         Ok(())
@@ -282,6 +290,7 @@ impl Monitor {
 
     fn close(&mut self, key: u64) -> SysResult<()> {
         drop(self.detach_connection(key));
+        self.stop_errands_of(key);
         self.lose_execs_of(key)?;
         self.detach_all_of(key)
     }

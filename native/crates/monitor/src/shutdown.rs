@@ -17,6 +17,7 @@ const LIMIT_MS: u64 = 10_000;
 impl Monitor {
     /// Kills everything; the answer comes when it has ended, just before the monitor ends too.
     pub(crate) fn shutdown(&mut self, asker: Option<Asker>) -> SysResult<()> {
+        self.stop_checkpoint();
         let again = self.ending.is_some();
         self.ending.get_or_insert_default().extend(asker);
         let keys: Vec<u64> =

@@ -52,6 +52,8 @@ impl Monitor {
             return self.answer(asker, Err(failure(Kind::Invalid, OPERATION, id, text)));
         }
         let running = matches!(container.phase, Phase::Starting(_) | Phase::Running);
+        self.stop_checkpoint();
+        let Some(container) = self.containers.get_mut(&key) else { return Ok(()) };
         let wait = if running { request.timeout_ms } else { 0 };
         let wanted = clock::deadline(wait);
         let (pid, first) = (container.pid, container.stop.is_none());

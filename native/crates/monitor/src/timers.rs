@@ -48,6 +48,10 @@ pub(crate) enum Due {
     ExecCgroups,
     /// A log's opening takes too long.
     ReopenDeadline(u64),
+    /// A helper takes too long.
+    ErrandDeadline(u64),
+    /// A helper that was told to stop has not ended.
+    ErrandKill(u64),
     /// The shutdown takes too long.
     ShutdownLimit,
 }

@@ -22,7 +22,8 @@ fn fifty_containers_in_one_sandbox() {
         rig.run(&bundle);
         bundles.push(bundle);
     }
-    assert!(memory(rig.hello.pid, "Rss:") < 4096);
+    // what it has for itself: the pages of its program are shared, and an unoptimised one has many
+    assert!(memory(rig.hello.pid, "Anonymous:") < 1024);
     rig.exec(&bundles[0], &["touch", "/dev/shm/go"], |_| {}).unwrap();
     for (n, bundle) in bundles.iter().enumerate() {
         assert_eq!(rig.exit_of(&bundle.id).exit_code as usize, n);
@@ -40,7 +41,8 @@ fn an_idle_monitor_is_small() {
     rig.run(&bundle);
     rig.exec(&bundle, &["sh", "-c", "yes | head -c 1000000"], |_| {}).unwrap();
     std::thread::sleep(Duration::from_millis(2500));
-    assert!(memory(rig.hello.pid, "Rss:") < 4096);
+    // what it has for itself: the pages of its program are shared, and an unoptimised one has many
+    assert!(memory(rig.hello.pid, "Anonymous:") < 1024);
     if !cfg!(debug_assertions) {
         assert!(memory(rig.hello.pid, "Private_Dirty:") < 128);
     }

@@ -23,7 +23,7 @@ pub struct Request {
     pub id: u64,
     #[prost(
         oneof = "request::Call",
-        tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18"
+        tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 20, 21, 22"
     )]
     pub call: ::core::option::Option<request::Call>,
 }
@@ -65,13 +65,22 @@ pub mod request {
         Attach(super::Attach),
         #[prost(message, tag = "18")]
         CancelExec(super::CancelExec),
+        #[prost(message, tag = "20")]
+        Checkpoint(super::Checkpoint),
+        #[prost(message, tag = "21")]
+        CancelCheckpoint(super::CancelCheckpoint),
+        #[prost(message, tag = "22")]
+        LoadCheckpoint(super::LoadCheckpoint),
     }
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Response {
     #[prost(uint64, tag = "1")]
     pub id: u64,
-    #[prost(oneof = "response::Result", tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13")]
+    #[prost(
+        oneof = "response::Result",
+        tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 20, 21"
+    )]
     pub result: ::core::option::Option<response::Result>,
 }
 /// Nested message and enum types in `Response`.
@@ -102,6 +111,10 @@ pub mod response {
         WaitExec(super::WaitExecReply),
         #[prost(message, tag = "13")]
         Attach(super::AttachReply),
+        #[prost(message, tag = "20")]
+        Checkpoint(super::CheckpointReply),
+        #[prost(message, tag = "21")]
+        LoadCheckpoint(super::LoadCheckpointReply),
     }
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -387,6 +400,9 @@ pub struct CreateContainer {
     /// absent: the monitor makes the container itself
     #[prost(message, optional, tag = "25")]
     pub external: ::core::option::Option<ExternalRuntime>,
+    /// bring back a captured process instead of starting one
+    #[prost(message, optional, tag = "20")]
+    pub restore: ::core::option::Option<Restore>,
     /// set: the pid namespace that this running container's process is in; `pid` is not looked at
     #[prost(string, tag = "50")]
     pub target_container_id: ::prost::alloc::string::String,
@@ -744,6 +760,110 @@ pub mod open_stream {
         #[prost(message, tag = "2")]
         Port(Port),
     }
+}
+/// How criu is asked (criu(8), --tcp-established and so on).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CriuChoices {
+    #[prost(bool, tag = "1")]
+    pub tcp_established: bool,
+    #[prost(bool, tag = "2")]
+    pub tcp_close: bool,
+    #[prost(bool, tag = "3")]
+    pub external_unix_sockets: bool,
+    #[prost(bool, tag = "4")]
+    pub file_locks: bool,
+}
+/// Captures running containers. All are frozen before any is captured and none is thawed before all are; all are thawed
+/// before the answer, whatever it is. Of a checkpoint that failed nothing stays. One at a time.
+/// It belongs to the connection it came by: when that closes, or at the deadline, it is given up.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Checkpoint {
+    #[prost(message, repeated, tag = "1")]
+    pub targets: ::prost::alloc::vec::Vec<CheckpointTarget>,
+    /// an existing, empty directory; with `staging`, the file that becomes a tar
+    #[prost(string, tag = "2")]
+    pub output: ::prost::alloc::string::String,
+    /// a directory that is made, used and removed; only with one target
+    #[prost(string, tag = "3")]
+    pub staging: ::prost::alloc::string::String,
+    /// the program: a path, or a name looked for in the usual places
+    #[prost(string, tag = "4")]
+    pub criu: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "5")]
+    pub choices: ::core::option::Option<CriuChoices>,
+    /// content of the file pod.json, written last; empty: none
+    #[prost(bytes = "vec", tag = "6")]
+    pub manifest: ::prost::alloc::vec::Vec<u8>,
+    /// the pod's /dev/shm too
+    #[prost(bool, tag = "7")]
+    pub shm: bool,
+    /// 0: none
+    #[prost(uint64, tag = "8")]
+    pub deadline_ms: u64,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct CheckpointTarget {
+    #[prost(string, tag = "1")]
+    pub container_id: ::prost::alloc::string::String,
+    /// a name in `output`; empty with `staging`
+    #[prost(string, tag = "2")]
+    pub directory: ::prost::alloc::string::String,
+    /// directory with config.json
+    #[prost(string, tag = "3")]
+    pub bundle: ::prost::alloc::string::String,
+    /// the writable layer
+    #[prost(string, tag = "4")]
+    pub upper: ::prost::alloc::string::String,
+    /// mount points of what comes from the host or the pod
+    #[prost(string, repeated, tag = "5")]
+    pub external: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// further files
+    #[prost(message, repeated, tag = "6")]
+    pub files: ::prost::alloc::vec::Vec<CheckpointFile>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CheckpointFile {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(bytes = "vec", tag = "2")]
+    pub content: ::prost::alloc::vec::Vec<u8>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CheckpointReply {
+    /// from the first freeze to the last thaw
+    #[prost(uint64, tag = "1")]
+    pub frozen_ms: u64,
+}
+/// Gives up the checkpoint under way, if there is one; answered at once, the checkpoint's own answer follows.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CancelCheckpoint {}
+/// Reads a checkpoint's manifest, and fills the sandbox's /dev/shm if the checkpoint has one.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LoadCheckpoint {
+    #[prost(string, tag = "1")]
+    pub path: ::prost::alloc::string::String,
+    /// fill /dev/shm
+    #[prost(bool, tag = "2")]
+    pub shm: bool,
+    /// 0: 60 s
+    #[prost(uint64, tag = "3")]
+    pub deadline_ms: u64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LoadCheckpointReply {
+    #[prost(bytes = "vec", tag = "1")]
+    pub manifest: ::prost::alloc::vec::Vec<u8>,
+}
+/// A captured container to be brought back: created, it is in memory and nothing of it runs; StartContainer lets it go on.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Restore {
+    /// the container's directory in the checkpoint; only read, and only until the answer
+    #[prost(string, tag = "1")]
+    pub checkpoint: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub criu: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "3")]
+    pub choices: ::core::option::Option<CriuChoices>,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetState {}

@@ -3,6 +3,7 @@
 //! Must not decide anything (limits, places, what is kept), mount, or speak to a network.
 
 pub mod apply_layer;
+pub mod archive;
 mod background;
 mod durable;
 pub mod error;

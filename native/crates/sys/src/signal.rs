@@ -130,3 +130,9 @@ pub fn read_fd(fd: &OwnedFd) -> SysResult<Option<i32>> {
         Err(e) => Err(SysError::new("read signals", "read", e.raw_os_error(), "")),
     }
 }
+
+/// A write past RLIMIT_FSIZE is an error and not a signal, here and in what is executed from here.
+pub fn ignore_file_limit() {
+    // SAFETY: SIG_IGN runs no code of ours.
+    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
+}

@@ -4,6 +4,7 @@ import type { Overlay as _podwright_monitor_v1_Overlay, Overlay__Output as _podw
 import type { CgroupFacts as _podwright_monitor_v1_CgroupFacts, CgroupFacts__Output as _podwright_monitor_v1_CgroupFacts__Output } from '../../../podwright/monitor/v1/CgroupFacts.ts';
 import type { LogTarget as _podwright_monitor_v1_LogTarget, LogTarget__Output as _podwright_monitor_v1_LogTarget__Output } from '../../../podwright/monitor/v1/LogTarget.ts';
 import type { NamespaceMode as _podwright_monitor_v1_NamespaceMode, NamespaceMode__Output as _podwright_monitor_v1_NamespaceMode__Output } from '../../../podwright/monitor/v1/NamespaceMode.ts';
+import type { Restore as _podwright_monitor_v1_Restore, Restore__Output as _podwright_monitor_v1_Restore__Output } from '../../../podwright/monitor/v1/Restore.ts';
 import type { ExternalRuntime as _podwright_monitor_v1_ExternalRuntime, ExternalRuntime__Output as _podwright_monitor_v1_ExternalRuntime__Output } from '../../../podwright/monitor/v1/ExternalRuntime.ts';
 
 export interface CreateContainer {
@@ -23,6 +24,7 @@ export interface CreateContainer {
   'deadlineMs'?: (number);
   'targetPid'?: (number);
   'shm'?: (boolean);
+  'restore'?: (_podwright_monitor_v1_Restore | null);
   'external'?: (_podwright_monitor_v1_ExternalRuntime | null);
   'targetContainerId'?: (string);
 }
@@ -44,6 +46,7 @@ export interface CreateContainer__Output {
   'deadlineMs': (number);
   'targetPid': (number);
   'shm': (boolean);
+  'restore': (_podwright_monitor_v1_Restore__Output | null);
   'external': (_podwright_monitor_v1_ExternalRuntime__Output | null);
   'targetContainerId': (string);
 }

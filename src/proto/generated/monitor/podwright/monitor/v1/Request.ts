@@ -17,6 +17,9 @@ import type { Resize as _podwright_monitor_v1_Resize, Resize__Output as _podwrig
 import type { OpenStream as _podwright_monitor_v1_OpenStream, OpenStream__Output as _podwright_monitor_v1_OpenStream__Output } from '../../../podwright/monitor/v1/OpenStream.ts';
 import type { Attach as _podwright_monitor_v1_Attach, Attach__Output as _podwright_monitor_v1_Attach__Output } from '../../../podwright/monitor/v1/Attach.ts';
 import type { CancelExec as _podwright_monitor_v1_CancelExec, CancelExec__Output as _podwright_monitor_v1_CancelExec__Output } from '../../../podwright/monitor/v1/CancelExec.ts';
+import type { Checkpoint as _podwright_monitor_v1_Checkpoint, Checkpoint__Output as _podwright_monitor_v1_Checkpoint__Output } from '../../../podwright/monitor/v1/Checkpoint.ts';
+import type { CancelCheckpoint as _podwright_monitor_v1_CancelCheckpoint, CancelCheckpoint__Output as _podwright_monitor_v1_CancelCheckpoint__Output } from '../../../podwright/monitor/v1/CancelCheckpoint.ts';
+import type { LoadCheckpoint as _podwright_monitor_v1_LoadCheckpoint, LoadCheckpoint__Output as _podwright_monitor_v1_LoadCheckpoint__Output } from '../../../podwright/monitor/v1/LoadCheckpoint.ts';
 import type { Long } from '@grpc/proto-loader';
 
 export interface Request {
@@ -38,7 +41,10 @@ export interface Request {
   'openStream'?: (_podwright_monitor_v1_OpenStream | null);
   'attach'?: (_podwright_monitor_v1_Attach | null);
   'cancelExec'?: (_podwright_monitor_v1_CancelExec | null);
-  'call'?: "hello"|"createSandbox"|"createContainer"|"startContainer"|"stopContainer"|"signalContainer"|"removeContainer"|"reopenLog"|"execSync"|"getState"|"shutdown"|"exec"|"waitExec"|"resize"|"openStream"|"attach"|"cancelExec";
+  'checkpoint'?: (_podwright_monitor_v1_Checkpoint | null);
+  'cancelCheckpoint'?: (_podwright_monitor_v1_CancelCheckpoint | null);
+  'loadCheckpoint'?: (_podwright_monitor_v1_LoadCheckpoint | null);
+  'call'?: "hello"|"createSandbox"|"createContainer"|"startContainer"|"stopContainer"|"signalContainer"|"removeContainer"|"reopenLog"|"execSync"|"getState"|"shutdown"|"exec"|"waitExec"|"resize"|"openStream"|"attach"|"cancelExec"|"checkpoint"|"cancelCheckpoint"|"loadCheckpoint";
 }
 
 export interface Request__Output {
@@ -60,5 +66,8 @@ export interface Request__Output {
   'openStream'?: (_podwright_monitor_v1_OpenStream__Output | null);
   'attach'?: (_podwright_monitor_v1_Attach__Output | null);
   'cancelExec'?: (_podwright_monitor_v1_CancelExec__Output | null);
-  'call'?: "hello"|"createSandbox"|"createContainer"|"startContainer"|"stopContainer"|"signalContainer"|"removeContainer"|"reopenLog"|"execSync"|"getState"|"shutdown"|"exec"|"waitExec"|"resize"|"openStream"|"attach"|"cancelExec";
+  'checkpoint'?: (_podwright_monitor_v1_Checkpoint__Output | null);
+  'cancelCheckpoint'?: (_podwright_monitor_v1_CancelCheckpoint__Output | null);
+  'loadCheckpoint'?: (_podwright_monitor_v1_LoadCheckpoint__Output | null);
+  'call'?: "hello"|"createSandbox"|"createContainer"|"startContainer"|"stopContainer"|"signalContainer"|"removeContainer"|"reopenLog"|"execSync"|"getState"|"shutdown"|"exec"|"waitExec"|"resize"|"openStream"|"attach"|"cancelExec"|"checkpoint"|"cancelCheckpoint"|"loadCheckpoint";
 }

@@ -12,6 +12,8 @@ import type { StopContainerReply as _podwright_monitor_v1_StopContainerReply, St
 import type { ExecReply as _podwright_monitor_v1_ExecReply, ExecReply__Output as _podwright_monitor_v1_ExecReply__Output } from '../../../podwright/monitor/v1/ExecReply.ts';
 import type { WaitExecReply as _podwright_monitor_v1_WaitExecReply, WaitExecReply__Output as _podwright_monitor_v1_WaitExecReply__Output } from '../../../podwright/monitor/v1/WaitExecReply.ts';
 import type { AttachReply as _podwright_monitor_v1_AttachReply, AttachReply__Output as _podwright_monitor_v1_AttachReply__Output } from '../../../podwright/monitor/v1/AttachReply.ts';
+import type { CheckpointReply as _podwright_monitor_v1_CheckpointReply, CheckpointReply__Output as _podwright_monitor_v1_CheckpointReply__Output } from '../../../podwright/monitor/v1/CheckpointReply.ts';
+import type { LoadCheckpointReply as _podwright_monitor_v1_LoadCheckpointReply, LoadCheckpointReply__Output as _podwright_monitor_v1_LoadCheckpointReply__Output } from '../../../podwright/monitor/v1/LoadCheckpointReply.ts';
 import type { Long } from '@grpc/proto-loader';
 
 export interface Response {
@@ -28,7 +30,9 @@ export interface Response {
   'exec'?: (_podwright_monitor_v1_ExecReply | null);
   'waitExec'?: (_podwright_monitor_v1_WaitExecReply | null);
   'attach'?: (_podwright_monitor_v1_AttachReply | null);
-  'result'?: "failure"|"hello"|"createSandbox"|"createContainer"|"startContainer"|"empty"|"execSync"|"state"|"stopContainer"|"exec"|"waitExec"|"attach";
+  'checkpoint'?: (_podwright_monitor_v1_CheckpointReply | null);
+  'loadCheckpoint'?: (_podwright_monitor_v1_LoadCheckpointReply | null);
+  'result'?: "failure"|"hello"|"createSandbox"|"createContainer"|"startContainer"|"empty"|"execSync"|"state"|"stopContainer"|"exec"|"waitExec"|"attach"|"checkpoint"|"loadCheckpoint";
 }
 
 export interface Response__Output {
@@ -45,5 +49,7 @@ export interface Response__Output {
   'exec'?: (_podwright_monitor_v1_ExecReply__Output | null);
   'waitExec'?: (_podwright_monitor_v1_WaitExecReply__Output | null);
   'attach'?: (_podwright_monitor_v1_AttachReply__Output | null);
-  'result'?: "failure"|"hello"|"createSandbox"|"createContainer"|"startContainer"|"empty"|"execSync"|"state"|"stopContainer"|"exec"|"waitExec"|"attach";
+  'checkpoint'?: (_podwright_monitor_v1_CheckpointReply__Output | null);
+  'loadCheckpoint'?: (_podwright_monitor_v1_LoadCheckpointReply__Output | null);
+  'result'?: "failure"|"hello"|"createSandbox"|"createContainer"|"startContainer"|"empty"|"execSync"|"state"|"stopContainer"|"exec"|"waitExec"|"attach"|"checkpoint"|"loadCheckpoint";
 }

@@ -1,4 +1,4 @@
-// The tool's end of a streaming URL: a WebSocket of channels (v5.channel.k8s.io), each held up by its reader.
+// The tool's end of a streaming URL: a WebSocket of channels, each held up by its reader.
 // Must not know what is streamed.
 import { unavailable } from '../lib/failure.ts';
 
@@ -10,6 +10,12 @@ export interface Channels {
   end(channel: number): void;
   /** Leaves. */
   close(): void;
+}
+
+/** Where to connect, and what to speak there. */
+export interface StreamingUrl {
+  readonly url: string;
+  readonly protocol: 'v5.channel.k8s.io' | 'half-close.channel.podwright';
 }
 
 /** What comes. */
@@ -28,11 +34,11 @@ const normal = 1000;
 const longestMessage = 64 * 1024;
 
 /** Connects. Rejects with unavailable when nobody answers or the request is refused. */
-export async function openChannels(url: string, events: ChannelEvents): Promise<Channels> {
+export async function openChannels({ url, protocol }: StreamingUrl, events: ChannelEvents): Promise<Channels> {
   const { WebSocket } = await import('ws'); // no other command needs it
   // who gave us the URL did so over the socket of root; its certificate may be one of its own making
   const options = { rejectUnauthorized: false, perMessageDeflate: false, maxPayload: 16 * 2 ** 20 };
-  const ws = new WebSocket(url.replace(/^http/, 'ws'), ['v5.channel.k8s.io'], options);
+  const ws = new WebSocket(url.replace(/^http/, 'ws'), [protocol], options);
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   let failure: Error | null = null;
   let opened = false;

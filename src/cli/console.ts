@@ -28,17 +28,20 @@ export async function runConsole(url: string, streams: OwnStreams, handover: Han
   const { stdout, stderr } = streams;
   const over = Promise.withResolvers<ConsoleEnd>();
   let status = '';
-  const connection = await openChannels(url, {
-    data: (channel, bytes, resume) => {
-      if (channel === channels.status) status += bytes.toString();
-      const to = channel === channels.stdout ? stdout : channel === channels.stderr ? stderr : null;
-      if (!to || to.write(bytes)) return true;
-      to.once('drain', resume);
-      return false;
+  const connection = await openChannels(
+    { url, protocol: 'v5.channel.k8s.io' },
+    {
+      data: (channel, bytes, resume) => {
+        if (channel === channels.status) status += bytes.toString();
+        const to = channel === channels.stdout ? stdout : channel === channels.stderr ? stderr : null;
+        if (!to || to.write(bytes)) return true;
+        to.once('drain', resume);
+        return false;
+      },
+      end: () => undefined,
+      closed: (error) => (error ? over.reject(error) : settle(status, over)),
     },
-    end: () => undefined,
-    closed: (error) => (error ? over.reject(error) : settle(status, over)),
-  });
+  );
   const leave = handOver(connection, streams, { ...handover, detach: () => over.resolve(null) });
   try {
     return await over.promise;

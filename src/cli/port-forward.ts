@@ -91,11 +91,14 @@ async function forward(
     socket.once('drain', resume);
     return false;
   };
-  const connection = await openChannels(url, {
-    data,
-    end: (channel) => void (channel === 0 && socket.end()),
-    closed: (error) => (error ? over.reject(error) : over.resolve()),
-  });
+  const connection = await openChannels(
+    { url, protocol: 'half-close.channel.podwright' },
+    {
+      data,
+      end: (channel) => void (channel === 0 && socket.end()),
+      closed: (error) => (error ? over.reject(error) : over.resolve()),
+    },
+  );
   sendAll(connection, socket);
   await over.promise;
   if (message !== '') throw unavailable(message);

@@ -5,6 +5,7 @@ import { unavailable } from '../lib/failure.ts';
 import { decodeFrame, encodeFrame, type FrameObject } from '../proto/monitor-codec.ts';
 import { abandonedBy, fromMonitor } from './client.ts';
 import { frameBytes, maxFrameBytes } from './frames.ts';
+import { GatheredWrites } from './gathered-writes.ts';
 
 /** What is opened: proto OpenStream. */
 export type OpenStream = NonNullable<NonNullable<FrameObject['request']>['openStream']>;
@@ -30,9 +31,6 @@ const headroom = 16;
 const smallestSlab = 8 * 1024;
 const largestSlab = 256 * 1024;
 
-/** Writes that wait for the other side, at most, however small they are. */
-const mostWrites = 64;
-
 interface Chunk extends StreamChunk {
   start: number;
   end: number;
@@ -53,13 +51,7 @@ export class RawStream {
   /** What came right behind the answer. */
   #early: Buffer | null = null;
   #ended = false;
-  /** What was written and not sent yet, and where the next bytes of it go. */
-  #unsent = Buffer.alloc(0);
-  #unsentAt = 0;
-  /** Writes that wait, and whether the writer was told to. */
-  #writes = 0;
-  #full = false;
-  readonly #onDrain: (() => void)[] = [];
+  readonly #output: GatheredWrites;
 
   private constructor(path: string, answered: { resolve: () => void; reject: (error: Error) => void }) {
     this.#answer = { bytes: Buffer.alloc(0), ...answered };
@@ -68,6 +60,7 @@ export class RawStream {
       allowHalfOpen: true,
       onread: { buffer: () => this.#nextBuffer(), callback: (length) => this.#received(length) },
     });
+    this.#output = new GatheredWrites(this.#socket);
     this.#socket.on('error', (error) => {
       this.#answer?.reject(unavailable('open a stream at the monitor', error));
       this.#socket.destroy(); // a reader or writer that is gone: 'close' follows
@@ -110,48 +103,18 @@ export class RawStream {
     this.#socket.resume();
   }
 
-  /** Whether more may be written at once. The bytes are the caller's again. */
+  /** Whether more may be written at once; if not, `onDrain` tells when. The bytes are the caller's again. */
   write(bytes: Buffer): boolean {
-    if (this.#socket.destroyed) return true;
-    this.#writes += 1;
-    const room = this.#socket.write(this.#kept(bytes), this.#sent) && this.#writes < mostWrites;
-    if (!room) this.#full = true;
-    return room;
+    return this.#output.write(bytes);
   }
-
-  /**
-   * The bytes in a buffer of our own. What waits for its reader would otherwise outlive the young generation of the
-   * heap, and be freed only by collections of all of it: those cost more than the copy.
-   */
-  #kept(bytes: Buffer): Buffer {
-    if (this.#socket.writableLength === 0) {
-      this.#unsentAt = 0;
-      if (bytes.length > this.#unsent.length && this.#unsent.length < largestSlab)
-        this.#unsent = Buffer.allocUnsafeSlow(Math.min(largestSlab, 4 * bytes.length));
-    }
-    const end = this.#unsentAt + bytes.length;
-    if (end > this.#unsent.length) return bytes;
-    const kept = this.#unsent.subarray(this.#unsentAt, end);
-    kept.set(bytes);
-    this.#unsentAt = end;
-    return kept;
-  }
-
-  readonly #sent = (): void => {
-    this.#writes -= 1;
-    if (!this.#full || this.#writes > 0) return;
-    this.#full = false;
-    for (const then of this.#onDrain) then();
-  };
 
   onDrain(then: () => void): void {
-    this.#onDrain.push(then);
-    this.#socket.on('close', then); // what comes is dropped from now on
+    this.#output.onDrain(then);
   }
 
   /** No more input: shutdown(SHUT_WR). */
   end(): void {
-    this.#socket.end();
+    this.#output.end();
   }
 
   /** Called once when both directions have ended, or it broke. */

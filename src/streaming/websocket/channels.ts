@@ -32,9 +32,12 @@ export const commandChannels: readonly ChannelProtocol[] = [
   protocol('', {}),
 ];
 
-/** Of port-forward. v5 is ours: it is v4 with ends of channels. */
+/**
+ * Of port-forward. Kubernetes has no end of a single channel here, and its clients must not be given one: that of
+ * `podwright port-forward` has a name of its own.
+ */
 export const forwardChannels: readonly ChannelProtocol[] = [
-  protocol('v5.channel.k8s.io', { closes: true }),
+  protocol('half-close.channel.podwright', { closes: true }),
   protocol('v4.channel.k8s.io', {}),
   protocol('v4.base64.channel.k8s.io', { base64: true }),
   protocol('', {}),

@@ -59,7 +59,7 @@ export class ChannelConnection {
     return inlet;
   }
 
-  /** Our side of a channel. Clients of exec and attach know no end of a channel of ours; those of ours, for ports, do. */
+  /** Our side of a channel. Clients of exec and attach know no end of a channel of ours; our own, for ports, do. */
   outlet(channel: number, { tellsEnd }: { readonly tellsEnd: boolean } = { tellsEnd: false }): Outlet {
     let ended = false;
     return {

@@ -168,10 +168,10 @@ test('without ports, or with wrong ones, port-forward is refused', async (t) => 
     });
 });
 
-test('v5 of ours ends each direction of a port by itself', async (t) => {
+test('the protocol of podwright port-forward ends each direction of a port by itself', async (t) => {
   const streaming = await testStreaming();
   t.teardown(() => streaming.close());
-  const client = await ChannelClient.connect(streaming.forwardUrl(80), 'v5.channel.k8s.io');
+  const client = await ChannelClient.connect(streaming.forwardUrl(80), 'half-close.channel.podwright');
   const socket = await streaming.monitor.port();
   socket.end('first I end');
   await until('the end is told', () => client.messages.some((m) => m.equals(Buffer.from([255, 0]))));

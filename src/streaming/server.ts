@@ -38,8 +38,8 @@ export interface StreamingObserver extends SessionObserver {
 
 /** How long a client may take to send its request, in milliseconds. */
 const requestTimeoutMs = 10_000;
-/** Connections at the same time, at most: each costs descriptors, of which a process has some twenty thousand. */
-const mostConnections = 4000;
+/** Connections at the same time, at most: each costs up to five descriptors, of which a process has some twenty thousand. */
+const mostConnections = 2000;
 
 /** A server that listens. */
 export class StreamingServer {

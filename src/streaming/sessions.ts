@@ -1,5 +1,6 @@
 // Sessions under way: each is counted, logged at its end, and ended when the daemon stops.
 // Must not know protocols.
+import { resourceExhausted } from '../lib/failure.ts';
 import { forwardPort, type ForwardClient } from './forward.ts';
 import type { Ticket } from './requests.ts';
 import { type CommandClient, runCommand, type SessionEnd } from './session.ts';
@@ -36,12 +37,16 @@ export interface ForwardConnection {
   end(): void;
 }
 
+/** Connections to ports at the same time, of all clients together, at most: each costs a descriptor. */
+export const mostDialed = 4000;
+
 /** All sessions of a server. */
 export class Sessions {
   readonly #targets: StreamTargets;
   readonly #observer: SessionObserver;
   readonly #stopping = new AbortController();
   readonly #running = new Set<Promise<void>>();
+  #dialed = 0;
 
   constructor(targets: StreamTargets, observer: SessionObserver) {
     this.#targets = targets;
@@ -74,7 +79,7 @@ export class Sessions {
     const { sandboxId } = ticket;
     const ports = {
       sandboxId,
-      dial: (port: number, signal: AbortSignal) => this.#targets.dial(sandboxId, port, signal),
+      dial: (port: number, signal: AbortSignal) => this.#dial({ sandboxId, port }, signal),
       over: over.signal,
       countIn: (count: number) => void (bytes.in += count),
       countOut: (count: number) => void (bytes.out += count),
@@ -101,6 +106,19 @@ export class Sessions {
         if (this.#stopping.signal.aborted) stop();
       },
     };
+  }
+
+  async #dial(to: { readonly sandboxId: string; readonly port: number }, signal: AbortSignal): Promise<RemotePort> {
+    if (this.#dialed >= mostDialed) throw resourceExhausted(`there are ${mostDialed} connections to ports already`);
+    this.#dialed += 1;
+    try {
+      const remote = await this.#targets.dial(to.sandboxId, to.port, signal);
+      remote.onClose(() => void (this.#dialed -= 1));
+      return remote;
+    } catch (error) {
+      this.#dialed -= 1;
+      throw error;
+    }
   }
 
   #follow(kind: Ticket['kind'], subject: object, run: () => Promise<SessionEnd>): void {

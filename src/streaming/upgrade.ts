@@ -10,7 +10,7 @@ import { forwardProtocols, SpdyForward, type SpdyForwardOptions } from './spdy/f
 import { type ChannelProtocol, chooseProtocol, commandChannels, forwardChannels } from './websocket/channels.ts';
 import { WebSocketCommandClient } from './websocket/command.ts';
 import { longestMessage, type UpgradedSocket } from './websocket/connection.ts';
-import { portsOfQuery, WebSocketForward } from './websocket/forward.ts';
+import { mostPorts, portsOfQuery, WebSocketForward } from './websocket/forward.ts';
 
 /** SPDY in the messages of a WebSocket, as kubectl forwards ports. */
 const tunnelProtocol = 'SPDY/3.1+portforward.k8s.io';
@@ -133,6 +133,7 @@ export class Upgrades {
     const query = new URLSearchParams((request.url ?? '').split('?', 2)[1] ?? '');
     const ports = ticket.ports.length > 0 ? ticket.ports : portsOfQuery(query);
     if (!ports) return refuse(socket, 400, { message: 'the query must name ports: port=80&port=443' });
+    if (ports.length > mostPorts) return refuse(socket, 400, { message: `at most ${mostPorts} ports at a time` });
     this.#accept(upgrade, protocol.name, (ws) => {
       const session = this.#sessions.forward(ticket, `websocket ${protocol.name}`);
       const upgraded: UpgradedSocket = { ws, socket, protocol };

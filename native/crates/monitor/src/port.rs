@@ -14,7 +14,7 @@ use podwright_sys::errno::{SysError, SysResult};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 /// How long connecting may take, in milliseconds.
 const CONNECT_MS: u64 = 10_000;
@@ -70,10 +70,19 @@ fn connect(place: IpAddr, port: u16) -> Result<(OwnedFd, bool), Errno> {
     let socket = rustix::net::socket_with(family, SocketType::STREAM, flags, None)?;
     sockopt::set_tcp_nodelay(&socket, true)?;
     match rustix::net::connect(&socket, &SocketAddr::new(place, port)) {
+        Ok(()) if is_itself(&socket) => Err(Errno::CONNREFUSED),
         Ok(()) => Ok((socket, true)),
         Err(Errno::INPROGRESS) => Ok((socket, false)),
         Err(errno) => Err(errno),
     }
+}
+
+/// Whether both ends are one: where nobody listens, the kernel may choose for our end the very port that is connected to,
+/// which then answers itself and keeps its program from listening.
+fn is_itself(socket: impl AsFd) -> bool {
+    let ours = rustix::net::getsockname(&socket).ok();
+    let theirs = rustix::net::getpeername(&socket).ok().flatten();
+    ours.is_some() && ours == theirs
 }
 
 fn refusal(port: u16, errno: Errno) -> Box<Failure> {
@@ -190,7 +199,11 @@ impl Monitor {
             return Ok(());
         }
         let Connecting { near, far, asker, port, place, refused } = connecting;
-        match sockopt::socket_error(&far) {
+        let done = match sockopt::socket_error(&far) {
+            Ok(Ok(())) if is_itself(&far) => Ok(Err(Errno::CONNREFUSED)),
+            done => done,
+        };
+        match done {
             Ok(Ok(())) => self.join_port(near, far, asker),
             Ok(Err(errno)) | Err(errno) => {
                 drop(far.release(&self.poller));

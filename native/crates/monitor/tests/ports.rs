@@ -188,3 +188,13 @@ fn a_thousand_at_once_and_no_more() {
     rig.await_descriptors(before);
     assert!(rig.port(port).is_ok());
 }
+
+#[test]
+fn a_port_that_nobody_listens_on_is_not_connected_to_itself() {
+    let rig = ready();
+    inside(rig.pin(), || std::fs::write("/proc/sys/net/ipv4/ip_local_port_range", "40000 40001").unwrap());
+    for port in [40_000, 40_001] {
+        let refused = rig.port(port).unwrap_err();
+        assert!(refused.failure().unwrap().detail.ends_with("connection refused"), "{refused:?}");
+    }
+}

@@ -14,6 +14,8 @@ export interface UserNamespacesOptions {
   /** Directories on whose file systems layers and pods' files are. */
   readonly store: string;
   readonly state: string;
+  /** How long an answer is waited for, in milliseconds; 2 s unless given. */
+  readonly patienceMs?: number;
 }
 
 /** Exit code of the probe when only pods with the host's network cannot. */
@@ -21,9 +23,15 @@ const onlyHostNetwork = 3;
 
 /**
  * Asks once, at the first call; a probe that could not be run is run again at the next. It takes some ten milliseconds,
- * in a process of its own.
+ * in a process of its own. One that hangs with its file system is not waited for: user namespaces are not there until
+ * it has answered.
  */
-export function userNamespaces({ native, store, state }: UserNamespacesOptions): () => Promise<UserNamespaceTrouble> {
+export function userNamespaces({
+  native,
+  store,
+  state,
+  patienceMs = 2000,
+}: UserNamespacesOptions): () => Promise<UserNamespaceTrouble> {
   let asked: Promise<UserNamespaceTrouble> | null = null;
   const ask = async (): Promise<UserNamespaceTrouble> => {
     try {
@@ -37,5 +45,16 @@ export function userNamespaces({ native, store, state }: UserNamespacesOptions):
       return { pods: why, hostNetwork: why };
     }
   };
-  return () => (asked ??= ask());
+  return () => atMost((asked ??= ask()), patienceMs);
+}
+
+async function atMost(answer: Promise<UserNamespaceTrouble>, ms: number): Promise<UserNamespaceTrouble> {
+  const why = `the probe has not answered within ${ms} ms: is the file system of the daemon's directories hung?`;
+  const { promise: silence, resolve } = Promise.withResolvers<UserNamespaceTrouble>();
+  const timer = setTimeout(() => resolve({ pods: why, hostNetwork: why }), ms);
+  try {
+    return await Promise.race([answer, silence]);
+  } finally {
+    clearTimeout(timer);
+  }
 }

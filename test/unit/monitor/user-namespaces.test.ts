@@ -48,3 +48,12 @@ test('a probe that cannot be run is run again', async (t) => {
   t.regex((await ask()).pods ?? '', /could not be run: out of memory/);
   t.is((await ask()).pods, null);
 });
+
+test('a probe that hangs is not waited for, and its answer counts when it comes', async (t) => {
+  const { promise, resolve } = Promise.withResolvers<Ended>();
+  const native = { spawnMonitor: () => promise };
+  const ask = userNamespaces({ native, store: '/root', state: '/state', patienceMs: 1 });
+  t.regex((await ask()).pods ?? '', /has not answered within 1 ms/);
+  resolve({ code: 0, stderr: '' });
+  t.deepEqual(await ask(), { pods: null, hostNetwork: null });
+});

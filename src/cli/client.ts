@@ -22,6 +22,7 @@ interface Methods {
   readonly ListPodSandbox: RuntimeServiceDefinition['ListPodSandbox'];
   readonly PodSandboxStatus: RuntimeServiceDefinition['PodSandboxStatus'];
   readonly ListContainers: RuntimeServiceDefinition['ListContainers'];
+  readonly CheckpointContainer: RuntimeServiceDefinition['CheckpointContainer'];
   readonly Exec: RuntimeServiceDefinition['Exec'];
   readonly Attach: RuntimeServiceDefinition['Attach'];
   readonly PortForward: RuntimeServiceDefinition['PortForward'];
@@ -39,8 +40,12 @@ type Streaming = 'Load' | 'Shutdown';
 
 /** A connection to a daemon. Every failure is a Failure of the kind that the daemon sent. */
 export interface Client {
-  /** One answer, within half a minute. */
-  call<M extends Exclude<keyof Methods, Streaming>>(method: M, request: Encodes<M>): Promise<Decodes<M>>;
+  /** One answer, within half a minute unless another time is given. */
+  call<M extends Exclude<keyof Methods, Streaming>>(
+    method: M,
+    request: Encodes<M>,
+    timeoutMs?: number,
+  ): Promise<Decodes<M>>;
   /** Answers one by one, without a deadline. */
   stream<M extends Streaming>(method: M, request: Encodes<M>): AsyncIterable<Decodes<M>>;
   close(): void;
@@ -68,10 +73,10 @@ export function connect(socket: string): Client {
     return method;
   };
   return {
-    call: <M extends keyof Methods>(name: M, request: Encodes<M>) => {
+    call: <M extends keyof Methods>(name: M, request: Encodes<M>, timeoutMs = callTimeoutMs) => {
       const { path, requestSerialize, responseDeserialize } = methodOf(name);
       const { promise, resolve, reject } = Promise.withResolvers<Decodes<M>>();
-      const options: CallOptions = { deadline: Date.now() + callTimeoutMs };
+      const options: CallOptions = { deadline: Date.now() + timeoutMs };
       const done = (error: ServiceError | null, answer?: object): void =>
         error ? reject(failureOf(error, socket)) : resolve(answer as Decodes<M>);
       // oxlint-disable-next-line max-params -- the signature is gRPC's

@@ -4,6 +4,7 @@ import { Command, CommanderError, Option } from 'commander';
 import { schema } from '../config/schema.ts';
 import { version } from '../config/version.ts';
 import { failureChain } from '../lib/failure.ts';
+import { checkpoint } from './checkpoint.ts';
 import { isUnreachable } from './client.ts';
 import { separateCommand } from './command-line.ts';
 import { diagnose } from './doctor.ts';
@@ -83,6 +84,9 @@ function buildProgram(shell: Shell, fail: (text: string) => void): Command {
     'address to listen on',
     '127.0.0.1',
   );
+  add('checkpoint <container>', 'Capture a running container with criu; it goes on', checkpoint)
+    .requiredOption('-e, --export <file>', 'the archive to write')
+    .option('-t, --timeout <seconds>', 'how long it may take', '120');
   add('trace [pod]', "Stage times of a pod's start: by id, name, or the last pod", showTrace);
   add('inspect [id]', 'What the daemon knows of a pod, container or image, or of itself', inspect);
   add('doctor', 'What is wrong or unfinished on this node', diagnose);

@@ -303,6 +303,7 @@ export function fakeHost() {
     run: (input: Input, delivered = true) => runSandbox(runPorts, input, caller(delivered)),
     stop: (id: string) => stopSandbox({ ...releasePorts, locks, now }, id, never),
     remove: (id: string) => removeSandbox({ records: sandboxRecords, locks, teardown }, id, never),
+    teardown,
     create: (input: ContainerInput, delivered = true) => createContainer(createPorts, input, caller(delivered)),
     start: (id: string) => startContainer(containerPorts, id, never),
     stopContainer: (id: string, timeoutMs: number) => stopContainer(containerPorts, { id, timeoutMs }, never),

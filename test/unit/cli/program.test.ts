@@ -106,11 +106,31 @@ test('usage: status 2; help: status 0; a failure: status 1', async (t) => {
   t.is((await run('images --output xml')).code, 2);
   const help = await run('--help');
   t.is(help.code, 0);
-  for (const name of ['version', 'status', 'pods', 'ps', 'images', 'load', 'trace', 'inspect', 'doctor', 'shutdown'])
+  for (const name of [
+    'version',
+    'status',
+    'pods',
+    'ps',
+    'images',
+    'load',
+    'checkpoint',
+    'trace',
+    'inspect',
+    'doctor',
+    'shutdown',
+  ])
     t.true(help.out.includes(`\n  ${name}`), name);
   t.regex((await run('load --help')).out, /docker archive or an OCI layout/);
   const failed = await run('inspect x', { Inspect: notFound('no sandbox, container or image x') });
   t.deepEqual([failed.code, failed.err], [1, 'podwright: no sandbox, container or image x\n']);
+});
+
+test('checkpoint: where the archive is; a number of seconds; without a file it is wrong usage', async (t) => {
+  const answers = { CheckpointContainer: {} };
+  t.is((await run('checkpoint abc --export /tmp/a.tar', answers)).out, '/tmp/a.tar\n');
+  t.is((await run('checkpoint abc')).code, 2);
+  const failed = await run('checkpoint abc -e x -t soon', answers);
+  t.deepEqual([failed.code, failed.err], [1, 'podwright: --timeout soon is no number of seconds\n']);
 });
 
 test('the socket: default, flag before or after the command, with or without its scheme', async (t) => {

@@ -16,6 +16,9 @@ use std::time::{Duration, Instant};
 /// How long criu may take to give up in its orderly way.
 const GRACE: Duration = Duration::from_secs(10);
 
+/// How long its process may take to end when it was given up.
+const SHORT: Duration = Duration::from_millis(500);
+
 /// How long its process may take to end.
 const ENDING: Duration = Duration::from_secs(5);
 
@@ -88,7 +91,8 @@ impl Session {
     pub fn dump(self, request: &Request, object: &str, give_up: BorrowedFd<'_>) -> CriuResult<()> {
         send(self.socket.as_fd(), request)?;
         let answered = self.wait(give_up, object);
-        self.end();
+        let patience = if matches!(answered, Err(CriuError::GivenUp { .. })) { SHORT } else { ENDING };
+        self.end(patience);
         answered
     }
 
@@ -150,16 +154,16 @@ impl Session {
         }
     }
 
-    /// Waits for the process's end; one that does not end by itself is killed. One that cannot be killed (it waits for a
+    /// Waits for the process's end; one that does not end by itself in time is killed. One that cannot be killed (it waits for a
     /// disk that does not answer) is left to the caller's parent.
-    fn end(self) {
+    fn end(self, patience: Duration) {
         drop(self.socket);
-        for kill in [false, true] {
+        for (kill, limit) in [(false, patience), (true, ENDING)] {
             if kill && let Some(pid) = Pid::from_raw(self.pid) {
                 let _ = rustix::process::kill_process(pid, Signal::KILL);
             }
             let mut fds = [PollFd::new(&self.process, PollFlags::IN)];
-            let ended = poll(&mut fds, Some(&timespec(ENDING)));
+            let ended = poll(&mut fds, Some(&timespec(limit)));
             if ended.is_ok_and(|count| count > 0) {
                 let _ = rustix::process::waitpid(Pid::from_raw(self.pid), WaitOptions::NOHANG);
                 return;

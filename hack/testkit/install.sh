@@ -1,9 +1,10 @@
 #!/bin/bash
 # Build the test tools from Go modules into a cache outside the tree.
 #
-#   hack/testkit/install.sh            what CI needs: deps critools cni registry cribench
-#   hack/testkit/install.sh WHAT...    some of: deps critools cni registry cribench
-#                                      peers (containerd, shim, runc), crio, runsc, all,
+#   hack/testkit/install.sh            what CI needs: deps critools cni registry cribench runsc
+#   hack/testkit/install.sh WHAT...    some of: deps (system packages, runc and crun among them)
+#                                      critools cni registry cribench runsc (gVisor)
+#                                      peers (containerd, shim, runc), crio, all,
 #                                      criu (Debian's)
 #   hack/testkit/install.sh --where    print the directory of the binaries
 #
@@ -122,7 +123,7 @@ build_runsc() { # gVisor's OCI runtime, as a second kind of runtime handler
 install() {
   local t=$1 v f have=1 s=$SECONDS
   if [ "$t" = deps ]; then
-    apt_need gcc libc6-dev make dpkg-dev bzip2 curl ca-certificates python3 zstd jq iptables iproute2
+    apt_need gcc libc6-dev make dpkg-dev bzip2 curl ca-certificates python3 zstd jq iptables iproute2 runc crun
     return
   fi
   if [ "$t" = criu ]; then # for tests in a machine of hack/testbed, which shows what is installed here
@@ -152,8 +153,8 @@ case ${1:-} in
   -h | --help) usage; exit ;;
   --where) echo "$BIN"; exit ;;
 esac
-[ $# -gt 0 ] || set -- deps critools cni registry cribench
-[ "$*" != all ] || set -- deps critools cni registry cribench peers crio
+[ $# -gt 0 ] || set -- deps critools cni registry cribench runsc
+[ "$*" != all ] || set -- deps critools cni registry cribench runsc peers crio
 lock install
 mkdir -p "$BIN"
 for t in "$@"; do install "$t"; done

@@ -20,6 +20,7 @@ import {
   type ImageVolume,
 } from './container.ts';
 import { findImageVolumes, refuseArtifact, withLayers } from './image-volumes.ts';
+import { prepareGvisorPod } from './gvisor-pod.ts';
 import { externalRuntime, outsideSpec } from './outside.ts';
 import { checkCaptured, type ContainerRestore, restoreRequest } from './restored.ts';
 import { checkContainer, type HostLimits, logPathOf, pidMode, planContainer, targetOf } from './plan.ts';
@@ -263,6 +264,7 @@ async function build(ports: CreateContainerPorts, identity: ContainerIdentity, p
       ports.seccomp(privileged || identity.runtime ? null : seccomp, spec.process.capabilities.bounding),
     ),
   ]);
+  const prepared = identity.runtime?.type === 'runsc' ? await prepareGvisorPod(ports, parts.sandbox) : null;
   const bundle = ports.files.writeBundle(id, await specFor(ports, identity, { ...parts, spec }));
   const made = await stage('init', () =>
     ports.monitors.createContainer(
@@ -276,7 +278,7 @@ async function build(ports: CreateContainerPorts, identity: ContainerIdentity, p
           work: snapshot.work,
           options: [],
         },
-        cgroup,
+        cgroup: prepared ? { ...cgroup, memoryEvents: prepared.memoryEvents } : cgroup,
         log: { path: identity.logPath, maxLineBytes: ports.maxLogLineBytes },
         terminal: config.tty,
         stdin: config.stdin,
@@ -288,7 +290,9 @@ async function build(ports: CreateContainerPorts, identity: ContainerIdentity, p
         killRestOnExit: true,
         deadlineMs: monitorDeadlineMs,
         shm: parts.sandbox.identity.config.security.namespaces.ipc !== 'node',
-        external: identity.runtime ? externalRuntime(identity.runtime, ports.runtimeRoot(sandboxId)) : null,
+        external: identity.runtime
+          ? externalRuntime(identity.runtime, ports.runtimeRoot(sandboxId), prepared?.pod ?? null)
+          : null,
         restore: restoreRequest(parts.restore),
       },
       AbortSignal.timeout(hangsAfterMs),

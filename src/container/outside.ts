@@ -4,7 +4,7 @@ import type { OciSpec } from '../oci/types.ts';
 import { externalSpec, type ExternalSpec } from '../oci/external.ts';
 import type { PodRuntime, Sandbox } from '../sandbox/sandbox.ts';
 import type { Container, ContainerConfig } from './container.ts';
-import type { ExternalRuntime } from './ports.ts';
+import type { ExternalPod, ExternalRuntime } from './ports.ts';
 
 /** What the spec of such a container is made from besides its own. */
 export interface OutsideInput {
@@ -39,10 +39,11 @@ export function outsideSpec(spec: OciSpec, input: OutsideInput): ExternalSpec {
 }
 
 /** The runtime as a monitor is told. */
-export const externalRuntime = (runtime: PodRuntime, root: string): ExternalRuntime => ({
+export const externalRuntime = (runtime: PodRuntime, root: string, pod: ExternalPod | null): ExternalRuntime => ({
   path: runtime.path,
   root,
   args: runtime.args,
   hideUnified: runtime.hideUnifiedCgroup,
   flavor: runtime.type === 'runsc' ? 'RUNSC' : 'OCI',
+  pod,
 });

@@ -84,6 +84,13 @@ export interface SeccompFilter {
   readonly flags: number;
 }
 
+/** proto ExternalRuntime.Pod. */
+export interface ExternalPod {
+  readonly id: string;
+  readonly bundle: string;
+  readonly cgroup: CgroupFacts['place'];
+}
+
 /** proto ExternalRuntime. */
 export interface ExternalRuntime {
   readonly path: string;
@@ -91,6 +98,7 @@ export interface ExternalRuntime {
   readonly args: readonly string[];
   readonly hideUnified: boolean;
   readonly flavor: 'OCI' | 'RUNSC';
+  readonly pod: ExternalPod | null;
 }
 
 /** proto CreateContainer. */
@@ -202,6 +210,7 @@ export interface ContainerFiles {
   readonly hostFiles: () => { readonly hostname: string };
   readonly bundleDir: (containerId: string) => string;
   readonly writeBundle: (containerId: string, spec: unknown) => string;
+  readonly writePodBundle: (sandboxId: string, spec: unknown) => string;
   readonly readProcess: (containerId: string) => object | null;
   readonly exitFile: (containerId: string) => string;
   readonly removeBundle: (containerId: string) => Promise<void>;

@@ -25,7 +25,12 @@ export function composePods(hands: Hands) {
   const requests = monitorRequests(monitors);
   const containers = composeContainers(hands, store, requests);
   const { containerPorts, teardown: teardownContainer, halt } = containers;
-  const releasePorts = releasePortsOf(hands, { store, requests, halt });
+  const releasePorts = releasePortsOf(hands, {
+    store,
+    requests,
+    halt,
+    deleteByRuntime: containerPorts.deleteByRuntime,
+  });
   const { root, state } = hands.paths;
   const userNamespaceTrouble = userNamespaces({ native: hands.native, store: root, state });
   const teardown = (id: string): Promise<void> => teardownSandbox({ ...releasePorts, locks, teardownContainer }, id);

@@ -9,12 +9,13 @@ export interface ReleaseParts {
   readonly store: PodStore;
   readonly requests: MonitorRequests;
   readonly halt: ContainerParts['halt'];
+  readonly deleteByRuntime: ContainerParts['containerPorts']['deleteByRuntime'];
 }
 
 /** Ports of a sandbox's release. */
 export const releasePortsOf = (
   { cgroups, network, paths, native }: Hands,
-  { store, requests, halt }: ReleaseParts,
+  { store, requests, halt, deleteByRuntime }: ReleaseParts,
 ) => ({
   records: store.sandboxes,
   cgroups,
@@ -26,5 +27,6 @@ export const releasePortsOf = (
   unpinNetns: async (path: string) => void (await native.netnsUnpin({ path })),
   containersOf: store.containersOf,
   haltContainer: halt,
+  deleteByRuntime,
   containerCgroup: (id: string) => store.containers.get(id)?.identity.cgroupPath ?? null,
 });

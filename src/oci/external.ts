@@ -99,3 +99,45 @@ export function externalSpec(spec: OciSpec, pod: ExternalPod): ExternalSpec {
     },
   };
 }
+
+/** The container that a pod's gVisor sandbox is made with. */
+export interface PodContainer {
+  readonly id: string;
+  readonly hostname: string;
+  /** Path of the network namespace whose addresses the sandbox takes over; null for the host's. */
+  readonly netns: string | null;
+  readonly cgroupPath: string;
+  readonly resources: SpecResources | null;
+}
+
+const nobody = { uid: 65_534, gid: 65_534, umask: 0o022, additionalGids: [] };
+const noCapabilities = { bounding: [], effective: [], inheritable: [], permitted: [], ambient: [] };
+
+/** It runs a program that does nothing, which the monitor puts into its root. */
+export function podContainerSpec({ id, hostname, netns, cgroupPath, resources }: PodContainer): object {
+  return {
+    ociVersion: version,
+    process: {
+      terminal: false,
+      user: nobody,
+      args: ['/pause', 'pause'],
+      env: [],
+      cwd: '/',
+      capabilities: noCapabilities,
+      noNewPrivileges: true,
+      oomScoreAdj: 0,
+    },
+    root: { path: 'rootfs', readonly: true },
+    hostname,
+    mounts: [{ destination: '/proc', type: 'proc', source: 'proc', options: ['nosuid', 'noexec', 'nodev'] }],
+    annotations: { 'io.kubernetes.cri.container-type': 'sandbox', 'io.kubernetes.cri.sandbox-id': id },
+    linux: {
+      namespaces: [
+        ...['pid', 'ipc', 'uts', 'mount'].map((type) => ({ type })),
+        ...(netns === null ? [] : [{ type: 'network', path: netns }]),
+      ],
+      cgroupsPath: cgroupPath,
+      resources: resources ? specResources(resources) : {},
+    },
+  };
+}

@@ -2,7 +2,7 @@
 import type { KeyedLock } from '../lib/keyed-lock.ts';
 import { ResultList } from '../lib/result-list.ts';
 import type { SandboxCgroups, SandboxFiles, SandboxMonitors, SandboxNetwork, SandboxRecords } from './ports.ts';
-import type { Sandbox } from './sandbox.ts';
+import type { PodRuntime, Sandbox } from './sandbox.ts';
 
 export interface ReleasePorts {
   readonly records: SandboxRecords;
@@ -19,6 +19,8 @@ export interface ReleasePorts {
   readonly containersOf: (sandboxId: string) => readonly string[];
   /** Kills a container and records its exit; the container's record stays. */
   readonly haltContainer: (containerId: string) => Promise<void>;
+  /** Makes a runtime forget a container, or its own one of a pod. */
+  readonly deleteByRuntime: (runtime: PodRuntime, container: { sandboxId: string; id: string }) => Promise<void>;
   readonly containerCgroup: (containerId: string) => string | null;
 }
 
@@ -33,7 +35,7 @@ const never = new AbortController().signal;
 
 /** Frees what a sandbox holds of the host: processes, network, namespaces, cgroups. Records stay. */
 export async function releaseSandbox(ports: ReleasePorts, sandbox: Sandbox): Promise<void> {
-  const { id, cgroupPath, ownsCgroup } = sandbox.identity;
+  const { id, cgroupPath, ownsCgroup, runtime } = sandbox.identity;
   const results = new ResultList();
   const containers = ports.containersOf(id);
   await Promise.all(
@@ -54,9 +56,11 @@ export async function releaseSandbox(ports: ReleasePorts, sandbox: Sandbox): Pro
     for (const each of ports.containersOf(id))
       await results.attempt(`stop container ${each}`, () => ports.haltContainer(each));
   }
-  // a dead monitor leaves its pause process
-  if (results.ok && pid === 'pod')
+  // a dead monitor leaves its pause process, and no monitor ends the sandbox that a runtime has of its own
+  if (results.ok && (pid === 'pod' || runtime))
     await results.attempt('end the pause process', () => ports.cgroups.kill(`${cgroupPath}/${id}`));
+  if (results.ok && runtime?.type === 'runsc')
+    await results.attempt('delete its sandbox', () => ports.deleteByRuntime(runtime, { sandboxId: id, id }));
   // a cgroup with a process in it cannot go, and trying takes its time
   if (results.ok) {
     await results.attempt('remove cgroups', async () => {

@@ -89,6 +89,14 @@ export class RunFiles {
     return dir;
   }
 
+  /** The same of a pod's own container, where its runtime has one. */
+  writePodBundle(sandboxId: string, spec: unknown): string {
+    const dir = join(this.#options.sandboxRunDir(sandboxId), 'pod');
+    mkdirSync(dir, { recursive: true, mode: 0o700 });
+    writeFileSync(join(dir, 'config.json'), JSON.stringify(spec), { mode: 0o600 });
+    return dir;
+  }
+
   /** The spec of a bundle; null when it is gone. */
   readBundle(containerId: string): unknown {
     const text = readOrEmpty(join(this.#options.bundleDir(containerId), 'config.json'));

@@ -177,6 +177,7 @@ export function fakeHost() {
       return `/b/${id}`;
     },
     bundleDir: (id: string) => `/b/${id}`,
+    writePodBundle: (id: string) => `/b/pod-${id}`,
     readProcess: () => null,
     exitFile: (id: string) => `/b/${id}/exit.json`,
     removeBundle: async (id: string) => {
@@ -260,6 +261,7 @@ export function fakeHost() {
       const container = containerRecords.get(id) as Container;
       await endProcesses(containerPorts, container, { timeoutMs: 0, signal: never });
     },
+    deleteByRuntime: containerPorts.deleteByRuntime,
     containerCgroup: (id: string) => containerRecords.get(id)?.identity.cgroupPath ?? null,
   };
   const teardown = (id: string): Promise<void> =>

@@ -28,6 +28,8 @@ export const hybrid = existsSync('/sys/fs/cgroup/unified/cgroup.procs');
 export const runtimes: readonly TestRuntime[] = [
   { name: 'runc', path: find('runc'), args: [], hideUnified: false },
   { name: 'crun', path: find('crun'), args: [], hideUnified: hybrid },
+  // systrap needs no hardware
+  { name: 'runsc', path: find('runsc'), args: ['--platform=systrap'], hideUnified: false },
 ];
 
 /** What a test that needs a missing runtime says at the end of its title. */

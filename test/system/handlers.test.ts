@@ -155,14 +155,34 @@ ofEach('stop sends the stop signal, and kills at its deadline', async (t, { name
 });
 
 ofEach('memory beyond the limit is OOMKilled', async (t, { name }) => {
-  const pod = await runPod(name);
-  const limit = String(32 * mebi);
+  const limit = String((name === 'runsc' ? 160 : 32) * mebi);
   const resources = { memory_limit_in_bytes: limit, memory_swap_limit_in_bytes: limit };
-  const id = await start(daemon, pod, scripted('exec tail /dev/zero', { linux: { resources } }));
+  // gVisor has the memory of all containers of a pod in one: the pod's limit holds
+  const ofPod = name === 'runsc';
+  const pod = await runPod(name, ofPod ? { linux: { resources } } : {});
+  const hog = scripted('exec tail /dev/zero', ofPod ? {} : { linux: { resources } });
+  const id = await start(daemon, pod, hog);
   t.like(await exited(daemon, id), { exit_code: 137, reason: 'OOMKilled' });
   await daemon.removePod(pod.id);
   t.deepEqual(await daemon.leftOfPods(), []);
 });
+
+async function ofContainer(id: string): Promise<{ cpu: bigint; memory: bigint }> {
+  const { stats } = await daemon.runtime.ContainerStats({ container_id: id });
+  return {
+    cpu: BigInt(stats?.cpu?.usage_core_nano_seconds?.value ?? 0),
+    memory: BigInt(stats?.memory?.working_set_bytes?.value ?? 0),
+  };
+}
+
+/** gVisor's containers run in one process of the host: only their pod's usage is the host's to tell. */
+async function ofPod(pod: Pod): Promise<{ cpu: bigint; memory: bigint }> {
+  const { stats } = await daemon.runtime.PodSandboxStats({ pod_sandbox_id: pod.id });
+  return {
+    cpu: BigInt(stats?.linux?.cpu?.usage_core_nano_seconds?.value ?? 0),
+    memory: BigInt(stats?.linux?.memory?.working_set_bytes?.value ?? 0),
+  };
+}
 
 ofEach('the pod has its network, its containers share it, and usage is counted', async (t, { name }) => {
   const pod = await runPod(name);
@@ -174,9 +194,9 @@ ofEach('the pod has its network, its containers share it, and usage is counted',
     (await shell(daemon, client, 'nc -w 1 127.0.0.1 8080 < /dev/null')).includes('hello'),
   );
   await shell(daemon, client, 'i=0; while [ $i -lt 50000 ]; do i=$((i+1)); done');
-  const { stats } = await daemon.runtime.ContainerStats({ container_id: client });
-  t.true(BigInt(stats?.cpu?.usage_core_nano_seconds?.value ?? 0) > 10_000_000n);
-  t.true(BigInt(stats?.memory?.working_set_bytes?.value ?? 0) > 0n);
+  const usage = name === 'runsc' ? await ofPod(pod) : await ofContainer(client);
+  t.true(usage.cpu > 10_000_000n);
+  t.true(usage.memory > 0n);
   await daemon.removePod(pod.id);
   t.deepEqual(await daemon.leftOfPods(), []);
 });
@@ -256,11 +276,10 @@ ofEach('the containers of a pod share /dev/shm', async (t, { name }) => {
 
 ofEach('a terminal has its output logged as one', async (t, { name }) => {
   const pod = await runPod(name);
-  const id = await start(daemon, pod, scripted('tty; echo on it; exit 0', { tty: true }));
+  const id = await start(daemon, pod, scripted('[ -t 0 ] && [ -t 1 ] && echo terminal', { tty: true }));
   t.like(await exited(daemon, id), { exit_code: 0 });
   const text = textOf(await logOf(daemon, id));
-  t.regex(text, /\/dev\/(pts\/0|console)\r\n/);
-  t.true(text.includes('on it\r\n'), text);
+  t.is(text, 'terminal\r\n');
   await daemon.removePod(pod.id);
   t.deepEqual(await daemon.leftOfPods(), []);
 });

@@ -52,6 +52,8 @@ pub enum Report {
     Process(i32),
     /// The way to the engine that brings a captured process back comes with this message: the child becomes it.
     Engine,
+    /// The program's pid inside a sandbox with pids of its own.
+    Inner(i32),
     /// A step failed; the child ends.
     Failed(StepError),
 }
@@ -140,6 +142,7 @@ impl Report {
             Self::Proc => out.tag(b'P'),
             Self::Started => out.tag(b'S'),
             Self::Engine => out.tag(b'E'),
+            Self::Inner(pid) => out.tag(b'G').number(*pid as u32),
             Self::Process(pid) => out.tag(b'I').number(*pid as u32),
             Self::Ready { devices, groups } => {
                 out.tag(b'R').number(devices.len() as u32);
@@ -173,6 +176,7 @@ impl Report {
             b'P' => Self::Proc,
             b'S' => Self::Started,
             b'E' => Self::Engine,
+            b'G' => Self::Inner(input.number()? as i32),
             b'I' => Self::Process(input.number()? as i32),
             b'R' => {
                 let mut devices = Vec::new();
@@ -267,6 +271,7 @@ mod tests {
             Report::Started,
             Report::Engine,
             Report::Process(4711),
+            Report::Inner(3),
             Report::Ready { devices: vec![device], groups: vec![0, 10] },
             Report::Failed(StepError::invalid("mount", "/x", "source is not shared")),
         ]

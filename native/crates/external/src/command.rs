@@ -40,7 +40,9 @@ impl Files {
 /// What comes before the verb.
 fn head(runtime: &Runtime, log: &str) -> Vec<String> {
     let words = [runtime.path.as_str(), "--root", &runtime.root, "--log", log, "--log-format", "json"];
-    words.into_iter().map(str::to_owned).chain(runtime.args.iter().cloned()).collect()
+    // the root is an overlay already: another one would keep what is written out of the container's layer
+    let own = (runtime.flavor == Flavor::Runsc).then_some("--overlay2=none");
+    words.into_iter().chain(own).map(str::to_owned).chain(runtime.args.iter().cloned()).collect()
 }
 
 fn with(mut head: Vec<String>, words: &[&str]) -> Vec<String> {
@@ -75,12 +77,25 @@ pub fn exec(runtime: &Runtime, id: &str, files: &Files) -> Vec<String> {
     with(words, &[id])
 }
 
-/// `kill`: a signal to the container's process, or to another one inside a gVisor sandbox.
-pub fn kill(runtime: &Runtime, id: &str, log: &str, signal: i32, inner: Option<i32>) -> Vec<String> {
-    let mut words = with(head(runtime, log), &["kill"]);
-    if let Some(inner) = inner {
-        words = with(words, &["--pid", &inner.to_string()]);
-    }
+/// Who gets a signal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target {
+    /// The container's process.
+    Process,
+    /// All of the container's.
+    All,
+    /// The process group of this number inside a gVisor sandbox.
+    Group(i32),
+}
+
+/// `kill`: a signal.
+pub fn kill(runtime: &Runtime, id: &str, log: &str, signal: i32, target: Target) -> Vec<String> {
+    let words = with(head(runtime, log), &["kill"]);
+    let words = match target {
+        Target::Process => words,
+        Target::All => with(words, &["--all"]),
+        Target::Group(inner) => with(words, &["--pgid", &inner.to_string()]),
+    };
     with(words, &[id, &signal.to_string()])
 }
 
@@ -116,10 +131,12 @@ mod tests {
         assert_eq!(tail(exec(&oci, "c", &files)), expected);
         let expected =
             "exec --process exec-1.process --detach --pid-file exec-1.pid --internal-pid-file exec-1.inner c";
-        assert_eq!(tail(exec(&runtime(Flavor::Runsc), "c", &files)), expected);
+        let words = exec(&runtime(Flavor::Runsc), "c", &files).join(" ");
+        assert!(words.ends_with(expected) && words.contains("--overlay2=none"), "{words}");
         assert_eq!(tail(start(&oci, "c", "l")), "start c");
-        assert_eq!(tail(kill(&oci, "c", "l", 15, None)), "kill c 15");
-        assert_eq!(tail(kill(&oci, "c", "l", 9, Some(7))), "kill --pid 7 c 9");
+        assert_eq!(tail(kill(&oci, "c", "l", 15, Target::Process)), "kill c 15");
+        assert_eq!(tail(kill(&oci, "c", "l", 9, Target::All)), "kill --all c 9");
+        assert_eq!(tail(kill(&oci, "c", "l", 9, Target::Group(7))), "kill --pgid 7 c 9");
         assert_eq!(tail(delete(&oci, "c", "l")), "delete --force c");
     }
 }

@@ -5,8 +5,9 @@ use crate::bundle::Bundle;
 use crate::cgroup::Unified;
 use crate::command::{self, Files};
 use crate::log;
+use crate::run::{Call, Streams};
 use crate::runtime::{Flavor, Runtime};
-use crate::{console, namespace, run};
+use crate::{console, gvisor, namespace, run};
 use podwright_container::error::{Kind, StepError, StepResult, failed, io_failed};
 use podwright_container::handles::Handles;
 use podwright_container::place::Place;
@@ -15,7 +16,6 @@ use podwright_container::request::Overlay;
 use podwright_container::{logfile, place::strip};
 use podwright_sys::buffer::SharedNote;
 use podwright_sys::{clone, signal};
-use rustix::fs::{Mode, OFlags};
 use std::os::fd::AsFd;
 use std::time::Duration;
 
@@ -77,6 +77,11 @@ fn make(request: &CreateRequest, handles: &Handles<'_>, note: &SharedNote) -> St
     bundle.check_sources()?;
     bundle.write()?;
     rustix::process::chdir(request.bundle.as_str()).map_err(failed("enter the bundle", "chdir", &request.bundle))?;
+    make_root(&runtime.root)?;
+    if let Some(pod) = &runtime.pod {
+        note.write(&format!("run {} for the pod's sandbox", runtime.name()));
+        gvisor::ensure(runtime, pod, request.limit)?;
+    }
     note.write(&format!("run {} create", runtime.name()));
     let postponed = match create(request, handles, &unified, completed.console) {
         Ok(()) => None,
@@ -85,19 +90,20 @@ fn make(request: &CreateRequest, handles: &Handles<'_>, note: &SharedNote) -> St
         Err(error) => return Err(error),
     };
     report::send(handles.socket, &Report::Ready { devices: completed.devices, groups: completed.groups }, None)?;
-    let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()).map_err(failed(
-        "open",
-        "open",
-        "/dev/null",
-    ))?;
-    for stream in 0..=2 {
-        clone::set_standard_stream(null.as_fd(), stream)?;
+    if runtime.flavor == Flavor::Oci {
+        run::null_streams()?; // gVisor's containers get their streams at the start
     }
     await_go(handles, note);
     match postponed {
-        Some(error) => Err(error),
-        None => start(request, &unified).and_then(|()| report::send(handles.socket, &Report::Started, None)),
+        Some(error) => return Err(error),
+        None => start(request, &unified)?,
     }
+    report::send(handles.socket, &Report::Started, None)?;
+    if runtime.flavor == Flavor::Oci {
+        return Ok(());
+    }
+    rustix::net::shutdown(handles.socket, rustix::net::Shutdown::Both).map_err(failed("report", "shutdown", ""))?;
+    clone::exit_now(gvisor::wait(runtime, &request.id))
 }
 
 fn open_log(request: &CreateRequest, handles: &Handles<'_>, note: &SharedNote) -> StepResult<()> {
@@ -118,11 +124,11 @@ fn create(
     console: Option<(u16, u16)>,
 ) -> StepResult<()> {
     let runtime = &request.runtime;
-    make_root(&runtime.root)?;
     let files = Files::of("create", request.terminal);
     let argv = command::create(runtime, &request.id, &request.bundle, &files);
+    let streams = if runtime.flavor == Flavor::Oci { Streams::Same } else { Streams::Null };
     let made = run_with_terminal(
-        &Call { runtime, argv: &argv, verb: "create", limit: request.limit },
+        &Call { runtime, argv: &argv, verb: "create", limit: request.limit, streams },
         &files,
         handles,
         console,
@@ -130,16 +136,11 @@ fn create(
     let pid = made.and_then(|()| read_pid(&files.pid));
     remove(&files);
     let pid = pid?;
+    if runtime.flavor == Flavor::Runsc {
+        return Ok(()); // it is the pid of the pod's sandbox
+    }
     unified.take(pid)?;
     report::send(handles.socket, &Report::Process(pid), None)
-}
-
-/// One call of a runtime.
-pub(crate) struct Call<'a> {
-    pub(crate) runtime: &'a Runtime,
-    pub(crate) argv: &'a [String],
-    pub(crate) verb: &'a str,
-    pub(crate) limit: Duration,
 }
 
 /// Runs a verb to its end, handing the terminal that it makes on to the monitor.
@@ -150,7 +151,7 @@ pub(crate) fn run_with_terminal(
     console: Option<(u16, u16)>,
 ) -> StepResult<()> {
     let listener = files.console.as_deref().map(console::listen).transpose()?;
-    let running = run::start(call.runtime, call.argv, call.verb, call.limit)?;
+    let running = run::start(call)?;
     let master = match &listener {
         Some(listener) => console::accept(listener, &running)?,
         None => None,
@@ -204,9 +205,14 @@ fn start(request: &CreateRequest, unified: &Unified) -> StepResult<()> {
     let runtime = &request.runtime;
     let log = "start.log";
     let argv = command::start(runtime, &request.id, log);
-    let started = run::run(runtime, &argv, "start", log, START_LIMIT);
+    let call = Call { runtime, argv: &argv, verb: "start", limit: START_LIMIT, streams: Streams::Same };
+    let started = run::run(&call, log);
     let _ = rustix::fs::unlink(log);
     started.map_err(log::as_exec_failure)?;
     // gVisor starts helpers of a container at its start
-    if runtime.flavor == Flavor::Runsc { unified.take_others() } else { Ok(()) }
+    match &runtime.pod {
+        Some(pod) => Unified::of(&pod.place)?.take_others(),
+        None => unified.take_others(),
+    }?;
+    if runtime.flavor == Flavor::Runsc { run::null_streams() } else { Ok(()) }
 }

@@ -1,13 +1,13 @@
 //! The verbs that need no container's mounts: `delete` and `kill`.
 
-use crate::command;
+use crate::command::{self, Target};
+use crate::run::{Call, Streams};
 use crate::runtime::Runtime;
 use crate::{namespace, run};
-use podwright_container::error::{StepResult, failed};
+use podwright_container::error::StepResult;
 use podwright_container::place::strip;
 use podwright_container::report::{self, Report};
 use podwright_sys::{clone, signal};
-use rustix::fs::{Mode, OFlags};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::time::Duration;
@@ -24,21 +24,14 @@ pub enum Verb {
     /// `delete --force`.
     Delete,
     /// `kill` with this signal.
-    Kill(i32),
+    Kill(i32, Target),
 }
 
 /// Carries a verb out on a container. For a fresh fork of a process with one thread.
 pub fn run(runtime: &Runtime, id: &str, verb: Verb, socket: &OwnedFd) -> ! {
     let done = strip(&[socket.as_fd()]).and_then(|()| {
         signal::reset_all();
-        let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()).map_err(failed(
-            "open",
-            "open",
-            "/dev/null",
-        ))?;
-        for stream in 0..=2 {
-            clone::set_standard_stream(null.as_fd(), stream)?;
-        }
+        run::null_streams()?;
         carry_out(runtime, id, verb)
     });
     let Err(error) = done else { clone::exit_now(0) };
@@ -60,14 +53,14 @@ pub fn carry_out(runtime: &Runtime, id: &str, verb: Verb) -> StepResult<()> {
     }
     let (name, limit) = match verb {
         Verb::Delete => ("delete", DELETE_LIMIT),
-        Verb::Kill(_) => ("kill", KILL_LIMIT),
+        Verb::Kill(..) => ("kill", KILL_LIMIT),
     };
     let log = format!("{}/{id}.{name}.log", runtime.root);
     let argv = match verb {
         Verb::Delete => command::delete(runtime, id, &log),
-        Verb::Kill(signal) => command::kill(runtime, id, &log, signal, None),
+        Verb::Kill(signal, target) => command::kill(runtime, id, &log, signal, target),
     };
-    let ran = run::run(runtime, &argv, name, &log, limit);
+    let ran = run::run(&Call { runtime, argv: &argv, verb: name, limit, streams: Streams::Same }, &log);
     let _ = rustix::fs::unlink(&log);
     match ran {
         // not every runtime takes --force for a container that it does not know

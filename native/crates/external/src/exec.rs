@@ -3,8 +3,9 @@
 
 use crate::cgroup::Unified;
 use crate::command::{self, Files};
-use crate::create::{Call, read_pid, remove, run_with_terminal};
-use crate::runtime::Runtime;
+use crate::create::{read_pid, remove, run_with_terminal};
+use crate::run::{Call, Streams};
+use crate::runtime::{Flavor, Runtime};
 use crate::{bundle, log, namespace};
 use podwright_container::error::{StepError, StepResult, failed};
 use podwright_container::handles::Handles;
@@ -62,10 +63,31 @@ fn execute(request: &ExecRequest, handles: &Handles<'_>) -> StepResult<()> {
     let files = Files::of(&request.name, process.get("terminal").and_then(Value::as_bool).unwrap_or(false));
     bundle::write_private(&files.process, process.to_string().as_bytes())?;
     let argv = command::exec(runtime, &request.id, &files);
-    let ran = run_with_terminal(&Call { runtime, argv: &argv, verb: "exec", limit: LIMIT }, &files, handles, console);
+    let ran = run_with_terminal(
+        &Call { runtime, argv: &argv, verb: "exec", limit: LIMIT, streams: Streams::Same },
+        &files,
+        handles,
+        console,
+    );
     let pid = ran.and_then(|()| read_pid(&files.pid));
+    // written when the command runs, which may be a moment later
+    let inner = if runtime.flavor == Flavor::Runsc && pid.is_ok() { await_inner(&files.inner_pid) } else { None };
     remove(&files);
     let pid = pid.map_err(log::as_exec_failure)?;
     unified.take_tree(pid)?;
+    if let Some(inner) = inner {
+        report::send(handles.socket, &Report::Inner(inner), None)?;
+    }
     report::send(handles.socket, &Report::Process(pid), None)
+}
+
+/// The pid inside the sandbox; none when it does not come soon.
+fn await_inner(file: &str) -> Option<i32> {
+    for _ in 0..100 {
+        if let Ok(pid) = read_pid(file) {
+            return Some(pid);
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    None
 }

@@ -8,6 +8,7 @@ mod console;
 pub mod create;
 pub mod delete;
 pub mod exec;
+mod gvisor;
 mod log;
 mod namespace;
 mod run;

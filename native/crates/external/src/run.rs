@@ -7,6 +7,7 @@ use podwright_sys::clone::{self, Forked};
 use podwright_sys::exec::Program;
 use podwright_sys::signal;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, pidfd_open, set_parent_process_death_signal, waitpid};
 use std::io::{Read as _, Seek as _, SeekFrom};
@@ -33,11 +34,59 @@ pub(crate) struct Running {
     what: String,
 }
 
-/// Starts the runtime with the calling process's standard streams and working directory. It dies with its caller.
+/// What a runtime has as its standard streams.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Streams<'a> {
+    /// The caller's.
+    Same,
+    /// None.
+    Null,
+    /// None but this one as its output.
+    Output(BorrowedFd<'a>),
+}
+
+impl Streams<'_> {
+    fn set(self) -> StepResult<()> {
+        if matches!(self, Self::Same) {
+            return Ok(());
+        }
+        let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()).map_err(failed(
+            "open",
+            "open",
+            "/dev/null",
+        ))?;
+        let output = if let Self::Output(fd) = self { fd } else { null.as_fd() };
+        for (number, fd) in [(0, null.as_fd()), (1, output), (2, null.as_fd())] {
+            clone::set_standard_stream(fd, number)?;
+        }
+        Ok(())
+    }
+}
+
+/// Makes /dev/null the standard streams of the calling process.
+///
+/// # Errors
+/// The failing call.
+pub(crate) fn null_streams() -> StepResult<()> {
+    Streams::Null.set()
+}
+
+/// One call of a runtime.
+#[derive(Debug)]
+pub(crate) struct Call<'a> {
+    pub(crate) runtime: &'a Runtime,
+    pub(crate) argv: &'a [String],
+    pub(crate) verb: &'a str,
+    pub(crate) limit: Duration,
+    pub(crate) streams: Streams<'a>,
+}
+
+/// Starts the runtime in the calling process's working directory. It dies with its caller.
 ///
 /// # Errors
 /// The program is not there; the failing call.
-pub(crate) fn start(runtime: &Runtime, argv: &[String], verb: &str, limit: Duration) -> StepResult<Running> {
+pub(crate) fn start(call: &Call<'_>) -> StepResult<Running> {
+    let Call { runtime, argv, verb, limit, streams } = *call;
     let program = Program::new(argv, &[PATH.to_owned()])?;
     let path = std::ffi::CString::new(runtime.path.as_str())
         .map_err(|_| failed("run the runtime", "execve", &runtime.path)(Errno::INVAL))?;
@@ -49,7 +98,7 @@ pub(crate) fn start(runtime: &Runtime, argv: &[String], verb: &str, limit: Durat
     let Forked::Parent(pid) = clone::fork(0, None)? else {
         // without a caller nobody waits for what it does
         let tied = set_parent_process_death_signal(Some(Signal::KILL));
-        if tied.is_ok() {
+        if tied.is_ok() && streams.set().is_ok() {
             program.exec(&path);
         }
         clone::exit_now(NOT_EXECUTED);
@@ -130,6 +179,6 @@ fn tail(path: &str) -> Option<String> {
 ///
 /// # Errors
 /// As [`start`] and [`Running::finish`].
-pub(crate) fn run(runtime: &Runtime, argv: &[String], verb: &str, log: &str, limit: Duration) -> StepResult<()> {
-    start(runtime, argv, verb, limit)?.finish(log)
+pub(crate) fn run(call: &Call<'_>, log: &str) -> StepResult<()> {
+    start(call)?.finish(log)
 }

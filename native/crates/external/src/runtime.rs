@@ -1,5 +1,7 @@
 //! Which program carries a container's verbs out, and what is particular about it. PURE.
 
+use podwright_container::place::Place;
+
 /// What a runtime does otherwise than the runtime-spec's command line has it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Flavor {
@@ -8,6 +10,17 @@ pub enum Flavor {
     Oci,
     /// gVisor: one sandbox process per pod; the container's process lives in its kernel.
     Runsc,
+}
+
+/// The sandbox of a pod: a container that does nothing and is there as long as the pod.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Pod {
+    /// Its id.
+    pub id: String,
+    /// Absolute path of its bundle.
+    pub bundle: String,
+    /// Its cgroups, where all of the pod's containers run.
+    pub place: Place,
 }
 
 /// An OCI runtime.
@@ -23,6 +36,8 @@ pub struct Runtime {
     pub hide_unified: bool,
     /// What it does otherwise.
     pub flavor: Flavor,
+    /// The pod's sandbox; none where containers need none.
+    pub pod: Option<Pod>,
 }
 
 impl Runtime {

@@ -328,9 +328,10 @@ fn container(asker: Asker, request: &CreateContainer, child: Child) -> Container
 impl Monitor {
     /// Kills a container's processes: by its cgroup, and its main process in any case.
     pub(crate) fn kill_container(&mut self, key: u64) {
+        let outside = self.kill_external(key);
         let Some(container) = self.containers.get_mut(&key) else { return };
         container.killed = true;
-        if container.pid != 0 {
+        if container.pid != 0 && !outside {
             // It is our child and not reaped, so the pid is still its own; it may have ended.
             let _ = signal::send(container.pid, 9);
         }

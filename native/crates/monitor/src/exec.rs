@@ -63,6 +63,8 @@ pub(crate) struct Exec {
     /// What it is for.
     pub(crate) purpose: Purpose,
     cgroup: ExecCgroup,
+    /// Its pid inside a sandbox with pids of its own; 0 for none.
+    inner: i32,
 }
 
 /// What both calls say of the process.
@@ -133,6 +135,7 @@ impl Monitor {
             killed: false,
             purpose,
             cgroup,
+            inner: 0,
         };
         self.execs.insert(key, exec);
         Ok((key, pipes))
@@ -215,6 +218,15 @@ impl Monitor {
         let Some(exec) = self.execs.get(&key) else { return };
         let Some(container) = self.containers.get(&exec.container) else { return };
         exec.cgroup.kill(&container.cgroup, exec.pid);
+        let (container, inner) = (exec.container, exec.inner);
+        self.kill_inner(container, inner);
+    }
+
+    /// The program has this pid inside its sandbox.
+    pub(crate) fn exec_inner(&mut self, key: u64, pid: i32) {
+        if let Some(exec) = self.execs.get_mut(&key) {
+            exec.inner = pid;
+        }
     }
 
     /// Takes an exec that has ended away, with all it has.

@@ -1,7 +1,7 @@
 //! Containers that another runtime makes: its processes are forked here, heard, and cleared up after. Everything else
 //! of such a container (log, exit, deadlines, kills) is what it is for any.
 
-use crate::container::Phase;
+use crate::container::{Container, Phase};
 use crate::output::Ends;
 use crate::reply::sys_failure;
 use crate::sandbox::{Sandbox, place, step_failure};
@@ -10,10 +10,11 @@ use podwright_container::handles::Handles;
 use podwright_container::report;
 use podwright_container::request::Overlay;
 use podwright_container::shared_mount::SharedMount;
+use podwright_external::command::Target;
 use podwright_external::create::{self, CreateRequest};
 use podwright_external::delete::{self, Verb};
 use podwright_external::exec::ExecRequest;
-use podwright_external::runtime::{Flavor, Runtime};
+use podwright_external::runtime::{Flavor, Pod, Runtime};
 use podwright_protocol::message::{CreateContainer, ExternalRuntime, Failure, external_runtime};
 use podwright_sys::buffer::SharedNote;
 use podwright_sys::clone::{self, Forked};
@@ -105,7 +106,9 @@ fn runtime(asked: &ExternalRuntime) -> Runtime {
         external_runtime::Flavor::Runsc => Flavor::Runsc,
     };
     let (path, root, args) = (asked.path.clone(), asked.root.clone(), asked.args.clone());
-    Runtime { path, root, args, hide_unified: asked.hide_unified, flavor }
+    let pod =
+        asked.pod.as_ref().map(|p| Pod { id: p.id.clone(), bundle: p.bundle.clone(), place: place(p.cgroup.as_ref()) });
+    Runtime { path, root, args, hide_unified: asked.hide_unified, flavor, pod }
 }
 
 /// Forks the child that makes a container through its runtime; none when the request names no runtime.
@@ -141,6 +144,10 @@ pub(crate) fn fork_create(
     Ok(Some(pid))
 }
 
+fn reached_by_runtime(container: &Container) -> bool {
+    container.external.as_ref().is_some_and(External::takes_signals)
+}
+
 impl Monitor {
     /// Whether it is still open what the end of a container's process means: its runtime's `start` is under way.
     pub(crate) fn is_undecided(&self, key: u64) -> bool {
@@ -170,7 +177,26 @@ impl Monitor {
     /// Sends a signal through the runtime. One that cannot be sent is like one that comes too late: the deadline of
     /// the stop follows.
     pub(crate) fn signal_external(&mut self, key: u64, number: i32) -> Result<(), Box<Failure>> {
-        self.fork_helper(key, Verb::Kill(number))
+        self.fork_helper(key, Verb::Kill(number, Target::Process))
+    }
+
+    /// Kills all of a container that the runtime alone can reach. True where that is so and it runs.
+    pub(crate) fn kill_external(&mut self, key: u64) -> bool {
+        let runs = |c: &Container| matches!(c.phase, Phase::Starting(_) | Phase::Running) && c.is_alive();
+        if !self.containers.get(&key).is_some_and(|c| reached_by_runtime(c) && runs(c)) {
+            return false;
+        }
+        // one that cannot be killed is told as stuck
+        let _ = self.fork_helper(key, Verb::Kill(9, Target::All));
+        true
+    }
+
+    /// Kills what an exec has started in a container that the runtime alone can reach.
+    pub(crate) fn kill_inner(&mut self, container: u64, inner: i32) {
+        if inner > 0 && self.containers.get(&container).is_some_and(reached_by_runtime) {
+            // it may have ended
+            let _ = self.fork_helper(container, Verb::Kill(9, Target::Group(inner)));
+        }
     }
 
     fn fork_helper(&mut self, container: u64, verb: Verb) -> Result<(), Box<Failure>> {
@@ -197,7 +223,7 @@ impl Monitor {
         let Some(helper) = self.helpers.remove(&key) else { return Ok(()) };
         match helper.verb {
             Verb::Delete => self.deleted(helper.container, helper.failed),
-            Verb::Kill(_) => Ok(()),
+            Verb::Kill(..) => Ok(()),
         }
     }
 

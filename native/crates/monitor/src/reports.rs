@@ -88,6 +88,10 @@ impl Monitor {
                 }
                 Ok(())
             }
+            (Report::Inner(pid), _) => {
+                self.exec_inner(key, pid);
+                Ok(())
+            }
             (Report::Process(pid), _) if self.execs.contains_key(&key) => self.exec_process(key, pid),
             (Report::Process(pid), _) => self.container_process(key, pid),
             (Report::Engine, Some(socket)) => self.revival_begins(key, socket),

@@ -426,9 +426,23 @@ pub struct ExternalRuntime {
     pub hide_unified: bool,
     #[prost(enumeration = "external_runtime::Flavor", tag = "5")]
     pub flavor: i32,
+    /// of RUNSC
+    #[prost(message, optional, tag = "6")]
+    pub pod: ::core::option::Option<external_runtime::Pod>,
 }
 /// Nested message and enum types in `ExternalRuntime`.
 pub mod external_runtime {
+    /// The sandbox that such a runtime has for each pod: a container of its own, made with the pod's first one.
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+    pub struct Pod {
+        #[prost(string, tag = "1")]
+        pub id: ::prost::alloc::string::String,
+        /// its rootfs is filled by the monitor
+        #[prost(string, tag = "2")]
+        pub bundle: ::prost::alloc::string::String,
+        #[prost(message, optional, tag = "3")]
+        pub cgroup: ::core::option::Option<super::CgroupPlace>,
+    }
     #[derive(
         Clone,
         Copy,

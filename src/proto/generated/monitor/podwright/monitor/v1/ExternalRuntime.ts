@@ -1,5 +1,6 @@
 // Original file: proto/monitor.proto
 
+import type { CgroupPlace as _podwright_monitor_v1_CgroupPlace, CgroupPlace__Output as _podwright_monitor_v1_CgroupPlace__Output } from '../../../podwright/monitor/v1/CgroupPlace.ts';
 
 // Original file: proto/monitor.proto
 
@@ -16,12 +17,25 @@ export type _podwright_monitor_v1_ExternalRuntime_Flavor =
 
 export type _podwright_monitor_v1_ExternalRuntime_Flavor__Output = typeof _podwright_monitor_v1_ExternalRuntime_Flavor[keyof typeof _podwright_monitor_v1_ExternalRuntime_Flavor]
 
+export interface _podwright_monitor_v1_ExternalRuntime_Pod {
+  'id'?: (string);
+  'bundle'?: (string);
+  'cgroup'?: (_podwright_monitor_v1_CgroupPlace | null);
+}
+
+export interface _podwright_monitor_v1_ExternalRuntime_Pod__Output {
+  'id': (string);
+  'bundle': (string);
+  'cgroup': (_podwright_monitor_v1_CgroupPlace__Output | null);
+}
+
 export interface ExternalRuntime {
   'path'?: (string);
   'root'?: (string);
   'args'?: (string)[];
   'hideUnified'?: (boolean);
   'flavor'?: (_podwright_monitor_v1_ExternalRuntime_Flavor);
+  'pod'?: (_podwright_monitor_v1_ExternalRuntime_Pod | null);
 }
 
 export interface ExternalRuntime__Output {
@@ -30,4 +44,5 @@ export interface ExternalRuntime__Output {
   'args': (string)[];
   'hideUnified': (boolean);
   'flavor': (_podwright_monitor_v1_ExternalRuntime_Flavor__Output);
+  'pod': (_podwright_monitor_v1_ExternalRuntime_Pod__Output | null);
 }

@@ -8,7 +8,8 @@ import { endsWithoutResidue, useDaemon } from '../helpers/daemon.ts';
 import { containerConfig, exec, podConfig, pull, runPod, start, type Pod } from '../helpers/pods.ts';
 import { until } from '../helpers/until.ts';
 
-const daemon = useDaemon(test);
+// whatever there is in criu's place is not reached
+const daemon = useDaemon(test, { flags: ['--set', 'checkpoint.criu=/bin/true'] });
 test.before('an image', () => pull(daemon));
 
 /** A FUSE mount whose server never reads a request; `end` breaks it, so that all who wait get an error. */
@@ -94,5 +95,34 @@ test.serial('a device that hangs', (t) =>
     config: containerConfig({ devices: [{ host_path: `${dir}/dev`, container_path: '/dev/x', permissions: 'r' }] }),
   })),
 );
+
+test.serial("a checkpoint's place that hangs", async (t) => {
+  const { dir, end } = await hungMount(t);
+  const [pod, other] = [await runPod(daemon), await runPod(daemon)];
+  const captured = await start(daemon, pod, containerConfig());
+  const neighbours = [captured, await start(daemon, other, containerConfig())];
+  const restore = { checkpoint_path: `${dir}/pod`, config: podConfig(daemon), container_configs: [containerConfig()] };
+  const late = { deadlineMs: 4000 };
+  const calls = [
+    daemon.runtime.CheckpointPod(
+      { pod_sandbox_id: pod.id, output_path: `${dir}/out`, container_ids: [captured] },
+      late,
+    ),
+    daemon.runtime.RestorePod(restore, late),
+  ];
+  const failed = Promise.all(calls.map((call) => t.throwsAsync(call as Promise<never>, { any: true })));
+  await othersWork(t, neighbours);
+  await failed;
+  await daemon.crash();
+  await othersWork(t, neighbours);
+  await end();
+  await until('every pod can be removed', () =>
+    daemon.removeAllPods().then(
+      () => true,
+      () => false,
+    ),
+  );
+  t.deepEqual(await daemon.leftOfPods(), []);
+});
 
 endsWithoutResidue(test, daemon);

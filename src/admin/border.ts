@@ -47,8 +47,12 @@ export function adminService(verbs: AdminVerbs, ports: AdminPorts): AdminService
     Inspect: unary('Inspect', ports, async ({ id }) => encodeInspection(await verbs.inspect(id))),
     Doctor: unary('Doctor', ports, async () => ({ findings: [...(await verbs.doctor())] })),
     Shutdown: streaming('Shutdown', ports, async (call) => {
-      await verbs.shutdown((step) => void call.write({ step }));
-      ports.onShutdown();
+      try {
+        await verbs.shutdown((step) => void call.write({ step }));
+      } finally {
+        // what could not be ended is told, and does not keep the daemon
+        ports.onShutdown();
+      }
     }),
   };
   return { definition: adminServiceDefinition(), handlers: handlers as UntypedServiceImplementation };

@@ -199,6 +199,8 @@ export interface ContainerMonitors {
   readonly removeContainer: (sandboxId: string, containerId: string, signal: AbortSignal) => Promise<void>;
   readonly reopenLog: (sandboxId: string, containerId: string, signal: AbortSignal) => Promise<void>;
   readonly execSync: (sandboxId: string, request: ExecSyncRequest, signal: AbortSignal) => Promise<ExecSyncReply>;
+  /** Kills what an exec has started; one that is not known is success. */
+  readonly cancelExec: (sandboxId: string, execId: string, signal: AbortSignal) => Promise<void>;
 }
 
 export interface ContainerFiles {

@@ -7,13 +7,13 @@ import type { Container } from '../container/container.ts';
 import { containerState } from '../container/container.ts';
 import { grpcCodes, statusOf } from '../cri/status-codes.ts';
 import { failureChain, notFound } from '../lib/failure.ts';
-import { ResultList } from '../lib/result-list.ts';
 import type { Log } from '../log.ts';
 import type { Network } from '../network/network.ts';
 import type { Trace } from '../trace/trace.ts';
 import type { Images } from './images.ts';
 import type { Pods } from './live.ts';
 import type { Recovery } from './recovery.ts';
+import { shutdownBounds, shutdownNode } from './shutdown.ts';
 
 export interface AdminParts {
   readonly config: Config;
@@ -100,24 +100,6 @@ async function doctor({ pods, images, network, recovery }: AdminParts): Promise<
   return findings;
 }
 
-/** Ends every pod and what the network keeps between pods; goes on after a failure and tells all. */
-async function shutdown({ pods, network }: AdminParts, onStep: (step: string) => void): Promise<void> {
-  const results = new ResultList();
-  for (const { identity } of pods.sandboxes.list()) {
-    const { id, config } = identity;
-    await results.attempt(`remove sandbox ${id}`, () =>
-      pods.locks.run(`sandbox ${id}`, new AbortController().signal, () => pods.teardownSandbox(id)),
-    );
-    onStep(`removed pod ${config.metadata.namespace}/${config.metadata.name} (${id.slice(0, 13)})`);
-  }
-  if (results.ok) {
-    await results.attempt('remove the network', () => network.shutdown({ removeAll: true }));
-    await results.attempt('remove cgroups', () => pods.removeOwnCgroups());
-    onStep('removed the network and the cgroups of our own');
-  }
-  results.throwIfAny('shut down');
-}
-
 /** The admin service, ready for the socket. */
 export function composeAdmin(parts: AdminParts): AdminService {
   const { images, trace, recovery, log, end } = parts;
@@ -134,7 +116,7 @@ export function composeAdmin(parts: AdminParts): AdminService {
     doctor: () => doctor(parts),
     shutdown: async (onStep) => {
       await recovery.done;
-      await shutdown(parts, onStep);
+      await shutdownNode(parts, shutdownBounds, onStep);
     },
   };
   return adminService(verbs, {

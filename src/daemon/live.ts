@@ -3,7 +3,7 @@ import { sandboxCgroup } from '../cgroup/path.ts';
 import type { SandboxId } from '../lib/id.ts';
 import { monitorRequests } from '../monitor/requests.ts';
 import { userNamespaces } from '../monitor/user-namespaces.ts';
-import { teardownSandbox } from '../sandbox/teardown.ts';
+import { abandonSandbox, teardownSandbox } from '../sandbox/teardown.ts';
 import { composeContainers } from './container-ports.ts';
 import { creationPorts, hexId } from './creation-ports.ts';
 import type { Hands } from './hands.ts';
@@ -33,7 +33,8 @@ export function composePods(hands: Hands) {
   });
   const { root, state } = hands.paths;
   const userNamespaceTrouble = userNamespaces({ native: hands.native, store: root, state });
-  const teardown = (id: string): Promise<void> => teardownSandbox({ ...releasePorts, locks, teardownContainer }, id);
+  const teardownPorts = { ...releasePorts, locks, teardownContainer };
+  const teardown = (id: string): Promise<void> => teardownSandbox(teardownPorts, id);
   return {
     ...store,
     monitors,
@@ -42,6 +43,8 @@ export function composePods(hands: Hands) {
     containerPorts,
     releasePorts,
     teardownSandbox: teardown,
+    /** As teardownSandbox, but its network stays owed and its record with it. */
+    abandonSandbox: (id: string): Promise<void> => abandonSandbox(teardownPorts, id),
     teardownContainer,
     userNamespaceTrouble,
     removeOwnCgroups: () => removeOwnCgroups(cgroups),

@@ -1,6 +1,6 @@
 // All monitors of this daemon by sandbox id: start, calls, reconnection, news of exits and deaths.
 // Must not decide what an exit means.
-import { Failure, unavailable } from '../lib/failure.ts';
+import { Failure, internal, unavailable } from '../lib/failure.ts';
 import { type MonitorCall, MonitorConnection, type MonitorEvent, type MonitorReply } from './client.ts';
 import type { StreamPlace } from './streams.ts';
 import { launchMonitor, type LaunchNative, type MonitorPlace, monitorArgv } from './launch.ts';
@@ -18,7 +18,15 @@ export interface MonitorProcess {
 export type MonitorHello = NonNullable<MonitorReply['hello']>;
 
 export interface MonitorsOptions {
-  readonly native: LaunchNative & { readonly processStartTime: (pid: number) => number | null };
+  readonly native: LaunchNative & {
+    readonly processStartTime: (pid: number) => number | null;
+    /** Kills the process with this pid and start time and waits for its end; false when it was gone. */
+    readonly processEnd: (process: {
+      readonly pid: number;
+      readonly startTime: number;
+      readonly waitMs: number;
+    }) => Promise<boolean>;
+  };
   readonly socketOf: (sandboxId: string) => string;
   readonly place: () => Promise<MonitorPlace>;
   readonly daemonVersion: string;
@@ -44,6 +52,8 @@ interface Link {
 }
 
 const connectTimeoutMs = 2000;
+/** How long a killed monitor may take to end, in milliseconds. */
+const endTimeoutMs = 10_000;
 const reconnectDelaysMs = [10, 100, 500, 2000] as const;
 
 /** The monitors that this daemon knows. */
@@ -127,6 +137,32 @@ export class Monitors {
     } finally {
       connection.close();
     }
+  }
+
+  /**
+   * Ends a monitor that lives and has no socket any more (its directory was wiped): nobody can ever reach it again.
+   * One that listens and is silent is waited for (ruling 12). Whoever calls this ends its containers.
+   */
+  async endWithoutSocket(sandboxId: string): Promise<void> {
+    const link = this.#links.get(sandboxId);
+    if (!link || link.connection?.closed === false) return;
+    const { socketOf, native } = this.#options;
+    const handlers = { onEvent: () => undefined, onClose: () => undefined };
+    try {
+      const connection = await MonitorConnection.open(socketOf(sandboxId), connectTimeoutMs, handlers);
+      return connection.close();
+    } catch (error) {
+      if (!nobodyListens(error)) return;
+    }
+    const { pid, startTime } = link.process;
+    link.ending = true;
+    try {
+      await native.processEnd({ pid, startTime, waitMs: endTimeoutMs });
+    } catch (error) {
+      link.ending = false;
+      throw internal(`end monitor ${pid} of sandbox ${sandboxId}, which has no socket any more`, error);
+    }
+    this.forget(sandboxId);
   }
 
   /** Where streams of a sandbox's processes and ports are opened; `unavailable` when it has no monitor. */

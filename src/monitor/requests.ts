@@ -62,6 +62,7 @@ export function monitorRequests(monitors: Monitors) {
     launch: (id: string): Promise<MonitorProcess> => monitors.launch(id),
     isAlive: (id: string): boolean => monitors.isAlive(id),
     shutdown: (id: string, signal: AbortSignal): Promise<void> => monitors.shutdown(id, signal),
+    endWithoutSocket: (id: string): Promise<void> => monitors.endWithoutSocket(id),
 
     async createSandbox(id: string, request: Loose<CreateSandbox>, signal: AbortSignal) {
       const reply = await monitors.call(id, { createSandbox: request as CreateSandbox }, signal);
@@ -97,6 +98,10 @@ export function monitorRequests(monitors: Monitors) {
       const reply = await monitors.call(id, { execSync: request as ExecSync }, signal);
       const { exitCode, stdout, stderr, timedOut } = expect(reply, 'execSync');
       return { exitCode, stdout: Buffer.from(stdout), stderr: Buffer.from(stderr), timedOut };
+    },
+    /** Kills what an exec has started; one that is not known is success. */
+    async cancelExec(id: string, execId: string, signal: AbortSignal): Promise<void> {
+      await monitors.call(id, { cancelExec: { execId } }, signal);
     },
     openExec: async (id: string, request: Loose<ExecCall>, signal: AbortSignal): Promise<ProcessStreams> =>
       openExec(monitors.streamPlace(id), request as ExecCall, signal),

@@ -16,6 +16,8 @@ export interface ProcessExports {
   bootId(): Outcome<string>;
   /** Start time of a process (proc_pid_stat(5) field 22), null when it is gone or a zombie; a failure tells nothing of it. */
   processStartTime(pid: number): Outcome<number | null>;
+  /** SIGKILL to the process with this pid and start time, and its end waited for; false when it was gone already. */
+  processEnd(request: { readonly pid: number; readonly startTime: number; readonly waitMs: number }): Promise<Outcome<boolean>>;
   /** Takes the daemon's exclusive lock for the life of this process; false when another has it. */
   lockFile(path: string): Outcome<boolean>;
   /** Takes a network namespace's pin away, with the file it was bound on; false when there was none. */

@@ -34,6 +34,8 @@ export interface SandboxMonitors {
     signal: AbortSignal,
   ) => Promise<{ readonly pausePid: number; readonly notes: readonly string[] }>;
   readonly shutdown: (sandboxId: string, signal: AbortSignal) => Promise<void>;
+  /** Ends a monitor that lives and can never be reached again; nothing to do is success. */
+  readonly endWithoutSocket: (sandboxId: string) => Promise<void>;
   readonly isAlive: (sandboxId: string) => boolean;
 }
 

@@ -7,7 +7,7 @@ import type { PodRuntime, Sandbox } from './sandbox.ts';
 export interface ReleasePorts {
   readonly records: SandboxRecords;
   readonly cgroups: Pick<SandboxCgroups, 'kill' | 'remove'>;
-  readonly monitors: Pick<SandboxMonitors, 'shutdown' | 'isAlive'>;
+  readonly monitors: Pick<SandboxMonitors, 'shutdown' | 'endWithoutSocket' | 'isAlive'>;
   readonly network: Pick<SandboxNetwork, 'detach'>;
   readonly files: Pick<SandboxFiles, 'removeSandboxFiles' | 'hasNetnsPin'>;
   readonly netnsPin: (id: string) => string;
@@ -33,10 +33,21 @@ export interface TeardownPorts extends ReleasePorts {
 const shutdownTimeoutMs = 20_000;
 const never = new AbortController().signal;
 
+/** How far a release goes. */
+export interface ReleaseExtent {
+  /** Whether the network is left owed, holding nothing else back: its DEL has failed, and there is no later here. */
+  readonly leaveNetwork: boolean;
+}
+
 /** Frees what a sandbox holds of the host: processes, network, namespaces, cgroups. Records stay. */
-export async function releaseSandbox(ports: ReleasePorts, sandbox: Sandbox): Promise<void> {
+export async function releaseSandbox(
+  ports: ReleasePorts,
+  sandbox: Sandbox,
+  { leaveNetwork }: ReleaseExtent = { leaveNetwork: false },
+): Promise<void> {
   const { id, cgroupPath, ownsCgroup, runtime } = sandbox.identity;
   const results = new ResultList();
+  await results.attempt('end a monitor that nobody can reach', () => ports.monitors.endWithoutSocket(id));
   const containers = ports.containersOf(id);
   await Promise.all(
     containers.map((each) => results.attempt(`stop container ${each}`, () => ports.haltContainer(each))),
@@ -45,7 +56,7 @@ export async function releaseSandbox(ports: ReleasePorts, sandbox: Sandbox): Pro
   const pin = ports.netnsPin(id);
   const pinned = ports.files.hasNetnsPin(id);
   const netns = pinned && sandbox.status.monitor?.bootId === ports.bootId ? pin : null;
-  if (network !== 'node') {
+  if (network !== 'node' && !leaveNetwork) {
     await results.attempt('release the network', () => ports.network.detach(id, netns));
   }
   // With the network still owed, its namespace must stay: a plugin's DEL needs it.
@@ -74,11 +85,26 @@ export async function releaseSandbox(ports: ReleasePorts, sandbox: Sandbox): Pro
 
 /** Takes a sandbox down whole: what it holds, its containers, its files, its record. */
 export async function teardownSandbox(ports: TeardownPorts, id: string): Promise<void> {
-  const sandbox = ports.records.get(id);
-  if (!sandbox) return;
-  if (sandbox.status.phase !== 'removing') ports.records.update(id, { phase: 'removing' });
+  const results = await takeDown(ports, id, { leaveNetwork: false });
+  if (results.ok) await results.attempt('remove the record', () => ports.records.remove(id));
+  results.throwIfAny(`tear sandbox ${id} down`);
+}
+
+/**
+ * Takes a sandbox down whose network cannot be released, all but that: the record stays, and with it what its
+ * network is owed, for recovery to try again.
+ */
+export async function abandonSandbox(ports: TeardownPorts, id: string): Promise<void> {
+  const results = await takeDown(ports, id, { leaveNetwork: true });
+  results.throwIfAny(`take sandbox ${id} down without its network`);
+}
+
+async function takeDown(ports: TeardownPorts, id: string, extent: ReleaseExtent): Promise<ResultList> {
   const results = new ResultList();
-  await results.attempt('release', () => releaseSandbox(ports, sandbox));
+  const sandbox = ports.records.get(id);
+  if (!sandbox) return results;
+  if (sandbox.status.phase !== 'removing') ports.records.update(id, { phase: 'removing' });
+  await results.attempt('release', () => releaseSandbox(ports, sandbox, extent));
   for (const each of ports.containersOf(id)) {
     // whoever still makes it holds its lock, and fails now that its monitor has ended
     await results.attempt(`remove container ${each}`, () =>
@@ -86,6 +112,5 @@ export async function teardownSandbox(ports: TeardownPorts, id: string): Promise
     );
   }
   if (results.ok) await results.attempt('remove files', () => ports.files.removeSandboxFiles(id));
-  if (results.ok) await results.attempt('remove the record', () => ports.records.remove(id));
-  results.throwIfAny(`tear sandbox ${id} down`);
+  return results;
 }

@@ -54,35 +54,30 @@ test.serial(
   },
 );
 
-// A known defect: a monitor that lives and is silent is waited for, but one whose socket is gone is silent for
-// ever, and its pod cannot be stopped until somebody ends the monitor by hand.
-test.serial.failing(
-  'run-time files gone under pods that live: they can be stopped, with all their processes',
-  async (t) => {
-    const pod = await runPod(daemon);
-    const id = await start(daemon, pod, containerConfig());
-    const monitor = monitorOf(daemon, pod.id);
-    t.teardown(async () => {
-      if (lives(monitor)) await killed(monitor);
-      await until('the pod can be removed', () =>
-        daemon
-          .removePod(pod.id)
-          .then(() => true)
-          .catch(() => false),
-      );
-    });
-    await daemon.kill9();
-    for (const point of mountsOf(daemon)) await run('umount', ['-l', point]);
-    rmSync(daemon.state, { recursive: true });
-    await daemon.start();
-    t.is((await daemon.runtime.ListPodSandbox({})).items.length, 1);
-    await daemon.runtime.StopPodSandbox({ pod_sandbox_id: pod.id }, { deadlineMs: 10_000 });
-    t.is(await stateOf(pod.id), 'SANDBOX_NOTREADY');
-    t.is((await statusOf(daemon, id)).state, 'CONTAINER_EXITED');
-    t.deepEqual(processesIn(id), []);
-    t.false(lives(monitor));
-  },
-);
+test.serial('run-time files gone under pods that live: they can be stopped, with all their processes', async (t) => {
+  const pod = await runPod(daemon);
+  const id = await start(daemon, pod, containerConfig());
+  const monitor = monitorOf(daemon, pod.id);
+  t.teardown(async () => {
+    if (lives(monitor)) await killed(monitor);
+    await until('the pod can be removed', () =>
+      daemon
+        .removePod(pod.id)
+        .then(() => true)
+        .catch(() => false),
+    );
+  });
+  await daemon.kill9();
+  for (const point of mountsOf(daemon)) await run('umount', ['-l', point]);
+  rmSync(daemon.state, { recursive: true });
+  await daemon.start();
+  t.is((await daemon.runtime.ListPodSandbox({})).items.length, 1);
+  await daemon.runtime.StopPodSandbox({ pod_sandbox_id: pod.id }, { deadlineMs: 10_000 });
+  t.is(await stateOf(pod.id), 'SANDBOX_NOTREADY');
+  t.is((await statusOf(daemon, id)).state, 'CONTAINER_EXITED');
+  t.deepEqual(processesIn(id), []);
+  t.false(lives(monitor));
+});
 
 test.serial('a stale socket and pid file are replaced, whatever process has that pid now', async (t) => {
   const pod = await runPod(daemon);

@@ -109,6 +109,7 @@ export function fakeHost() {
       resources.delete(`monitor ${id}`);
       resources.delete(`netns ${id}`);
     },
+    endWithoutSocket: async () => undefined,
     isAlive: (id: string) => monitors.has(id),
     createContainer: async (sandboxId: string, request: { containerId: string; external: object | null }) => {
       step('monitor.createContainer');
@@ -145,6 +146,7 @@ export function fakeHost() {
       resources.delete(`runtime state ${id}`);
     },
     reopenLog: async () => undefined,
+    cancelExec: async () => undefined,
     execSync: async () => ({ exitCode: 0, stdout: Buffer.alloc(0), stderr: Buffer.alloc(0), timedOut: false }),
   };
   const network = {

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { type AdminPorts, adminService } from '../../../src/admin/border.ts';
 import type { AdminVerbs, LoadStep } from '../../../src/admin/verbs.ts';
 import { connect } from '../../../src/cli/client.ts';
-import { Failure, notFound } from '../../../src/lib/failure.ts';
+import { Failure, failedPrecondition, notFound } from '../../../src/lib/failure.ts';
 
 interface Served {
   readonly socket: string;
@@ -190,6 +190,19 @@ test('shutdown tells its steps, then ends the daemon', async (t) => {
     (await collect(client.stream('Shutdown', {}))).map(({ step }) => step),
     ['pod a ended', 'network removed'],
   );
+  t.true(seen.includes('shut down'));
+});
+
+test('a shutdown that leaves something tells what, and ends the daemon all the same', async (t) => {
+  const { socket, seen } = await serve(t, {
+    shutdown: async (onStep) => {
+      onStep('pod a ended');
+      throw failedPrecondition('shut down: remove pod b: its network is owed');
+    },
+  });
+  const client = connect(socket);
+  t.teardown(() => client.close());
+  await t.throwsAsync(collect(client.stream('Shutdown', {})), { message: /pod b: its network is owed/ });
   t.true(seen.includes('shut down'));
 });
 

@@ -18,7 +18,7 @@ function setUp(t: { teardown: (then: () => void) => void }) {
     clearInterval(awake);
     rmSync(dir, { recursive: true });
   });
-  const state = { alive: true, spawnCode: 0, unreadable: false };
+  const state = { alive: true, spawnCode: 0, unreadable: false, ended: [] as string[] };
   const gone: string[] = [];
   const told: string[] = [];
   const events: string[] = [];
@@ -28,6 +28,10 @@ function setUp(t: { teardown: (then: () => void) => void }) {
       processStartTime: () => {
         if (state.unreadable) throw new Error('too many open files');
         return state.alive ? who.startTime : null;
+      },
+      processEnd: async ({ pid, startTime }) => {
+        state.ended.push(`${pid} ${startTime}`);
+        return true;
       },
     },
     socketOf: (id) => join(dir, id),
@@ -126,7 +130,11 @@ test('a record that cannot be written when a monitor comes back costs a retry, n
   let full = true;
   let heard = 0;
   const picky = new Monitors({
-    native: { spawnMonitor: async () => ({ code: 0, stderr: '' }), processStartTime: () => who.startTime },
+    native: {
+      spawnMonitor: async () => ({ code: 0, stderr: '' }),
+      processStartTime: () => who.startTime,
+      processEnd: async () => true,
+    },
     socketOf: socket,
     place: async () => ({ unifiedDir: '', v1Tasks: [] }),
     daemonVersion: '0',
@@ -169,5 +177,31 @@ test('a call that the monitor does not answer in time has passed its deadline', 
   const error = await t.throwsAsync(monitors.shutdown('s', AbortSignal.timeout(20)), { instanceOf: Failure });
   t.is((error as Failure).kind, 'deadline-exceeded');
   monitors.close();
+  await monitor.end();
+});
+
+test('a monitor that lives without a socket is ended by pid and start time; one that only says nothing is not', async (t) => {
+  const { monitors, socket, state } = setUp(t);
+  const monitor = await fakeMonitor(socket('s'), who);
+  monitor.answer = () => null;
+  monitors.watch('s', { ...who, version: '0' });
+  await monitors.endWithoutSocket('s');
+  t.deepEqual(state.ended, []);
+  t.true(monitors.isAlive('s'));
+  await monitor.end();
+  await monitors.endWithoutSocket('s');
+  t.deepEqual(state.ended, [`${who.pid} ${who.startTime}`]);
+  t.false(monitors.isAlive('s'));
+  await t.notThrowsAsync(monitors.endWithoutSocket('s'), 'there is nobody to end');
+});
+
+test('a monitor that answers is not ended without its socket', async (t) => {
+  const { monitors, socket, state } = setUp(t);
+  const monitor = await fakeMonitor(socket('s'), who);
+  await monitors.adopt('s');
+  rmSync(socket('s'));
+  await monitors.endWithoutSocket('s');
+  t.deepEqual(state.ended, []);
+  monitors.forget('s');
   await monitor.end();
 });

@@ -3,12 +3,14 @@
 
 use crate::error::Outcome;
 use neon::types::extract::Json;
+use podwright_sys::end_process::end_process;
 use podwright_sys::errno::{SysError, SysResult};
 use podwright_sys::spawn;
 use podwright_sys::start_time::start_time;
 use serde::{Deserialize, Serialize};
 use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd};
 use std::sync::OnceLock;
+use std::time::Duration;
 
 /// The sealed copy of the monitor's program that all monitors of this daemon run from.
 static MONITOR: OnceLock<OwnedFd> = OnceLock::new();
@@ -28,6 +30,22 @@ fn boot_id() -> Json<Outcome<String>> {
 #[neon::export]
 fn process_start_time(pid: f64) -> Json<Outcome<Option<u64>>> {
     Json(start_time(pid as i32).into())
+}
+
+/// What `process_end` is given.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct EndProcess {
+    pid: i32,
+    start_time: u64,
+    wait_ms: u64,
+}
+
+/// SIGKILL to the process with this pid and start time, and its end waited for; false when it was gone already.
+#[neon::export(task)]
+fn process_end(request: Json<EndProcess>) -> Json<Outcome<bool>> {
+    let EndProcess { pid, start_time, wait_ms } = request.0;
+    Json(end_process(pid, start_time, Duration::from_millis(wait_ms)).into())
 }
 
 /// Takes the daemon's exclusive lock for the life of this process; false when another has it.

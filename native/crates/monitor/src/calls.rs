@@ -53,7 +53,7 @@ impl Monitor {
             version: hello.version.min(VERSION),
             monitor_version: env!("CARGO_PKG_VERSION").into(),
             pid,
-            start_time: crate::process::start_time(pid).unwrap_or(0),
+            start_time: crate::clock::start_time(pid),
             state: Some(self.state()),
         }))
     }

@@ -1,4 +1,4 @@
-//! The two clocks: unix time for facts, boot time for deadlines.
+//! The two clocks: unix time for facts, boot time for deadlines; and when processes started.
 
 use rustix::time::{ClockId, clock_gettime};
 
@@ -23,4 +23,10 @@ pub(crate) fn boot() -> i64 {
 pub(crate) fn deadline(milliseconds: u64) -> i64 {
     let nanos = i64::try_from(milliseconds).unwrap_or(i64::MAX).saturating_mul(1_000_000);
     boot().saturating_add(nanos)
+}
+
+/// When a process started, in clock ticks since boot (proc_pid_stat(5) field 22); 0 when it has gone or that cannot
+/// be told.
+pub(crate) fn start_time(pid: i32) -> u64 {
+    podwright_sys::start_time::start_time(pid).ok().flatten().unwrap_or(0)
 }

@@ -1,13 +1,12 @@
 //! CreateContainer and StartContainer: the init child is forked, heard, let go.
 
-use crate::clock;
+use crate::clock::{self, start_time};
 use crate::container::{Container, Held, Phase};
 use crate::external::{self, External};
 use crate::log::Log;
 use crate::numbering::Numbering;
 use crate::output::{Pipes, Wanted};
 use crate::poller::{Output, Source};
-use crate::process::start_time;
 use crate::reply::{Asker, failure, sys_failure};
 use crate::revival::Criu;
 use crate::sandbox::{Sandbox, place, step_failure};
@@ -213,7 +212,7 @@ impl Monitor {
     pub(crate) fn container_process(&mut self, key: u64, pid: i32) -> SysResult<()> {
         let Some(container) = self.containers.get_mut(&key) else { return Ok(()) };
         container.pid = pid;
-        container.start_time = start_time(pid).unwrap_or(0);
+        container.start_time = start_time(pid);
         self.take_stray(pid)
     }
 
@@ -299,7 +298,7 @@ fn container(asker: Asker, request: &CreateContainer, child: Child) -> Container
         log_path: log.path,
         phase: Phase::Creating(asker),
         pid: child.pid,
-        start_time: start_time(child.pid).unwrap_or(0),
+        start_time: start_time(child.pid),
         created_at: clock::now(),
         started_at: 0,
         finished_at: 0,

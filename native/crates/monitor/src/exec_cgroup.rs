@@ -4,9 +4,9 @@
 
 use crate::exec::kill_group;
 use crate::kill::processes;
-use crate::process::stat_field;
 use podwright_protocol::message::CgroupFacts;
 use podwright_sys::signal;
+use podwright_sys::start_time::stat_field;
 use std::path::Path;
 
 /// The cgroup of an exec; without a directory where that cannot be.
@@ -78,7 +78,7 @@ fn descendants(container: &CgroupFacts, pid: i32) -> Vec<i32> {
         .into_iter()
         .filter_map(|process| {
             let line = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
-            let number = |field| stat_field(&line, field).and_then(|text| text.parse::<i32>().ok());
+            let number = |field| stat_field(line.as_bytes(), field).and_then(|text| text.parse::<i32>().ok());
             Some((process, number(4)?, number(6)?))
         })
         .collect();

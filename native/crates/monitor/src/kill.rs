@@ -1,9 +1,9 @@
 //! Ending processes by their cgroup, and naming those that will not end.
 
-use crate::process::stat_field;
 use podwright_container::cgroup::{self, KillTarget};
 use podwright_protocol::message::CgroupFacts;
 use podwright_sys::signal;
+use podwright_sys::start_time::stat_field;
 use std::path::Path;
 
 /// Kills every process of a cgroup once, frozen ones too. What cannot be killed so is named later
@@ -70,7 +70,7 @@ pub(crate) fn stuck(facts: &CgroupFacts) -> Vec<String> {
 fn describe(pid: i32) -> Option<String> {
     let line = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let name = line.get(line.find('(')? + 1..line.rfind(')')?)?;
-    let state = stat_field(&line, 3)?;
+    let state = stat_field(line.as_bytes(), 3)?;
     let place = std::fs::read_to_string(format!("/proc/{pid}/wchan")).unwrap_or_default();
     let place = if place.is_empty() || place == "0" { "unknown".to_owned() } else { place };
     Some(format!("pid {pid} ({name}) {state} in {place}"))

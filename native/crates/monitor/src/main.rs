@@ -30,7 +30,6 @@ mod output_stream;
 mod pair;
 mod poller;
 mod port;
-mod process;
 mod records;
 mod reopen;
 mod reply;

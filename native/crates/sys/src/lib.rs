@@ -5,6 +5,7 @@
 pub mod bpf;
 pub mod buffer;
 pub mod clone;
+pub mod end_process;
 pub mod errno;
 pub mod exec;
 pub mod fs_ids;

@@ -23,17 +23,22 @@ fn from_file(stat: &Path) -> SysResult<Option<u64>> {
 
 /// The outer `None`: not a line of proc_pid_stat(5).
 fn from_stat(text: &[u8]) -> Option<Option<u64>> {
-    // the command, field 2, may hold anything, also what is not UTF-8: fields are counted after its last parenthesis
-    let end = text.iter().rposition(|&byte| byte == b')')?;
-    let rest = std::str::from_utf8(text.get(end + 2..)?).ok()?;
-    let mut fields = rest.split_ascii_whitespace();
-    if matches!(fields.next()?, "Z" | "X") {
+    if matches!(stat_field(text, 3)?, "Z" | "X") {
         return Some(None);
     }
-    fields.nth(18)?.parse().ok().map(Some)
+    stat_field(text, 22)?.parse().ok().map(Some)
+}
+
+/// A field of a line of proc_pid_stat(5) by its number there, from 3 up. PURE.
+pub fn stat_field(text: &[u8], number: usize) -> Option<&str> {
+    // the command, field 2, may hold anything, also what is not UTF-8: fields are counted after its last parenthesis
+    let end = text.iter().rposition(|&byte| byte == b')')?;
+    let rest = std::str::from_utf8(text.get(end + 1..)?).ok()?;
+    rest.split_ascii_whitespace().nth(number.checked_sub(3)?)
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
@@ -62,5 +67,14 @@ mod tests {
         assert_eq!(from_stat(&line('S')), Some(Some(4242)));
         assert_eq!(from_stat(&line('Z')), Some(None));
         assert_eq!(from_stat(b"7 (a) S 1 7"), None);
+    }
+
+    #[test]
+    fn fields_have_the_numbers_of_the_manual() {
+        let line = b"12 (a ) b) D 1 12 12 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 777 0";
+        assert_eq!(stat_field(line, 3), Some("D"));
+        assert_eq!(stat_field(line, 4), Some("1"));
+        assert_eq!(stat_field(line, 22), Some("777"));
+        assert_eq!(stat_field(line, 2), None);
     }
 }

@@ -88,6 +88,22 @@ test.serial('StopContainer: the grace goes on, the container ends, and the next 
   await daemon.removePod(pod.id);
 });
 
+test.serial('ExecSync: a command without a timeout of its own ends with its caller', async (t) => {
+  const pod = await runPod(daemon);
+  const id = await start(daemon, pod, containerConfig());
+  const commands = async (): Promise<string> => (await exec(daemon, id, 'ps')).stdout;
+  const run = async (signal: AbortSignal): Promise<string> =>
+    String(
+      (await daemon.runtime.ExecSync({ container_id: id, cmd: ['sh', '-c', 'sleep 4321 & wait'] }, { signal }))
+        .exit_code,
+    );
+  const answer = givenUp(run, 1000);
+  await until('it runs', async () => (await commands()).includes('sleep 4321'));
+  t.is(await answer, null);
+  await until('it has ended with all it started', async () => !(await commands()).includes('sleep 4321'));
+  await daemon.removePod(pod.id);
+});
+
 test.serial('RemovePodSandbox: it is done, or the next call does it', async (t) => {
   for (const after of [0, 2, 5, 10, 20, 40]) {
     const pod = await runPod(daemon);

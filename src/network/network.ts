@@ -5,13 +5,17 @@ import { failedPrecondition, failureChain, throwIfAborted } from '../lib/failure
 import { ResultList } from '../lib/result-list.ts';
 import { Bridges, type BridgeNative } from './bridge/bridge.ts';
 import { checkPortMappings, hostInterfaceOf } from './bridge/plan.ts';
-import type { BridgeNetwork } from './bridge/settings.ts';
-import { NetworkChoice } from './choice.ts';
+import { type BridgeNetwork, rangeSets } from './bridge/settings.ts';
+import { type Choice, NetworkChoice } from './choice.ts';
 import type { NetworkConfig } from './cni/conflist.ts';
 import { addByPlugins, collectByPlugins, deleteByPlugins, pluginStatus, type PluginOptions } from './cni/plugins.ts';
+import { HostPorts } from './host-ports.ts';
+import { hostRoutes } from './host-routes.ts';
+import { formatNetwork } from './ip.ts';
 import { NetworkRecords, UnreadableRecord, networkName, type NetworkRecord, type PluginRecord } from './record.ts';
 import { podInterface } from './request.ts';
 import type { AttachRequest, Attachment, AttachmentView, NetworkLog } from './request.ts';
+import { routeInTheWay } from './route-table.ts';
 import { InterfaceStats, type InterfaceCounters, type StatsNative } from './stats.ts';
 
 export type { AttachRequest, Attachment, AttachmentView, NetworkLog, PortMapping } from './request.ts';
@@ -75,6 +79,8 @@ interface Attached {
   readonly on: BridgeNetwork | null;
 }
 
+type BridgeChoice = Extract<Choice, { driver: 'bridge' }>;
+
 const notReady = 'NetworkPluginNotReady';
 // STATUS executes plugins: the kubelet asks more often than the answer changes
 const pluginStatusMs = 10_000;
@@ -105,6 +111,9 @@ class PodNetwork {
   readonly #plugins: PluginOptions;
   readonly #stats: InterfaceStats;
   readonly #attached = new Map<string, Attached>();
+  readonly #hostPorts = new HostPorts();
+  /** Whether the default subnet was found free: only then its bridge is made, and then it has a route of its own. */
+  #subnetIsFree = false;
   readonly #owed = new Set<string>();
   /** Sandboxes of before whose record cannot be read: what they have is unknown, and must not be collected. */
   readonly #unread = new Set<string>();
@@ -133,7 +142,11 @@ class PodNetwork {
     if (before) await this.detach(sandboxId, request.netns);
     const choice = await this.#choice.current();
     if (choice.driver === 'none') throw failedPrecondition(`connect sandbox ${sandboxId}: ${choice.because}`);
-    if (choice.driver === 'bridge') return this.#attachToBridge(choice.network, request, signal);
+    if (choice.driver === 'bridge') {
+      const problem = await this.#subnetProblem(choice);
+      if (problem !== '') throw failedPrecondition(`connect sandbox ${sandboxId}: ${problem}`);
+      return this.#attachToBridge(choice.network, request, signal);
+    }
     return this.#attachByPlugins(choice.config, request, signal);
   }
 
@@ -149,6 +162,7 @@ class PodNetwork {
 
   async #attachToBridge(network: BridgeNetwork, request: AttachRequest, signal: AbortSignal): Promise<Attachment> {
     await this.#bridges.prepare(network);
+    if (network.hostPorts) this.#hostPorts.claim(request);
     const record = { driver: 'bridge', request, network } as const;
     // addresses in a directory of our own are found by their owner: they need no record before
     if (!network.ownDataDir) this.#records.write({ ...record, addresses: null }, { sync: false });
@@ -188,6 +202,7 @@ class PodNetwork {
   #keep(record: NetworkRecord, attachment: Attachment): Attachment {
     const { sandboxId, netns } = record.request;
     const view = { ...attachment, sandboxId, network: networkName(record), driver: record.driver };
+    if (record.driver === 'bridge' && record.network.hostPorts) this.#hostPorts.remember(record.request);
     this.#attached.set(sandboxId, { view, netns, on: record.driver === 'bridge' ? record.network : null });
     return attachment;
   }
@@ -200,6 +215,7 @@ class PodNetwork {
       else await deleteByPlugins(this.#plugins, { ...record, pod: record.request }, { netns, result: record.result });
       this.#records.remove(sandboxId);
       this.#attached.delete(sandboxId);
+      this.#hostPorts.release(sandboxId);
       this.#owed.delete(sandboxId);
       this.#unread.delete(sandboxId);
     } catch (error) {
@@ -236,15 +252,30 @@ class PodNetwork {
     const { file, problems } = choice.loaded;
     const from = { driver: choice.driver, file, problems, podCidr: this.#choice.podCidr };
     if (choice.driver === 'bridge') {
-      return answer(await this.#bridgeProblem(choice.network), { ...from, ...choice.network });
+      return answer(await this.#bridgeProblem(choice), { ...from, ...choice.network });
     }
     const { name, cniVersion, plugins } = choice.config;
     const what = { ...from, because: choice.because, name, cniVersion, plugins: plugins.map(({ type }) => type) };
     return answer(await this.#pluginProblem(choice.config), what);
   }
 
-  async #bridgeProblem(network: BridgeNetwork): Promise<string> {
-    return this.#bridges.prepare(network).then(() => '', failureChain);
+  async #bridgeProblem(choice: BridgeChoice): Promise<string> {
+    const problem = await this.#subnetProblem(choice);
+    return problem === '' ? this.#bridges.prepare(choice.network).then(() => '', failureChain) : problem;
+  }
+
+  /** The subnet of our own default may be anybody's: one that cuts into a route of the host is not used. "": free. */
+  async #subnetProblem({ network, loaded }: BridgeChoice): Promise<string> {
+    // who writes a configuration knows his network
+    if (this.#subnetIsFree || loaded.config !== null) return '';
+    const routes = await hostRoutes();
+    for (const { subnet } of rangeSets(network).flat()) {
+      const route = routeInTheWay(subnet, network.bridge, routes);
+      if (route !== null)
+        return `network.subnet ${formatNetwork(subnet)} overlaps the host's route to ${route}: set another`;
+    }
+    this.#subnetIsFree = true;
+    return '';
   }
 
   async #pluginProblem(config: NetworkConfig): Promise<string> {
@@ -270,7 +301,7 @@ class PodNetwork {
     }
     const choice = await this.#choice.current();
     if (choice.driver !== 'bridge') return;
-    const problem = await this.#bridgeProblem(choice.network);
+    const problem = await this.#bridgeProblem(choice);
     if (problem !== '') this.#log('error', { problem }, 'the network is not ready');
   }
 
@@ -287,7 +318,8 @@ class PodNetwork {
       const ids = [...mine.map(({ view }) => view.sandboxId), ...this.#unread];
       await results.attempt('collect by plugins', () => collectByPlugins(this.#plugins, choice.config, ids));
     }
-    const used = distinct([...attached.map(({ on }) => on), choice.driver === 'bridge' ? choice.network : null]);
+    const usable = choice.driver === 'bridge' && (await this.#subnetProblem(choice)) === '';
+    const used = distinct([...attached.map(({ on }) => on), usable ? choice.network : null]);
     await results.attempt('repair bridges', () => this.#bridges.repair(used));
     for (const network of distinct([...used, this.#choice.own()])) {
       await results.attempt(`collect network ${network.name}`, () => this.#bridges.collect(network, live));

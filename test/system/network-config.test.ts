@@ -1,4 +1,5 @@
 // NetworkReady is honest: nothing is ready without a configuration, and one that appears is used without a restart.
+import { execFileSync } from 'node:child_process';
 import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
@@ -140,6 +141,37 @@ test.serial('when the configuration goes, the network is not ready again', async
   await until('the network is not ready', async () => !(await condition()).ready);
   t.is((await condition()).reason, 'NetworkPluginNotReady');
 });
+
+test.serial(
+  'a subnet of our own that cuts into a route of the host is not used, and NetworkReady says why',
+  async (t) => {
+    const foreign = `pwx${daemon.bridge.slice(-8)}`;
+    execFileSync('ip', ['link', 'add', foreign, 'type', 'bridge']);
+    const other = new TestDaemon();
+    t.teardown(async () => {
+      execFileSync('ip', ['link', 'del', foreign]);
+      await other.destroy();
+    });
+    execFileSync('ip', ['addr', 'add', other.subnet.replace('.0/24', '.129/25'), 'dev', foreign]);
+    execFileSync('ip', ['link', 'set', foreign, 'up']);
+    await other.start();
+    const networkReady = async () =>
+      (await other.runtime.Status({})).status?.conditions.find(({ type }) => type === 'NetworkReady');
+    const why = new RegExp(`network\\.subnet ${other.subnet} overlaps the host's route to \\S+/25 of ${foreign}`);
+    t.like(await networkReady(), { status: false, reason: 'NetworkPluginNotReady' });
+    t.regex((await networkReady())?.message ?? '', why);
+    await fails(t, other.runtime.RunPodSandbox({ config: podConfig(other) }), {
+      code: 'FAILED_PRECONDITION',
+      message: why,
+    });
+    t.deepEqual(await other.leftOfNetwork(), []);
+    execFileSync('ip', ['addr', 'flush', 'dev', foreign]);
+    t.true((await networkReady())?.status);
+    await other.removePod((await runPod(other)).id);
+    await other.shutdown();
+    t.deepEqual(await other.leftOfNetwork(), []);
+  },
+);
 
 test.serial('nothing is left on the host', async (t) => {
   await daemon.removeAllPods();

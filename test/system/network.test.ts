@@ -93,6 +93,29 @@ test.serial(
   },
 );
 
+test.serial('a host port that another pod has is refused with its name, and free once that has stopped', async (t) => {
+  const port = await freePort();
+  const wish = (host_ip: string, protocol: 'TCP' | 'UDP' = 'TCP') => ({
+    port_mappings: [{ protocol, container_port: 8080, host_port: port, host_ip }],
+  });
+  const first = await runPod(daemon, wish('127.0.0.1'));
+  for (const host_ip of ['127.0.0.1', '0.0.0.0', '']) {
+    await fails(t, daemon.runtime.RunPodSandbox({ config: podConfig(daemon, wish(host_ip)) }), {
+      code: 'FAILED_PRECONDITION',
+      message: new RegExp(`host port ${port}/tcp is taken by pod test/${first.config.metadata?.name} .*${first.id}`),
+    });
+  }
+  const beside = [await runPod(daemon, wish('127.0.0.2')), await runPod(daemon, wish('127.0.0.1', 'UDP'))];
+  await daemon.crash();
+  await fails(t, daemon.runtime.RunPodSandbox({ config: podConfig(daemon, wish('127.0.0.1')) }), {
+    code: 'FAILED_PRECONDITION',
+    message: /is taken by pod/,
+  });
+  await daemon.runtime.StopPodSandbox({ pod_sandbox_id: first.id });
+  const second = await runPod(daemon, wish('127.0.0.1'));
+  for (const pod of [first, second, ...beside]) await daemon.removePod(pod.id);
+});
+
 /** Sends datagrams until one is answered. */
 async function askUdp(host: string, port: number): Promise<string> {
   const socket = createSocket('udp4');

@@ -20,9 +20,12 @@ export async function buildOrClearAway<T>(
     return await build();
   } catch (failure) {
     await teardown().catch((error: unknown) => {
-      const kind = failure instanceof Failure ? failure.kind : 'internal';
+      const { kind, details } = failure instanceof Failure ? failure : { kind: 'internal' as const, details: {} };
       const both = `${failureChain(failure)}; and clearing ${object} away failed: ${failureChain(error)}`;
-      throw new Failure(kind, both, { cause: failure });
+      // not as its cause: the message has the whole chain already, and would be told twice
+      const told = new Failure(kind, both, { details });
+      if (failure instanceof Error && failure.stack !== undefined) told.stack = failure.stack;
+      throw told;
     });
     throw failure;
   }

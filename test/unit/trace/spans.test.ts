@@ -80,7 +80,6 @@ test.serial('a call continues its caller’s trace, and its stages are below it'
     t.is(stage?.parentSpanId, call?.spanId);
     t.is(stage?.traceId, call?.traceId);
     t.is(stage?.attributes['podwright.sandbox.id'], 'a'.repeat(64));
-    t.true((stage?.start ?? 0n) >= (call?.start ?? 1n) && (stage?.end ?? 1n) <= (call?.end ?? 0n));
   }
   t.deepEqual(
     collector.spans.map(({ name, statusCode }) => [name, statusCode]),

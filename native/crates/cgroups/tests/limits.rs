@@ -84,7 +84,8 @@ fn a_cpu_quota_throttles() -> Tested {
     s.run("timeout 1 sh -c 'while :; do :; done'")?;
     let stats = StatsReader::new(s.layout.clone(), 100).read(std::slice::from_ref(&s.path))?;
     let cpu = stats[0].as_ref().and_then(|s| s.cpu).ok_or("no cpu usage")?;
-    assert!(cpu.throttled_periods >= 5 && cpu.throttled_ns > 100_000_000, "{cpu:?}");
+    let quota = cpu.quota.ok_or("nothing of its quota")?;
+    assert!(quota.throttled_periods >= 5 && quota.throttled_ns > 100_000_000, "{cpu:?}");
     assert!(cpu.usage_ns < 250_000_000, "{cpu:?}");
     assert!(cpu.user_ns + cpu.system_ns > 0, "{cpu:?}");
     Ok(())

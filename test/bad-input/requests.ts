@@ -94,7 +94,11 @@ export const neverRight: Readonly<Record<string, string>> = {
 export const hopeless: typeof requests = {
   StartContainer: container,
   CheckpointContainer: (world) => ({ ...container(world), location: '/tmp/podwright-no-checkpoint.tar' }),
-  CheckpointPod: (world) => ({ ...sandbox(world), output_path: '/tmp/podwright-no-checkpoint' }),
+  CheckpointPod: (world) => ({
+    ...sandbox(world),
+    container_ids: [world.running],
+    output_path: '/tmp/podwright-no-checkpoint',
+  }),
   RestorePod: (world) => ({
     config: sandboxConfig(world),
     checkpoint_path: '/tmp/podwright-no-checkpoint',

@@ -33,7 +33,7 @@ export const runtimes: readonly TestRuntime[] = [
 ];
 
 /** What a test that needs a missing runtime says at the end of its title. */
-export const missing = ({ name }: TestRuntime): string => `[no ${name} here: hack/testkit/install.sh deps runsc]`;
+export const missing = ({ name }: TestRuntime): string => `(no ${name} here: hack/testkit/install.sh deps runsc)`;
 
 /** First line of what a runtime says of its version. */
 export const versionOf = (path: string): string =>

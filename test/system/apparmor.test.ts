@@ -16,7 +16,7 @@ const missing =
       : null;
 
 if (missing !== null) {
-  test.skip(`AppArmor profiles of containers [${missing}]`, () => undefined);
+  test.skip(`AppArmor profiles of containers (${missing})`, () => undefined);
 } else {
   const daemon = useDaemon(test);
   test.before('an image, and securityfs', async () => {

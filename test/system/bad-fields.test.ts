@@ -61,10 +61,16 @@ test.serial('the requests that the wrong ones are made from are right', async (t
 for (const [service, method] of served) {
   test.serial(`each wrong value of each field of ${method} answers what its table says`, async (t) => {
     const misread: string[] = [];
+    // where nothing succeeds, a value that is fine, or that only a later step looks at, answers what the request itself does
+    const hopeless = method in neverRight ? (await ask({ service, method }, baseOf(method, world))).code : null;
     for (const place of places().filter((each) => each.service === service && each.method === method)) {
       for (const row of rowsOf(place)) {
         const { code, details } = await ask(place, requestWith(baseOf(method, world), place, row));
-        if (![row.code].flat().includes(code)) {
+        const expected: readonly Code[] = [row.code].flat();
+        // containers are looked at when the pod is there
+        const last = row.host === true || whereOf(place).startsWith('RestorePod container_configs');
+        const later = code === hopeless && (last || expected.includes('OK'));
+        if (!later && !expected.includes(code)) {
           misread.push(`${whereOf(place)}: ${row.because}: ${code} ${details.slice(0, 300)}`);
         }
       }

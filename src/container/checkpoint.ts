@@ -1,7 +1,7 @@
 // CheckpointContainer: one running container captured into an archive; it goes on.
 import { failedPrecondition, notFound } from '../lib/failure.ts';
 import type { KeyedLock } from '../lib/keyed-lock.ts';
-import { type Container, containerState } from './container.ts';
+import { type Container, containerState, goesOn } from './container.ts';
 import type { ContainerRecords, SandboxIndex } from './ports.ts';
 
 /** How criu is asked for a container alone: what it is connected to goes on without it. */
@@ -74,7 +74,7 @@ export async function checkpointContainer(
     if (container.identity.runtime)
       throw failedPrecondition(`container ${id} is run by handler ${pod?.runtimeHandler}, which has no checkpoints`);
     const { target } = ports.captureOf(container);
-    await ports.monitors.checkpoint(
+    const written = ports.monitors.checkpoint(
       sandboxId,
       {
         targets: [target],
@@ -88,5 +88,9 @@ export async function checkpointContainer(
       },
       signal,
     );
+    await written.catch((error: unknown) => {
+      if (signal.aborted || goesOn(ports.records.get(id))) throw error;
+      throw failedPrecondition(`container ${id} was ended while its checkpoint was made`, error);
+    });
   });
 }

@@ -194,6 +194,12 @@ export function containerState(container: Container): ContainerState {
   return status.startedAt > 0n ? 'running' : 'created';
 }
 
+/** Whether it runs and nobody has begun to end it. */
+export const goesOn = (container: Container | undefined): boolean =>
+  container?.status.phase === 'created' &&
+  container.status.stopRequestedAt === 0n &&
+  containerState(container) === 'running';
+
 const allowed: Readonly<Record<'start' | 'exec' | 'update' | 'reopen-log', readonly ContainerState[]>> = {
   start: ['created'],
   exec: ['running'],

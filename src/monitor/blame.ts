@@ -51,11 +51,20 @@ const exhausted: ReadonlySet<number> = new Set([
 
 /** ESRCH: the process that it was about has ended meanwhile. */
 const ended = 3;
+/** ENOENT: of a file below /proc/PID it says the same. */
+const missing = 2;
+
+/** What a monitor tells of a failed call. */
+export interface FailedCall {
+  readonly operation: string;
+  readonly errno: number;
+  readonly object: string;
+}
 
 /** The kind of a failed call of which the monitor itself says only that the kernel refused. */
-export function blame({ operation, errno }: { readonly operation: string; readonly errno: number }): FailureKind {
+export function blame({ operation, errno, object }: FailedCall): FailureKind {
   if (exhausted.has(errno)) return 'resource-exhausted';
-  if (errno === ended) return 'failed-precondition';
+  if (errno === ended || (errno === missing && /^\/proc\/\d+(\/|$)/.test(object))) return 'failed-precondition';
   if (!onCallersObjects.some((each) => each.test(operation))) return 'internal';
   if (unfit.has(errno)) return 'failed-precondition';
   return senseless.has(errno) ? 'invalid-argument' : 'internal';

@@ -1,6 +1,6 @@
 // CheckpointPod: containers of a pod frozen together, captured, and thawed, all or nothing.
 import type { Container } from '../container/container.ts';
-import { containerState } from '../container/container.ts';
+import { containerState, goesOn } from '../container/container.ts';
 import { failedPrecondition, invalidArgument, notFound } from '../lib/failure.ts';
 import type { KeyedLock } from '../lib/keyed-lock.ts';
 import { directoryOf, encodeManifest, manifestVersion, type PodCheckpoint } from './checkpoint-manifest.ts';
@@ -95,7 +95,7 @@ export async function checkpointPod(
       },
       containers: parts.map(({ container, captured }) => ({ ...named(container), captured })),
     };
-    await ports.monitors.checkpoint(
+    const written = ports.monitors.checkpoint(
       id,
       {
         targets: parts.map(({ container, target }) => ({ ...target, directory: named(container).directory })),
@@ -109,7 +109,24 @@ export async function checkpointPod(
       },
       signal,
     );
+    await written.catch((error: unknown) => {
+      if (!signal.aborted) refuseEnding(ports, id, { containers: parts.map(({ container }) => container), error });
+      throw error;
+    });
   });
+}
+
+interface Written {
+  readonly containers: readonly Container[];
+  readonly error: unknown;
+}
+
+/** Who ends what is being captured gives its checkpoint up: that is why it failed, not what the step says. */
+function refuseEnding(ports: CheckpointPodPorts, id: string, { containers, error }: Written): void {
+  const status = ports.records.get(id)?.status;
+  const ready = status?.phase === 'ready' && status.stopRequestedAt === 0n;
+  if (ready && containers.every(({ identity }) => goesOn(ports.containers.find(identity.id)))) return;
+  throw failedPrecondition(`sandbox ${id} or a container of it was ended while its checkpoint was made`, error);
 }
 
 const named = ({ identity }: Container) => {

@@ -96,6 +96,8 @@ function rightOne(method: string, ground: Ground, nth: number): object {
   const request: Record<string, unknown> = { ...baseOf(method, world(ground)) };
   if ('pod_sandbox_id' in request) request['pod_sandbox_id'] = new Later('sandbox', nth, 64);
   if ('container_id' in request) request['container_id'] = new Later('container', nth, 64);
+  const places = { location: 'checkpoint.tar', output_path: 'checkpoint', checkpoint_path: 'checkpoint' };
+  for (const [key, name] of Object.entries(places)) if (key in request) request[key] = `${ground.dir}/${name}`;
   return request;
 }
 

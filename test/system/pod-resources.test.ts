@@ -16,14 +16,17 @@ async function told(id: string): Promise<Told> {
 }
 
 test.serial('resources of a pod follow the kubelet and survive the daemon', async (t) => {
-  const linux = { overhead: { memory_limit_in_bytes: '1000' }, resources: { memory_limit_in_bytes: '2000' } };
+  const linux = { overhead: { memory_limit_in_bytes: '1000000' }, resources: { memory_limit_in_bytes: '2000000' } };
   const pod = await runPod(daemon, { linux });
-  t.like(await told(pod.id), { overhead: { memoryLimitBytes: 1000 }, resources: { memoryLimitBytes: 2000 } });
+  t.like(await told(pod.id), { overhead: { memoryLimitBytes: 1000000 }, resources: { memoryLimitBytes: 2000000 } });
   await daemon.runtime.UpdatePodSandboxResources({
     pod_sandbox_id: pod.id,
-    resources: { memory_limit_in_bytes: '3000', cpu_shares: '512' },
+    resources: { memory_limit_in_bytes: '3000000', cpu_shares: '512' },
   });
-  const expected = { overhead: { memoryLimitBytes: 1000 }, resources: { memoryLimitBytes: 3000, cpuShares: 512 } };
+  const expected = {
+    overhead: { memoryLimitBytes: 1000000 },
+    resources: { memoryLimitBytes: 3000000, cpuShares: 512 },
+  };
   t.like(await told(pod.id), expected);
   await daemon.crash();
   t.like(await told(pod.id), expected);

@@ -54,7 +54,9 @@ export function judge({ code, details, gaveUp }: Outcome): string | null {
   if (code === 'INTERNAL' || code === 'DATA_LOSS' || code === 'ABORTED' || code === 'OUT_OF_RANGE')
     return 'a code that is not the caller’s to get';
   if (code === 'UNKNOWN' && !known.test(details)) return 'UNKNOWN without a known prefix';
-  if (code === 'DEADLINE_EXCEEDED' && !/did not end within/.test(details)) return 'no answer in time';
+  // commands and checkpoints have times of their own
+  const itsOwn = /did not end within|the checkpoint was given up/;
+  if (code === 'DEADLINE_EXCEEDED' && !itsOwn.test(details)) return 'no answer in time';
   if (code === 'UNAVAILABLE' && !/monitor|sandbox/.test(details)) return 'the daemon was not there';
   return null;
 }

@@ -14,8 +14,8 @@ test.serial(
       wireCount: 300,
       socketCount: 100,
       monitorCount: 100,
-      // another one with each run finds more; the report says which it was
-      seed: Number(process.env['PODWRIGHT_FUZZ_SEED'] ?? Date.now() % 1_000_000),
+      // the same requests each time: hack/fuzz and this variable try others
+      seed: Number(process.env['PODWRIGHT_FUZZ_SEED'] ?? 2026),
       callers: 8,
       limitMs: 180_000,
     });

@@ -118,10 +118,12 @@ impl<'a> Init<'a> {
         }
         for step in &plan.steps {
             self.carry_out(step)?;
+            if *step == Step::PivotRoot {
+                make_working_directory(&process.cwd)?; // before anything in the root is shut
+            }
         }
         (self.masks, self.root, self.mapped) = (None, None, Mapped::default());
         self.sources.clear();
-        make_working_directory(&process.cwd)?;
         for text in launch::prepare(process, self.handles.users.is_some())? {
             self.tell(&Report::Note(text))?;
         }

@@ -15,7 +15,7 @@ use crate::report::{self, Report};
 use crate::users::Users;
 use podwright_sys::clone::{self, Forked};
 use podwright_sys::exec::Program;
-use podwright_sys::seccomp;
+use podwright_sys::{keyring, seccomp};
 use rustix::io::Errno;
 use std::ffi::CString;
 use std::os::fd::BorrowedFd;
@@ -125,6 +125,7 @@ fn become_program(plan: &ProcessPlan, origin: &Origin, way: Way<'_>) -> StepResu
     }
     let entered = enter_directory(&plan.cwd)?;
     let (caps, _) = grantable(plan, origin);
+    keyring::leave_session()?;
     credentials::limit_bounding(caps.bounding)?;
     credentials::become_user(&plan.identity)?;
     if !entered {

@@ -46,7 +46,7 @@ pub(crate) fn apply_options(mount: BorrowedFd<'_>, options: &MountOptions, targe
     let deep = Change {
         set: options.recursive_set,
         clear: options.recursive_clear,
-        propagation: if options.propagation_recursive { options.propagation } else { 0 },
+        propagation: if options.propagation_recursive { options.propagation } else { below(options.propagation) },
     };
     let flat = Change {
         set: options.set,
@@ -62,6 +62,16 @@ pub(crate) fn apply_options(mount: BorrowedFd<'_>, options: &MountOptions, targe
         }
     }
     Ok(())
+}
+
+/// What is mounted below a mount of a propagation that is meant for itself alone: never the host's peer where the
+/// mount is not, or what is mounted there would appear on the host. PURE.
+fn below(propagation: u64) -> u64 {
+    match propagation {
+        mount_attr::PRIVATE | mount_attr::UNBINDABLE => mount_attr::PRIVATE,
+        mount_attr::SLAVE => mount_attr::SLAVE,
+        _ => 0,
+    }
 }
 
 /// Attaches a detached mount at a target in the root, which is made if it is missing.

@@ -53,7 +53,7 @@ pub fn process_plan(process: &Process, filter: &Filter) -> StepResult<ProcessPla
     let user = &process.user;
     Ok(ProcessPlan {
         args: process.args.clone(),
-        env: process.env.clone(),
+        env: once(&process.env),
         cwd: cwd.into(),
         identity: Identity { uid: user.uid, gid: user.gid, groups: user.additional_gids.clone() },
         umask: user.umask.unwrap_or(0o022),
@@ -64,6 +64,21 @@ pub fn process_plan(process: &Process, filter: &Filter) -> StepResult<ProcessPla
         filter: filter.clone(),
         apparmor: process.apparmor_profile.clone(),
     })
+}
+
+/// An environment with each name once: the last value, at the place of the first. Programs look at the first one,
+/// and who adds a variable means to change it.
+fn once(env: &[String]) -> Vec<String> {
+    let name = |entry: &str| entry.split_once('=').map_or(entry.len(), |(name, _)| name.len());
+    let mut list: Vec<String> = Vec::with_capacity(env.len());
+    for entry in env {
+        let length = name(entry);
+        match list.iter_mut().find(|e| name(e) == length && e.get(..length) == entry.get(..length)) {
+            Some(earlier) => earlier.clone_from(entry),
+            None => list.push(entry.clone()),
+        }
+    }
+    list
 }
 
 fn capabilities(lists: Option<&CapabilityLists>) -> StepResult<Capabilities> {
@@ -127,6 +142,12 @@ pub fn candidates(name: &str, env: &[String]) -> Vec<String> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_is_in_the_environment_once() {
+        let list = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(once(&list("A=1 B=2 A=3 AB=4 C")), list("A=3 B=2 AB=4 C"));
+    }
 
     #[test]
     fn programs_are_looked_for_in_the_containers_path() {

@@ -3,13 +3,16 @@
 //! `run-bundle MONITOR BUNDLE` runs it once, prints its output, ends with its exit code.
 //! `run-bundle MONITOR BUNDLE --measure N` creates, starts and removes it N times, then execs
 //! `/bin/true` N times in it; the bundle's process must run on for that (`sleep 1000`).
+//! The spec's cgroup is made and removed, and its seccomp profile compiled, as the daemon would.
 
+use podwright_cgroups::{Layout, group};
 use podwright_protocol::client::{Client, ClientError};
 use podwright_protocol::message::request::Call;
 use podwright_protocol::message::{
-    CgroupFacts, CreateContainer, CreateSandbox, ExecSync, HelloReply, LogTarget, NamespaceMode, RemoveContainer,
-    Shutdown, StartContainer, event,
+    CgroupFacts, CgroupPlace, CreateContainer, CreateSandbox, ExecSync, HelloReply, LogTarget, NamespaceMode,
+    RemoveContainer, Shutdown, StartContainer, event,
 };
+use podwright_seccomp::{Profile, compile};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -38,6 +41,33 @@ struct Session {
     dir: PathBuf,
     bundle: PathBuf,
     spec: Value,
+    cgroup: Option<Cgroup>,
+}
+
+/// The cgroup of the spec's `cgroupsPath`.
+struct Cgroup {
+    layout: Layout,
+    path: String,
+    facts: CgroupFacts,
+}
+
+impl Cgroup {
+    fn make(spec: &Value) -> Outcome<Option<Self>> {
+        let Some(path) = spec.pointer("/linux/cgroupsPath").and_then(Value::as_str) else { return Ok(None) };
+        let layout = Layout::detect()?;
+        let (found, _) = group::create(&layout, path, None)?;
+        let place = CgroupPlace { unified_dir: found.place.unified_dir, v1_tasks: found.place.v1_tasks };
+        let facts = CgroupFacts {
+            place: Some(place),
+            kill_file: found.kill_file,
+            freezer_dir: found.freezer_dir,
+            memory_events: found.memory_events,
+            procs_dir: found.procs_dir,
+            devices_v1_dir: found.devices_v1_dir,
+            devices_v2_dir: found.devices_v2_dir,
+        };
+        Ok(Some(Self { layout, path: path.into(), facts }))
+    }
 }
 
 impl Session {
@@ -68,24 +98,32 @@ impl Session {
             ..CreateSandbox::default()
         };
         client.call(Call::CreateSandbox(sandbox))?;
-        Ok(Self { client, hello, dir, bundle, spec })
+        let cgroup = Cgroup::make(&spec)?;
+        Ok(Self { client, hello, dir, bundle, spec, cgroup })
     }
 
-    fn create(&mut self, id: &str) -> Result<(), ClientError> {
+    fn create(&mut self, id: &str) -> Outcome<()> {
+        let filter = match self.spec.pointer("/linux/seccomp") {
+            Some(profile) => Some(compile(&Profile::parse(&profile.to_string())?)?),
+            None => None,
+        };
         let namespaces = self.spec.pointer("/linux/namespaces").and_then(Value::as_array);
         let own_pids = namespaces.is_some_and(|l| l.iter().any(|n| n["type"] == "pid"));
         let text = |path: PathBuf| path.to_string_lossy().into_owned();
         let request = CreateContainer {
             container_id: id.into(),
             bundle: text(self.bundle.clone()),
-            cgroup: Some(CgroupFacts::default()),
+            cgroup: Some(self.cgroup.as_ref().map(|c| c.facts.clone()).unwrap_or_default()),
+            seccomp_bpf: filter.as_ref().map(podwright_seccomp::Program::bytes).unwrap_or_default(),
+            seccomp_flags: filter.as_ref().map_or(0, |f| f.flags),
             log: Some(LogTarget { path: text(self.dir.join("log")), max_line_bytes: 0 }),
             terminal: self.spec.pointer("/process/terminal").and_then(Value::as_bool).unwrap_or(false),
             exit_file: text(self.dir.join("exit.json")),
             pid: if own_pids { NamespaceMode::Container } else { NamespaceMode::Node }.into(),
             ..CreateContainer::default()
         };
-        self.client.call(Call::CreateContainer(request)).map(|_| ())
+        self.client.call(Call::CreateContainer(request))?;
+        Ok(())
     }
 
     fn start_container(&mut self, id: &str) -> Result<(), ClientError> {
@@ -150,6 +188,9 @@ impl Session {
 
     fn end(mut self) -> Outcome<()> {
         self.client.call(Call::Shutdown(Shutdown {}))?;
+        if let Some(cgroup) = &self.cgroup {
+            group::remove(&cgroup.layout, &cgroup.path)?;
+        }
         std::fs::remove_dir_all(&self.dir)?;
         Ok(())
     }

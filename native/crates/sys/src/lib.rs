@@ -10,6 +10,7 @@ pub mod errno;
 pub mod exec;
 pub mod fs_ids;
 pub mod heap;
+pub mod keyring;
 pub mod mount_attr;
 pub mod namespace;
 pub mod netlink_socket;

@@ -279,7 +279,10 @@ export function fakeHost() {
     defaultSysctls: [],
     cgroupPathOf: (parent: string, id: string) =>
       parent === '' ? { path: `/pods/${id}`, owned: true } : { path: parent, owned: false },
-    runtimes: { other: { path: '/bin/other', args: [], type: 'oci', hideUnifiedCgroup: false } as const },
+    runtimes: {
+      other: { path: '/bin/other', args: [], type: 'oci', hideUnifiedCgroup: false },
+      gvisor: { path: '/bin/runsc', args: [], type: 'runsc', hideUnifiedCgroup: false },
+    } as const,
     stages,
     userNamespaceTrouble: async () => userNamespaceTrouble,
   };

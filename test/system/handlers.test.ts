@@ -2,7 +2,7 @@
 import test, { type ExecutionContext } from 'ava';
 import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { endsWithoutResidue, useDaemon } from '../helpers/daemon.ts';
+import { dist, endsWithoutResidue, useDaemon } from '../helpers/daemon.ts';
 import {
   containerConfig,
   create,
@@ -22,6 +22,7 @@ import {
   textOf,
   type Pod,
 } from '../helpers/pods.ts';
+import { Pty } from '../helpers/pty.ts';
 import { processesOf } from '../helpers/residue.ts';
 import { handlersConfig, missing, runtimes, type TestRuntime } from '../helpers/runtimes.ts';
 import { until } from '../helpers/until.ts';
@@ -244,6 +245,31 @@ ofEach('kill -9 of the monitor: the containers end, and the runtime keeps nothin
     namesIn(runtimeRoot(pod)).filter((each) => each.includes(id) || each.includes(created)),
     [],
   );
+  await daemon.removePod(pod.id);
+  t.deepEqual(await daemon.leftOfPods(), []);
+});
+
+ofEach('commands and attachments have streams and terminals', async (t, { name }) => {
+  const pod = await runPod(name);
+  const id = await start(daemon, pod, scripted('while read line; do echo got $line; done', { stdin: true }));
+  const podwright = (...args: string[]): string[] => [join(dist, 'podwright'), '--socket', daemon.socket, ...args];
+  const exec = new Pty(podwright('exec', '-it', id, 'sh'), { columns: 101, rows: 37 });
+  t.teardown(() => exec.destroy());
+  exec.type('stty size\n');
+  await exec.shows('37 101');
+  exec.resize(77, 22);
+  await until('the size inside follows', () => {
+    exec.type('stty size\n');
+    return exec.output.includes('22 77');
+  });
+  exec.type('exit 5\n');
+  t.is(await exec.ended(), 5);
+  const attach = new Pty(podwright('attach', '-i', id), { columns: 80, rows: 24 });
+  t.teardown(() => attach.destroy());
+  attach.type('hello\n');
+  await attach.shows('got hello');
+  attach.destroy();
+  t.is((await statusOf(daemon, id)).state, 'CONTAINER_RUNNING');
   await daemon.removePod(pod.id);
   t.deepEqual(await daemon.leftOfPods(), []);
 });

@@ -8,18 +8,20 @@ import { fakeHost } from '../../helpers/fake-host.ts';
 
 const input = { config: sandboxConfig(), runtimeHandler: '' };
 
-test('a pod from nothing to nothing leaves nothing', async (t) => {
-  const host = fakeHost();
-  const id = await host.run(input);
-  const container = await host.create({ sandboxId: id, config: containerConfig() });
-  await host.start(container);
-  await host.stopContainer(container, 0);
-  await host.stop(id);
-  t.is(host.sandboxRecords.get(id)?.status.phase, 'stopped');
-  await host.remove(id);
-  t.deepEqual([...host.resources], []);
-  t.is(host.sandboxRecords.list().length + host.containerRecords.list().length, 0);
-});
+for (const runtimeHandler of ['', 'other', 'gvisor']) {
+  test(`a pod of handler "${runtimeHandler}" from nothing to nothing leaves nothing`, async (t) => {
+    const host = fakeHost();
+    const id = await host.run({ ...input, runtimeHandler });
+    const container = await host.create({ sandboxId: id, config: containerConfig() });
+    await host.start(container);
+    await host.stopContainer(container, 0);
+    await host.stop(id);
+    t.is(host.sandboxRecords.get(id)?.status.phase, 'stopped');
+    await host.remove(id);
+    t.deepEqual([...host.resources], []);
+    t.is(host.sandboxRecords.list().length + host.containerRecords.list().length, 0);
+  });
+}
 
 test('whichever call fails while a sandbox is made, nothing stays and the retry succeeds', async (t) => {
   const dry = fakeHost();
@@ -36,22 +38,27 @@ test('whichever call fails while a sandbox is made, nothing stays and the retry 
   t.true(dry.calls.length >= 5);
 });
 
-test('whichever call fails while a container is made, nothing stays and the retry succeeds', async (t) => {
-  const dry = fakeHost();
-  const own = await dry.run(input);
-  const from = dry.calls.length;
-  await dry.create({ sandboxId: own, config: containerConfig() });
-  t.true(dry.calls.length - from >= 5);
-  for (let k = from; k < dry.calls.length; k += 1) {
-    const host = fakeHost();
-    const sandboxId = await host.run(input);
-    const before = [...host.resources];
-    host.failAtCall(k);
-    await t.throwsAsync(host.create({ sandboxId, config: containerConfig() }), { instanceOf: Failure });
-    t.deepEqual([...host.resources], before, `after ${dry.calls[k]} failed`);
-    await host.create({ sandboxId, config: containerConfig() });
-  }
-});
+for (const runtimeHandler of ['', 'other', 'gvisor']) {
+  test(`whichever call fails while a container of handler "${runtimeHandler}" is made, nothing stays and the retry succeeds`, async (t) => {
+    const pod = { ...input, runtimeHandler };
+    const dry = fakeHost();
+    const own = await dry.run(pod);
+    const from = dry.calls.length;
+    await dry.create({ sandboxId: own, config: containerConfig() });
+    t.true(dry.calls.length - from >= 5);
+    for (let k = from; k < dry.calls.length; k += 1) {
+      const host = fakeHost();
+      const sandboxId = await host.run(pod);
+      const before = [...host.resources];
+      host.failAtCall(k);
+      await t.throwsAsync(host.create({ sandboxId, config: containerConfig() }), { instanceOf: Failure });
+      // the cgroup of gVisor's own container is the pod's, and goes with it
+      const left = [...host.resources].filter((each) => each !== `cgroup /pods/${sandboxId}/${sandboxId}`);
+      t.deepEqual(left, before, `after ${dry.calls[k]} failed`);
+      await host.create({ sandboxId, config: containerConfig() });
+    }
+  });
+}
 
 test('whichever call fails while a pod is stopped and removed, the retry finishes', async (t) => {
   const prepare = async () => {
@@ -195,5 +202,28 @@ test('updated resources take the place of the config, each as a whole, and what 
   await host.stop(id);
   await t.throwsAsync(updateSandboxResources(ports, { id, overhead: null, resources: null }, signal), {
     message: /not ready/,
+  });
+});
+
+test('a pod whose monitor is dead leaves nothing with its runtime', async (t) => {
+  for (const runtimeHandler of ['other', 'gvisor']) {
+    const host = fakeHost();
+    const id = await host.run({ ...input, runtimeHandler });
+    const container = await host.create({ sandboxId: id, config: containerConfig() });
+    await host.start(container);
+    host.monitors.delete(id);
+    await host.remove(id);
+    t.deepEqual(
+      [...host.resources].filter((each) => each.startsWith('runtime state')),
+      [],
+    );
+    t.true(host.calls.includes('runtime.delete'));
+  }
+});
+
+test('a handler that nobody has configured is refused with those that are known', async (t) => {
+  const host = fakeHost();
+  await t.throwsAsync(host.run({ ...input, runtimeHandler: 'nobody' }), {
+    message: /nobody is not configured; known: .*"other"/,
   });
 });

@@ -94,7 +94,8 @@ export function fakeStorageNative(): FakeStorageNative {
     async sweepTrash(args) {
       note('sweepTrash', args);
       const names = await readdir(args.trashDir).catch(() => []);
-      await rm(args.trashDir, { recursive: true, force: true });
+      // Only what lies in it, as the addon does it: a removal that goes on meanwhile needs the directory.
+      await Promise.all(names.map((name) => rm(join(args.trashDir, name), { recursive: true, force: true })));
       return { removed: names.length };
     },
     async writeFileAtomic(args) {

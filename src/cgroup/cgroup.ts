@@ -13,7 +13,9 @@ import type {
 import { errno, NativeError } from '../native/errors.ts';
 import type { Native } from '../native/load.ts';
 import { monitorsPath } from './path.ts';
+import { type CgroupUsage, readUsageRecords } from './usage-record.ts';
 
+export type { CgroupUsage } from './usage-record.ts';
 export type { CgroupFacts, CgroupPlace, CgroupStats, CgroupTasks, CgroupVersion } from '../native/boundary.ts';
 
 /**
@@ -39,7 +41,9 @@ export interface Cgroups {
   update(path: string, resources: Resources): Promise<Resources>;
   /** The limits the kernel has. */
   read(path: string): Promise<Resources>;
-  /** Usage of many cgroups in one call, in order; `null` for one that does not exist. */
+  /** What CRI reports of many cgroups, in one call, in order; `null` for one that does not exist. */
+  usage(paths: readonly string[]): Promise<readonly (CgroupUsage | null)[]>;
+  /** All that is counted of many cgroups, in one call, in order; `null` for one that does not exist. */
   stats(paths: readonly string[]): Promise<readonly (CgroupStats | null)[]>;
   /** What runs in many cgroups and below them, in order; nothing in one that does not exist. `mainPid` 0: none. */
   tasks(groups: readonly { readonly path: string; readonly mainPid: number }[]): Promise<readonly CgroupTasks[]>;
@@ -71,6 +75,7 @@ export function createCgroups(native: CgroupNative): Cgroups {
       doing(`create cgroup ${path}`, async () => (await native.cgroupCreate({ path, resources })).facts),
     update: (path, resources) => doing(`update cgroup ${path}`, () => native.cgroupUpdate({ path, resources })),
     read: (path) => doing(`read limits of cgroup ${path}`, () => native.cgroupRead({ path })),
+    usage: (paths) => doing('read cgroup usage', async () => readUsageRecords(await native.cgroupUsage({ paths }))),
     stats: (paths) => doing('read cgroup usage', () => native.cgroupStats({ paths })),
     tasks: (groups) => doing('look at processes of cgroups', () => native.cgroupTasks({ groups })),
     kill: (path) => doing(`kill cgroup ${path}`, async () => void (await native.cgroupKill({ path }))),

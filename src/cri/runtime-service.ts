@@ -21,7 +21,7 @@ import {
   sandboxStatusRequest,
 } from './convert/requests.ts';
 import { decodeSandboxConfig, encodeSandboxStatus } from './convert/sandbox.ts';
-import { encodeContainerUsage, encodeSandboxUsage } from './convert/stats.ts';
+import { encodeContainerUsages, encodeSandboxUsages } from './convert/stats.ts';
 import { encodeRuntimeConfig, encodeStatus, encodeVersion } from './convert/status.ts';
 import { framedEach, gathered } from './encoded-list.ts';
 import { aContainer, answering, aSandbox, listing, mutating, nothing, reading } from './row.ts';
@@ -203,32 +203,26 @@ export const runtimeService: Table<RuntimeVerbs, RuntimeServiceDefinition> = {
   ContainerStats: {
     ...reading,
     subject: aContainer,
-    serve: async (request, verbs, context) => ({
-      stats: encodeContainerUsage(await verbs.containerStats(containerById(request), context)),
-    }),
+    serve: async (request, verbs, context) =>
+      gathered(encodeContainerUsages([await verbs.containerStats(containerById(request), context)])),
   },
   ListContainerStats: {
     ...listing,
     subject: nothing,
-    async serve({ filter }, verbs, context) {
-      const usages = await verbs.listContainerStats(decodeUsageFilter(filter), context);
-      return { stats: usages.map(encodeContainerUsage) };
-    },
+    serve: async ({ filter }, verbs, context) =>
+      gathered(encodeContainerUsages(await verbs.listContainerStats(decodeUsageFilter(filter), context))),
   },
   PodSandboxStats: {
     ...reading,
     subject: aSandbox,
-    serve: async (request, verbs, context) => ({
-      stats: encodeSandboxUsage(await verbs.podSandboxStats(sandboxById(request), context)),
-    }),
+    serve: async (request, verbs, context) =>
+      gathered(encodeSandboxUsages([await verbs.podSandboxStats(sandboxById(request), context)])),
   },
   ListPodSandboxStats: {
     ...listing,
     subject: nothing,
-    async serve({ filter }, verbs, context) {
-      const usages = await verbs.listPodSandboxStats(decodeUsageFilter(filter), context);
-      return { stats: usages.map(encodeSandboxUsage) };
-    },
+    serve: async ({ filter }, verbs, context) =>
+      gathered(encodeSandboxUsages(await verbs.listPodSandboxStats(decodeUsageFilter(filter), context))),
   },
 
   ListMetricDescriptors: {

@@ -1,18 +1,14 @@
 // The streaming RPCs of RuntimeService as a table: RPC → decode, verb, encode. Must hold nothing else.
-import { criMessage } from '../proto/cri-codec.ts';
 import type { RuntimeServiceDefinition } from '../proto/generated/cri/runtime/v1/RuntimeService.ts';
 import { containerList, sandboxList } from './cached-lists.ts';
 import { decodeContainerFilter, decodeSandboxFilter, decodeUsageFilter } from './convert/filters.ts';
 import { encodePodMetrics } from './convert/metrics.ts';
-import { encodeContainerUsage, encodeSandboxUsage } from './convert/stats.ts';
+import { encodeContainerUsages, encodeSandboxUsages } from './convert/stats.ts';
 import { framedEach, inBatches } from './encoded-list.ts';
 import { eventMessages } from './event-stream.ts';
 import { answering, batching, nothing } from './row.ts';
 import type { Table } from './table.ts';
 import type { RuntimeVerbs } from './verbs.ts';
-
-const containerStats = criMessage('ContainerStats');
-const sandboxStats = criMessage('PodSandboxStats');
 
 /** Every streaming RPC of RuntimeService that is served. */
 export const runtimeStreams: Table<RuntimeVerbs, RuntimeServiceDefinition> = {
@@ -32,10 +28,7 @@ export const runtimeStreams: Table<RuntimeVerbs, RuntimeServiceDefinition> = {
     ...batching,
     subject: nothing,
     stream: ({ filter }, verbs, context) =>
-      inBatches(async () => {
-        const usages = await verbs.listContainerStats(decodeUsageFilter(filter), context);
-        return framedEach(usages, (usage) => containerStats.serialize(encodeContainerUsage(usage)));
-      }),
+      inBatches(async () => encodeContainerUsages(await verbs.listContainerStats(decodeUsageFilter(filter), context))),
   },
   StreamPodSandboxMetrics: {
     ...batching,
@@ -56,9 +49,6 @@ export const runtimeStreams: Table<RuntimeVerbs, RuntimeServiceDefinition> = {
     ...batching,
     subject: nothing,
     stream: ({ filter }, verbs, context) =>
-      inBatches(async () => {
-        const usages = await verbs.listPodSandboxStats(decodeUsageFilter(filter), context);
-        return framedEach(usages, (usage) => sandboxStats.serialize(encodeSandboxUsage(usage)));
-      }),
+      inBatches(async () => encodeSandboxUsages(await verbs.listPodSandboxStats(decodeUsageFilter(filter), context))),
   },
 };

@@ -32,6 +32,7 @@ export function composeStats({ config, pods, cgroups, network, images, paths, no
   const ports = {
     containers: pods.containers,
     sandboxes: pods.sandboxes,
+    cgroupUsage: (groups: readonly string[]) => cgroups.usage(groups),
     cgroupStats: (groups: readonly string[]) => cgroups.stats(groups),
     layerUsage: (id: string) => snapshots.usage(id),
     interfaces: (sandbox: Sandbox) => network.interfaceStats(sandbox.identity.id),

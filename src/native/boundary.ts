@@ -175,7 +175,9 @@ export interface CgroupsExports {
   /** SIGKILL to all until none is left, at most 10 s. */
   cgroupKill(args: { readonly path: string }): Promise<Outcome<null>>;
   cgroupProcs(args: { readonly path: string }): Promise<Outcome<readonly number[]>>;
-  /** One batch read, in order; null for a cgroup that does not exist. */
+  /** What CRI reports, in order: base64 of one record for each cgroup (cgroups/src/stats/record.rs). */
+  cgroupUsage(args: { readonly paths: readonly string[] }): Promise<Outcome<string>>;
+  /** One batch read of all, in order; null for a cgroup that does not exist. */
   cgroupStats(args: { readonly paths: readonly string[] }): Promise<Outcome<readonly (CgroupStats | null)[]>>;
   /** What runs in many cgroups, in order; nothing in one that does not exist. `mainPid` 0: none. */
   cgroupTasks(args: { readonly groups: readonly { readonly path: string; readonly mainPid: number }[] }): Promise<Outcome<readonly CgroupTasks[]>>;

@@ -1,8 +1,7 @@
 // What the verbs of stats ask of the rest of the house.
 import type { Container } from '../container/container.ts';
 import type { Sandbox } from '../sandbox/sandbox.ts';
-import type { CgroupStats, CgroupTasks } from '../cgroup/cgroup.ts';
-import type { CgroupSample } from './derive.ts';
+import type { CgroupStats, CgroupTasks, CgroupUsage } from '../cgroup/cgroup.ts';
 
 export type { CgroupTasks } from '../cgroup/cgroup.ts';
 
@@ -32,7 +31,7 @@ export interface InterfaceTraffic extends InterfaceCounters {
 export interface StatsPorts {
   readonly containers: { readonly list: () => Container[]; readonly find: (id: string) => Container | undefined };
   readonly sandboxes: { readonly list: () => Sandbox[]; readonly find: (id: string) => Sandbox | undefined };
-  readonly cgroupStats: (paths: readonly string[]) => Promise<readonly (CgroupSample | null)[]>;
+  readonly cgroupUsage: (paths: readonly string[]) => Promise<readonly (CgroupUsage | null)[]>;
   readonly layerUsage: (containerId: string) => Promise<LayerUsage>;
   readonly interfaces: (sandbox: Sandbox) => Promise<readonly InterfaceCounters[]>;
   readonly snapshotsDir: string;

@@ -1,5 +1,6 @@
 // CPU rates: the last point of each cgroup, and the rate since then. Must not keep anything else of a sample.
-import { type CgroupSample, type CpuPoint, nanoCores } from './derive.ts';
+import type { CgroupUsage } from '../cgroup/cgroup.ts';
+import { type CpuPoint, nanoCores } from './derive.ts';
 import type { StatsPorts } from './ports.ts';
 
 /** The rates of one daemon's cgroups. */
@@ -7,7 +8,7 @@ export function cpuRates({ containers, sandboxes }: Pick<StatsPorts, 'containers
   const points = new Map<string, CpuPoint>();
   return {
     /** Cores in use since the last sample of this cgroup, in billionths; null at the first, or too soon after. */
-    of(path: string, sample: CgroupSample): bigint | null {
+    of(path: string, sample: CgroupUsage): bigint | null {
       if (!sample.cpu) return null;
       const now = { timestampNs: sample.timestampNs, usageNs: sample.cpu.usageNs };
       const cores = nanoCores(points.get(path), now);

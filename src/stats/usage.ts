@@ -16,7 +16,7 @@ export function containerUsage(ports: StatsPorts, rates: CpuRates) {
 
   return async function usageOf(containers: readonly Container[]) {
     const running = containers.filter((c) => containerState(c) === 'running');
-    const samples = await ports.cgroupStats(running.map((c) => c.identity.cgroupPath));
+    const samples = await ports.cgroupUsage(running.map((c) => c.identity.cgroupPath));
     const sampled = new Map(running.map((c, at) => [c.identity.id, samples[at] ?? null]));
     const timestamp = ports.now();
     return Promise.all(
@@ -36,7 +36,7 @@ export function podUsage(ports: StatsPorts, rates: CpuRates) {
   const usageOf = containerUsage(ports, rates);
 
   return async function usageOfPods(sandboxes: readonly Sandbox[]) {
-    const samples = await ports.cgroupStats(sandboxes.map((s) => s.identity.cgroupPath));
+    const samples = await ports.cgroupUsage(sandboxes.map((s) => s.identity.cgroupPath));
     const asked = new Set<string>(sandboxes.map((s) => s.identity.id));
     const running = ports.containers
       .list()
@@ -49,7 +49,7 @@ export function podUsage(ports: StatsPorts, rates: CpuRates) {
         const sample = samples[at] ?? null;
         const usage = sample && cgroupUsage(sample, timestamp, rates.of(cgroupPath, sample));
         const { cpu, memory, io } = usage ?? { cpu: null, memory: null, io: null };
-        const processCount = sample?.pids ? { timestamp, count: big(sample.pids.current) } : null;
+        const processCount = sample?.pids ? { timestamp, count: sample.pids.current } : null;
         return {
           sandbox,
           cpu,

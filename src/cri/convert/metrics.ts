@@ -3,6 +3,7 @@
 // hold the event loop for a second. Field numbers are those of runtime/v1/api.proto.
 import type { MetricDescriptor as DescriptorMessage } from '../../proto/generated/cri/runtime/v1/MetricDescriptor.ts';
 import type { MetricDescriptor, MetricSet, MetricValue, PodMetrics } from '../usage.ts';
+import { varintLength, Writer } from './wire.ts';
 
 /** MetricDescriptor. */
 export const encodeDescriptor = (from: MetricDescriptor): DescriptorMessage => ({
@@ -10,64 +11,6 @@ export const encodeDescriptor = (from: MetricDescriptor): DescriptorMessage => (
   help: from.help,
   label_keys: [...from.labelKeys],
 });
-
-/** How many bytes a varint has. */
-function varintLength(value: number): number {
-  let length = 1;
-  for (let rest = value; rest > 0x7f; rest = Math.floor(rest / 128)) length += 1;
-  return length;
-}
-
-/** Bytes written one behind the other into room that grows. */
-class Writer {
-  #room: Buffer;
-  #length = 0;
-
-  /** `room` bytes to begin with. */
-  constructor(room: number) {
-    this.#room = Buffer.allocUnsafe(room);
-  }
-
-  /** A copy of what was written; the room is used again. */
-  take(): Buffer {
-    const taken = Buffer.from(this.#room.subarray(0, this.#length));
-    this.#length = 0;
-    return taken;
-  }
-
-  bytes(part: Buffer): void {
-    this.#reserve(part.byteLength);
-    this.#room.set(part, this.#length);
-    this.#length += part.byteLength;
-  }
-
-  /** The tag of a field: its number and wire type (0 varint, 2 length-delimited). */
-  tag(number: number, wireType: 0 | 2): void {
-    this.varint(number * 8 + wireType);
-  }
-
-  varint(value: number): void {
-    this.#reserve(10);
-    let rest = value;
-    // beyond 2^31 the bit operators do not reach
-    for (; rest > 0x7f; rest = Math.floor(rest / 128)) this.#room[this.#length++] = (rest % 128) | 0x80;
-    this.#room[this.#length++] = rest;
-  }
-
-  /** A length-delimited field. */
-  field(number: number, body: Buffer): void {
-    this.tag(number, 2);
-    this.varint(body.byteLength);
-    this.bytes(body);
-  }
-
-  #reserve(bytes: number): void {
-    if (this.#length + bytes <= this.#room.byteLength) return;
-    const larger = Buffer.allocUnsafe(Math.max(this.#room.byteLength * 2, this.#length + bytes));
-    this.#room.copy(larger, 0, 0, this.#length);
-    this.#room = larger;
-  }
-}
 
 const smallRoom = 512;
 const largeRoom = 64 * 1024;

@@ -2,7 +2,7 @@ import test from 'ava';
 import type { Container } from '../../../src/container/container.ts';
 import type { ContainerId, ImageId, SandboxId } from '../../../src/lib/id.ts';
 import type { Sandbox } from '../../../src/sandbox/sandbox.ts';
-import type { CgroupSample } from '../../../src/stats/derive.ts';
+import type { CgroupUsage } from '../../../src/cgroup/cgroup.ts';
 import { statsVerbs } from '../../../src/stats/sample.ts';
 import { containerConfig, sandboxConfig } from '../../helpers/builders.ts';
 
@@ -53,26 +53,26 @@ const container = (id: string, sandboxId: string): Container => ({
     notes: [],
   },
 });
-const sample = (usageNs: number, timestampNs: number): CgroupSample => ({
+const sample = (usageNs: bigint, timestampNs: bigint): CgroupUsage => ({
   timestampNs,
   cpu: { usageNs },
   memory: null,
-  pids: { current: 1 },
+  pids: { current: 1n },
   psi: null,
 });
 
 function node(containers: Container[], sandboxes: Sandbox[]) {
   let clock = 1_000n;
-  let cpu = 0;
+  let cpu = 0n;
   const read: string[] = [];
   const measured: string[] = [];
   const verbs = statsVerbs({
     containers: { list: () => containers, find: (id) => containers.find((c) => c.identity.id === id) },
     sandboxes: { list: () => sandboxes, find: (id) => sandboxes.find((s) => s.identity.id === id) },
-    cgroupStats: async (paths) => {
+    cgroupUsage: async (paths) => {
       read.push(...paths);
-      cpu += 5_000_000;
-      return paths.map(() => sample(cpu, cpu * 2));
+      cpu += 5_000_000n;
+      return paths.map(() => sample(cpu, cpu * 2n));
     },
     layerUsage: async (id) => {
       measured.push(id);

@@ -1,8 +1,11 @@
 //! Cgroups: each export is one function of the `podwright-cgroups` crate.
 
 use crate::error::{NativeFailure, Outcome};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use neon::types::extract::Json;
-use podwright_cgroups::stats::{Stats, StatsReader};
+use podwright_cgroups::stats::record::records;
+use podwright_cgroups::stats::{Depth, Stats, StatsReader};
 use podwright_cgroups::tasks::{self, Tasks};
 use podwright_cgroups::{CgroupError, Facts, Layout, Place, Resources, Version, group};
 use serde::{Deserialize, Serialize};
@@ -150,14 +153,21 @@ fn cgroup_procs(Json(args): Json<PathArgs>) -> Json<Outcome<Vec<i32>>> {
     Json(layout().and_then(|l| group::procs(l, &args.path)).into())
 }
 
-/// Usage of many cgroups, in order; null for one that does not exist.
+/// All that is counted of many cgroups, in order; null for one that does not exist.
 #[neon::export(task)]
 fn cgroup_stats(Json(args): Json<PathsArgs>) -> Json<Outcome<Vec<Option<Stats>>>> {
-    let read = layout().and_then(|l| {
-        let mut reader = reader();
-        reader.get_or_insert_with(|| StatsReader::new(l.clone(), MOST_OPEN)).read(&args.paths)
-    });
-    Json(read.into())
+    Json(read(&args.paths, Depth::All).into())
+}
+
+/// What CRI reports of many cgroups: base64 of one record for each (`stats::record`), in order.
+#[neon::export(task)]
+fn cgroup_usage(Json(args): Json<PathsArgs>) -> Json<Outcome<String>> {
+    Json(read(&args.paths, Depth::Usage).map(|all| STANDARD.encode(records(&all))).into())
+}
+
+fn read(paths: &[String], depth: Depth) -> Result<Vec<Option<Stats>>, CgroupError> {
+    let layout = layout()?;
+    reader().get_or_insert_with(|| StatsReader::new(layout.clone(), MOST_OPEN)).read(paths, depth)
 }
 
 /// What runs in many cgroups, in order.

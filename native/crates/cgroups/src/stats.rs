@@ -3,10 +3,11 @@
 pub(crate) mod files;
 pub mod parse;
 pub mod reader;
+pub mod record;
 mod v1;
 mod v2;
 
-pub use reader::StatsReader;
+pub use reader::{Depth, StatsReader};
 
 #[cfg(feature = "serde")]
 use serde::Serialize;

@@ -3,7 +3,7 @@
 
 mod scratch;
 
-use podwright_cgroups::stats::StatsReader;
+use podwright_cgroups::stats::{Depth, StatsReader};
 use podwright_cgroups::{Version, group};
 use scratch::{MIB, Scratch, Tested};
 use std::time::Instant;
@@ -19,11 +19,11 @@ fn usage_is_what_processes_used() -> Tested {
     let mut shell = s.sh("i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done; x=$(head -c 20000000 /dev/zero | tr '\\0' a); echo; sleep 30")?;
     scratch::wait_until("20 MB held", || {
         reader
-            .read(std::slice::from_ref(&s.path))
+            .read(std::slice::from_ref(&s.path), Depth::All)
             .is_ok_and(|s| s[0].as_ref().and_then(|s| s.memory).is_some_and(|m| m.rss > 20_000_000))
     });
     let before = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_nanos() as u64;
-    let stats = reader.read(&[s.path.clone(), "/podwright-test-none-such".into()])?;
+    let stats = reader.read(&[s.path.clone(), "/podwright-test-none-such".into()], Depth::All)?;
     assert_eq!(stats[1], None);
     let one = stats[0].as_ref().ok_or("no usage")?;
     assert!(one.timestamp_ns >= before);
@@ -44,7 +44,7 @@ fn cpu_time_burnt_between_two_reads_is_seen() -> Tested {
     let s = Scratch::new(|_| ())?;
     let mut reader = StatsReader::new(s.layout.clone(), 100);
     let mut usage = || -> Tested<u64> {
-        let stats = reader.read(std::slice::from_ref(&s.path))?;
+        let stats = reader.read(std::slice::from_ref(&s.path), Depth::All)?;
         Ok(stats[0].as_ref().and_then(|s| s.cpu).ok_or("no cpu")?.usage_ns)
     };
     let before = usage()?;
@@ -62,7 +62,7 @@ fn open_files_are_bounded_and_a_remade_group_is_seen() -> Tested {
     }
     let mut reader = StatsReader::new(s.layout.clone(), 60);
     for _ in 0..3 {
-        assert!(reader.read(&paths)?.iter().all(Option::is_some));
+        assert!(reader.read(&paths, Depth::All)?.iter().all(Option::is_some));
         assert!(reader.open_files() <= 60, "{}", reader.open_files());
     }
     let last = &paths[9..];
@@ -86,7 +86,7 @@ fn a_hundred_groups_are_read_in_a_few_milliseconds() -> Tested {
     let mut best = u128::MAX;
     for _ in 0..20 {
         let begin = Instant::now();
-        reader.read(&paths)?;
+        reader.read(&paths, Depth::All)?;
         best = best.min(begin.elapsed().as_micros());
     }
     println!("100 cgroups in {best} us, {} open files", reader.open_files());

@@ -20,6 +20,15 @@ pub struct StatsReader {
     text: Text,
 }
 
+/// How much is read of a cgroup.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Depth {
+    /// CPU time, memory with its faults, swap and what is available, tasks, pressure: half of the files.
+    Usage,
+    /// Also peaks, limits, throttling, devices and huge pages.
+    All,
+}
+
 /// A cgroup's open files and directories.
 #[derive(Debug)]
 pub(crate) struct Group {
@@ -49,13 +58,13 @@ impl StatsReader {
         Self { layout, most_open, open: 0, turn: 0, groups: HashMap::new(), text: Text::new() }
     }
 
-    /// Usage of each cgroup, in order; `None` for one that does not exist.
-    pub fn read(&mut self, paths: &[String]) -> Result<Vec<Option<Stats>>> {
+    /// Usage of each cgroup, in order; `None` for one that does not exist. What `depth` leaves out has its default.
+    pub fn read(&mut self, paths: &[String], depth: Depth) -> Result<Vec<Option<Stats>>> {
         self.turn += 1;
         let mut all = Vec::with_capacity(paths.len());
         for path in paths {
             check_path(path)?;
-            all.push(self.read_one(path)?);
+            all.push(self.read_one(path, depth)?);
         }
         Ok(all)
     }
@@ -78,7 +87,7 @@ impl StatsReader {
         self.open
     }
 
-    fn read_one(&mut self, path: &str) -> Result<Option<Stats>> {
+    fn read_one(&mut self, path: &str, depth: Depth) -> Result<Option<Stats>> {
         // A second time, for a cgroup that was removed and made again since its files were opened.
         for _ in 0..2 {
             let (mut group, held) = match self.groups.remove(path) {
@@ -89,7 +98,7 @@ impl StatsReader {
                 None => (Group { files: Files::new(), dirs: self.dirs(path), page_sizes: None, last_read: 0 }, 0),
             };
             self.open -= held;
-            match sample(&self.layout, &mut group, &mut self.text) {
+            match sample(&self.layout, &mut group, depth, &mut self.text) {
                 Ok(stats) => {
                     if stats.is_some() {
                         self.keep(path, group);
@@ -133,23 +142,32 @@ impl StatsReader {
 }
 
 /// One cgroup's usage; `None` when it does not exist.
-fn sample(layout: &Layout, group: &mut Group, text: &mut Text) -> std::result::Result<Option<Stats>, Missing> {
+fn sample(
+    layout: &Layout,
+    group: &mut Group,
+    depth: Depth,
+    text: &mut Text,
+) -> std::result::Result<Option<Stats>, Missing> {
     let mut stats = Stats { timestamp_ns: now_ns(), ..Stats::default() };
     // A hybrid host may have any controller in either tree.
-    v1::cpu(group, text, &mut stats)?;
+    v1::cpu(group, depth, text, &mut stats)?;
     if stats.cpu.is_none() {
         v2::cpu(group, text, &mut stats)?;
     }
-    v1::memory(group, text, &mut stats)?;
+    v1::memory(group, depth, text, &mut stats)?;
     if stats.memory.is_none() {
-        v2::memory(group, text, &mut stats)?;
+        v2::memory(group, depth, text, &mut stats)?;
     }
-    v1::pids(group, text, &mut stats)?;
+    v1::pids(group, depth, text, &mut stats)?;
     if stats.pids.is_none() {
-        v2::pids(group, text, &mut stats)?;
+        v2::pids(group, depth, text, &mut stats)?;
     }
     if stats.cpu.is_none() && stats.memory.is_none() && stats.pids.is_none() {
         return Ok(None);
+    }
+    v2::pressure(group, text, &mut stats)?;
+    if depth == Depth::Usage {
+        return Ok(Some(stats));
     }
     if group.page_sizes.is_none() {
         group.page_sizes = Some(page_sizes(&layout.hugepage_sizes, &group.dirs));
@@ -160,7 +178,6 @@ fn sample(layout: &Layout, group: &mut Group, text: &mut Text) -> std::result::R
     }
     v1::hugetlb(group, text, &mut stats)?;
     v2::hugetlb(group, text, &mut stats)?;
-    v2::pressure(group, text, &mut stats)?;
     Ok(Some(stats))
 }
 

@@ -1,7 +1,7 @@
 //! Usage as v1 controllers print it.
 
 use super::files::{Missing, Text};
-use super::reader::Group;
+use super::reader::{Depth, Group};
 use super::{Cpu, Hugetlb, Memory, Pids, Quota, Stats, parse};
 
 type Done = std::result::Result<(), Missing>;
@@ -9,11 +9,15 @@ type Done = std::result::Result<(), Missing>;
 /// cpuacct.stat counts in USER_HZ, which is 100 for every Linux program interface.
 const TICK_NS: u64 = 10_000_000;
 
-pub(super) fn cpu(group: &mut Group, text: &mut Text, stats: &mut Stats) -> Done {
+pub(super) fn cpu(group: &mut Group, depth: Depth, text: &mut Text, stats: &mut Stats) -> Done {
     let Group { files, dirs, .. } = group;
     let Some(dir) = &dirs.cpuacct else { return Ok(()) };
     let Some(usage) = files.read(1, dir, "cpuacct.usage", text)? else { return Ok(()) };
     let mut cpu = Cpu { usage_ns: parse::number(usage), ..Cpu::default() };
+    if depth == Depth::Usage {
+        stats.cpu = Some(cpu);
+        return Ok(());
+    }
     if let Some(content) = files.read(2, dir, "cpuacct.stat", text)? {
         parse::keyed(content, |key, value| match key {
             b"user" => cpu.user_ns = value * TICK_NS,
@@ -39,7 +43,7 @@ pub(super) fn cpu(group: &mut Group, text: &mut Text, stats: &mut Stats) -> Done
     Ok(())
 }
 
-pub(super) fn memory(group: &mut Group, text: &mut Text, stats: &mut Stats) -> Done {
+pub(super) fn memory(group: &mut Group, depth: Depth, text: &mut Text, stats: &mut Stats) -> Done {
     let Group { files, dirs, .. } = group;
     let Some(dir) = &dirs.memory else { return Ok(()) };
     let Some(content) = files.read(10, dir, "memory.stat", text)? else { return Ok(()) };
@@ -63,16 +67,28 @@ pub(super) fn memory(group: &mut Group, text: &mut Text, stats: &mut Stats) -> D
     if let Some(content) = files.read(12, dir, "memory.limit_in_bytes", text)? {
         memory.limit = parse::limit(content);
     }
+    if let Some(content) = files.read(15, dir, "memory.memsw.limit_in_bytes", text)? {
+        memory.swap_limit = parse::limit(content).map(|both| both.saturating_sub(memory.limit.unwrap_or(0)));
+    } else {
+        memory.swap_usage = None;
+    }
+    if depth == Depth::All {
+        peaks(group, text, &mut memory)?;
+    }
+    memory.derive();
+    stats.memory = Some(memory);
+    Ok(())
+}
+
+/// What metrics tell beyond usage.
+fn peaks(group: &mut Group, text: &mut Text, memory: &mut Memory) -> Done {
+    let Group { files, dirs, .. } = group;
+    let Some(dir) = &dirs.memory else { return Ok(()) };
     if let Some(content) = files.read(13, dir, "memory.max_usage_in_bytes", text)? {
         memory.max_usage = Some(parse::number(content));
     }
     if let Some(content) = files.read(14, dir, "memory.failcnt", text)? {
         memory.failcnt = parse::number(content);
-    }
-    if let Some(content) = files.read(15, dir, "memory.memsw.limit_in_bytes", text)? {
-        memory.swap_limit = parse::limit(content).map(|both| both.saturating_sub(memory.limit.unwrap_or(0)));
-    } else {
-        memory.swap_usage = None;
     }
     if let Some(content) = files.read(16, dir, "memory.oom_control", text)? {
         parse::keyed(content, |key, value| {
@@ -82,16 +98,17 @@ pub(super) fn memory(group: &mut Group, text: &mut Text, stats: &mut Stats) -> D
         });
     }
     memory.kernel = files.read(17, dir, "memory.kmem.usage_in_bytes", text)?.map(parse::number);
-    memory.derive();
-    stats.memory = Some(memory);
     Ok(())
 }
 
-pub(super) fn pids(group: &mut Group, text: &mut Text, stats: &mut Stats) -> Done {
+pub(super) fn pids(group: &mut Group, depth: Depth, text: &mut Text, stats: &mut Stats) -> Done {
     let Group { files, dirs, .. } = group;
     let Some(dir) = &dirs.pids else { return Ok(()) };
     let Some(current) = files.read(20, dir, "pids.current", text)?.map(parse::number) else { return Ok(()) };
-    let limit = files.read(21, dir, "pids.max", text)?.and_then(parse::limit);
+    let limit = match depth {
+        Depth::All => files.read(21, dir, "pids.max", text)?.and_then(parse::limit),
+        Depth::Usage => None,
+    };
     stats.pids = Some(Pids { current, limit });
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Usage as the unified tree prints it.
 
 use super::files::{Missing, Text};
-use super::reader::Group;
+use super::reader::{Depth, Group};
 use super::{Cpu, Hugetlb, Io, IoCost, Memory, Pids, Pressure, Stats, parse};
 
 type Done = std::result::Result<(), Missing>;
@@ -26,7 +26,7 @@ pub(super) fn cpu(group: &mut Group, text: &mut Text, stats: &mut Stats) -> Done
     Ok(())
 }
 
-pub(super) fn memory(group: &mut Group, text: &mut Text, stats: &mut Stats) -> Done {
+pub(super) fn memory(group: &mut Group, depth: Depth, text: &mut Text, stats: &mut Stats) -> Done {
     let Group { files, dirs, .. } = group;
     let Some(dir) = &dirs.unified else { return Ok(()) };
     let Some(usage) = files.read(110, dir, "memory.current", text)?.map(parse::number) else { return Ok(()) };
@@ -45,26 +45,31 @@ pub(super) fn memory(group: &mut Group, text: &mut Text, stats: &mut Stats) -> D
         });
     }
     memory.limit = files.read(112, dir, "memory.max", text)?.and_then(parse::limit);
-    memory.max_usage = files.read(113, dir, "memory.peak", text)?.map(parse::number);
     memory.swap_usage = files.read(114, dir, "memory.swap.current", text)?.map(parse::number);
     memory.swap_limit = files.read(115, dir, "memory.swap.max", text)?.and_then(parse::limit);
-    if let Some(content) = files.read(116, dir, "memory.events", text)? {
-        parse::keyed(content, |key, value| match key {
-            b"max" => memory.failcnt = value,
-            b"oom_kill" => memory.oom_kills = value,
-            _ => {}
-        });
+    if depth == Depth::All {
+        memory.max_usage = files.read(113, dir, "memory.peak", text)?.map(parse::number);
+        if let Some(content) = files.read(116, dir, "memory.events", text)? {
+            parse::keyed(content, |key, value| match key {
+                b"max" => memory.failcnt = value,
+                b"oom_kill" => memory.oom_kills = value,
+                _ => {}
+            });
+        }
     }
     memory.derive();
     stats.memory = Some(memory);
     Ok(())
 }
 
-pub(super) fn pids(group: &mut Group, text: &mut Text, stats: &mut Stats) -> Done {
+pub(super) fn pids(group: &mut Group, depth: Depth, text: &mut Text, stats: &mut Stats) -> Done {
     let Group { files, dirs, .. } = group;
     let Some(dir) = &dirs.unified else { return Ok(()) };
     let Some(current) = files.read(120, dir, "pids.current", text)?.map(parse::number) else { return Ok(()) };
-    let limit = files.read(121, dir, "pids.max", text)?.and_then(parse::limit);
+    let limit = match depth {
+        Depth::All => files.read(121, dir, "pids.max", text)?.and_then(parse::limit),
+        Depth::Usage => None,
+    };
     stats.pids = Some(Pids { current, limit });
     Ok(())
 }

@@ -25,9 +25,14 @@ function wrapped(to: Writer, number: number, value: bigint | null): void {
   if (value !== null) to.message(number, () => to.count(1, value));
 }
 
-function part<T>(to: Writer, number: number, from: T | null, write: (to: Writer, from: T) => void): void {
-  if (from !== null) to.message(number, () => write(to, from));
-}
+type Write<T> = (to: Writer, from: T) => void;
+
+/** A field that is a message written by `write`; nothing for null. */
+const part =
+  <T>(write: Write<T>) =>
+  (to: Writer, number: number, from: T | null): void => {
+    if (from !== null) to.message(number, () => write(to, from));
+  };
 
 function line(to: Writer, from: PressureLine): void {
   to.count(1, from.totalNanos);
@@ -35,18 +40,21 @@ function line(to: Writer, from: PressureLine): void {
   to.double(3, from.avg60);
   to.double(4, from.avg300);
 }
+const linePart = part(line);
 
 function pressure(to: Writer, from: Pressure): void {
-  part(to, 1, from.full, line);
-  part(to, 2, from.some, line);
+  linePart(to, 1, from.full);
+  linePart(to, 2, from.some);
 }
+const pressurePart = part(pressure);
 
 function cpu(to: Writer, from: CpuUsage): void {
   to.count(1, from.timestamp);
   wrapped(to, 2, from.usageCoreNanos);
   wrapped(to, 3, from.usageNanoCores);
-  part(to, 4, from.pressure, pressure);
+  pressurePart(to, 4, from.pressure);
 }
+const cpuPart = part(cpu);
 
 function memory(to: Writer, from: MemoryUsage): void {
   to.count(1, from.timestamp);
@@ -56,19 +64,22 @@ function memory(to: Writer, from: MemoryUsage): void {
   wrapped(to, 5, from.rssBytes);
   wrapped(to, 6, from.pageFaults);
   wrapped(to, 7, from.majorPageFaults);
-  part(to, 8, from.pressure, pressure);
+  pressurePart(to, 8, from.pressure);
 }
+const memoryPart = part(memory);
 
 function swap(to: Writer, from: SwapUsage): void {
   to.count(1, from.timestamp);
   wrapped(to, 2, from.availableBytes);
   wrapped(to, 3, from.usageBytes);
 }
+const swapPart = part(swap);
 
 function io(to: Writer, from: { readonly timestamp: bigint; readonly pressure: Pressure | null }): void {
   to.count(1, from.timestamp);
-  part(to, 2, from.pressure, pressure);
+  pressurePart(to, 2, from.pressure);
 }
+const ioPart = part(io);
 
 function filesystem(to: Writer, from: FilesystemUsage): void {
   to.count(1, from.timestamp);
@@ -76,6 +87,7 @@ function filesystem(to: Writer, from: FilesystemUsage): void {
   wrapped(to, 3, from.usedBytes);
   wrapped(to, 4, from.inodesUsed);
 }
+const filesystemPart = part(filesystem);
 
 function oneInterface(to: Writer, from: InterfaceUsage): void {
   to.text(1, from.name);
@@ -84,12 +96,14 @@ function oneInterface(to: Writer, from: InterfaceUsage): void {
   wrapped(to, 4, from.txBytes);
   wrapped(to, 5, from.txErrors);
 }
+const oneInterfacePart = part(oneInterface);
 
 function network(to: Writer, from: NetworkUsage): void {
   to.count(1, from.timestamp);
-  part(to, 2, from.defaultInterface, oneInterface);
-  for (const other of from.others) part(to, 3, other, oneInterface);
+  oneInterfacePart(to, 2, from.defaultInterface);
+  for (const other of from.others) oneInterfacePart(to, 3, other);
 }
+const networkPart = part(network);
 
 /** map<string, string>. */
 function map(to: Writer, number: number, from: Readonly<Record<string, string>>): void {
@@ -147,25 +161,28 @@ function ofSandbox({ sandbox: { identity } }: SandboxUsage): Buffer {
 
 function container(to: Writer, from: ContainerUsage): void {
   to.field(1, ofContainer(from));
-  part(to, 2, from.cpu, cpu);
-  part(to, 3, from.memory, memory);
-  part(to, 4, from.writableLayer, filesystem);
-  part(to, 5, from.swap, swap);
-  part(to, 6, from.io, io);
+  cpuPart(to, 2, from.cpu);
+  memoryPart(to, 3, from.memory);
+  filesystemPart(to, 4, from.writableLayer);
+  swapPart(to, 5, from.swap);
+  ioPart(to, 6, from.io);
 }
+const containerPart = part(container);
+
+const processPart = part<NonNullable<SandboxUsage['processCount']>>((to, { timestamp, count }) => {
+  to.count(1, timestamp);
+  wrapped(to, 2, count);
+});
 
 function sandbox(to: Writer, from: SandboxUsage): void {
   to.field(1, ofSandbox(from));
   to.message(2, () => {
-    part(to, 1, from.cpu, cpu);
-    part(to, 2, from.memory, memory);
-    part(to, 3, from.network, network);
-    part(to, 4, from.processCount, (_, { timestamp, count }) => {
-      to.count(1, timestamp);
-      wrapped(to, 2, count);
-    });
-    for (const one of from.containers) part(to, 5, one, container);
-    part(to, 6, from.io, io);
+    cpuPart(to, 1, from.cpu);
+    memoryPart(to, 2, from.memory);
+    networkPart(to, 3, from.network);
+    processPart(to, 4, from.processCount);
+    for (const one of from.containers) containerPart(to, 5, one);
+    ioPart(to, 6, from.io);
   });
 }
 
@@ -174,7 +191,7 @@ export const encodeContainerUsages = (from: Iterable<ContainerUsage>): Generator
 /** `repeated PodSandboxStats stats = 1` likewise. */
 export const encodeSandboxUsages = (from: Iterable<SandboxUsage>): Generator<Buffer> => entries(from, sandbox);
 
-function* entries<T>(from: Iterable<T>, write: (to: Writer, from: T) => void): Generator<Buffer> {
+function* entries<T>(from: Iterable<T>, write: Write<T>): Generator<Buffer> {
   const to = new Writer(room);
   for (const item of from) {
     to.message(1, () => write(to, item));

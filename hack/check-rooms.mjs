@@ -57,7 +57,7 @@ const outside = [
     rooms:
       /^(state|storage|network|monitor|seccomp)\/|^apparmor\/kernel\.ts$|^registry\/hosts\.ts$|^recovery\/observe\.ts$|^config\/load\.ts$|^main\.ts$/,
   },
-  { module: /^node:child_process$/, rooms: /^network\/cni\/|^apparmor\/kernel\.ts$/ },
+  { module: /^node:child_process$/, rooms: /^network\/cni\/|^apparmor\/kernel\.ts$|^registry\/credential-helper\.ts$/ },
   { module: /^pino(-pretty)?$/, rooms: /^log\.ts$/ },
   { module: /^prom-client$/, rooms: /^metrics\// },
   { module: /^@opentelemetry\//, rooms: /^trace\/otel\.ts$/ },

@@ -162,6 +162,12 @@ export const schema = {
       doc: 'Directory of `<host>/hosts.toml` files: mirrors, certificates and plain HTTP by registry. Read at each pull.',
       flag: 'registry-config-path',
     }),
+    registriesConf: setting(path(true), '/etc/podwright/registries.conf', {
+      doc: 'A registries.conf, with its drop-ins in `<path>.d`: moved, mirrored, insecure and blocked names. It may be one that other tools use, such as `/etc/containers/registries.conf`. Read at each pull; need not exist.',
+    }),
+    authFiles: setting(list(path(), 'absolute paths'), [], {
+      doc: "The node's own credentials: auth.json or Docker's config.json files, with credential helpers. Read when a registry asks for credentials and the caller gave none for it; the first file that has some counts.",
+    }),
     maxParallelDownloads: setting(integer(1, 64), 4, { doc: 'Layers of one image that are downloaded at once.' }),
     stallTimeoutMs: setting(duration, 30_000, {
       doc: 'A download that brings no byte for this long is resumed or given up.',

@@ -1,5 +1,5 @@
 // The composition of images: storage, registry, records and the verbs over them. Wires, decides nothing.
-import { readTextFile } from '../storage/text-file.ts';
+import { listNames, readTextFile } from '../storage/text-file.ts';
 import type { Config } from '../config/schema.ts';
 import { version } from '../config/version.ts';
 import type { ContainerImageFacts } from '../container/ports.ts';
@@ -11,7 +11,7 @@ import type { Metrics } from '../metrics/metrics.ts';
 import type { Native } from '../native/load.ts';
 import type { Paths } from '../paths.ts';
 import { platformOf } from '../registry/platform.ts';
-import { proxySettings } from '../registry/proxy.ts';
+import { helperEnvironment, proxySettings } from '../registry/proxy.ts';
 import { createRegistry, defaultRetry, defaultTimeouts } from '../registry/registry.ts';
 import { ImageRecords } from '../state/images.ts';
 import type { RecordWriter } from '../state/record.ts';
@@ -64,10 +64,15 @@ function loadRecords({ paths, writer, log, metrics }: ImageParts) {
   return { records, setAside };
 }
 
-const registryOf = ({ registry }: Config) =>
+const registryOf = ({ registry }: Config, log: Log) =>
   createRegistry({
     hostsDir: registry.configPath,
+    registriesConf: registry.registriesConf,
+    authFiles: registry.authFiles,
+    helperEnv: helperEnvironment(process.env),
     readText: readTextFile,
+    listDir: listNames,
+    onNote: (note) => log.warn({ note }, 'a part of registries.conf has no effect'),
     proxies: proxySettings(process.env),
     userAgent: `podwright/${version}`,
     timeouts: defaultTimeouts,
@@ -80,7 +85,7 @@ export async function composeImages(parts: ImageParts) {
   const { records, setAside } = loadRecords(parts);
   const storage = createStorage({ paths, native, clock, bounds: fetchBounds(config), onError: parts.onError });
   const report = await storage.load();
-  const registry = registryOf(config);
+  const registry = registryOf(config, log);
   const images = createImages({
     registry,
     storage,

@@ -1,12 +1,13 @@
 // Answers a registry's challenges for one request of one caller (distribution spec: token and basic auth).
 // Must not outlive the request, nor show credentials to a host they are not bound to.
-import { permissionDenied } from '../lib/failure.ts';
+import { Failure, permissionDenied } from '../lib/failure.ts';
 import { type Challenge, parseChallenges } from './challenge.ts';
 import type { HttpRequest, HttpResponse, Send } from './client.ts';
 import { anonymous, basicHeader, type BoundCredentials, canonicalHost, type Credentials } from './credentials.ts';
 import type { Endpoint } from './endpoint.ts';
 import type { Exchange } from './exchange.ts';
 import { errorDetail, StatusError } from './failures.ts';
+import type { NodeCredentials } from './node-credentials.ts';
 
 const longestToken = 1024 * 1024;
 const clientId = 'podwright';
@@ -14,7 +15,10 @@ const clientId = 'podwright';
 export interface AuthOptions {
   readonly send: Send;
   readonly bound: BoundCredentials;
-  readonly repository: string;
+  /** The registry and the repository that the reference names. */
+  readonly named: { readonly host: string; readonly repository: string };
+  /** For hosts that the caller's credentials are not for. */
+  readonly node: NodeCredentials;
   /** The proxy for a token server. */
   readonly proxyFor: (url: URL) => string | null;
 }
@@ -23,7 +27,8 @@ export interface AuthOptions {
 export class AuthSession {
   readonly #send: Send;
   readonly #bound: BoundCredentials;
-  readonly #repository: string;
+  readonly #named: AuthOptions['named'];
+  readonly #node: NodeCredentials;
   readonly #proxyFor: (url: URL) => string | null;
   /** Authorization by endpoint base, once an endpoint has asked for it. */
   readonly #headers = new Map<string, string>();
@@ -32,46 +37,70 @@ export class AuthSession {
     this.#proxyFor = options.proxyFor;
     this.#send = options.send;
     this.#bound = options.bound;
-    this.#repository = options.repository;
+    this.#named = options.named;
+    this.#node = options.node;
   }
 
   /** What to send as Authorization, null for nothing (yet). */
   header(endpoint: Endpoint): string | null {
     const known = this.#headers.get(endpoint.base);
     if (known !== undefined) return known;
-    const own = this.#credentialsFor(endpoint);
+    const own = this.#callersFor(endpoint);
     return own.type === 'bearer' ? `Bearer ${own.token}` : null;
   }
 
   /** Answers a 401: whether there is something new to try. */
   async answer(endpoint: Endpoint, challengeHeader: string, signal: AbortSignal): Promise<boolean> {
     const before = this.header(endpoint);
-    const header = await this.#prove(endpoint, parseChallenges(challengeHeader), signal);
-    if (header === null || (header === before && header.startsWith('Basic '))) return false;
+    const credentials = await this.#credentialsFor(endpoint, signal);
+    const header = await this.#prove({ endpoint, credentials }, parseChallenges(challengeHeader), signal);
+    if (header === null || header === before) return false;
     this.#headers.set(endpoint.base, header);
     return true;
   }
 
-  #credentialsFor(endpoint: Endpoint): Credentials {
+  /** The caller's own credentials as far as they are for this endpoint. */
+  #callersFor(endpoint: Endpoint): Credentials {
     const bound =
       canonicalHost(endpoint.base) === this.#bound.host || canonicalHost(endpoint.host) === this.#bound.host;
     // a mirror gets what the operator granted it: hosts.toml `credentials_from = "origin"`
     return bound || endpoint.sharesCredentials ? this.#bound.credentials : anonymous;
   }
 
-  async #prove(endpoint: Endpoint, challenges: readonly Challenge[], signal: AbortSignal): Promise<string | null> {
-    const credentials = this.#credentialsFor(endpoint);
-    if (credentials.type === 'bearer') return null; // it was sent at once and refused
+  /** The caller's credentials count before those of the node, the host's own before the origin's. */
+  async #credentialsFor(endpoint: Endpoint, signal: AbortSignal): Promise<Credentials> {
+    const callers = this.#callersFor(endpoint);
+    if (callers.type !== 'anonymous') return callers;
+    try {
+      const own = await this.#node(endpoint.host, endpoint.repository, signal);
+      if (own.type !== 'anonymous' || !endpoint.sharesCredentials) return own;
+      return await this.#node(this.#named.host, this.#named.repository, signal);
+    } catch (error) {
+      signal.throwIfAborted();
+      // it counts against this host: another one may not need them
+      if (!(error instanceof Failure)) throw error;
+      throw new Failure(error.kind, error.message, {
+        cause: error.cause,
+        details: { ...error.details, host: endpoint.host },
+      });
+    }
+  }
+
+  async #prove(asked: Asked, challenges: readonly Challenge[], signal: AbortSignal): Promise<string | null> {
+    const { credentials } = asked;
+    // a token of the caller's was sent at once and refused
+    if (credentials.type === 'bearer')
+      return credentials === this.#bound.credentials ? null : `Bearer ${credentials.token}`;
     const bearer = challenges.find((c) => c.scheme === 'bearer' && (c.parameters.realm ?? '') !== '');
-    if (bearer) return `Bearer ${await this.#token({ endpoint, challenge: bearer, credentials }, signal)}`;
+    if (bearer) return `Bearer ${await this.#token({ ...asked, challenge: bearer }, signal)}`;
     if (challenges.some((c) => c.scheme === 'basic') && credentials.type === 'basic') {
       return basicHeader(credentials.username, credentials.password);
     }
     return null;
   }
 
-  async #token(asked: Pick<TokenNeed, 'endpoint' | 'challenge' | 'credentials'>, signal: AbortSignal): Promise<string> {
-    const request = tokenRequest({ ...asked, repository: this.#repository, proxyFor: this.#proxyFor });
+  async #token(asked: Asked & { readonly challenge: Challenge }, signal: AbortSignal): Promise<string> {
+    const request = tokenRequest({ ...asked, proxyFor: this.#proxyFor });
     const response = await this.#send(request, signal);
     const { host } = new URL(request.url);
     if (response.status !== 200) throw statusError(response, host);
@@ -79,18 +108,20 @@ export class AuthSession {
   }
 }
 
-interface TokenNeed {
+interface Asked {
   readonly endpoint: Endpoint;
-  readonly challenge: Challenge;
   readonly credentials: Credentials;
-  readonly repository: string;
+}
+
+interface TokenNeed extends Asked {
+  readonly challenge: Challenge;
   readonly proxyFor: (url: URL) => string | null;
 }
 
 function tokenRequest(need: TokenNeed): HttpRequest {
   const { endpoint, challenge, credentials } = need;
   const realm = realmOf(endpoint, challenge, credentials);
-  const scope = challenge.parameters.scope || `repository:${need.repository}:pull`;
+  const scope = challenge.parameters.scope || `repository:${endpoint.repository}:pull`;
   const query = new URLSearchParams();
   if (challenge.parameters.service) query.set('service', challenge.parameters.service);
   for (const part of scope.split(' ')) if (part !== '') query.append('scope', part);

@@ -56,24 +56,31 @@ export function bindCredentials(auth: AuthConfig | null, registryHost: string): 
 export const anonymous: Credentials = { type: 'anonymous' };
 
 function credentialsOf(auth: AuthConfig): Credentials {
-  if (auth.registryToken !== '') return { type: 'bearer', token: headerSafe(auth.registryToken, 'registry_token') };
+  if (auth.registryToken !== '') return { type: 'bearer', token: bearerToken(auth.registryToken) };
   if (auth.identityToken !== '') return { type: 'identity', token: auth.identityToken };
   if (auth.username !== '' || auth.password !== '') {
     return { type: 'basic', username: auth.username, password: auth.password };
   }
   if (auth.auth === '') return anonymous;
-  const text = /^[A-Za-z0-9+/_-]+={0,2}$/.test(auth.auth.trim())
-    ? Buffer.from(auth.auth.trim(), 'base64').toString('utf8')
-    : '';
-  const colon = text.indexOf(':');
-  if (colon < 0) throw invalidArgument('field auth.auth is not base64 of "username:password"');
-  // some clients pad the password with NUL bytes
-  return { type: 'basic', username: text.slice(0, colon), password: text.slice(colon + 1).replace(/\0+$/, '') };
+  const pair = decodeBasic(auth.auth);
+  if (pair === null) throw invalidArgument('field auth.auth is not base64 of "username:password"');
+  return { type: 'basic', ...pair };
 }
 
-function headerSafe(value: string, field: string): string {
-  if (!/^[\x21-\x7e]+$/.test(value))
-    throw invalidArgument(`field auth.${field} has characters that no header may have`);
+/** User name and password of base64 text, null if it is none. Some clients pad the password with NUL bytes. */
+export function decodeBasic(auth: string): { readonly username: string; readonly password: string } | null {
+  const base64 = auth.trim();
+  const text = /^[A-Za-z0-9+/_-]+={0,2}$/.test(base64) ? Buffer.from(base64, 'base64').toString('utf8') : '';
+  const colon = text.indexOf(':');
+  if (colon < 0) return null;
+  return { username: text.slice(0, colon), password: text.slice(colon + 1).replace(/\0+$/, '') };
+}
+
+/** Whether text can be sent in a header as it is. */
+export const headerSafe = (text: string): boolean => /^[\x21-\x7e]+$/.test(text);
+
+function bearerToken(value: string): string {
+  if (!headerSafe(value)) throw invalidArgument('field auth.registry_token has characters that no header may have');
   return value;
 }
 

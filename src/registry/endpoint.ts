@@ -24,6 +24,8 @@ export interface Endpoint {
   readonly base: string;
   /** Host with port, for messages. */
   readonly host: string;
+  /** Path of the repository at this host: registries.conf may have moved it. */
+  readonly repository: string;
   /** Whether this is the registry that the reference names. */
   readonly isOrigin: boolean;
   /** May be asked what a tag means; may be asked for content by digest. */
@@ -40,6 +42,11 @@ export interface Endpoint {
   /** Proxy for this host, or null for none. */
   readonly proxy: string | null;
   readonly connectMs: number;
+  /**
+   * Base of the encrypted endpoint that this one replaces where no TLS is spoken (`insecure` of
+   * registries.conf); it is asked only after a connection to that one failed. Null for all others.
+   */
+  readonly insteadOf: string | null;
 }
 
 /** TLS by the system's rules. */
@@ -49,7 +56,7 @@ export const systemTls: { readonly tls: TlsFiles; readonly material: TlsMaterial
 };
 
 /** The URL of something below a repository: `manifests/latest`, `blobs/sha256:…`. */
-export function repositoryUrl(endpoint: Endpoint, repository: string, rest: string): string {
+export function repositoryUrl(endpoint: Endpoint, rest: string): string {
   const query = endpoint.namespace === null ? '' : `?ns=${encodeURIComponent(endpoint.namespace)}`;
-  return `${endpoint.base}/${repository}/${rest}${query}`;
+  return `${endpoint.base}/${endpoint.repository}/${rest}${query}`;
 }

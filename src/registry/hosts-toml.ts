@@ -4,13 +4,23 @@
 import { parse, TomlError } from 'smol-toml';
 import { failedPrecondition } from '../lib/failure.ts';
 
+/** What a host may be asked for. Pushing and referrers are read, but nobody asks for them. */
+export type Capability = 'pull' | 'resolve' | 'push' | 'referrers';
+
+/** A certificate of ours and its key: the same file where it holds both. */
+export interface ClientFiles {
+  readonly cert: string;
+  readonly key: string;
+}
+
 /** The settings of one host in the file. File names as written. */
 export interface HostEntry {
   /** `https://host[:port][/path]`. */
   readonly url: string;
-  readonly capabilities: readonly ('pull' | 'resolve' | 'push')[];
+  readonly capabilities: readonly Capability[];
   readonly ca: readonly string[];
-  readonly client: { readonly cert: string; readonly key: string } | null;
+  /** Certificates of ours, to be tried in their order. */
+  readonly clients: readonly ClientFiles[];
   readonly skipVerify: boolean;
   readonly overridePath: boolean;
   readonly headers: readonly (readonly [string, string])[];
@@ -79,19 +89,17 @@ function readEntry(url: string, table: Json, refuseFile: Refuse): HostEntry {
   };
   const from = table.credentials_from ?? 'none';
   if (from !== 'none' && from !== 'origin') refuse('credentials_from is neither "none" nor "origin"');
-  const proxy = table.proxy ?? null;
-  if (proxy !== null && typeof proxy !== 'string') refuse('proxy is not a string');
   return {
     url,
     capabilities: readCapabilities(table.capabilities, refuse),
     ca: readStrings(table.ca, 'ca', refuse),
-    client: readClient(table.client, refuse),
+    clients: readClients(table.client, refuse),
     skipVerify: flag('skip_verify'),
     overridePath: flag('override_path'),
     headers: readHeaders(table.header, refuse),
     dialTimeoutMs: table.dial_timeout === undefined ? null : readDuration(table.dial_timeout, refuse),
     credentialsFrom: from as 'none' | 'origin',
-    proxy: proxy as string | null,
+    proxy: readProxy(table.proxy, refuse),
   };
 }
 
@@ -102,22 +110,42 @@ function readStrings(value: unknown, key: string, refuse: Refuse): string[] {
   return refuse(`${key} is neither a string nor a list of strings`);
 }
 
+const capabilities: readonly string[] = ['pull', 'resolve', 'push', 'referrers'] satisfies Capability[];
+const mostClients = 8;
+
 function readCapabilities(value: unknown, refuse: Refuse): HostEntry['capabilities'] {
   if (value === undefined) return ['pull', 'resolve', 'push'];
   const names = readStrings(value, 'capabilities', refuse);
-  const strange = names.find((name) => !['pull', 'resolve', 'push'].includes(name));
+  const strange = names.find((name) => !capabilities.includes(name));
   if (strange !== undefined) refuse(`capability ${JSON.stringify(strange)} is unknown`);
   return names as HostEntry['capabilities'];
 }
 
-/** `"file with both"`, `["file with both"]` or `[["cert", "key"]]`. */
-function readClient(value: unknown, refuse: Refuse): HostEntry['client'] {
-  if (value === undefined) return null;
+/** `"file with both"`, `["one with both", "another"]` or `[["cert", "key"], ["file with both", ""]]`. */
+function readClients(value: unknown, refuse: Refuse): ClientFiles[] {
+  if (value === undefined) return [];
   const list: unknown[] = Array.isArray(value) ? value : [value];
-  if (list.length !== 1) return refuse('client must name exactly one certificate: "file" or [["cert", "key"]]');
-  const [cert, key] = Array.isArray(list[0]) ? (list[0] as unknown[]) : [list[0], list[0]];
-  if (typeof cert !== 'string' || cert === '') return refuse('client has no certificate file');
-  return typeof key === 'string' && key !== '' ? { cert, key } : { cert, key: cert };
+  if (list.length > mostClients) refuse(`client names more than ${mostClients} certificates`);
+  return list.map((one) => {
+    const [cert, key = '', ...more] = Array.isArray(one) ? (one as unknown[]) : [one];
+    if (typeof cert !== 'string' || cert === '') return refuse('client has no certificate file');
+    if (typeof key !== 'string' || more.length > 0) return refuse('client is not "file" nor [["cert", "key"]]');
+    return { cert, key: key === '' ? cert : key };
+  });
+}
+
+/** An HTTP proxy, "" for none at all, null for the environment's. */
+function readProxy(value: unknown, refuse: Refuse): string | null {
+  if (value === undefined) return null;
+  if (typeof value !== 'string') return refuse('proxy is not a string');
+  if (value === '') return '';
+  const url = URL.parse(/^[a-z][a-z0-9+.-]*:\/\//i.test(value) ? value : `http://${value}`);
+  if (url === null || url.hostname === '') return refuse('proxy is not a URL');
+  if (!/^https?:$/.test(url.protocol))
+    return refuse(`proxy has scheme ${url.protocol.slice(0, -1)}: only http and https are spoken`);
+  if (url.pathname !== '/' || url.search !== '' || url.hash !== '')
+    return refuse('proxy has more than scheme, host and port');
+  return value;
 }
 
 function readHeaders(value: unknown, refuse: Refuse): [string, string][] {

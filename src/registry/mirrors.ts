@@ -16,6 +16,8 @@ export interface Walk {
 /** The endpoints of one request; those that did not answer are asked last the next time. */
 export class EndpointList {
   #order: Endpoint[];
+  /** Bases to which no connection was had: what stands in for them may be asked. */
+  readonly #unreachable = new Set<string>();
 
   constructor(endpoints: readonly Endpoint[]) {
     this.#order = [...endpoints];
@@ -26,12 +28,15 @@ export class EndpointList {
     const failures: Failure[] = [];
     for (const endpoint of this.#order.filter(walk.may)) {
       walk.signal.throwIfAborted();
+      if (endpoint.insteadOf !== null && !this.#unreachable.has(endpoint.insteadOf)) continue;
       try {
         return { endpoint, value: await attempt(endpoint) };
       } catch (error) {
         walk.signal.throwIfAborted();
         const failure = exchangeFailure(error, walk.doing, endpoint.host);
         if (failure.details.host === undefined) throw failure; // not the host's fault
+        if (failure.details.stage === 'tls' || failure.details.stage === 'connect')
+          this.#unreachable.add(endpoint.base);
         if (failure.kind === 'registry-unavailable') this.#postpone(endpoint);
         failures.push(failure);
       }

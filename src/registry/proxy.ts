@@ -18,6 +18,18 @@ export const proxySettings = (env: Readonly<Record<string, string | undefined>>)
   none: env.NO_PROXY || env.no_proxy || '',
 });
 
+/** The environment of credential helpers: nothing of the daemon's but its proxies. */
+export const helperEnvironment = (env: Readonly<Record<string, string | undefined>>): Record<string, string> => {
+  const { http, https, none } = proxySettings(env);
+  const proxies = { HTTP_PROXY: http, HTTPS_PROXY: https, NO_PROXY: none };
+  return {
+    PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+    HOME: '/root',
+    LANG: 'C.UTF-8',
+    ...Object.fromEntries(Object.entries(proxies).filter(([, value]) => value !== '')),
+  };
+};
+
 /** The proxy for a URL as `http(s)://[user:password@]host:port`, or null. Loopback is never proxied. */
 export function proxyFor(settings: ProxySettings, url: URL): string | null {
   const setting = url.protocol === 'https:' ? settings.https : settings.http;

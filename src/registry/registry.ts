@@ -4,8 +4,11 @@ import type { Digest } from '../lib/id.ts';
 import { AuthSession, withAuth } from './auth.ts';
 import { createHttpClient } from './client.ts';
 import { type AuthConfig, bindCredentials } from './credentials.ts';
-import { findEndpoints, type ReadText } from './hosts.ts';
+import { createHelperRunner } from './credential-helper.ts';
+import { findEndpoints } from './endpoints.ts';
+import type { ListDir, ReadText } from './hosts.ts';
 import { EndpointList } from './mirrors.ts';
+import { nodeCredentials } from './node-credentials.ts';
 import { proxyFor, type ProxySettings } from './proxy.ts';
 import { openRepository, type Repository } from './repository.ts';
 import { type RetryPolicy, withRetry } from './retry.ts';
@@ -34,7 +37,16 @@ export interface Registry {
 export interface RegistryOptions {
   /** Directory of `<host>/hosts.toml`, "" for none. */
   readonly hostsDir: string;
+  /** A registries.conf, "" for none. */
+  readonly registriesConf: string;
+  /** auth.json or config.json files of the node. */
+  readonly authFiles: readonly string[];
+  /** The environment of credential helpers. */
+  readonly helperEnv: Readonly<Record<string, string>>;
   readonly readText: ReadText;
+  readonly listDir: ListDir;
+  /** Told once of each part of registries.conf that has no effect. */
+  readonly onNote: (note: string) => void;
   readonly proxies: ProxySettings;
   /** `podwright/0.1.0`. */
   readonly userAgent: string;
@@ -47,10 +59,17 @@ export interface RegistryTimeouts {
   readonly connectMs: number;
   readonly idleMs: number;
   readonly totalMs: number;
+  /** For one run of a credential helper. */
+  readonly helperMs: number;
 }
 
 /** For manifests, configs and tokens, which are small. */
-export const defaultTimeouts: RegistryTimeouts = { connectMs: 10_000, idleMs: 30_000, totalMs: 60_000 };
+export const defaultTimeouts: RegistryTimeouts = {
+  connectMs: 10_000,
+  idleMs: 30_000,
+  totalMs: 60_000,
+  helperMs: 30_000,
+};
 
 /** Three attempts within a few seconds; the kubelet itself tries again later. */
 export const defaultRetry: RetryPolicy = {
@@ -62,26 +81,28 @@ export const defaultRetry: RetryPolicy = {
   nowMs: Date.now,
 };
 
+const mostNotes = 1000;
+
 /** Composes the registry room. */
 export function createRegistry(options: RegistryOptions): Registry {
   const client = createHttpClient({ userAgent: options.userAgent, ...options.timeouts });
-  const { hostsDir, readText, proxies, timeouts, retry } = options;
+  const { proxies, timeouts, retry, readText } = options;
+  const askHelper = createHelperRunner({ env: options.helperEnv, timeoutMs: timeouts.helperMs });
+  const onNote = once(options.onNote);
+  const node = nodeCredentials({ files: options.authFiles, readText, askHelper });
   return {
     open: async (request) => {
       const bound = bindCredentials(request.auth, request.host);
-      const endpoints = await findEndpoints(
-        { hostsDir, readText, proxies, connectMs: timeouts.connectMs },
-        request.host,
-      );
+      const endpoints = await findEndpoints({ ...options, onNote, connectMs: timeouts.connectMs }, request);
       const session = new AuthSession({
         send: client.send,
         bound,
-        repository: request.path,
+        named: { host: request.host, repository: request.path },
+        node,
         proxyFor: (url) => proxyFor(proxies, url),
       });
       return openRepository({
         label: request.label,
-        path: request.path,
         tag: request.tag,
         digest: request.digest,
         endpoints: new EndpointList(endpoints),
@@ -91,6 +112,17 @@ export function createRegistry(options: RegistryOptions): Registry {
       });
     },
     close: () => client.close(),
+  };
+}
+
+/** Passes each text on the first time only. */
+function once(tell: (text: string) => void): (text: string) => void {
+  const told = new Set<string>();
+  return (text) => {
+    if (told.has(text)) return;
+    if (told.size >= mostNotes) told.clear();
+    told.add(text);
+    tell(text);
   };
 }
 

@@ -68,8 +68,6 @@ export interface Repository {
 export interface RepositoryOptions {
   /** `registry.k8s.io/pause:3.10`, for failures. */
   readonly label: string;
-  /** Path within the registry. */
-  readonly path: string;
   readonly tag: string | null;
   readonly digest: Digest | null;
   readonly endpoints: EndpointList;
@@ -105,7 +103,7 @@ export function openRepository(o: RepositoryOptions): Repository {
 async function probe(o: RepositoryOptions, wanted: string, signal: AbortSignal): Promise<Digest | null> {
   const walk = { doing: `check access to ${o.label}`, may: mayAsk(o.digest), signal };
   const { value } = await o.endpoints.first(walk, async (endpoint) => {
-    const url = repositoryUrl(endpoint, o.path, `manifests/${wanted}`);
+    const url = repositoryUrl(endpoint, `manifests/${wanted}`);
     const ask = { method: 'HEAD', url, headers: { accept: acceptManifests }, maxBytes: 0 } as const;
     return o.exchange(endpoint, ask, signal).catch((error: unknown) => {
       // some registries serve manifests by GET only
@@ -146,7 +144,7 @@ async function getManifest(
 ): Promise<{ endpoint: Endpoint; value: Parsed }> {
   const walk = { doing: `get manifest of ${o.label}`, may: mayAsk(wanted.digest), signal };
   return o.endpoints.first(walk, async (endpoint) => {
-    const url = repositoryUrl(endpoint, o.path, `manifests/${wanted.name}`);
+    const url = repositoryUrl(endpoint, `manifests/${wanted.name}`);
     const ask = { method: 'GET', url, headers: { accept: acceptManifests }, maxBytes: longestManifest } as const;
     const response = await o.exchange(endpoint, ask, signal);
     const bytes = response.body;
@@ -232,7 +230,7 @@ async function getConfig(o: RepositoryOptions, descriptor: Descriptor, signal: A
     throw failedPrecondition(`config of ${o.label} is larger than ${longestConfig} bytes`);
   const walk = { doing: `get config ${descriptor.digest} of ${o.label}`, may: mayAsk(descriptor.digest), signal };
   const { value } = await o.endpoints.first(walk, async (endpoint) => {
-    const url = repositoryUrl(endpoint, o.path, `blobs/${descriptor.digest}`);
+    const url = repositoryUrl(endpoint, `blobs/${descriptor.digest}`);
     const response = await o.exchange(endpoint, { method: 'GET', url, headers: {}, maxBytes: descriptor.size }, signal);
     const own = sha256(response.body);
     if (own !== descriptor.digest)
@@ -276,7 +274,7 @@ interface BlobJob<T> {
 
 const sourceAt = (o: RepositoryOptions, endpoint: Endpoint, digest: Digest): BlobSource => ({
   host: endpoint.host,
-  url: repositoryUrl(endpoint, o.path, `blobs/${digest}`),
+  url: repositoryUrl(endpoint, `blobs/${digest}`),
   headers: Object.entries(headersFor(endpoint, o.session, {})),
   allowHttp: endpoint.base.startsWith('http:'),
   tls: endpoint.tls,

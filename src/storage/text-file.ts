@@ -1,5 +1,5 @@
 // Text files of the configuration, for rooms that have no disk of their own.
-import { open } from 'node:fs/promises';
+import { open, readdir } from 'node:fs/promises';
 import { failedPrecondition } from '../lib/failure.ts';
 
 /** A text file's contents, null if it does not exist. Throws failed-precondition for all else. */
@@ -18,5 +18,16 @@ export async function readTextFile(path: string, maxBytes: number): Promise<stri
     if (code === 'ENOENT' || code === 'ENOTDIR') return null;
     if (code === undefined) throw error;
     throw failedPrecondition(`read file ${path}`, error);
+  }
+}
+
+/** Names of what is in a directory, in order; none if it does not exist. Throws failed-precondition for all else. */
+export async function listNames(dir: string): Promise<string[]> {
+  try {
+    return (await readdir(dir)).sort();
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT' || code === 'ENOTDIR') return [];
+    throw failedPrecondition(`read directory ${dir}`, error);
   }
 }

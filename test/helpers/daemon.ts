@@ -61,6 +61,7 @@ export class TestDaemon implements Belongings {
   readonly logFile: string;
   readonly confDir: string;
   readonly certsDir: string;
+  readonly registriesConf: string;
   readonly bridge: string;
   readonly subnet: string;
   /** Ids of every sandbox and container that it ever had, reported or not. */
@@ -81,6 +82,7 @@ export class TestDaemon implements Belongings {
     this.socket = join(this.state, 'podwright.sock');
     this.confDir = join(this.dir, 'net.d');
     this.certsDir = join(this.dir, 'certs.d');
+    this.registriesConf = join(this.dir, 'registries.conf');
     this.bridge = `pw-t${random.toString('hex')}`;
     this.subnet = `10.${200 + (random.readUInt8(0) % 50)}.${random.readUInt8(1)}.0/24`;
   }
@@ -121,6 +123,7 @@ export class TestDaemon implements Belongings {
     const { network = 'bridge', flags = [] } = this.#options;
     const own = [`--root=${this.root}`, `--state=${this.state}`, `--network-default=${network}`];
     own.push(`--network-bridge=${this.bridge}`, `--network-subnet=${this.subnet}`, `--cni-conf-dir=${this.confDir}`);
+    own.push(`--set=registry.registries_conf=${this.registriesConf}`);
     own.push(`--registry-config-path=${this.certsDir}`, `--metrics-address=127.0.0.1:${this.#metricsPort}`);
     return [...own, '--log-level=debug', '--log-format=json', ...flags];
   }

@@ -13,7 +13,7 @@ import { ImageRecords } from '../../src/state/images.ts';
 import { RecordWriter } from '../../src/state/record.ts';
 import type { StorageNative } from '../../src/storage/ports.ts';
 import { createStorage, type Storage } from '../../src/storage/storage.ts';
-import { readTextFile } from '../../src/storage/text-file.ts';
+import { listNames, readTextFile } from '../../src/storage/text-file.ts';
 
 export interface ImageRoom {
   readonly root: string;
@@ -71,10 +71,15 @@ export async function openImageRoom(t: ExecutionContext, native: StorageNative, 
   await storage.load();
   const registry = createRegistry({
     hostsDir: `${root}/certs.d`,
+    registriesConf: '',
+    authFiles: [],
+    helperEnv: {},
     readText: readTextFile,
+    listDir: listNames,
+    onNote: () => undefined,
     proxies: { http: '', https: '', none: '' },
     userAgent: 'test/1',
-    timeouts: { connectMs: 1000, idleMs: 2000, totalMs: 5000 },
+    timeouts: { connectMs: 1000, idleMs: 2000, totalMs: 5000, helperMs: 5000 },
     retry: { ...defaultRetry, baseMs: 1, longestMs: 20 },
   });
   const events: PullEvent[] = [];

@@ -38,10 +38,15 @@ export async function setup(t: ExecutionContext, options: Partial<RegistryOption
   server.push('team/app', 'v1', image);
   const registry = createRegistry({
     hostsDir: '',
+    registriesConf: '',
+    authFiles: [],
+    helperEnv: {},
+    listDir: async () => [],
+    onNote: () => undefined,
     readText: async () => null,
     proxies: { http: '', https: '', none: '' },
     userAgent: 'test/1',
-    timeouts: { connectMs: 1000, idleMs: 1000, totalMs: 2000 },
+    timeouts: { connectMs: 1000, idleMs: 1000, totalMs: 2000, helperMs: 5000 },
     retry: { ...defaultRetry, baseMs: 1, longestMs: 20 },
     ...options,
   });

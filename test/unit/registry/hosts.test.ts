@@ -1,14 +1,18 @@
 import test from 'ava';
 import { Failure } from '../../../src/lib/failure.ts';
-import { findEndpoints, hostDirectories } from '../../../src/registry/hosts.ts';
+import { hostDirectories, hostEndpoints } from '../../../src/registry/hosts.ts';
 import { parseHostsFile } from '../../../src/registry/hosts-toml.ts';
 
 const noProxy = { http: '', https: '', none: '' };
+const named = (host: string) => ({ host, repository: 'team/app', insecure: false, isNamed: true });
+const options = (files: Readonly<Record<string, string>>) => ({
+  hostsDir: '/certs.d',
+  readText: async (path: string) => files[path] ?? null,
+  listDir: async (dir: string) =>
+    Object.keys(files).flatMap((path) => (path.startsWith(`${dir}/`) ? [path.slice(dir.length + 1)] : [])),
+});
 const endpoints = (registry: string, files: Readonly<Record<string, string>> = {}) =>
-  findEndpoints(
-    { hostsDir: '/certs.d', readText: async (path) => files[path] ?? null, proxies: noProxy, connectMs: 10 },
-    registry,
-  );
+  hostEndpoints({ ...options(files), proxies: noProxy, connectMs: 10 }, named(registry));
 
 test('directory names of a registry', (t) => {
   t.deepEqual(hostDirectories('docker.io'), ['docker.io', '_default']);
@@ -103,13 +107,8 @@ test('proxies: by environment, by host, none', async (t) => {
   const proxies = { http: '', https: 'proxy:3128', none: 'm3' };
   const text =
     '[host."https://m1"]\n[host."https://m2"]\nproxy = "http://own:1"\n[host."https://m3"]\n[host."https://m4"]\nproxy = ""';
-  const options = {
-    hostsDir: '/c',
-    readText: async (p: string) => (p === '/c/r/hosts.toml' ? text : null),
-    proxies,
-    connectMs: 1,
-  };
-  const list = await findEndpoints(options, 'r');
+  const files = { '/certs.d/r/hosts.toml': text };
+  const list = await hostEndpoints({ ...options(files), proxies, connectMs: 1 }, named('r'));
   t.deepEqual(
     list.map((e) => e.proxy),
     ['http://proxy:3128', 'http://own:1', null, null, 'http://proxy:3128'],
@@ -122,7 +121,10 @@ for (const [name, text, message] of [
   ['an unknown capability', '[host."http://m"]\ncapabilities = ["pul"]', /capability "pul" is unknown/],
   ['a wrong type', '[host."http://m"]\nskip_verify = "yes"', /skip_verify is not true or false/],
   ['a bad duration', '[host."http://m"]\ndial_timeout = "soon"', /dial_timeout/],
-  ['two client certificates', '[host."http://m"]\nclient = [["a","b"],["c","d"]]', /exactly one certificate/],
+  ['a client that is no pair', '[host."http://m"]\nclient = [["a","b","c"]]', /client is not/],
+  ['a client without a certificate', '[host."http://m"]\nclient = [["","b"]]', /no certificate file/],
+  ['a proxy of another kind', '[host."http://m"]\nproxy = "socks5://p:1"', /scheme socks5/],
+  ['a proxy with a path', '[host."http://m"]\nproxy = "http://p:1/x"', /more than scheme, host and port/],
   ['a bad header', '[host."http://m".header]\n"a b" = "c"', /not a header's name/],
   ['a bad header value', '[host."http://m".header]\na = "b\\nc"', /no header may have/],
 ] as const) {
@@ -137,4 +139,54 @@ test('a host that is no address is refused', async (t) => {
   await t.throwsAsync(endpoints('r', { '/certs.d/r/hosts.toml': '[host."https://user@m"]' }), {
     message: /not a usable address/,
   });
+});
+
+test('several certificates of ours: the host is asked with one after the other', async (t) => {
+  const text = 'client = [["a.pem", "a.key"], ["b.pem", ""], "c.pem"]';
+  const pem = {
+    '/certs.d/reg/a.pem': 'A',
+    '/certs.d/reg/a.key': 'K',
+    '/certs.d/reg/b.pem': 'B',
+    '/certs.d/reg/c.pem': 'C',
+  };
+  const list = await endpoints('reg', { '/certs.d/reg/hosts.toml': text, ...pem });
+  t.deepEqual(
+    list.map((e) => [e.base, e.material.cert, e.material.key]),
+    [
+      ['https://reg/v2', 'A', 'K'],
+      ['https://reg/v2', 'B', 'B'],
+      ['https://reg/v2', 'C', 'C'],
+    ],
+  );
+});
+
+test('a directory of certificates in Docker’s manner', async (t) => {
+  const files = {
+    '/certs.d/reg:5000/ca.crt': 'CA1',
+    '/certs.d/reg:5000/more.crt': 'CA2',
+    '/certs.d/reg:5000/me.cert': 'CERT',
+    '/certs.d/reg:5000/me.key': 'KEY',
+    '/certs.d/reg:5000/note.txt': 'no',
+  };
+  const list = await endpoints('reg:5000', files);
+  t.deepEqual(
+    list.map((e) => [e.base, e.material]),
+    [['https://reg:5000/v2', { ca: ['CA1', 'CA2'], cert: 'CERT', key: 'KEY', skipVerify: false }]],
+  );
+  await t.throwsAsync(endpoints('reg', { '/certs.d/reg/me.cert': 'CERT' }), { message: /me\.cert has no key me\.key/ });
+  await t.throwsAsync(endpoints('reg', { '/certs.d/reg/me.key': 'KEY' }), { message: /no certificate beside it/ });
+});
+
+test('the Docker Hub by its name is where its registry is', async (t) => {
+  const list = await endpoints('docker.io', {
+    '/certs.d/docker.io/hosts.toml':
+      'server = "https://docker.io"\n[host."https://m"]\ncapabilities = ["referrers", "pull"]',
+  });
+  t.deepEqual(
+    list.map((e) => [e.base, e.namespace]),
+    [
+      ['https://m/v2', 'docker.io'],
+      ['https://registry-1.docker.io/v2', null],
+    ],
+  );
 });

@@ -136,7 +136,7 @@ test.serial('the monitor keeps the grace of a stop whose daemon died', async (t)
   t.true(lives(pid), 'the grace is not over');
   await until('the container is killed', () => !lives(pid));
   const took = performance.now() - from;
-  t.true(took > 2800 && took < 6000, String(took));
+  t.true(took > 2800 && took < 30_000, String(took));
   await daemon.start();
   t.like(await statusOf(daemon, id), { state: 'CONTAINER_EXITED', exit_code: 137 });
   await daemon.runtime.StopContainer({ container_id: id, timeout: '3' });

@@ -209,7 +209,7 @@ fn a_cancel_interrupts_a_silent_server() {
         assert!(podwright_fetch::cancel(&handle));
         assert_eq!(failure(fetch.join().expect("join")).0, "cancel");
     });
-    assert!(before.elapsed() < Duration::from_secs(5));
+    assert!(before.elapsed() < Duration::from_secs(9));
 }
 
 #[test]

@@ -40,11 +40,13 @@ fn an_idle_monitor_is_small() {
     let bundle = rig.script("yes | head -c 3000000; sleep 100");
     rig.run(&bundle);
     rig.exec(&bundle, &["sh", "-c", "yes | head -c 1000000"], |_| {}).unwrap();
-    std::thread::sleep(Duration::from_millis(2500));
     // what it has for itself: the pages of its program are shared, and an unoptimised one has many
-    assert!(memory(rig.hello.pid, "Anonymous:") < 1024);
-    if !cfg!(debug_assertions) {
-        assert!(memory(rig.hello.pid, "Private_Dirty:") < 128);
+    let dirty = if cfg!(debug_assertions) { u64::MAX } else { 128 };
+    let begin = Instant::now();
+    // room is given back a while after the last use
+    while memory(rig.hello.pid, "Anonymous:") >= 1024 || memory(rig.hello.pid, "Private_Dirty:") >= dirty {
+        assert!(begin.elapsed() < Duration::from_secs(30), "{} kB", memory(rig.hello.pid, "Private_Dirty:"));
+        std::thread::sleep(Duration::from_millis(200));
     }
 }
 
@@ -65,19 +67,19 @@ fn hanging_paths_hang_nobody_else() {
     for (bundle, word) in
         [(&mut by_mount, "open mount source"), (&mut by_log, "open log"), (&mut by_device, "resolve device")]
     {
-        bundle.request.deadline_ms = 300;
+        bundle.request.deadline_ms = 2000;
         let begin = Instant::now();
         std::fs::write(bundle.dir.join("config.json"), bundle.spec.to_string()).unwrap();
         let id = rig.client.send(Call::CreateContainer(bundle.request.clone())).unwrap();
         // meanwhile the others are served
         let quick = Instant::now();
         assert_eq!(rig.exec(&other, &["true"], |_| {}).unwrap().exit_code, 0);
-        assert!(quick.elapsed() < Duration::from_millis(290), "{:?}", quick.elapsed());
+        assert!(quick.elapsed() < Duration::from_millis(1900), "{:?}", quick.elapsed());
         let error = rig.client.wait(id).unwrap_err();
         let failure = error.failure().unwrap();
         assert_eq!(failure.kind(), Kind::DeadlineExceeded);
         assert!(failure.operation.starts_with(word) && failure.detail.contains("process "), "{}", failure.detail);
-        assert!(begin.elapsed() < Duration::from_secs(5));
+        assert!(begin.elapsed() < Duration::from_secs(30));
     }
     let error = rig.client.call(Call::ReopenLog(ReopenLog { container_id: by_log.id.clone() })).unwrap_err();
     assert_eq!(error.failure().unwrap().kind(), Kind::NotFound);
@@ -96,7 +98,7 @@ fn a_log_that_hangs_hangs_nobody() {
     let begin = Instant::now();
     assert_eq!(rig.exec(&other, &["true"], |_| {}).unwrap().exit_code, 0);
     let exit = rig.exit_of(&bundle.id);
-    assert!(begin.elapsed() < Duration::from_secs(5));
+    assert!(begin.elapsed() < Duration::from_secs(30));
     assert!(exit.exit_code == 6 && exit.log_dropped_bytes > 1_000_000, "{exit:?}");
     assert!(rig.others.iter().any(|e| matches!(e, event::Event::LogTrouble(t) if t.container_id == bundle.id)));
     let next = rig.script("echo fine");

@@ -186,7 +186,7 @@ fn descendants_hold_the_output_only_so_long() {
     let (_stdin, mut stdout, mut stderr) = (rig.stdin("e"), rig.stdout("e"), rig.stderr("e"));
     let begin = Instant::now();
     assert_eq!(rig.wait_exec("e", 300).unwrap(), 2);
-    assert!(begin.elapsed() >= Duration::from_millis(200) && begin.elapsed() < Duration::from_secs(5));
+    assert!(begin.elapsed() >= Duration::from_millis(200) && begin.elapsed() < Duration::from_secs(30));
     assert_eq!((rest(&mut stdout).as_str(), rest(&mut stderr).as_str()), ("here\n", ""));
     // a slow reader still gets everything that was written before
     let script = "head -c 60000 /dev/zero | tr '\\0' x; sleep 60 & exit 3";
@@ -230,7 +230,7 @@ fn cancelled_execs_are_killed_with_all_they_started() {
     until(&mut stdout, "up\n");
     rig.cancel("e").unwrap();
     assert_eq!((rig.wait_exec("e", 0).unwrap(), rest(&mut stdout).as_str()), (137, ""));
-    assert!(begin.elapsed() < Duration::from_secs(5));
+    assert!(begin.elapsed() < Duration::from_secs(30));
     let left = rig.exec(&bundle, &["sh", "-c", "cat /proc/[0-9]*/cmdline | tr '\\0' ' '"], |_| {}).unwrap();
     let left = String::from_utf8(left.stdout).unwrap();
     assert!(left.contains("sleep 1000") && !left.contains("sleep 500") && !left.contains("sleep 501"), "{left}");

@@ -28,6 +28,15 @@ fn stopped(result: response::Result) -> StopContainerReply {
 const STUBBORN: &str = "trap '' TERM; echo up; while :; do sleep 1; done";
 const POLITE: &str = "trap 'echo bye; exit 4' TERM; echo up; while :; do sleep 0.05; done";
 
+/// Waits for what must come soon, on a busy machine too.
+fn within(what: &str, is: impl Fn() -> bool) {
+    let begin = Instant::now();
+    while !is() {
+        assert!(begin.elapsed() < Duration::from_secs(30), "{what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
 #[test]
 fn grace_is_given_and_then_no_more() {
     let mut rig = Rig::ready();
@@ -44,7 +53,7 @@ fn grace_is_given_and_then_no_more() {
     let begin = Instant::now();
     let exit = stopped(rig.client.call(stop(&stubborn, 300)).unwrap()).exit.unwrap();
     assert_eq!((exit.exit_code, exit.signal, exit.oom_killed), (137, 9, false));
-    assert!(begin.elapsed() >= Duration::from_millis(300) && begin.elapsed() < Duration::from_secs(3));
+    assert!(begin.elapsed() >= Duration::from_millis(300) && begin.elapsed() < Duration::from_secs(30));
     assert!(stubborn.exit_file()["stopped"].as_bool().unwrap());
     // again: the same answer
     assert_eq!(stopped(rig.client.call(stop(&stubborn, 300)).unwrap()).exit, Some(exit));
@@ -63,7 +72,7 @@ fn a_second_stop_shortens_and_never_lengthens() {
     for id in [first, second, third] {
         assert_eq!(stopped(rig.client.wait(id).unwrap()).exit.unwrap().exit_code, 137);
     }
-    assert!(begin.elapsed() < Duration::from_secs(5));
+    assert!(begin.elapsed() < Duration::from_secs(30));
 }
 
 #[test]
@@ -100,7 +109,7 @@ fn created_frozen_and_ended_containers_stop() {
     std::fs::write(cgroup.v1("freezer").join("freezer.state"), "FROZEN").unwrap();
     let begin = Instant::now();
     let exit = stopped(rig.client.call(stop(&killed, 0)).unwrap()).exit.unwrap();
-    assert!(exit.exit_code == 137 && begin.elapsed() < Duration::from_secs(3));
+    assert!(exit.exit_code == 137 && begin.elapsed() < Duration::from_secs(30));
     std::fs::write(cgroup.v1("freezer").join("freezer.state"), "THAWED").unwrap();
 }
 
@@ -120,9 +129,9 @@ fn the_rest_of_the_cgroup_dies_with_the_main_process() {
         let begin = Instant::now();
         let (exit, log) = rig.finish(&bundle);
         assert_eq!((exit.exit_code, log.as_str()), (2, "stdout F started\n"));
-        assert!(begin.elapsed() < Duration::from_secs(2));
-        std::thread::sleep(Duration::from_millis(50));
-        assert_eq!(std::fs::read_to_string(format!("{}/cgroup.procs", cgroup.facts.procs_dir)).unwrap(), "");
+        assert!(begin.elapsed() < Duration::from_secs(30));
+        let procs = || std::fs::read_to_string(format!("{}/cgroup.procs", cgroup.facts.procs_dir)).unwrap();
+        within("nothing runs in it", || procs().is_empty());
     }
 }
 
@@ -189,8 +198,7 @@ fn the_monitor_ends_with_everything_in_it() {
     let created = rig.script("true");
     pids.push(rig.create(&created).unwrap().pid);
     rig.client.call(Call::Shutdown(Shutdown {})).unwrap();
-    std::thread::sleep(Duration::from_millis(100));
-    assert_eq!(pids.iter().filter(|p| alive(**p)).count(), 0);
+    within("all of them are gone", || !pids.iter().any(|p| alive(*p)));
 }
 
 #[test]
@@ -203,6 +211,5 @@ fn sigterm_is_for_idle_monitors_only() {
     assert!(alive(rig.hello.pid));
     stopped(rig.client.call(stop(&bundle, 0)).unwrap());
     podwright_sys::signal::send(rig.hello.pid, 15).unwrap();
-    std::thread::sleep(Duration::from_millis(200));
-    assert!(!alive(rig.hello.pid) && !rig.pin().exists());
+    within("an idle monitor ends", || !alive(rig.hello.pid) && !rig.pin().exists());
 }

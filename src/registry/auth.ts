@@ -3,13 +3,23 @@
 import { Failure, permissionDenied } from '../lib/failure.ts';
 import { type Challenge, parseChallenges } from './challenge.ts';
 import type { HttpRequest, HttpResponse, Send } from './client.ts';
-import { anonymous, basicHeader, type BoundCredentials, canonicalHost, type Credentials } from './credentials.ts';
+import {
+  anonymous,
+  basicHeader,
+  headerSafe,
+  type BoundCredentials,
+  canonicalHost,
+  type Credentials,
+} from './credentials.ts';
 import type { Endpoint } from './endpoint.ts';
 import type { Exchange } from './exchange.ts';
 import { errorDetail, StatusError } from './failures.ts';
 import type { NodeCredentials } from './node-credentials.ts';
+import { reachOf } from './reach.ts';
 
-const longestToken = 1024 * 1024;
+/** Bytes of a token server's answer, and of the token in it: it goes into a header of every request. */
+const longestAnswer = 256 * 1024;
+const longestToken = 64 * 1024;
 const clientId = 'podwright';
 
 export interface AuthOptions {
@@ -32,6 +42,8 @@ export class AuthSession {
   readonly #proxyFor: (url: URL) => string | null;
   /** Authorization by endpoint base, once an endpoint has asked for it. */
   readonly #headers = new Map<string, string>();
+  /** What was sent to prove something. */
+  readonly #secrets = new Set<string>();
 
   constructor(options: AuthOptions) {
     this.#proxyFor = options.proxyFor;
@@ -50,13 +62,29 @@ export class AuthSession {
   }
 
   /** Answers a 401: whether there is something new to try. */
-  async answer(endpoint: Endpoint, challengeHeader: string, signal: AbortSignal): Promise<boolean> {
+  async answer(endpoint: Endpoint, refusal: HttpResponse, signal: AbortSignal): Promise<boolean> {
     const before = this.header(endpoint);
     const credentials = await this.#credentialsFor(endpoint, signal);
-    const header = await this.#prove({ endpoint, credentials }, parseChallenges(challengeHeader), signal);
+    for (const secret of secretsOf(credentials)) this.#secrets.add(secret);
+    const challenges = parseChallenges(refusal.headers['www-authenticate'] ?? '');
+    const header = await this.#prove({ endpoint, credentials, peer: refusal.peer }, challenges, signal);
     if (header === null || header === before) return false;
     this.#headers.set(endpoint.base, header);
+    this.#secrets.add(header.slice(header.indexOf(' ') + 1));
     return true;
+  }
+
+  /** A refusal as an error, without the secrets that a server may repeat in it. */
+  refusal(response: HttpResponse, host: string): StatusError {
+    const redact = (text: string): string =>
+      [...this.#secrets].reduce((rest, secret) => (secret === '' ? rest : rest.replaceAll(secret, '***')), text);
+    const detail = errorDetail(response.body, redact);
+    return new StatusError({
+      status: response.status,
+      host,
+      detail,
+      retryAfter: response.headers['retry-after'] ?? '',
+    });
   }
 
   /** The caller's own credentials as far as they are for this endpoint. */
@@ -103,7 +131,7 @@ export class AuthSession {
     const request = tokenRequest({ ...asked, proxyFor: this.#proxyFor });
     const response = await this.#send(request, signal);
     const { host } = new URL(request.url);
-    if (response.status !== 200) throw statusError(response, host);
+    if (response.status !== 200) throw this.refusal(response, host);
     return readToken(response, host);
   }
 }
@@ -111,6 +139,8 @@ export class AuthSession {
 interface Asked {
   readonly endpoint: Endpoint;
   readonly credentials: Credentials;
+  /** Address of who asks. */
+  readonly peer: string;
 }
 
 interface TokenNeed extends Asked {
@@ -131,7 +161,9 @@ function tokenRequest(need: TokenNeed): HttpRequest {
     tls: sameHost ? material : { ...material, cert: null, key: null, skipVerify: false },
     proxy: sameHost ? endpoint.proxy : need.proxyFor(realm),
     connectMs: endpoint.connectMs,
-    maxBytes: longestToken,
+    maxBytes: longestAnswer,
+    // the operator named the registry; that it is its own token server too changes nothing
+    reach: realm.hostname === new URL(endpoint.base).hostname ? ('any' as const) : reachOf(need.peer),
   };
   return credentials.type === 'identity'
     ? { ...common, ...refreshTrade(realm, query, { scope, token: credentials.token }) }
@@ -143,8 +175,13 @@ function realmOf(endpoint: Endpoint, challenge: Challenge, credentials: Credenti
   if (realm === null || !/^https?:$/.test(realm.protocol)) {
     throw permissionDenied(`token server named by registry ${endpoint.host} is not a web address`);
   }
-  const secret = credentials.type !== 'anonymous';
-  if (secret && realm.protocol === 'http:' && endpoint.base.startsWith('https:')) {
+  if (realm.username !== '' || realm.password !== '') {
+    throw permissionDenied(`token server named by registry ${endpoint.host} has credentials in its address`);
+  }
+  // secrets go unencrypted at most to the host to which the registry's own requests go unencrypted
+  const own = new URL(endpoint.base);
+  const isOwn = realm.hostname === own.hostname && own.protocol === 'http:';
+  if (credentials.type !== 'anonymous' && realm.protocol === 'http:' && !isOwn) {
     throw permissionDenied(`registry ${endpoint.host} wants credentials sent to ${realm.host} without encryption`);
   }
   return realm;
@@ -176,9 +213,13 @@ function tokenQuery(realm: URL, query: URLSearchParams, credentials: Credentials
 function readToken(response: HttpResponse, host: string): string {
   const json = parseObject(response.body);
   const token = json.token || json.access_token;
-  if (typeof token === 'string' && /^[\x21-\x7e]+$/.test(token)) return token;
-  throw new StatusError({ status: 502, host, detail: 'the token server gave no token', retryAfter: '' });
+  if (typeof token !== 'string' || token === '') throw badToken('gave no token', host);
+  if (!headerSafe(token) || token.length > longestToken) throw badToken('gave a token that no header can hold', host);
+  return token;
 }
+
+const badToken = (what: string, host: string): StatusError =>
+  new StatusError({ status: 502, host, detail: `the token server ${what}`, retryAfter: '' });
 
 /** The fields of a JSON object; none where the body is something else. */
 function parseObject(body: Buffer): Readonly<Record<string, unknown>> {
@@ -190,14 +231,13 @@ function parseObject(body: Buffer): Readonly<Record<string, unknown>> {
   }
 }
 
-/** A refusal as an error. */
-export const statusError = (response: HttpResponse, host: string): StatusError =>
-  new StatusError({
-    status: response.status,
-    host,
-    detail: errorDetail(response.body),
-    retryAfter: response.headers['retry-after'] ?? '',
-  });
+/** What of credentials must not be shown. */
+function secretsOf(credentials: Credentials): string[] {
+  if (credentials.type === 'anonymous') return [];
+  if (credentials.type !== 'basic') return [credentials.token];
+  const { username, password } = credentials;
+  return [password, basicHeader(username, password).slice('Basic '.length)];
+}
 
 /** The headers of a request to an endpoint: its fixed ones, the request's, and the proof. Names in lower case. */
 export function headersFor(
@@ -220,12 +260,13 @@ export function withAuth(send: Send, session: AuthSession): Exchange {
     const once = (): Promise<HttpResponse> => {
       const { material: tls, proxy, connectMs } = endpoint;
       const headers = headersFor(endpoint, session, ask.headers);
-      return send({ ...ask, headers, body: null, tls, proxy, connectMs }, signal);
+      return send({ ...ask, headers, body: null, tls, proxy, connectMs, reach: 'any' }, signal);
     };
     let response = await once();
-    const challenge = response.headers['www-authenticate'] ?? '';
-    if (response.status === 401 && (await session.answer(endpoint, challenge, signal))) response = await once();
-    if (response.status < 200 || response.status > 299) throw statusError(response, endpoint.host);
+    // a host it was redirected to may not ask for what is for the endpoint
+    const asked = response.status === 401 && !response.strayed;
+    if (asked && (await session.answer(endpoint, response, signal))) response = await once();
+    if (response.status < 200 || response.status > 299) throw session.refusal(response, endpoint.host);
     return response;
   };
 }

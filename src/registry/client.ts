@@ -6,6 +6,7 @@ import https from 'node:https';
 import { TLSSocket } from 'node:tls';
 import { AgentPool } from './agents.ts';
 import type { TlsMaterial } from './endpoint.ts';
+import { checkReach, lookupWithin, type Reach, reachOf } from './reach.ts';
 import { TransportError, transportError } from './transport-error.ts';
 
 /** A request and what is needed to send it. */
@@ -17,8 +18,10 @@ export interface HttpRequest {
   readonly tls: TlsMaterial;
   readonly proxy: string | null;
   readonly connectMs: number;
-  /** Longest answer that is read; a longer one is an error of stage `too-large`. */
+  /** Longest answer that is read; a longer one is an error of stage `too-large`. Of a refusal the beginning is read. */
   readonly maxBytes: number;
+  /** Where it may go, and so who named its host. */
+  readonly reach: Reach;
 }
 
 /** An answer of any status, read to its end. */
@@ -26,8 +29,10 @@ export interface HttpResponse {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
   readonly body: Buffer;
-  /** Where it came from after redirects. */
-  readonly url: string;
+  /** Whether a redirect led to another host on the way, even if a later one led back. */
+  readonly strayed: boolean;
+  /** Address of who answered; its name where a proxy is between. */
+  readonly peer: string;
 }
 
 /** Sends a request. Rejects with TransportError, or with the signal's reason. */
@@ -49,6 +54,8 @@ export interface HttpClientOptions {
 }
 
 const mostRedirects = 5;
+/** What is read of an answer that is no success. */
+const longestRefusal = 16 * 1024;
 
 /** A client with keep-alive connections for each set of TLS and proxy settings. */
 export function createHttpClient(options: HttpClientOptions): HttpClient {
@@ -58,6 +65,7 @@ export function createHttpClient(options: HttpClientOptions): HttpClient {
     const deadline = AbortSignal.timeout(options.totalMs);
     const both = AbortSignal.any([signal, deadline]);
     let at = request;
+    let strayed = false;
     for (let hops = 0; ; hops += 1) {
       const response = await exchange(at, { agents, userAgent: options.userAgent, idleMs: options.idleMs }, both).catch(
         (error: unknown) => {
@@ -71,7 +79,8 @@ export function createHttpClient(options: HttpClientOptions): HttpClient {
         },
       );
       const next = redirectOf(at, response);
-      if (next === null) return response;
+      if (next === null) return { ...response, strayed };
+      strayed ||= new URL(next.url).origin !== new URL(at.url).origin;
       if (hops === mostRedirects)
         throw new TransportError({ stage: 'protocol', host: hostOf(request.url) }, 'too many redirects');
       at = next;
@@ -88,13 +97,15 @@ function redirectOf(request: HttpRequest, response: HttpResponse): HttpRequest |
   if (![301, 302, 303, 307, 308].includes(response.status) || location === undefined || request.method === 'POST')
     return null;
   const from = new URL(request.url);
+  const refuse = (why: string): never => {
+    throw new TransportError({ stage: 'protocol', host: from.host }, `redirect ${why}`);
+  };
   const to = URL.parse(location, from.href);
-  if (to === null || !/^https?:$/.test(to.protocol)) {
-    throw new TransportError({ stage: 'protocol', host: from.host }, 'redirect to something that is not a web address');
+  if (to === null || !/^https?:$/.test(to.protocol) || to.hostname === '') {
+    return refuse('to something that is not a web address');
   }
-  if (from.protocol === 'https:' && to.protocol === 'http:') {
-    throw new TransportError({ stage: 'protocol', host: from.host }, `redirect from https to plain http at ${to.host}`);
-  }
+  if (to.username !== '' || to.password !== '') refuse('with credentials in it');
+  if (from.protocol === 'https:' && to.protocol === 'http:') refuse(`from https to plain http at ${shown(to)}`);
   if (to.origin === from.origin) return { ...request, url: to.href };
   const { accept } = request.headers;
   return {
@@ -102,8 +113,12 @@ function redirectOf(request: HttpRequest, response: HttpResponse): HttpRequest |
     url: to.href,
     headers: accept === undefined ? {} : { accept },
     tls: { ...request.tls, cert: null, key: null, skipVerify: request.tls.skipVerify && to.host === from.host },
+    // another port of a host is as far away as the host itself
+    reach: to.hostname === from.hostname ? request.reach : reachOf(response.peer),
   };
 }
+
+const shown = (url: URL): string => url.host.slice(0, 255);
 
 interface Means {
   readonly agents: AgentPool;
@@ -117,8 +132,16 @@ async function exchange(request: HttpRequest, means: Means, signal: AbortSignal)
   try {
     outgoing = open(request, means, signal);
     const response = await answerOf(outgoing, request.connectMs, host);
-    const body = await readBody(response, request.maxBytes, host);
-    return { status: response.statusCode ?? 0, headers: response.headers, body, url: request.url };
+    const status = response.statusCode ?? 0;
+    const isRefusal = status < 200 || status > 299;
+    const peer = request.proxy === null ? (response.socket.remoteAddress ?? '') : new URL(request.url).hostname;
+    const answer = { status, headers: response.headers, strayed: false, peer };
+    if (isRefusal) return { ...answer, body: await readBeginning(response, longestRefusal) };
+    const coding = response.headers['content-encoding'] ?? 'identity';
+    if (coding !== 'identity') {
+      throw new TransportError({ stage: 'protocol', host }, 'the answer is compressed, which was not asked for');
+    }
+    return { ...answer, body: await readBody(response, request.maxBytes, host) };
   } catch (error) {
     outgoing?.destroy();
     throw transportError(error, host);
@@ -128,11 +151,15 @@ async function exchange(request: HttpRequest, means: Means, signal: AbortSignal)
 function open(request: HttpRequest, { agents, userAgent, idleMs }: Means, signal: AbortSignal): ClientRequest {
   const url = new URL(request.url);
   const secure = url.protocol === 'https:';
+  checkReach(request.reach, url);
+  // a proxy resolves names itself
+  const lookup = request.proxy === null ? lookupWithin(request.reach) : null;
   const outgoing = (secure ? https : http).request(url, {
     method: request.method,
     agent: agents.get({ secure, tls: request.tls, proxy: request.proxy }),
     headers: { 'user-agent': userAgent, 'accept-encoding': 'identity', ...request.headers },
     signal,
+    ...(lookup === null ? {} : { lookup }),
   });
   outgoing.setTimeout(idleMs, () => {
     outgoing.destroy(new TransportError({ stage: 'timeout', host: url.host }, `no byte for ${idleMs} ms`));
@@ -157,6 +184,18 @@ async function answerOf(outgoing: ClientRequest, connectMs: number, host: string
   } finally {
     clearTimeout(connecting);
   }
+}
+
+/** The body of a refusal, cut off where it gets long: only its beginning is shown. */
+async function readBeginning(response: IncomingMessage, maxBytes: number): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let left = maxBytes;
+  for await (const chunk of response as AsyncIterable<Buffer>) {
+    chunks.push(chunk.subarray(0, left));
+    left -= chunk.length;
+    if (left <= 0) break; // ends the connection too
+  }
+  return Buffer.concat(chunks);
 }
 
 async function readBody(response: IncomingMessage, maxBytes: number, host: string): Promise<Buffer> {

@@ -29,12 +29,15 @@ export class StatusError extends Error {
   }
 }
 
-/** The first error that a registry's body names (distribution spec, "Error Codes"), short and printable. */
-export function errorDetail(body: Uint8Array): string {
+/**
+ * The first error that a registry's body names (distribution spec, "Error Codes"), short and printable.
+ * `redact` takes out of it what must not be shown, before it is cut short.
+ */
+export function errorDetail(body: Uint8Array, redact: (text: string) => string): string {
   const text = new TextDecoder().decode(body.subarray(0, 4096));
   const printable = (value: unknown): string =>
     typeof value === 'string'
-      ? value
+      ? redact(value)
           .slice(0, 200)
           .replace(/[^\x20-\x7e]+/g, ' ')
           .trim()
@@ -68,7 +71,24 @@ const stageWords: Readonly<Record<TransportError['stage'], string>> = {
   timeout: 'no answer in time',
   protocol: 'it does not speak HTTP as expected',
   'too-large': 'its answer is too large',
+  address: 'it leads where no registry may lead',
 };
+
+/** What an operator does about it depends on what is wrong with the certificate. Codes of OpenSSL and Node. */
+const certificateWords: readonly (readonly [RegExp, string])[] = [
+  [/^CERT_HAS_EXPIRED$/, 'its certificate has expired'],
+  [/^CERT_NOT_YET_VALID$/, 'its certificate is not valid yet'],
+  [/^(ERR_TLS_CERT_ALTNAME_INVALID|HOSTNAME_MISMATCH)$/, 'its certificate is for another name'],
+  [
+    /^(UNABLE_TO_|SELF_SIGNED_CERT_IN_CHAIN|DEPTH_ZERO_SELF_SIGNED_CERT|CERT_UNTRUSTED)/,
+    'its certificate is of an unknown authority',
+  ],
+];
+
+function transportWords({ stage, code }: TransportError): string {
+  const why = stage === 'tls' ? certificateWords.find(([pattern]) => pattern.test(code))?.[1] : undefined;
+  return why === undefined ? stageWords[stage] : `${stageWords[stage]}, ${why}`;
+}
 
 const makers = {
   'permission-denied': permissionDenied,
@@ -90,9 +110,8 @@ export function exchangeFailure(error: unknown, doing: string, host: string): Fa
   if (error instanceof TransportError) {
     const at = error.host === host ? host : `${host} (by ${error.host})`;
     const details = { host, stage: error.stage };
-    if (error.stage === 'too-large')
-      return failedPrecondition(`${doing} from ${at}: ${stageWords[error.stage]}`, error, details);
-    return registryUnavailable(`${doing} from ${at}: ${stageWords[error.stage]}`, error, details);
+    const make = error.stage === 'too-large' || error.stage === 'address' ? failedPrecondition : registryUnavailable;
+    return make(`${doing} from ${at}: ${transportWords(error)}`, error, details);
   }
   throw error;
 }

@@ -137,14 +137,21 @@ function readIndex(json: Json, mediaType: string, refuse: Refuse): ImageIndex {
   if (!Array.isArray(json.manifests)) return refuse('it has no list of manifests');
   if (json.manifests.length > 1000) refuse('it lists more than 1000 manifests');
   const manifests = json.manifests.map((entry: unknown): IndexEntry => {
-    const annotations = isJson(entry) && isJson(entry.annotations) ? entry.annotations : {};
     return {
       ...readDescriptor(entry, 'an entry', refuse),
       platform: readPlatform(entry),
-      annotations: annotations as Record<string, string>,
+      annotations: annotationsOf(entry),
     };
   });
   return { type: 'index', mediaType, manifests };
+}
+
+/** The annotations that are texts, as all of them should be. */
+function annotationsOf(value: unknown): Record<string, string> {
+  const all = isJson(value) && isJson(value.annotations) ? value.annotations : {};
+  return Object.fromEntries(
+    Object.entries(all).filter((pair): pair is [string, string] => typeof pair[1] === 'string'),
+  );
 }
 
 function readPlatform(entry: unknown): IndexEntry['platform'] {
@@ -181,11 +188,7 @@ function readManifest(json: Json, { mediaType, label }: About, refuse: Refuse): 
 const artifactTypeOf = (json: Json, config: Descriptor): string =>
   printable(typeof json.artifactType === 'string' && json.artifactType !== '' ? json.artifactType : config.mediaType);
 
-function titleOf(layer: unknown): string {
-  const annotations = isJson(layer) && isJson(layer.annotations) ? layer.annotations : {};
-  const title = annotations['org.opencontainers.image.title'];
-  return typeof title === 'string' ? title : '';
-}
+const titleOf = (layer: unknown): string => annotationsOf(layer)['org.opencontainers.image.title'] ?? '';
 
 function readDescriptor(value: unknown, what: string, refuse: Refuse): Descriptor {
   if (!isJson(value)) return refuse(`${what} is not a descriptor`);

@@ -79,6 +79,8 @@ export interface RepositoryOptions {
 }
 
 const deepestIndex = 4;
+/** Manifests that one image may have us look at: nested indexes could lead to billions. */
+const mostManifests = 64;
 
 /** Opens a repository of one image. */
 export function openRepository(o: RepositoryOptions): Repository {
@@ -91,7 +93,11 @@ export function openRepository(o: RepositoryOptions): Repository {
         { name: wanted, digest: o.digest, mediaType: '' },
         signal,
       );
-      const manifest = await descend(o, { document: target, platform, depth: 0 }, signal);
+      const manifest = await descend(
+        o,
+        { document: target, platform, depth: 0, budget: { left: mostManifests } },
+        signal,
+      );
       if (manifest === null) throw noPlatform(o.label, target, platform);
       return { target: target.document, manifest, host: endpoint.host };
     },
@@ -185,6 +191,8 @@ interface Descent {
   readonly document: Parsed;
   readonly platform: Platform;
   readonly depth: number;
+  /** Manifests that may still be fetched, counted over the whole descent. */
+  readonly budget: { left: number };
 }
 
 /** The manifest of the platform at or below a document; null if there is none. */
@@ -199,6 +207,9 @@ async function descend(
     throw failedPrecondition(`indexes of ${o.label} are nested more than ${deepestIndex} deep`);
   for (const entry of choosePlatform(at.platform, content.manifests)) {
     if (!isIndexType(entry.mediaType) && !isManifestType(entry.mediaType)) continue;
+    at.budget.left -= 1;
+    if (at.budget.left < 0)
+      throw failedPrecondition(`indexes of ${o.label} lead to more than ${mostManifests} manifests`);
     const { value } = await getManifest(o, { name: entry.digest, ...entry }, signal);
     if (value.document.bytes.length !== entry.size) {
       throw failedPrecondition(

@@ -55,9 +55,13 @@ function pauseBefore(error: unknown, attempt: number, policy: RetryPolicy): numb
   return null;
 }
 
+/** An HTTP date (RFC 9110 §5.6.7) in the form that is to be sent, or the older one of RFC 850; Date.parse takes far more. */
+const httpDate =
+  /^(?:Mon|Tues?|Wed(?:nes)?|Thu(?:rs)?|Fri|Sat(?:ur)?|Sun)(?:day)?, \d\d[ -][A-Z][a-z]{2}[ -]\d{2,4} \d\d:\d\d:\d\d GMT$/;
+
 /** Milliseconds that a Retry-After value asks for, null if it says nothing (RFC 9110 §10.2.3). */
 export function retryAfterMs(value: string, nowMs: number): number | null {
-  if (/^[0-9]+$/.test(value)) return Number(value) * 1000;
-  const date = Date.parse(value);
+  if (/^[0-9]{1,12}$/.test(value)) return Number(value) * 1000;
+  const date = httpDate.test(value) ? Date.parse(value) : Number.NaN;
   return Number.isNaN(date) ? null : Math.max(0, date - nowMs);
 }

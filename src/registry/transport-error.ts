@@ -3,7 +3,7 @@
 // Must not know what was asked for.
 
 /** Where an exchange failed. */
-export type TransportStage = 'dns' | 'connect' | 'tls' | 'timeout' | 'protocol' | 'too-large';
+export type TransportStage = 'dns' | 'connect' | 'tls' | 'timeout' | 'protocol' | 'too-large' | 'address';
 
 /** An exchange without an answer. The message never has headers or bodies. */
 export class TransportError extends Error {
@@ -36,7 +36,8 @@ export function transportError(error: unknown, host: string): TransportError {
   if (error instanceof TransportError) return error;
   const { code = '', message } = flatten(error);
   const stage = stages.find(([pattern]) => pattern.test(code))?.[1] ?? 'connect';
-  return new TransportError({ stage, host, code }, message);
+  const text = message === 'aborted' ? 'the connection ended before the answer did' : message;
+  return new TransportError({ stage, host, code }, text);
 }
 
 /** A connection tried at several addresses fails with all their errors: the first stands for them. */

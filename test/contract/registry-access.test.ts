@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import test from 'ava';
 import { Failure, failureChain, registryUnavailable } from '../../src/lib/failure.ts';
 import { type BlobSource } from '../../src/registry/repository.ts';
-import { makeCertificates } from '../helpers/certificates.ts';
+import { makeCertificates, makeExpired } from '../helpers/certificates.ts';
 import { refuse, startFakeRegistry } from '../helpers/fake-registry.ts';
 import { makeImage } from '../helpers/image-parts.ts';
 import { amd64, answered, checkImage, fails, hostsFiles, image, setup, signal } from './registry/client.ts';
@@ -259,10 +259,21 @@ test('TLS: own authorities, names, client trust', async (t) => {
   checkImage(t, await (await open({ host: 'careless.invalid' })).resolve(amd64, signal));
   await fails(t, (await open({ host: 'strict.invalid' })).resolve(amd64, signal), [
     'registry-unavailable',
-    /no secure connection/,
+    /no secure connection, its certificate is of an unknown authority/,
   ]);
   await fails(t, (await open({ host: 'name.invalid' })).resolve(amd64, signal), [
     'registry-unavailable',
-    /no secure connection.*(altnames|Hostname)/,
+    /no secure connection, its certificate is for another name.*(altnames|Hostname)/,
+  ]);
+  const old = await startFakeRegistry(makeExpired(dir));
+  t.teardown(() => old.close());
+  const { open: openOld } = await setup(t, {
+    hostsDir: '/hosts',
+    readText: async (path) =>
+      path === '/ca.pem' ? cert : hostsFiles({ old: `server = "${old.url}"\nca = "/ca.pem"` })(path),
+  });
+  await fails(t, (await openOld({ host: 'old' })).resolve(amd64, signal), [
+    'registry-unavailable',
+    /no secure connection, its certificate has expired/,
   ]);
 });

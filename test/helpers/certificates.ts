@@ -64,6 +64,24 @@ export function makeCertificates(dir: string): Certificates {
   };
 }
 
+/** A server certificate of an authority made by makeCertificates that was good for a month long ago. */
+export function makeExpired(dir: string): { key: string; cert: string } {
+  const file = (name: string): string => join(dir, name);
+  writeFileSync(file('index.txt'), '');
+  writeFileSync(
+    file('ca.conf'),
+    `[ca]\ndefault_ca = a\n[a]\ndatabase = ${file('index.txt')}\nnew_certs_dir = ${dir}\nrand_serial = yes\n` +
+      'default_md = sha256\npolicy = p\n[p]\ncommonName = supplied\n',
+  );
+  const [key, csr, cert] = [file('expired.key'), file('expired.csr'), file('expired.pem')];
+  const openssl = (...args: string[]): Buffer => execFileSync('openssl', args, { stdio: 'ignore' });
+  openssl('req', '-newkey', 'rsa:2048', '-nodes', '-subj', '/CN=server', '-keyout', key, '-out', csr);
+  const dates = ['-startdate', '20200101000000Z', '-enddate', '20200201000000Z'];
+  const by = ['-cert', file('ca.pem'), '-keyfile', file('ca.key'), '-extfile', file('server.ext')];
+  openssl('ca', '-batch', '-notext', '-config', file('ca.conf'), ...by, ...dates, '-in', csr, '-out', cert);
+  return { key: readFileSync(key, 'utf8'), cert: readFileSync(cert, 'utf8') };
+}
+
 /** A certificate for 127.0.0.1 that is its own authority, as `openssl req -x509` makes it: its PEM, and a server's options. */
 export function makeOwnAuthority(dir: string, name: string): { ca: string; server: { key: string; cert: string } } {
   mkdirSync(dir, { recursive: true });

@@ -1,0 +1,68 @@
+import { promisify } from 'node:util';
+import test from 'ava';
+import { checkReach, isWithin, lookupWithin, reachOf } from '../../../src/registry/reach.ts';
+import { TransportError } from '../../../src/registry/transport-error.ts';
+
+const own = ['127.0.0.1', '127.9.9.9', '0.0.0.0', '::1', '[::1]', '::', '::ffff:127.0.0.1', '[::ffff:7f00:1]'];
+const metadata = [
+  '169.254.169.254',
+  '169.254.170.2',
+  '::ffff:169.254.169.254',
+  '[::ffff:a9fe:a9fe]',
+  'fe80::1%eth0',
+  '[fd00:ec2::254]',
+  '100.100.100.200',
+  '168.63.129.16',
+  '192.0.0.192',
+  '224.0.0.1',
+  '255.255.255.255',
+  'ff02::1',
+];
+const others = ['10.0.0.1', '192.168.1.1', '172.16.0.1', '8.8.8.8', 'fd00::1', '2001:db8::1', '::ffff:10.0.0.1'];
+
+test('what each may lead to', (t) => {
+  for (const address of own) {
+    t.deepEqual(
+      [isWithin('any', address), isWithin('machine', address), isWithin('network', address)],
+      [true, true, false],
+      address,
+    );
+  }
+  for (const address of metadata) {
+    t.deepEqual(
+      [isWithin('any', address), isWithin('machine', address), isWithin('network', address)],
+      [true, false, false],
+      address,
+    );
+  }
+  for (const address of others) {
+    t.deepEqual(
+      [isWithin('any', address), isWithin('machine', address), isWithin('network', address)],
+      [true, true, true],
+      address,
+    );
+  }
+});
+
+test('who is of this machine', (t) => {
+  for (const peer of [...own, 'localhost', 'a.localhost']) t.is(reachOf(peer), 'machine', peer);
+  for (const peer of [...others, ...metadata, 'r.io', 'localhost.r.io', '']) t.is(reachOf(peer), 'network', peer);
+});
+
+test('addresses however they are written, in a URL', (t) => {
+  for (const url of ['http://127.1/', 'http://0x7f000001/', 'http://2130706433/', 'http://[::1]:5000/', 'http://0/']) {
+    t.throws(() => checkReach('network', new URL(url)), { instanceOf: TransportError }, url);
+    t.notThrows(() => checkReach('any', new URL(url)), url);
+  }
+  t.notThrows(() => checkReach('network', new URL('http://r.io/')));
+});
+
+test('names are looked at when they are resolved', async (t) => {
+  t.is(lookupWithin('any'), null);
+  const lookup = (reach: 'machine' | 'network') =>
+    promisify(lookupWithin(reach) as never) as (name: string, options: object) => Promise<unknown>;
+  await t.throwsAsync(lookup('network')('localhost', { all: true }), { instanceOf: TransportError });
+  t.true(Array.isArray(await lookup('machine')('localhost', { all: true })));
+  t.is(typeof (await lookup('machine')('localhost', {})), 'string');
+  await t.throwsAsync(lookup('machine')('nowhere.invalid', { all: true }), { code: 'ENOTFOUND' });
+});

@@ -42,3 +42,10 @@ export function removeCgroupTree(path: string): void {
   };
   for (const dir of cgroupDirs(path)) remove(dir);
 }
+
+/** Whether this host has a controller, in either tree. */
+export function hasController(name: string): boolean {
+  if (legacy && existsSync(`/sys/fs/cgroup/${name}`)) return true;
+  const file = ['/sys/fs/cgroup/cgroup.controllers', '/sys/fs/cgroup/unified/cgroup.controllers'].find(existsSync);
+  return file !== undefined && readFileSync(file, 'utf8').split(/\s+/).includes(name);
+}

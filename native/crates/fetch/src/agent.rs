@@ -2,11 +2,14 @@
 
 use crate::cause::Cause;
 use crate::connect::TlsConnector;
+use crate::reach::{Bounds, OutOfReach};
 use crate::request::Source;
 use crate::tls::tls_config;
 use std::error::Error as StdError;
 use std::fmt;
 use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 use ureq::config::Config;
 use ureq::http::Uri;
@@ -18,7 +21,7 @@ use ureq::{Agent, Error, Proxy, Timeout};
 const MAX_HEADER_BYTES: usize = 64 << 10;
 
 /// An agent of its own for a fetch: shutting it down interrupts that fetch and no other.
-pub(crate) fn agent(source: &Source, with_client_cert: bool) -> Result<Agent, Cause> {
+pub(crate) fn agent(source: &Source, with_client_cert: bool, bounds: &Arc<Bounds>) -> Result<Agent, Cause> {
     let stall = Some(Duration::from_millis(source.stall_ms.max(1)));
     let connect = Some(Duration::from_millis(source.connect_ms.max(1)));
     let proxy = match &source.proxy {
@@ -44,12 +47,19 @@ pub(crate) fn agent(source: &Source, with_client_cert: bool) -> Result<Agent, Ca
         .build();
     let tls = TlsConnector(tls_config(&source.tls, with_client_cert)?);
     let connector = ().chain(ConnectProxyConnector::default()).chain(TcpConnector::default()).chain(tls);
-    Ok(Agent::with_parts(config, connector, NamingResolver(DefaultResolver::default())))
+    Ok(Agent::with_parts(
+        config,
+        connector,
+        BoundResolver { inner: DefaultResolver::default(), bounds: Arc::clone(bounds) },
+    ))
 }
 
-/// Marks failures of name resolution, which otherwise look like those of connecting.
+/// Keeps to where a host may be; marks failures of name resolution, which otherwise look like those of connecting.
 #[derive(Debug)]
-struct NamingResolver(DefaultResolver);
+struct BoundResolver {
+    inner: DefaultResolver,
+    bounds: Arc<Bounds>,
+}
 
 #[derive(Debug)]
 struct NameFailure(String);
@@ -62,12 +72,16 @@ impl fmt::Display for NameFailure {
 
 impl StdError for NameFailure {}
 
-impl Resolver for NamingResolver {
+impl Resolver for BoundResolver {
     fn resolve(&self, uri: &Uri, config: &Config, timeout: NextTimeout) -> Result<ResolvedSocketAddrs, Error> {
-        self.0.resolve(uri, config, timeout).map_err(|e| match e {
+        let found = self.inner.resolve(uri, config, timeout).map_err(|e| match e {
             Error::Io(e) => Error::Io(io::Error::other(NameFailure(e.to_string()))),
             other => other,
-        })
+        })?;
+        let authority = uri.authority().map_or("", |authority| authority.as_str());
+        let addresses: Vec<_> = found.iter().map(SocketAddr::ip).collect();
+        self.bounds.check(authority, &addresses).map_err(|e| Error::Io(io::Error::other(e)))?;
+        Ok(found)
     }
 }
 
@@ -101,6 +115,9 @@ pub(crate) fn cause_of_io(error: io::Error) -> Cause {
     let Some(inner) = error.get_ref() else { return Cause::Connect(error) };
     if let Some(name) = inner.downcast_ref::<NameFailure>() {
         return Cause::Dns(name.to_string());
+    }
+    if inner.is::<OutOfReach>() {
+        return Cause::Protocol(OutOfReach.to_string());
     }
     if let Some(tls) = inner.downcast_ref::<rustls::Error>() {
         return Cause::Tls(tls.to_string());

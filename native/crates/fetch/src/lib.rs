@@ -14,6 +14,7 @@ mod layer;
 mod piece;
 mod pipe;
 mod pipeline;
+mod reach;
 mod redirect;
 pub mod request;
 mod tls;

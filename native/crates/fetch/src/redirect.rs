@@ -3,8 +3,10 @@
 use crate::agent::{agent, cause_of};
 use crate::cause::Cause;
 use crate::job::Job;
+use crate::reach::{Bounds, Reach, bare};
 use crate::request::{Header, Source};
 use crate::url::Url;
+use std::sync::Arc;
 use ureq::http::{HeaderMap, Request, Response};
 use ureq::{Agent, Body};
 
@@ -17,23 +19,27 @@ pub(crate) struct Client<'a> {
     url: Url,
     own: Agent,
     other: Option<Agent>,
+    bounds: Arc<Bounds>,
 }
 
 impl<'a> Client<'a> {
     pub(crate) fn new(source: &'a Source, job: &Job) -> Result<Self, Cause> {
         let url = Url::parse(&source.url)?;
         allowed(source, &url)?;
-        let own = agent(source, true)?;
+        let bounds = Arc::new(Bounds::new(source.proxy.is_some()));
+        let own = agent(source, true, &bounds)?;
         job.use_agent(&own)?;
-        Ok(Self { source, url, own, other: None })
+        Ok(Self { source, url, own, other: None, bounds })
     }
 
     /// Asks for the blob from `offset` on; the answer's status is any but a redirect.
     pub(crate) fn get(&mut self, offset: u64, job: &Job) -> Result<Response<Body>, Cause> {
         let mut url = self.url.clone();
         let mut own_host = true;
+        let mut reach = Reach::Any;
         for _ in 0..=MAX_HOPS {
             job.check()?;
+            self.bounds.admit(&url.authority, reach).map_err(|e| Cause::Protocol(e.to_string()))?;
             let agent = self.agent(own_host, job)?;
             let response = agent.run(self.request(&url, own_host, offset)?).map_err(cause_of)?;
             if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
@@ -41,7 +47,12 @@ impl<'a> Client<'a> {
             }
             let location = text(response.headers(), "location")
                 .ok_or_else(|| Cause::Protocol("a redirect leads nowhere".to_owned()))?;
-            url = url.join(location).map_err(|_| Cause::Protocol("a redirect leads to no http url".to_owned()))?;
+            let next = url.join(location).map_err(|_| Cause::Protocol("a redirect leads to no http url".to_owned()))?;
+            // Another port of a host is as far away as the host itself.
+            if bare(&next.authority) != bare(&url.authority) {
+                reach = self.bounds.led_by(&url.authority);
+            }
+            url = next;
             allowed(self.source, &url)?;
             // Once away, credentials stay away, even if a later hop leads back.
             own_host = own_host && url.same_origin(&self.url);
@@ -55,7 +66,7 @@ impl<'a> Client<'a> {
         }
         let other = match self.other.take() {
             Some(other) => other,
-            None => agent(self.source, false)?,
+            None => agent(self.source, false, &self.bounds)?,
         };
         job.use_agent(&other)?;
         self.other = Some(other.clone());

@@ -169,6 +169,23 @@ fn redirects_end_somewhere() {
 }
 
 #[test]
+fn redirects_keep_within_reach() {
+    let blob = noise(100);
+    for location in ["http://169.254.169.254/latest/", "http://[fe80::1]/", "http://[::ffff:169.254.169.254]:80/"] {
+        let server = Server::http(move |_| Reply::redirect(location));
+        let (stage, _, message) = failure(get(&blob_request(&url(&server), &blob, json!({}))));
+        assert!(stage == "http" && message.contains("no server may lead to"), "{location}: {message}");
+        assert_eq!(server.requests().len(), 1);
+    }
+    // Loopback may lead to loopback, by name too.
+    let (storage, bytes) = (blob.clone(), blob.clone());
+    let storage = Server::http(move |got| Reply::ranged(got, &storage));
+    let port = storage.authority.rsplit_once(':').expect("a port").1.to_owned();
+    let server = Server::http(move |_| Reply::redirect(&format!("http://localhost:{port}/blob")));
+    get(&blob_request(&url(&server), &bytes, json!({}))).expect("fetch");
+}
+
+#[test]
 fn hosts_that_are_not_there() {
     let blob = noise(10);
     let (stage, code, _) = failure(get(&blob_request("http://127.0.0.1:1/x", &blob, json!({ "attempts": 1 }))));

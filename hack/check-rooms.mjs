@@ -20,6 +20,7 @@ export const floors = [
     'events',
     'metrics',
     'trace',
+    'verification',
     'log.ts',
   ],
   ['sandbox', 'container', 'image', 'stats'],
@@ -55,9 +56,12 @@ const outside = [
   {
     module: /^node:fs(\/|$)/,
     rooms:
-      /^(state|storage|network|monitor|seccomp)\/|^apparmor\/kernel\.ts$|^registry\/hosts\.ts$|^recovery\/observe\.ts$|^config\/load\.ts$|^main\.ts$/,
+      /^(state|storage|network|monitor|seccomp)\/|^apparmor\/kernel\.ts$|^registry\/hosts\.ts$|^verification\/(policy-files|verifier)\.ts$|^recovery\/observe\.ts$|^config\/load\.ts$|^main\.ts$/,
   },
-  { module: /^node:child_process$/, rooms: /^network\/cni\/|^apparmor\/kernel\.ts$|^registry\/credential-helper\.ts$/ },
+  {
+    module: /^node:child_process$/,
+    rooms: /^network\/cni\/|^apparmor\/kernel\.ts$|^registry\/credential-helper\.ts$|^verification\/verifier\.ts$/,
+  },
   { module: /^pino(-pretty)?$/, rooms: /^log\.ts$/ },
   { module: /^prom-client$/, rooms: /^metrics\// },
   { module: /^@opentelemetry\//, rooms: /^trace\/otel\.ts$/ },

@@ -11,6 +11,7 @@ const sectionDocs: Readonly<Record<Section, string>> = {
   network: 'Networks of pods.',
   registry: 'Pulling from registries.',
   image: 'Images on disk.',
+  verification: 'Which images may be used: docs/verification.md.',
   container: 'Defaults of containers.',
   cgroup: 'Control groups.',
   checkpoint: 'Checkpoints of containers and pods.',

@@ -185,6 +185,16 @@ export const schema = {
     maxEntries: setting(integer(1, 100_000_000), 1_000_000, { doc: 'Most files of one layer.' }),
     maxRatio: setting(integer(1, 1_000_000), 500, { doc: 'Most unpacked bytes for one compressed byte of a layer.' }),
   },
+  verification: {
+    policyFile: setting(path(true), '', {
+      doc: 'Policy of images in the format of containers-policy.json(5), such as /etc/containers/policy.json; it holds for every namespace without a policy of its own. Empty: all images are accepted. Read at each use.',
+      reloadable: true,
+    }),
+    policyDir: setting(path(true), '', {
+      doc: 'Directory of `<namespace>.json`: policies in the same format for the pods of one namespace, in place of `policy_file`. Read at each use.',
+      reloadable: true,
+    }),
+  },
   container: {
     defaultUlimits: setting(list(ulimit, 'limits such as "nofile=1024:524288"'), defaultUlimits, {
       doc: 'Resource limits of containers, soft and hard, by their getrlimit(2) names in lower case. Never taken from the daemon.',

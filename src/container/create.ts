@@ -32,6 +32,7 @@ import {
   type ContainerImageFacts,
   type ContainerMonitors,
   type ContainerRecords,
+  type ImageUse,
   type SandboxIndex,
   type SeccompFilter,
   type Snapshots,
@@ -45,6 +46,8 @@ export interface CreateContainerPorts {
     readonly find: (reference: string) => ContainerImageFacts | null;
     /** Keeps layers from being swept until the returned function is called. */
     readonly hold: (chain: readonly string[]) => () => void;
+    /** Fails for an image that the policy of the pod's namespace does not allow, however it came here. */
+    readonly admit: (use: ImageUse, signal: AbortSignal) => Promise<void>;
   };
   readonly snapshots: Snapshots;
   readonly cgroups: ContainerCgroups;
@@ -157,6 +160,7 @@ async function create(ports: CreateContainerPorts, input: CreateContainerInput, 
   const target = targetOf(config, sandbox, (id) => ports.records.find(id));
   const release = ports.images.hold([...image.chain, ...volumes.flatMap((volume) => volume.chain)]);
   try {
+    await admitImages(ports, { sandbox, config, image, volumes });
     const [user, edits, apparmor] = await Promise.all([
       containerUser(ports, config, image),
       ports.cdi(config),
@@ -166,6 +170,26 @@ async function create(ports: CreateContainerPorts, input: CreateContainerInput, 
     return await createFrom(ports, config, { sandbox, image, user, volumes, target, edits, apparmor, restore });
   } finally {
     release();
+  }
+}
+
+interface Images {
+  readonly sandbox: Sandbox;
+  readonly config: ContainerConfig;
+  readonly image: ContainerImageFacts;
+  readonly volumes: readonly ImageVolume[];
+}
+
+/** Holds the container's image, and those it mounts, against the policy of the pod's namespace. */
+async function admitImages(ports: CreateContainerPorts, { sandbox, config, image, volumes }: Images): Promise<void> {
+  const { namespace } = sandbox.identity.config.metadata;
+  const uses = [
+    { imageId: image.id, spec: config.image },
+    ...volumes.map(({ mount, imageId }) => ({ imageId, spec: config.mounts[mount]?.image ?? config.image })),
+  ];
+  for (const { imageId, spec } of uses) {
+    const names = { requested: spec.image, userSpecified: spec.userSpecifiedImage };
+    await ports.images.admit({ namespace, imageId, ...names }, never);
   }
 }
 

@@ -37,6 +37,15 @@ export interface ContainerImageFacts {
   };
 }
 
+/** An image in a container of a pod of this namespace, by what it was asked for. */
+export interface ImageUse {
+  readonly namespace: string;
+  readonly imageId: string;
+  /** CRI user_specified_image, or "". */
+  readonly userSpecified: string;
+  readonly requested: string;
+}
+
 /** proto CgroupFacts. */
 export interface CgroupFacts {
   readonly place: { readonly unifiedDir: string; readonly v1Tasks: readonly string[] };

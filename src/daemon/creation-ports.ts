@@ -43,7 +43,7 @@ export function creationPorts(hands: Hands, store: PodStore, { containerPorts, t
   const createPorts = {
     ...containerPorts,
     sandboxes: store.sandboxes,
-    images: { find: images.facts, hold: images.hold },
+    images: { find: images.facts, hold: images.hold, admit: images.admit },
     seccomp,
     apparmor: (profile: ProfileRequest | null, privileged: boolean) => store.apparmor.profileOf(profile, privileged),
     cdi: cdiOf(config.container.cdiDirs),

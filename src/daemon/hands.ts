@@ -2,6 +2,7 @@
 import type { Cgroups } from '../cgroup/cgroup.ts';
 import type { Config } from '../config/schema.ts';
 import type { ContainerImageFacts } from '../container/ports.ts';
+import type { ImageUse } from '../image/verify.ts';
 import type { Log } from '../log.ts';
 import type { Native } from '../native/load.ts';
 import type { Network } from '../network/network.ts';
@@ -27,6 +28,7 @@ export interface Hands {
   readonly images: {
     readonly facts: (reference: string) => ContainerImageFacts | null;
     readonly hold: (chain: readonly string[]) => () => void;
+    readonly admit: (use: ImageUse, signal: AbortSignal) => Promise<void>;
     /** Sweeps soon what no image and no container needs. */
     readonly collect: () => void;
     readonly storage: Storage;

@@ -15,7 +15,9 @@ import { helperEnvironment, proxySettings } from '../registry/proxy.ts';
 import { createRegistry, defaultRetry, defaultTimeouts } from '../registry/registry.ts';
 import { ImageRecords } from '../state/images.ts';
 import type { RecordWriter } from '../state/record.ts';
+import { readImageName } from '../image/verify.ts';
 import { createStorage } from '../storage/storage.ts';
+import { createVerification } from '../verification/verification.ts';
 import { imageVerbs, loadVerb } from './image-verbs.ts';
 
 export interface ImageParts {
@@ -97,6 +99,8 @@ export async function composeImages(parts: ImageParts) {
     inUseChains: parts.chainsInUse,
     onPull: ({ outcome, bytes, durationMs }) =>
       metrics.observePull({ result: outcome === 'ok' ? 'ok' : 'error', bytes, seconds: durationMs / 1000 }),
+    verification: createVerification({ settings: () => parts.current().verification, readName: readImageName }),
+    onVerdict: ({ at, accepted }) => metrics.countVerdict(at, accepted),
   });
   const started = await images.start();
   log.debug({ ...report, ...started }, 'image store read');
@@ -110,6 +114,7 @@ export async function composeImages(parts: ImageParts) {
     /** Records that could not be read, for doctor. */
     setAside,
     hold: images.hold,
+    admit: images.admit,
     facts: (reference: string): ContainerImageFacts | null => {
       const image = images.find(reference);
       return image && containerFacts(image);

@@ -2,7 +2,8 @@
 // Must not fetch anything.
 import { type Digest, type ImageId } from '../lib/id.ts';
 import type { Layer } from '../storage/layers.ts';
-import { type ImageLayer, type ImageRecord, imageUser } from './image.ts';
+import { type ImageLayer, type ImageProof, type ImageRecord, imageUser } from './image.ts';
+import { joinProofs } from './verify.ts';
 import type { ParsedConfig } from './image-config.ts';
 import type { ImageContext } from './ports.ts';
 
@@ -28,6 +29,8 @@ export interface Names {
   readonly digests: readonly string[];
   readonly userSpecifiedImage: string;
   readonly annotations: Readonly<Record<string, string>>;
+  /** Null: there is no policy. */
+  readonly proof: ImageProof | null;
 }
 
 const never = new AbortController().signal;
@@ -77,6 +80,7 @@ export async function nameImage(ctx: ImageContext, image: ImageRecord, names: Na
       userSpecifiedImage: names.userSpecifiedImage,
       annotations: names.annotations,
       pulledAt: before?.pulledAt ?? image.pulledAt,
+      proof: joinProofs(names.proof, before?.proof ?? null),
     };
     if (before && sameRecord(before, record)) return before;
     const named = { ...record, namedAt: ctx.clock.now() };
@@ -94,7 +98,8 @@ const union = (a: readonly string[], b: readonly string[]): string[] => [...new 
 /** Equal but for times. */
 const sameRecord = (a: ImageRecord, b: ImageRecord): boolean => comparable(a) === comparable(b);
 
-const comparable = (record: ImageRecord): string => JSON.stringify({ ...record, pulledAt: '', namedAt: '' });
+const comparable = (record: ImageRecord): string =>
+  JSON.stringify({ ...record, proof: record.proof ?? null, pulledAt: '', namedAt: '' });
 
 /** A layer as its image's record has it. */
 export const imageLayer = (layer: Layer, blob: { digest: Digest; mediaType: string; size: number }): ImageLayer => ({

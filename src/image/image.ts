@@ -48,6 +48,14 @@ export interface ImageUser {
   readonly username: string;
 }
 
+/** What an image's policies were held against when it was pulled, so that a container needs no registry to be judged. */
+export interface ImageProof {
+  /** Null where they were never looked for. */
+  readonly signatures: readonly { readonly payload: string; readonly signature: string }[] | null;
+  /** What verifiers agreed to. */
+  readonly verdicts: readonly string[];
+}
+
 /** One image that is complete here. Durable; replaced, never changed. */
 export interface ImageRecord {
   readonly id: ImageId;
@@ -72,6 +80,8 @@ export interface ImageRecord {
   readonly blobsKept: boolean;
   /** Set for an OCI artifact, whose one layer has its files by their names; records of earlier releases have none. */
   readonly artifact?: { readonly type: string } | null;
+  /** Records of images that were made while there was no policy have none. */
+  readonly proof?: ImageProof | null;
   /** CRI ImageSpec of the latest pull. */
   readonly userSpecifiedImage: string;
   readonly annotations: Readonly<Record<string, string>>;

@@ -5,18 +5,28 @@ import { KeyedLock } from '../lib/keyed-lock.ts';
 import { SingleFlight } from '../lib/single-flight.ts';
 import type { Registry } from '../registry/registry.ts';
 import type { Storage } from '../storage/storage.ts';
+import type { Verification } from '../verification/verification.ts';
 import { fsInfo, type StoreUsage } from './fs-info.ts';
 import { type Image, imageView, type Platform } from './image.ts';
 import { Leases } from './leases.ts';
 import { list } from './list.ts';
 import { load, type LoadRequest } from './load.ts';
-import type { ImageContext, ImageLog, ImageRecordIndex, ImageSettings, PullEvent, PullRequest } from './ports.ts';
+import type {
+  ImageContext,
+  ImageLog,
+  ImageRecordIndex,
+  ImageSettings,
+  PullEvent,
+  PullRequest,
+  VerdictEvent,
+} from './ports.ts';
 import type { PullView } from './progress.ts';
 import { pull } from './pull.ts';
 import { remove } from './remove.ts';
 import { type ImagesReport, startImages } from './start.ts';
 import { status, statusInfo } from './status.ts';
 import { Sweeper, type SweepReport } from './sweep.ts';
+import { admitUse, type ImageUse } from './verify.ts';
 
 export interface ImagesOptions {
   readonly registry: Registry;
@@ -30,6 +40,8 @@ export interface ImagesOptions {
   /** Chain ids of the layers that containers stand on, of all that have a record. */
   readonly inUseChains: () => Iterable<string>;
   readonly onPull: (event: PullEvent) => void;
+  readonly verification: Verification;
+  readonly onVerdict: (event: VerdictEvent) => void;
 }
 
 /** The image room. */
@@ -46,6 +58,8 @@ export interface Images {
   /** The same as status: what a container is made from. */
   readonly find: (text: string) => Image | null;
   readonly get: (id: ImageId) => Image | null;
+  /** Holds an image against the policy of the namespace where a container is to be made from it. */
+  readonly admit: (use: ImageUse, signal: AbortSignal) => Promise<void>;
   readonly progress: () => PullView[];
   /** Keeps layers from being swept until the returned function is called, as while a container is created. */
   readonly hold: (chain: Iterable<string>) => () => void;
@@ -87,6 +101,7 @@ export function createImages(options: ImagesOptions): Images {
       const record = records.get(id);
       return record ? imageView(record, options.config().pinned) : null;
     },
+    admit: (use, signal) => admitUse(ctx, use, signal),
     progress: () => {
       const running = ctx.active.size === 0 ? [] : storage.progress();
       return [...ctx.active].map((one) => one.view(running));

@@ -7,6 +7,7 @@ import type { SingleFlight } from '../lib/single-flight.ts';
 import type { AuthConfig } from '../registry/credentials.ts';
 import type { Registry } from '../registry/registry.ts';
 import type { Storage } from '../storage/storage.ts';
+import type { Verification } from '../verification/verification.ts';
 import type { ImageRecord, Platform } from './image.ts';
 import type { Leases } from './leases.ts';
 import type { PullProgress } from './progress.ts';
@@ -57,6 +58,12 @@ export interface PullEvent {
   readonly bytes: number;
 }
 
+/** How a policy judged an image, for metrics. */
+export interface VerdictEvent {
+  readonly at: 'pull' | 'create';
+  readonly accepted: boolean;
+}
+
 /** What every image verb may use. */
 export interface ImageContext {
   readonly registry: Registry;
@@ -67,6 +74,8 @@ export interface ImageContext {
   readonly config: () => ImageSettings;
   readonly platform: Platform;
   readonly onPull: (event: PullEvent) => void;
+  readonly verification: Verification;
+  readonly onVerdict: (event: VerdictEvent) => void;
   /** One writer of records at a time: a name moves between two of them. */
   readonly lock: KeyedLock;
   readonly flights: SingleFlight<ImageId>;

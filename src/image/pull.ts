@@ -10,11 +10,12 @@ import { buildArtifact } from './artifact.ts';
 import { eachBounded } from './bounded.ts';
 import { commitImage, imageLayer, nameImage, type Names } from './commit.ts';
 import { blobsOf } from './garbage.ts';
-import { chainIds, findImage, type ImageLayer, type ImageRecord } from './image.ts';
+import { chainIds, findImage, type ImageLayer, type ImageProof, type ImageRecord } from './image.ts';
 import { type ParsedConfig, parseImageConfig } from './image-config.ts';
 import type { ImageContext, PullRequest } from './ports.ts';
 import { PullProgress } from './progress.ts';
 import { formatReference, parseReference, type Reference, repoDigest, repoTag } from './reference.ts';
+import { admitPull, targetOf } from './verify.ts';
 
 /** One pull under way. */
 interface Pull {
@@ -33,7 +34,8 @@ interface Pull {
 export async function pull(ctx: ImageContext, request: PullRequest, signal: AbortSignal): Promise<ImageId> {
   const reference = parseReference(request.reference);
   const label = formatReference(reference);
-  return ctx.flights.run(`${label} ${credentialKey(request)}`, signal, async (own) => {
+  const key = callerKey(request, ctx.verification.isOn() ? request.namespace : null);
+  return ctx.flights.run(`${label} ${key}`, signal, async (own) => {
     const progress = new PullProgress(label, ctx.clock.now());
     ctx.active.add(progress);
     try {
@@ -52,10 +54,21 @@ export async function pull(ctx: ImageContext, request: PullRequest, signal: Abor
   });
 }
 
-/** Callers with other credentials must prove themselves: the key tells them apart without showing a secret. */
-const credentialKey = (request: PullRequest): string =>
+/**
+ * Callers with other credentials must prove themselves, and namespaces may have policies of their own: the key tells
+ * them apart without showing a secret.
+ */
+const callerKey = (request: PullRequest, namespace: string | null): string =>
   createHash('sha256')
-    .update(JSON.stringify([request.auth, request.runtimeHandler, request.userSpecifiedImage, request.annotations]))
+    .update(
+      JSON.stringify([
+        request.auth,
+        request.runtimeHandler,
+        request.userSpecifiedImage,
+        request.annotations,
+        namespace,
+      ]),
+    )
     .digest('hex');
 
 function report(ctx: ImageContext, progress: PullProgress, outcome: 'ok' | FailureKind): void {
@@ -82,17 +95,32 @@ async function pullOnce(ctx: ImageContext, job: Pull, signal: AbortSignal): Prom
   const known = findImage(ctx.records.list(), label);
   if (known && isComplete(ctx, known)) {
     const digest = await repository.probe(signal);
-    const kept =
-      digest === known.targetDigest ? await keepAs(ctx, known, { names: namesOf(job, digest), target: null }) : null;
+    const kept = digest === known.targetDigest ? await keepKnown(ctx, { known, job, repository }, signal) : null;
     if (kept !== null) return kept;
   }
   const resolved = await repository.resolve(ctx.platform, signal);
-  const names = namesOf(job, resolved.target.digest);
+  const subject = { target: resolved.target, manifestDigest: resolved.manifest.digest };
+  const proof = await admitPull(ctx, { ...job, ...subject, repository, before: null }, signal);
+  const names = namesOf(job, resolved.target.digest, proof);
   const same = ctx.records.list().find((r) => r.manifestDigest === resolved.manifest.digest);
   const kept = same ? await keepAs(ctx, same, { names, target: resolved.target }) : null;
   if (kept !== null) return kept;
   const make = resolved.manifest.artifactType === null ? build : buildArtifact;
   return make(ctx, { ...job, repository, resolved, names }, signal);
+}
+
+interface Known {
+  readonly known: ImageRecord;
+  readonly job: Pull;
+  readonly repository: Repository;
+}
+
+/** Keeps an image that is here and that the reference still points to, if the policy allows it. */
+async function keepKnown(ctx: ImageContext, { known, job, repository }: Known, signal: AbortSignal) {
+  const target = await targetOf(ctx, known);
+  const { manifestDigest, proof: before = null } = known;
+  const proof = await admitPull(ctx, { ...job, target, manifestDigest, repository, before }, signal);
+  return keepAs(ctx, known, { names: namesOf(job, known.targetDigest, proof), target: null });
 }
 
 interface Keep {
@@ -121,13 +149,14 @@ const isComplete = (ctx: ImageContext, record: ImageRecord): boolean =>
   ctx.storage.content.has(record.manifestDigest) &&
   (!ctx.config().keepBlobs || record.layers.every((layer) => ctx.storage.content.has(layer.digest)));
 
-const namesOf = ({ reference, request }: Pull, target: Digest): Names => {
+const namesOf = ({ reference, request }: Pull, target: Digest, proof: ImageProof | null): Names => {
   const tag = repoTag(reference);
   return {
     tags: tag === null ? [] : [tag],
     digests: [repoDigest(reference, target)],
     userSpecifiedImage: request.userSpecifiedImage,
     annotations: request.annotations,
+    proof,
   };
 };
 
@@ -143,7 +172,8 @@ async function build(ctx: ImageContext, job: Build, signal: AbortSignal): Promis
   const bytes = await repository.config(manifest.config, signal);
   const parsed = parseImageConfig(bytes, label);
   const blobs = layerBlobs(job, parsed);
-  const keep = ctx.config().keepBlobs;
+  // a signature is of the manifest, which only kept blobs can be saved or pushed with
+  const keep = ctx.config().keepBlobs || (job.names.proof?.signatures ?? []).length > 0;
   const documents = [manifest.config.digest, manifest.digest, target.digest];
   // from here on garbage collection must leave them, though no record names them
   const release = ctx.leases.hold([...blobs.flatMap((b) => [b.chainId as string, b.digest]), ...documents]);

@@ -47,6 +47,8 @@ export interface Metrics {
   /** One stage of an RPC of a pod's start. */
   observeStage(rpc: string, stage: string, seconds: number): void;
   observePull(pull: PullOutcome): void;
+  /** An image was held against a policy; `at` is pull or create. */
+  countVerdict(at: string, accepted: boolean): void;
   /** One exec, attach or port-forward began. */
   streamBegan(kind: string): void;
   /** One of them ended; `result` is done, failed or lost. */
@@ -101,6 +103,7 @@ export function createMetrics(build: { readonly version: string; readonly node: 
       counted.pullBytes.add([], bytes);
       counted.pullSeconds.observe([result], seconds);
     },
+    countVerdict: (at, accepted) => counted.verdicts.add([at, accepted ? 'accepted' : 'rejected']),
     ...streamCounts(counted),
     countRecovered: (action) => counted.recovered.add([action]),
     countQuarantined: (noun) => counted.quarantined.add([noun]),
@@ -148,6 +151,11 @@ function ownSeries() {
       { name: 'podwright_image_pull_duration_seconds', help: 'Time of each image pull', labels: ['result'] },
       pullBounds,
     ),
+    verdicts: new Counter({
+      name: 'podwright_image_verdicts_total',
+      help: 'Images that were held against a policy',
+      labels: ['at', 'verdict'],
+    }),
     ...streamSeries(),
     recovered: new Counter({
       name: 'podwright_recovered_total',

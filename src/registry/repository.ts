@@ -22,6 +22,7 @@ import {
 import type { EndpointList } from './mirrors.ts';
 import { choosePlatform, type Platform, platformText } from './platform.ts';
 import { retrying, type RetryPolicy } from './retry.ts';
+import { fetchSignatures, type FoundSignature } from './signatures.ts';
 
 /** A manifest or index as it was received and checked. */
 export interface Document {
@@ -63,6 +64,8 @@ export interface Repository {
    * against the host if its details name one (`host`); any other ends the walk.
    */
   blob<T>(digest: Digest, signal: AbortSignal, fetch: (source: BlobSource) => Promise<T>): Promise<T>;
+  /** The signatures that are kept beside a manifest or index; none is no failure. */
+  signatures(digest: Digest, signal: AbortSignal): Promise<FoundSignature[]>;
 }
 
 export interface RepositoryOptions {
@@ -103,6 +106,7 @@ export function openRepository(o: RepositoryOptions): Repository {
     },
     config: (descriptor, signal) => getConfig(o, descriptor, signal),
     blob: (digest, signal, fetch) => getBlob(o, { digest, fetch }, signal),
+    signatures: (digest, signal) => fetchSignatures(o, digest, signal),
   };
 }
 

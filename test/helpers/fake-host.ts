@@ -220,7 +220,7 @@ export function fakeHost() {
   const createPorts = {
     ...containerPorts,
     sandboxes: sandboxRecords,
-    images: { find: () => image, hold: () => () => undefined },
+    images: { find: () => image, hold: () => () => undefined, admit: async () => undefined },
     seccomp: async () => {
       if (refusal) throw refusal;
       return { bpf: Buffer.alloc(0), flags: 0 };

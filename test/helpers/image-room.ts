@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import type { ExecutionContext } from 'ava';
 import type { ImageRecord } from '../../src/image/image.ts';
 import { createImages, type Images } from '../../src/image/images.ts';
-import type { ImageSettings, PullEvent, PullRequest } from '../../src/image/ports.ts';
+import type { ImageSettings, PullEvent, PullRequest, VerdictEvent } from '../../src/image/ports.ts';
+import { readImageName } from '../../src/image/verify.ts';
 import { monotonicClock } from '../../src/lib/clock.ts';
 import { buildPaths, type Paths } from '../../src/paths.ts';
 import { createRegistry, defaultRetry } from '../../src/registry/registry.ts';
@@ -14,6 +15,8 @@ import { RecordWriter } from '../../src/state/record.ts';
 import type { StorageNative } from '../../src/storage/ports.ts';
 import { createStorage, type Storage } from '../../src/storage/storage.ts';
 import { listNames, readTextFile } from '../../src/storage/text-file.ts';
+import type { PolicySettings } from '../../src/verification/policy-files.ts';
+import { createVerification } from '../../src/verification/verification.ts';
 
 export interface ImageRoom {
   readonly root: string;
@@ -23,6 +26,9 @@ export interface ImageRoom {
   readonly records: ImageRecords<ImageRecord>;
   readonly events: PullEvent[];
   readonly settings: { -readonly [K in keyof ImageSettings]: ImageSettings[K] };
+  /** Where its policies are: none at first. */
+  readonly policies: { -readonly [K in keyof PolicySettings]: PolicySettings[K] };
+  readonly verdicts: VerdictEvent[];
   /** Chain ids that containers stand on. */
   readonly inUse: Set<string>;
   readonly log: { readonly level: string; readonly fields: object; readonly message: string }[];
@@ -84,6 +90,8 @@ export async function openImageRoom(t: ExecutionContext, native: StorageNative, 
   });
   const events: PullEvent[] = [];
   const settings = { maxParallelDownloads: 2, keepBlobs: false, pinned: [] as readonly string[] };
+  const policies = { policyFile: '', policyDir: '' };
+  const verdicts: VerdictEvent[] = [];
   const inUse = new Set<string>();
   const images = createImages({
     registry,
@@ -95,6 +103,8 @@ export async function openImageRoom(t: ExecutionContext, native: StorageNative, 
     platform: { os: 'linux', architecture: 'amd64', variant: '' },
     inUseChains: () => inUse,
     onPull: (event) => void events.push(event),
+    verification: createVerification({ settings: () => policies, readName: readImageName }),
+    onVerdict: (event) => void verdicts.push(event),
   });
   await images.start();
   t.teardown(async () => {
@@ -111,6 +121,8 @@ export async function openImageRoom(t: ExecutionContext, native: StorageNative, 
     records,
     events,
     settings,
+    policies,
+    verdicts,
     inUse,
     log,
     pull: (reference, patch = {}, signal = new AbortController().signal) =>

@@ -1,0 +1,78 @@
+// Policies and keys on disk. They are read whenever they are needed: a new key or rule counts from the next image on.
+// Must not judge anything.
+import { open, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { failedPrecondition } from '../lib/failure.ts';
+import { parsePolicy, type Policy } from './policy.ts';
+
+/** Where policies are; "" for none. */
+export interface PolicySettings {
+  /** Holds for every namespace that has no policy of its own, and for pulls on behalf of no pod. */
+  readonly policyFile: string;
+  /** Directory of `<namespace>.json`. */
+  readonly policyDir: string;
+}
+
+/** A policy and the file it stands in. */
+export interface NamedPolicy {
+  readonly label: string;
+  readonly policy: Policy;
+}
+
+const longestFile = 1024 * 1024;
+const namespacePattern = /^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/;
+
+/** A small text file, null if there is none. Throws failed-precondition for all else. */
+export async function readSmallFile(path: string): Promise<string | null> {
+  try {
+    const file = await open(path, 'r');
+    try {
+      const { size } = await file.stat();
+      if (size > longestFile) throw failedPrecondition(`file ${path} is larger than ${longestFile} bytes`);
+      return await file.readFile('utf8');
+    } finally {
+      await file.close();
+    }
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT' || code === 'ENOTDIR') return null;
+    if (code === undefined) throw error;
+    throw failedPrecondition(`read file ${path} (${code})`);
+  }
+}
+
+const parsed = (path: string, text: string): NamedPolicy => ({ label: path, policy: parsePolicy(text, path) });
+
+/**
+ * The policy of a namespace (null: no pod's), null if none holds for it. Throws failed-precondition for one that cannot
+ * be read or understood, and where the policy for all namespaces is named but missing.
+ */
+export async function policyOf(settings: PolicySettings, namespace: string | null): Promise<NamedPolicy | null> {
+  const { policyFile, policyDir } = settings;
+  if (policyDir !== '' && namespace !== null && namespace !== '') {
+    if (!namespacePattern.test(namespace)) {
+      throw failedPrecondition(`namespace ${JSON.stringify(namespace.slice(0, 300))} cannot have an image policy`);
+    }
+    const path = join(policyDir, `${namespace}.json`);
+    const text = await readSmallFile(path);
+    if (text !== null) return parsed(path, text);
+  }
+  if (policyFile === '') return null;
+  const text = await readSmallFile(policyFile);
+  if (text === null) throw failedPrecondition(`image policy ${policyFile} does not exist`);
+  return parsed(policyFile, text);
+}
+
+/** Every policy that can be read; what is wrong with the others their own namespaces are told. */
+export async function allPolicies({ policyFile, policyDir }: PolicySettings): Promise<readonly Policy[]> {
+  const names = policyDir === '' ? [] : await readdir(policyDir).catch(() => []);
+  const files = names.filter((name) => name.endsWith('.json')).map((name) => join(policyDir, name));
+  const read = async (path: string): Promise<Policy[]> => {
+    const text = await readSmallFile(path);
+    return text === null ? [] : [parsePolicy(text, path)];
+  };
+  const all = await Promise.all(
+    [policyFile, ...files].filter((path) => path !== '').map((path) => read(path).catch(() => [])),
+  );
+  return all.flat();
+}

@@ -1,0 +1,108 @@
+// Runs programs that judge images, by containerd's protocol for image verifiers: the reference and its digest as
+// arguments, the descriptor on standard input, exit code 0 for yes, a reason on standard output.
+// Must not let one hold up the daemon: time and output are bounded, and all that it started ends with it.
+import { spawn } from 'node:child_process';
+import { readdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { printable } from './json.ts';
+
+/** What a verifier is asked about. */
+export interface VerifierSubject {
+  /** The reference, written out. */
+  readonly name: string;
+  readonly descriptor: { readonly mediaType: string; readonly digest: string; readonly size: number };
+}
+
+/** What it said. */
+export interface Judgement {
+  readonly ok: boolean;
+  readonly reason: string;
+}
+
+/** A program, and how long it may take. */
+export interface VerifierCall {
+  readonly path: string;
+  readonly timeoutMs: number;
+}
+
+const descriptorType = 'application/vnd.oci.descriptor.v1+json';
+const longestOutput = 16 * 1024;
+/** How long output of a program that has ended is waited for: something else may hold its end of the pipe. */
+const lingerMs = 2_000;
+const mostPrograms = 10;
+
+/** Asks a program, or each program of a directory in the order of their names; the first no is the answer. */
+export async function judge(call: VerifierCall, subject: VerifierSubject, signal: AbortSignal): Promise<Judgement> {
+  const programs = await programsOf(call.path);
+  if (typeof programs === 'string') return { ok: false, reason: programs };
+  const reasons: string[] = [];
+  for (const path of programs) {
+    const said = await run({ path, timeoutMs: call.timeoutMs }, subject, signal);
+    if (!said.ok) return { ok: false, reason: `${path}: ${said.reason}` };
+    reasons.push(said.reason);
+  }
+  return { ok: true, reason: reasons.filter((reason) => reason !== '').join('; ') };
+}
+
+async function programsOf(path: string): Promise<readonly string[] | string> {
+  try {
+    if (!(await stat(path)).isDirectory()) return [path];
+    const names = (await readdir(path)).filter((name) => !name.startsWith('.')).sort();
+    if (names.length === 0) return `there is no verifier in ${path}`;
+    if (names.length > mostPrograms) return `there are more than ${mostPrograms} verifiers in ${path}`;
+    return names.map((name) => join(path, name));
+  } catch (error) {
+    return `verifier ${path} cannot be used (${(error as NodeJS.ErrnoException).code ?? String(error)})`;
+  }
+}
+
+/** The first bytes of a stream; the rest is read and dropped, so that the writer is not held. */
+function firstOf(stream: NodeJS.ReadableStream): () => string {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  stream.on('data', (chunk: Buffer) => {
+    if (length < longestOutput) chunks.push(chunk.subarray(0, longestOutput - length));
+    length += chunk.length;
+  });
+  return () => printable(Buffer.concat(chunks).toString('utf8'), 1000);
+}
+
+async function run(call: VerifierCall, { name, descriptor }: VerifierSubject, signal: AbortSignal): Promise<Judgement> {
+  signal.throwIfAborted();
+  const args = ['-name', name, '-digest', descriptor.digest, '-stdin-media-type', descriptorType];
+  // a session of its own: whatever it starts can be ended with it
+  const child = spawn(call.path, args, { stdio: ['pipe', 'pipe', 'pipe'], detached: true, cwd: '/' });
+  const { promise, resolve } = Promise.withResolvers<Judgement>();
+  const [output, complaint] = [firstOf(child.stdout), firstOf(child.stderr)];
+  const kill = (): void => {
+    try {
+      if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL');
+    } catch {
+      // all of it has ended
+    }
+  };
+  const lost = (reason: string): void => resolve({ ok: false, reason });
+  const late = setTimeout(() => (kill(), lost(`no answer within ${call.timeoutMs} ms`)), call.timeoutMs);
+  const stop = (): void => (kill(), lost('it was not waited for'));
+  let linger: NodeJS.Timeout | undefined;
+  const settle = (code: number | null, by: NodeJS.Signals | null): void => {
+    const words = output() || complaint();
+    resolve({ ok: code === 0, reason: words || (code === 0 ? '' : `ended by ${by ?? `code ${code}`}`) });
+  };
+  child.on('error', (error: NodeJS.ErrnoException) => lost(`it cannot be run (${error.code ?? error.message})`));
+  child.on('exit', (code, by) => {
+    kill();
+    linger = setTimeout(() => settle(code, by), lingerMs);
+  });
+  child.on('close', settle);
+  child.stdin.on('error', () => undefined); // it need not read what it is told
+  child.stdin.end(JSON.stringify(descriptor));
+  signal.addEventListener('abort', stop, { once: true });
+  const judgement = await promise;
+  clearTimeout(late);
+  clearTimeout(linger);
+  signal.removeEventListener('abort', stop);
+  for (const stream of [child.stdout, child.stderr, child.stdin]) stream.destroy();
+  signal.throwIfAborted();
+  return judgement;
+}

@@ -58,8 +58,15 @@ storage:
   delete: {enabled: true}
 http: {addr: 127.0.0.1:$REGISTRY_PORT}
 Y
-  OTEL_TRACES_EXPORTER=none setsid "$TESTKIT_BIN/registry" serve "$STORE/config.yml" \
-    > "$STORE/log" 2>&1 < /dev/null 9>&- &
+  # nothing that its caller has open may stay open as long as it runs: a lock would never be free again
+  (
+    for i in /proc/"$BASHPID"/fd/*; do
+      i=${i##*/}
+      [ "$i" -le 2 ] || eval "exec $i>&-"
+    done
+    OTEL_TRACES_EXPORTER=none exec setsid "$TESTKIT_BIN/registry" serve "$STORE/config.yml" \
+      > "$STORE/log" 2>&1 < /dev/null
+  ) &
   p=$!
   echo "$p" > "$STORE/pid"
   for ((i = 0; i < 200; i++)); do

@@ -36,13 +36,16 @@ const pathPattern = /^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:\/[a-z0-9]+(?:(?:\
 const tagPattern = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$/;
 const hexPattern = /^[0-9a-f]+$/;
 
+/** A text of any length for a message. */
+const shown = (text: string): string => JSON.stringify(text.slice(0, 300));
+
 /**
  * Parses and normalises a reference: `busybox` is `docker.io/library/busybox:latest`.
  * Throws invalid-argument naming what is wrong (grammar: distribution/reference).
  */
 export function parseReference(text: string): Reference {
   const refuse = (why: string): never => {
-    throw invalidArgument(`image reference ${JSON.stringify(text.slice(0, 300))} is not valid: ${why}`);
+    throw invalidArgument(`image reference ${shown(text)} is not valid: ${why}`);
   };
   if (text === '') refuse('it is empty');
   const at = text.indexOf('@');
@@ -54,9 +57,9 @@ export function parseReference(text: string): Reference {
   if (name === '') refuse('it has no repository');
   if (/^[0-9a-f]{64}$/.test(name)) refuse('64 hex digits are an image id, not a repository');
   const { domain, path } = splitDomain(name);
-  if (!domainPattern.test(domain) || !portInRange(domain)) refuse(`${JSON.stringify(domain)} is not a registry host`);
+  if (!domainPattern.test(domain) || !portInRange(domain)) refuse(`${shown(domain)} is not a registry host`);
   if (path !== path.toLowerCase()) refuse('the repository must be lower case');
-  if (!pathPattern.test(path)) refuse(`${JSON.stringify(path)} is not a repository`);
+  if (!pathPattern.test(path)) refuse(`${shown(path)} is not a repository`);
   if (domain.length + 1 + path.length > longestName) refuse(`host and repository are longer than ${longestName}`);
   return { domain, path, tag: tag ?? (digest === null ? 'latest' : null), digest: digest as Digest | null };
 }

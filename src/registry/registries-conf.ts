@@ -80,8 +80,11 @@ export function parseRegistriesConf(text: string, file: string): RegistriesConf 
       refuse(`${where}: ${why}`),
     );
   });
-  const twice = rules.find((rule, at) => rules.findIndex((r) => r.prefix === rule.prefix) !== at);
-  if (twice) refuse(`prefix ${quote(twice.prefix)} is there twice`);
+  const prefixes = new Set<string>();
+  for (const { prefix } of rules) {
+    if (prefixes.has(prefix)) refuse(`prefix ${quote(prefix)} is there twice`);
+    prefixes.add(prefix);
+  }
   return { rules, notes: notes.map((note) => `${file}: ${note}`) };
 }
 

@@ -1,0 +1,21 @@
+// Every parser of what a registry, a user or an operator's file says. Run by test/unit/registry/parsers-fuzz.test.ts,
+// for longer by hack/fuzz parsers.
+import { challengeTarget, errorTarget, proxyTarget, retryTarget } from './answers.ts';
+import type { Target } from './check.ts';
+import { authConfigTarget, authTarget, confTarget, hostsTarget } from './configuration.ts';
+import { configTarget, manifestTarget, referenceTarget } from './content.ts';
+
+/** All parsers. */
+export const targets: readonly Target[] = [
+  { name: 'reference', property: referenceTarget },
+  { name: 'manifest', property: manifestTarget },
+  { name: 'image config', property: configTarget },
+  { name: 'hosts.toml', property: hostsTarget },
+  { name: 'registries.conf', property: confTarget },
+  { name: 'auth.json', property: authTarget },
+  { name: 'AuthConfig', property: authConfigTarget },
+  { name: 'WWW-Authenticate', property: challengeTarget },
+  { name: 'Retry-After', property: retryTarget },
+  { name: 'body of a refusal', property: errorTarget },
+  { name: 'NO_PROXY', property: proxyTarget },
+] as readonly Target[];

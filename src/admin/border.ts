@@ -11,7 +11,8 @@ import { cancelled, Failure, invalidArgument } from '../lib/failure.ts';
 import { adminServiceDefinition } from '../proto/admin-codec.ts';
 import type { AdminHandlers } from '../proto/generated/admin/podwright/v1/Admin.ts';
 import type { LoadEvent } from '../proto/generated/admin/podwright/v1/LoadEvent.ts';
-import { encodeCall, encodeInspection } from './encode.ts';
+import type { PullEvent } from '../proto/generated/admin/podwright/v1/PullEvent.ts';
+import { encodeCall, encodeInspection, encodePull } from './encode.ts';
 import type { AdminVerbs } from './verbs.ts';
 
 /** What the border needs of the house. */
@@ -43,6 +44,8 @@ export interface AdminService {
 export function adminService(verbs: AdminVerbs, ports: AdminPorts): AdminService {
   const handlers: AdminHandlers = {
     Load: streaming('Load', ports, (call, signal) => load(call, verbs, signal)),
+    Pull: streaming('Pull', ports, (call, signal) => pull(call, verbs, signal)),
+    Pulls: unary('Pulls', ports, async () => ({ pulls: (await verbs.pulls()).map(encodePull) })),
     Trace: unary('Trace', ports, async ({ sandboxId }) => ({ calls: (await verbs.trace(sandboxId)).map(encodeCall) })),
     Inspect: unary('Inspect', ports, async ({ id }) => encodeInspection(await verbs.inspect(id))),
     Doctor: unary('Doctor', ports, async () => ({ findings: [...(await verbs.doctor())] })),
@@ -69,6 +72,20 @@ async function load(call: LoadCall, verbs: AdminVerbs, signal: AbortSignal): Pro
   const write = (event: LoadEvent): void => void (full = !call.write(event));
   const images = await verbs.load({ path, reference }, (step) => full || write({ step }), signal);
   for (const { id, tags } of images) write({ image: { id, tags: [...tags] } });
+}
+
+type PullCall = Parameters<AdminHandlers['Pull']>[0];
+
+async function pull(call: PullCall, verbs: AdminVerbs, signal: AbortSignal): Promise<void> {
+  const { reference, username, password } = call.request;
+  if (password !== '' && username === '') throw invalidArgument('a password needs a user name');
+  // as above: nobody needs what a slow reader missed
+  let full = false;
+  call.on('drain', () => (full = false));
+  const write = (event: PullEvent): void => void (full = !call.write(event));
+  const input = { reference, username, password };
+  const id = await verbs.pull(input, (progress) => full || write({ progress: encodePull(progress) }), signal);
+  write({ id });
 }
 
 /** One call's end, told to log and metrics. */

@@ -17,6 +17,24 @@ export interface LoadedImage {
   readonly tags: readonly string[];
 }
 
+/** A pull under way. */
+export interface RunningPull {
+  /** Written out in full. */
+  readonly reference: string;
+  /** Unix nanoseconds. */
+  readonly startedAt: bigint;
+  /** Bottom first; empty until the manifest is known. */
+  readonly layers: readonly {
+    /** Of the compressed blob. */
+    readonly digest: string;
+    /** The addon's word for it, or `present`, `done`. */
+    readonly stage: string;
+    /** Compressed bytes. */
+    readonly bytes: number;
+    readonly totalBytes: number;
+  }[];
+}
+
 /** One call that built a pod. */
 export interface TracedCall {
   readonly rpc: string;
@@ -59,6 +77,14 @@ export interface AdminVerbs {
     onStep: (step: LoadStep) => void,
     signal: AbortSignal,
   ) => Promise<readonly LoadedImage[]>;
+  /** Brings an image from its registry; answers its id. `username` is "" for the node's own credentials. */
+  readonly pull: (
+    input: { readonly reference: string; readonly username: string; readonly password: string },
+    onProgress: (pull: RunningPull) => void,
+    signal: AbortSignal,
+  ) => Promise<string>;
+  /** Pulls that run now, the oldest first. */
+  readonly pulls: () => Promise<readonly RunningPull[]>;
   /** Calls of the sandbox whose id begins so, oldest first; "" is the one that was started last. */
   readonly trace: (sandboxId: string) => Promise<readonly TracedCall[]>;
   /** "" is the daemon itself. */

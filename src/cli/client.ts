@@ -28,6 +28,8 @@ interface Methods {
   readonly PortForward: RuntimeServiceDefinition['PortForward'];
   readonly ListImages: ImageServiceDefinition['ListImages'];
   readonly Load: AdminDefinition['Load'];
+  readonly Pull: AdminDefinition['Pull'];
+  readonly Pulls: AdminDefinition['Pulls'];
   readonly Trace: AdminDefinition['Trace'];
   readonly Inspect: AdminDefinition['Inspect'];
   readonly Doctor: AdminDefinition['Doctor'];
@@ -36,7 +38,7 @@ interface Methods {
 
 type Encodes<M extends keyof Methods> = Parameters<Methods[M]['requestSerialize']>[0];
 type Decodes<M extends keyof Methods> = ReturnType<Methods[M]['responseDeserialize']>;
-type Streaming = 'Load' | 'Shutdown';
+type Streaming = 'Load' | 'Shutdown' | 'Pull';
 
 /** A connection to a daemon. Every failure is a Failure of the kind that the daemon sent. */
 export interface Client {

@@ -5,11 +5,23 @@ import type { Terminal } from './session.ts';
 
 const { stdout, stderr } = process;
 
+let shown = 0;
+
+/** Puts lines where those of the call before stand. */
+function block(lines: readonly string[]): boolean {
+  if (!stderr.isTTY) return false;
+  const up = shown > 0 ? `\u001b[${shown}A` : '';
+  stderr.write(`${up}${lines.map((line) => `\r\u001b[K${line.slice(0, stderr.columns - 1)}\n`).join('')}\u001b[J`);
+  shown = lines.length;
+  return true;
+}
+
 const terminal: Terminal = {
   out: (text) => void stdout.write(text),
   progress: (text) => {
     if (stderr.isTTY) stderr.write(`\r\u001b[K${text.slice(0, stderr.columns - 1)}`);
   },
+  block,
   nowMs: Date.now,
   directory: process.cwd(),
   connect,

@@ -14,6 +14,8 @@ import { inspect } from './inspect.ts';
 import { loadImage } from './load.ts';
 import { listPods } from './pods.ts';
 import { forwardPorts } from './port-forward.ts';
+import { pullImage } from './pull.ts';
+import { listPulls } from './pulls.ts';
 import { listContainers } from './ps.ts';
 import { command, type Shell, type Terminal } from './session.ts';
 import { shutdown } from './shutdown.ts';
@@ -72,6 +74,13 @@ function buildProgram(shell: Shell, fail: (text: string) => void): Command {
   add('load <file>', 'Load an image from a docker archive or an OCI layout', loadImage).option(
     '-n, --name <reference>',
     'name for an image that brings none',
+  );
+  add('pull <image>', 'Pull an image from its registry', pullImage)
+    .option('-c, --creds <user:password>', "credentials for its registry (default: the node's own)")
+    .option('-q, --quiet', 'print the id only');
+  add('pulls', 'The pulls that run now, whoever asked for them', listPulls).option(
+    '-w, --watch',
+    'go on showing them until interrupted',
   );
   const streams = (one: Command): Command =>
     one

@@ -19,6 +19,8 @@ export interface Terminal {
   readonly out: (text: string) => void;
   /** A line of progress that replaces the one before; does nothing when standard error is no terminal. */
   readonly progress: (text: string) => void;
+  /** Lines of progress that replace those before; false, and nothing done, when standard error is no terminal. */
+  readonly block: (lines: readonly string[]) => boolean;
   /** Wall clock in milliseconds. */
   readonly nowMs: () => number;
   /** The current directory. */

@@ -105,6 +105,8 @@ export function composeAdmin(parts: AdminParts): AdminService {
   const { images, trace, recovery, log, end } = parts;
   const verbs: AdminVerbs = {
     load: (input, onStep, signal) => images.load(input, onStep, signal),
+    pull: (input, onProgress, signal) => images.pull(input, onProgress, signal),
+    pulls: async () => images.progress(),
     async trace(sandboxId) {
       const subject = sandboxId === '' ? trace.lastPod() : sandboxId;
       const calls = subject === null ? [] : trace.of(subject);

@@ -18,7 +18,7 @@ import type { RecordWriter } from '../state/record.ts';
 import { readImageName } from '../image/verify.ts';
 import { createStorage } from '../storage/storage.ts';
 import { createVerification } from '../verification/verification.ts';
-import { imageVerbs, loadVerb } from './image-verbs.ts';
+import { imageVerbs, loadVerb, pullVerb } from './image-verbs.ts';
 
 export interface ImageParts {
   readonly config: Config;
@@ -108,6 +108,7 @@ export async function composeImages(parts: ImageParts) {
     storage,
     verbs: imageVerbs(images),
     load: loadVerb(images),
+    pull: pullVerb(images),
     count: () => records.list().length,
     find: images.find,
     progress: images.progress,

@@ -21,6 +21,10 @@ function countBy<T>(
   return counts;
 }
 
+const layerStages = ['queued', 'connecting', 'downloading', 'waiting', 'unpacking', 'syncing', 'present', 'done'];
+
+const pulledLayers = (images: Images) => images.progress().flatMap(({ layers }) => layers);
+
 /** The functions that a scrape calls. */
 export function metricSources({ pods, images, network }: SourceParts): MetricSources {
   const { sandboxes, containers, monitors, events } = pods;
@@ -32,6 +36,9 @@ export function metricSources({ pods, images, network }: SourceParts): MetricSou
       ),
     containers: () => countBy(containers.list(), ['created', 'running', 'exited', 'unknown'], containerState),
     images: () => images.count(),
+    pulls: () => images.progress().length,
+    pullLayers: () => countBy(pulledLayers(images), layerStages, ({ stage }) => stage),
+    pullRemainingBytes: () => pulledLayers(images).reduce((sum, { bytes, totalBytes }) => sum + totalBytes - bytes, 0),
     unreachableMonitors: () =>
       ready().filter((s) => monitors.isAlive(s.identity.id) && !monitors.isReachable(s.identity.id)).length,
     owedReleases: () => network.owedReleases(),

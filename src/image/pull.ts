@@ -14,6 +14,7 @@ import { chainIds, findImage, type ImageLayer, type ImageProof, type ImageRecord
 import { type ParsedConfig, parseImageConfig } from './image-config.ts';
 import type { ImageContext, PullRequest } from './ports.ts';
 import { PullProgress } from './progress.ts';
+import { tellProgress } from './progress-log.ts';
 import { formatReference, parseReference, type Reference, repoDigest, repoTag } from './reference.ts';
 import { admitPull, targetOf } from './verify.ts';
 
@@ -38,6 +39,7 @@ export async function pull(ctx: ImageContext, request: PullRequest, signal: Abor
   return ctx.flights.run(`${label} ${key}`, signal, async (own) => {
     const progress = new PullProgress(label, ctx.clock.now());
     ctx.active.add(progress);
+    const toldEnough = tellProgress(progress, { ...ctx, running: () => ctx.storage.progress() });
     try {
       const record = await pullOnce(ctx, { reference, label, request, progress }, own);
       report(ctx, progress, 'ok');
@@ -49,6 +51,7 @@ export async function pull(ctx: ImageContext, request: PullRequest, signal: Abor
       ctx.sweeper.scheduleForRetry();
       throw failure;
     } finally {
+      toldEnough();
       ctx.active.delete(progress);
     }
   });
@@ -180,7 +183,9 @@ async function build(ctx: ImageContext, job: Build, signal: AbortSignal): Promis
   try {
     job.progress.expect(blobs);
     const limit = ctx.config().maxParallelDownloads;
-    const layers = await eachBounded(blobs, { limit, signal }, (blob, own) => bring(ctx, { job, blob, keep }, own));
+    const layers = await eachBounded(blobs, { limit, signal, first: (blob) => blob.size }, (blob, own) =>
+      bring(ctx, { job, blob, keep }, own),
+    );
     signal.throwIfAborted();
     return await commitImage(ctx, {
       config: { digest: manifest.config.digest, bytes, parsed },

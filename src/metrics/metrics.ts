@@ -11,6 +11,11 @@ export interface MetricSources {
   /** Containers by state: created, running, exited, unknown. */
   readonly containers: () => Readonly<Record<string, number>>;
   readonly images: () => number;
+  /** Layers of running pulls by stage. */
+  readonly pullLayers: () => Readonly<Record<string, number>>;
+  /** Compressed bytes that running pulls have still to download. */
+  readonly pullRemainingBytes: () => number;
+  readonly pulls: () => number;
   /** Monitors that are alive and do not answer. */
   readonly unreachableMonitors: () => number;
   /** Network releases that are still owed. */
@@ -196,6 +201,9 @@ function gaugesOf(sources: MetricSources): readonly Series[] {
     gauge('sandboxes', 'Pod sandboxes by state', sources.sandboxes),
     gauge('containers', 'Containers by state', sources.containers),
     gauge('images', 'Images on disk', sources.images),
+    gauge('image_pulls_running', 'Image pulls under way', sources.pulls),
+    gauge('image_pull_layers', 'Layers of running pulls by stage', sources.pullLayers),
+    gauge('image_pull_remaining_bytes', 'Bytes that running pulls have still to download', sources.pullRemainingBytes),
     gauge('unreachable_monitors', 'Monitors that are alive and do not answer', sources.unreachableMonitors),
     gauge('owed_network_releases', 'Network releases that are still owed', sources.owedReleases),
     gauge('event_subscribers', 'Readers of container events', sources.eventSubscribers),

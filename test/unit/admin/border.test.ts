@@ -215,3 +215,34 @@ test('methods that are not there are UNIMPLEMENTED', async (t) => {
   client.makeUnaryRequest('/podwright.v1.Admin/Nothing', bytes, bytes, Buffer.alloc(0), (error) => resolve(error));
   t.is((await promise)?.code, 12);
 });
+
+test('a pull tells its progress and then its id', async (t) => {
+  const running = {
+    reference: 'docker.io/library/a:1',
+    startedAt: 1_700_000_000_123_456_789n,
+    layers: [{ digest: 'sha256:1', stage: 'downloading', bytes: 5, totalBytes: 9 }],
+  };
+  const inputs: object[] = [];
+  const { socket } = await serve(t, {
+    pull: async (input, onProgress) => {
+      inputs.push(input);
+      onProgress(running);
+      return 'sha256:2';
+    },
+    pulls: async () => [running],
+  });
+  const client = connect(socket);
+  t.teardown(() => client.close());
+  const events = await collect(client.stream('Pull', { reference: 'a:1', username: 'me', password: 'x' }));
+  t.deepEqual(inputs, [{ reference: 'a:1', username: 'me', password: 'x' }]);
+  t.is(events.at(-1)?.id, 'sha256:2');
+  const told = {
+    reference: running.reference,
+    startedAtMs: '1700000000123',
+    layers: [{ digest: 'sha256:1', stage: 'downloading', doneBytes: '5', totalBytes: '9' }],
+  };
+  t.like(events[0]?.progress, told);
+  t.like((await client.call('Pulls', {})).pulls[0], told);
+  const refused = await t.throwsAsync(collect(client.stream('Pull', { reference: 'a', password: 'x' })));
+  t.regex(refused.message, /a password needs a user name/);
+});

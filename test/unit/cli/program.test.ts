@@ -39,6 +39,7 @@ async function run(line: string, answers: Answers = {}): Promise<Ran> {
   const terminal = {
     out: (text: string) => void (ran.out += text),
     progress: () => undefined,
+    block: () => false,
     nowMs: () => 1_700_000_100_000,
     directory: '/home/somebody',
     streams: { stdin, stdout: sink, stderr: sink, interrupted: Promise.resolve() },
@@ -249,4 +250,42 @@ test('doctor, inspect, shutdown', async (t) => {
   t.deepEqual([well.code, well.out], [0, 'nothing is wrong\n']);
   t.is((await run('inspect', { Inspect: { kind: 'daemon', json: '{"pid":1}' } })).out, '{\n  "pid": 1\n}\n');
   t.is((await run('shutdown', { Shutdown: [{ step: 'a' }, { step: 'b' }] })).out, 'a\nb\n');
+});
+
+const layer = (stage: string, doneBytes: string): object => ({
+  digest: `sha256:${'ab'.repeat(32)}`,
+  stage,
+  doneBytes,
+  totalBytes: '2097152',
+});
+
+test('pull tells each change of a layer on a line where there is no terminal, and prints the id', async (t) => {
+  const progress = (stage: string, done: string): object => ({
+    progress: { reference: 'r', layers: [layer(stage, done)] },
+  });
+  const events = [
+    progress('queued', '0'),
+    progress('downloading', '5'),
+    progress('downloading', '9'),
+    { id: 'sha256:1' },
+  ];
+  const { code, out, calls } = await run('pull --creds me:a:b busybox', { Pull: events });
+  t.is(code, 0);
+  t.is(out, 'sha256:1\n');
+  t.deepEqual(calls, [['Pull', { reference: 'busybox', username: 'me', password: 'a:b' }]]);
+  const refused = await run('pull --creds me busybox', { Pull: [] });
+  t.is(refused.code, 1);
+  t.is(refused.err, 'podwright: --creds must be user:password\n');
+});
+
+test('pulls shows how far each is', async (t) => {
+  const pulls = [
+    {
+      reference: 'docker.io/library/a:1',
+      startedAtMs: '1700000095000',
+      layers: [layer('done', '2097152'), layer('downloading', '1048576')],
+    },
+  ];
+  const { out } = await run('pulls', { Pulls: { pulls } });
+  t.is(out, 'IMAGE                  LAYERS  BYTES          AGE\ndocker.io/library/a:1  1/2     3 MiB / 4 MiB  5s\n');
 });

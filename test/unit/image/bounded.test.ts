@@ -35,3 +35,15 @@ test('the caller’s signal stops all', async (t) => {
   const work = eachBounded([1, 2, 3], { limit: 1, signal: stop.signal }, async () => stop.abort(new Error('gone')));
   await t.throwsAsync(work, { message: 'gone' });
 });
+
+test('the largest begin first, the results are in order', async (t) => {
+  const began: number[] = [];
+  const signal = new AbortController().signal;
+  const results = await eachBounded(
+    [3, 9, 1, 7],
+    { limit: 1, signal, first: (n) => n },
+    async (n) => began.push(n) && n,
+  );
+  t.deepEqual(began, [9, 7, 3, 1]);
+  t.deepEqual(results, [3, 9, 1, 7]);
+});

@@ -9,7 +9,7 @@ use crate::download::download;
 use crate::job::{Job, Stage};
 use crate::pipeline::{Done, Feed, Wanted, run};
 use crate::request::{Destination, FetchLayer, UnpackFromArchive};
-use podwright_rootfs::{Limits, remove_now, sync_fs, write_implied};
+use podwright_rootfs::{Limits, remove_now, spread_directories, sync_fs, write_implied};
 use rustix::fs::{self, Mode, OFlags};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -40,7 +40,11 @@ pub fn fetch_layer(request: &FetchLayer, job: &Job) -> Result<UnpackedLayer, Fet
         let compression = Some(of_media_type(&request.expected.media_type)?);
         let limits = Limits::from(request.limits);
         let wanted = Wanted { blob: Some(&blob), diff_id: &diff_id, compression, limits: &limits };
-        unpack(&wanted, &request.destination, job, |feed| download(&source, request.expected.size, job, feed))
+        unpack(&wanted, &request.destination, job, |feed| {
+            download(&source, request.expected.size, job, feed)?;
+            job.stage(Stage::Unpacking);
+            Ok(())
+        })
     };
     fetch().map_err(|cause| FetchError {
         operation: "fetch layer",
@@ -135,6 +139,9 @@ struct Staging {
 impl Staging {
     /// Makes it (0700: nobody else looks into a layer in the making) with `diff/` (0755), and opens that.
     fn make(path: &Path) -> Result<(Self, OwnedFd), Cause> {
+        if let Some(layers) = path.parent() {
+            spread_directories(layers)?;
+        }
         fs::mkdir(path, Mode::from_raw_mode(0o700)).map_err(|e| disk("make staging directory", "mkdir", e, path))?;
         let staging = Self { path: path.to_owned(), kept: false };
         let diff = path.join("diff");

@@ -11,6 +11,8 @@ mod digest;
 mod download;
 mod job;
 mod layer;
+#[cfg(feature = "measure")]
+pub mod measure;
 mod piece;
 mod pipe;
 mod pipeline;

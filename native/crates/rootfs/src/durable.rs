@@ -2,7 +2,7 @@
 
 use crate::trash::remove_now;
 use podwright_sys::errno::{SysError, SysResult};
-use rustix::fs::{self, CWD, Mode, OFlags, RenameFlags};
+use rustix::fs::{self, CWD, IFlags, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 use std::fs::File;
 use std::io::Write;
@@ -29,6 +29,25 @@ pub fn commit_dir(from: &Path, to: &Path) -> SysResult<bool> {
 pub fn sync_fs(path: &Path) -> SysResult<()> {
     let fd = open_dir(path)?;
     fs::syncfs(&fd).map_err(|e| error("sync the file system of", "syncfs", e, path))
+}
+
+/// Tells the file system that what is made directly in `dir` has nothing in common (FS_TOPDIR_FL, ext4(5)): ext4 then
+/// gives each directory a block group of its own choice. Otherwise all layers go to the group of their parent, where
+/// every new inode is looked for past those of layers that were removed lately, and parallel ones wait for each other.
+pub fn spread_directories(dir: &Path) -> SysResult<()> {
+    let fd = open_dir(dir)?;
+    let flags = match fs::ioctl_getflags(&fd) {
+        // Other file systems have no such flags, or not this one: they have no need of it.
+        Err(Errno::NOTTY | Errno::OPNOTSUPP | Errno::INVAL | Errno::NOSYS) => return Ok(()),
+        flags => flags.map_err(|e| error("read the flags of", "ioctl", e, dir))?,
+    };
+    if flags.contains(IFlags::TOPDIR) {
+        return Ok(());
+    }
+    match fs::ioctl_setflags(&fd, flags | IFlags::TOPDIR) {
+        Err(Errno::OPNOTSUPP | Errno::INVAL | Errno::NOTTY | Errno::PERM) => Ok(()),
+        set => set.map_err(|e| error("set the flags of", "ioctl", e, dir)),
+    }
 }
 
 /// The entries of one directory reach the disk.
@@ -105,4 +124,23 @@ fn open_dir(path: &Path) -> SysResult<OwnedFd> {
 
 pub(crate) fn error(operation: &'static str, syscall: &'static str, errno: Errno, path: &Path) -> SysError {
     SysError::new(operation, syscall, errno.raw_os_error(), path.to_string_lossy())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn directories_are_spread_where_the_file_system_knows_how() {
+        for base in [std::env::temp_dir(), PathBuf::from("/dev/shm")] {
+            let dir = base.join(format!("podwright-spread-{}", std::process::id()));
+            std::fs::create_dir(&dir).expect("make");
+            spread_directories(&dir).expect("first");
+            let before = fs::ioctl_getflags(open_dir(&dir).expect("open"));
+            spread_directories(&dir).expect("again");
+            assert_eq!(fs::ioctl_getflags(open_dir(&dir).expect("open")), before);
+            std::fs::remove_dir(&dir).expect("remove");
+        }
+        assert!(spread_directories(Path::new("/nonexistent")).is_err());
+    }
 }

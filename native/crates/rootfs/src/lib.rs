@@ -23,7 +23,7 @@ mod walk;
 
 pub use apply_layer::{AppliedLayer, apply_layer};
 pub use background::free_later;
-pub use durable::{commit_dir, make_snapshot, sync_dir, sync_fs, write_file_atomic};
+pub use durable::{commit_dir, make_snapshot, spread_directories, sync_dir, sync_fs, write_file_atomic};
 pub use error::{UnpackError, printable};
 pub use fs_info::{FsInfo, fs_info};
 pub use implied::{inherit_directories, write_implied};

@@ -11,6 +11,12 @@ import type { LoadEvent as _podwright_v1_LoadEvent, LoadEvent__Output as _podwri
 import type { LoadRequest as _podwright_v1_LoadRequest, LoadRequest__Output as _podwright_v1_LoadRequest__Output } from './podwright/v1/LoadRequest.ts';
 import type { LoadStep as _podwright_v1_LoadStep, LoadStep__Output as _podwright_v1_LoadStep__Output } from './podwright/v1/LoadStep.ts';
 import type { LoadedImage as _podwright_v1_LoadedImage, LoadedImage__Output as _podwright_v1_LoadedImage__Output } from './podwright/v1/LoadedImage.ts';
+import type { PullEvent as _podwright_v1_PullEvent, PullEvent__Output as _podwright_v1_PullEvent__Output } from './podwright/v1/PullEvent.ts';
+import type { PullRequest as _podwright_v1_PullRequest, PullRequest__Output as _podwright_v1_PullRequest__Output } from './podwright/v1/PullRequest.ts';
+import type { PulledLayer as _podwright_v1_PulledLayer, PulledLayer__Output as _podwright_v1_PulledLayer__Output } from './podwright/v1/PulledLayer.ts';
+import type { PullsRequest as _podwright_v1_PullsRequest, PullsRequest__Output as _podwright_v1_PullsRequest__Output } from './podwright/v1/PullsRequest.ts';
+import type { PullsResponse as _podwright_v1_PullsResponse, PullsResponse__Output as _podwright_v1_PullsResponse__Output } from './podwright/v1/PullsResponse.ts';
+import type { RunningPull as _podwright_v1_RunningPull, RunningPull__Output as _podwright_v1_RunningPull__Output } from './podwright/v1/RunningPull.ts';
 import type { ShutdownEvent as _podwright_v1_ShutdownEvent, ShutdownEvent__Output as _podwright_v1_ShutdownEvent__Output } from './podwright/v1/ShutdownEvent.ts';
 import type { ShutdownRequest as _podwright_v1_ShutdownRequest, ShutdownRequest__Output as _podwright_v1_ShutdownRequest__Output } from './podwright/v1/ShutdownRequest.ts';
 import type { TraceRequest as _podwright_v1_TraceRequest, TraceRequest__Output as _podwright_v1_TraceRequest__Output } from './podwright/v1/TraceRequest.ts';
@@ -35,6 +41,12 @@ export interface ProtoGrpcType {
       LoadRequest: MessageTypeDefinition<_podwright_v1_LoadRequest, _podwright_v1_LoadRequest__Output>
       LoadStep: MessageTypeDefinition<_podwright_v1_LoadStep, _podwright_v1_LoadStep__Output>
       LoadedImage: MessageTypeDefinition<_podwright_v1_LoadedImage, _podwright_v1_LoadedImage__Output>
+      PullEvent: MessageTypeDefinition<_podwright_v1_PullEvent, _podwright_v1_PullEvent__Output>
+      PullRequest: MessageTypeDefinition<_podwright_v1_PullRequest, _podwright_v1_PullRequest__Output>
+      PulledLayer: MessageTypeDefinition<_podwright_v1_PulledLayer, _podwright_v1_PulledLayer__Output>
+      PullsRequest: MessageTypeDefinition<_podwright_v1_PullsRequest, _podwright_v1_PullsRequest__Output>
+      PullsResponse: MessageTypeDefinition<_podwright_v1_PullsResponse, _podwright_v1_PullsResponse__Output>
+      RunningPull: MessageTypeDefinition<_podwright_v1_RunningPull, _podwright_v1_RunningPull__Output>
       ShutdownEvent: MessageTypeDefinition<_podwright_v1_ShutdownEvent, _podwright_v1_ShutdownEvent__Output>
       ShutdownRequest: MessageTypeDefinition<_podwright_v1_ShutdownRequest, _podwright_v1_ShutdownRequest__Output>
       TraceRequest: MessageTypeDefinition<_podwright_v1_TraceRequest, _podwright_v1_TraceRequest__Output>

@@ -8,6 +8,10 @@ import type { InspectRequest as _podwright_v1_InspectRequest, InspectRequest__Ou
 import type { InspectResponse as _podwright_v1_InspectResponse, InspectResponse__Output as _podwright_v1_InspectResponse__Output } from '../../podwright/v1/InspectResponse.ts';
 import type { LoadEvent as _podwright_v1_LoadEvent, LoadEvent__Output as _podwright_v1_LoadEvent__Output } from '../../podwright/v1/LoadEvent.ts';
 import type { LoadRequest as _podwright_v1_LoadRequest, LoadRequest__Output as _podwright_v1_LoadRequest__Output } from '../../podwright/v1/LoadRequest.ts';
+import type { PullEvent as _podwright_v1_PullEvent, PullEvent__Output as _podwright_v1_PullEvent__Output } from '../../podwright/v1/PullEvent.ts';
+import type { PullRequest as _podwright_v1_PullRequest, PullRequest__Output as _podwright_v1_PullRequest__Output } from '../../podwright/v1/PullRequest.ts';
+import type { PullsRequest as _podwright_v1_PullsRequest, PullsRequest__Output as _podwright_v1_PullsRequest__Output } from '../../podwright/v1/PullsRequest.ts';
+import type { PullsResponse as _podwright_v1_PullsResponse, PullsResponse__Output as _podwright_v1_PullsResponse__Output } from '../../podwright/v1/PullsResponse.ts';
 import type { ShutdownEvent as _podwright_v1_ShutdownEvent, ShutdownEvent__Output as _podwright_v1_ShutdownEvent__Output } from '../../podwright/v1/ShutdownEvent.ts';
 import type { ShutdownRequest as _podwright_v1_ShutdownRequest, ShutdownRequest__Output as _podwright_v1_ShutdownRequest__Output } from '../../podwright/v1/ShutdownRequest.ts';
 import type { TraceRequest as _podwright_v1_TraceRequest, TraceRequest__Output as _podwright_v1_TraceRequest__Output } from '../../podwright/v1/TraceRequest.ts';
@@ -37,6 +41,20 @@ export interface AdminClient extends grpc.Client {
   load(argument: _podwright_v1_LoadRequest, metadata: grpc.Metadata, options?: grpc.CallOptions): grpc.ClientReadableStream<_podwright_v1_LoadEvent__Output>;
   load(argument: _podwright_v1_LoadRequest, options?: grpc.CallOptions): grpc.ClientReadableStream<_podwright_v1_LoadEvent__Output>;
   
+  Pull(argument: _podwright_v1_PullRequest, metadata: grpc.Metadata, options?: grpc.CallOptions): grpc.ClientReadableStream<_podwright_v1_PullEvent__Output>;
+  Pull(argument: _podwright_v1_PullRequest, options?: grpc.CallOptions): grpc.ClientReadableStream<_podwright_v1_PullEvent__Output>;
+  pull(argument: _podwright_v1_PullRequest, metadata: grpc.Metadata, options?: grpc.CallOptions): grpc.ClientReadableStream<_podwright_v1_PullEvent__Output>;
+  pull(argument: _podwright_v1_PullRequest, options?: grpc.CallOptions): grpc.ClientReadableStream<_podwright_v1_PullEvent__Output>;
+  
+  Pulls(argument: _podwright_v1_PullsRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_podwright_v1_PullsResponse__Output>): grpc.ClientUnaryCall;
+  Pulls(argument: _podwright_v1_PullsRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_podwright_v1_PullsResponse__Output>): grpc.ClientUnaryCall;
+  Pulls(argument: _podwright_v1_PullsRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_podwright_v1_PullsResponse__Output>): grpc.ClientUnaryCall;
+  Pulls(argument: _podwright_v1_PullsRequest, callback: grpc.requestCallback<_podwright_v1_PullsResponse__Output>): grpc.ClientUnaryCall;
+  pulls(argument: _podwright_v1_PullsRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_podwright_v1_PullsResponse__Output>): grpc.ClientUnaryCall;
+  pulls(argument: _podwright_v1_PullsRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_podwright_v1_PullsResponse__Output>): grpc.ClientUnaryCall;
+  pulls(argument: _podwright_v1_PullsRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_podwright_v1_PullsResponse__Output>): grpc.ClientUnaryCall;
+  pulls(argument: _podwright_v1_PullsRequest, callback: grpc.requestCallback<_podwright_v1_PullsResponse__Output>): grpc.ClientUnaryCall;
+  
   Shutdown(argument: _podwright_v1_ShutdownRequest, metadata: grpc.Metadata, options?: grpc.CallOptions): grpc.ClientReadableStream<_podwright_v1_ShutdownEvent__Output>;
   Shutdown(argument: _podwright_v1_ShutdownRequest, options?: grpc.CallOptions): grpc.ClientReadableStream<_podwright_v1_ShutdownEvent__Output>;
   shutdown(argument: _podwright_v1_ShutdownRequest, metadata: grpc.Metadata, options?: grpc.CallOptions): grpc.ClientReadableStream<_podwright_v1_ShutdownEvent__Output>;
@@ -60,6 +78,10 @@ export interface AdminHandlers extends grpc.UntypedServiceImplementation {
   
   Load: grpc.handleServerStreamingCall<_podwright_v1_LoadRequest__Output, _podwright_v1_LoadEvent>;
   
+  Pull: grpc.handleServerStreamingCall<_podwright_v1_PullRequest__Output, _podwright_v1_PullEvent>;
+  
+  Pulls: grpc.handleUnaryCall<_podwright_v1_PullsRequest__Output, _podwright_v1_PullsResponse>;
+  
   Shutdown: grpc.handleServerStreamingCall<_podwright_v1_ShutdownRequest__Output, _podwright_v1_ShutdownEvent>;
   
   Trace: grpc.handleUnaryCall<_podwright_v1_TraceRequest__Output, _podwright_v1_TraceResponse>;
@@ -70,6 +92,8 @@ export interface AdminDefinition extends grpc.ServiceDefinition {
   Doctor: MethodDefinition<_podwright_v1_DoctorRequest, _podwright_v1_DoctorResponse, _podwright_v1_DoctorRequest__Output, _podwright_v1_DoctorResponse__Output>
   Inspect: MethodDefinition<_podwright_v1_InspectRequest, _podwright_v1_InspectResponse, _podwright_v1_InspectRequest__Output, _podwright_v1_InspectResponse__Output>
   Load: MethodDefinition<_podwright_v1_LoadRequest, _podwright_v1_LoadEvent, _podwright_v1_LoadRequest__Output, _podwright_v1_LoadEvent__Output>
+  Pull: MethodDefinition<_podwright_v1_PullRequest, _podwright_v1_PullEvent, _podwright_v1_PullRequest__Output, _podwright_v1_PullEvent__Output>
+  Pulls: MethodDefinition<_podwright_v1_PullsRequest, _podwright_v1_PullsResponse, _podwright_v1_PullsRequest__Output, _podwright_v1_PullsResponse__Output>
   Shutdown: MethodDefinition<_podwright_v1_ShutdownRequest, _podwright_v1_ShutdownEvent, _podwright_v1_ShutdownRequest__Output, _podwright_v1_ShutdownEvent__Output>
   Trace: MethodDefinition<_podwright_v1_TraceRequest, _podwright_v1_TraceResponse, _podwright_v1_TraceRequest__Output, _podwright_v1_TraceResponse__Output>
 }

@@ -1,0 +1,14 @@
+// Original file: proto/podwright/v1/admin.proto
+
+
+export interface PullRequest {
+  'reference'?: (string);
+  'username'?: (string);
+  'password'?: (string);
+}
+
+export interface PullRequest__Output {
+  'reference': (string);
+  'username': (string);
+  'password': (string);
+}

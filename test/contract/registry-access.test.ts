@@ -1,5 +1,5 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { networkInterfaces, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
 import { Failure, failureChain, registryUnavailable } from '../../src/lib/failure.ts';
@@ -58,6 +58,48 @@ test('bearer auth: anonymous, basic, identity token, registry token', async (t) 
     /401/,
   ]);
 });
+
+test('a challenge of several scopes, and several challenges', async (t) => {
+  const { open, server } = await setup(t);
+  server.auth = { type: 'bearer', user: null, identityToken: null, realm: '' };
+  server.intercept = ({ url, headers }, response) => {
+    if (url.startsWith('/token') || headers.authorization !== undefined) return false;
+    const scopes = 'repository:team/app:pull repository:team/base:pull';
+    const bearer = `Bearer realm="${server.url}/token",service="a b",scope="${scopes}"`;
+    response.writeHead(
+      401,
+      [
+        ['WWW-Authenticate', 'Basic realm="never"'],
+        ['WWW-Authenticate', bearer],
+      ].flat(),
+    );
+    return answered(response.end());
+  };
+  checkImage(t, await (await open({ auth: null })).resolve(amd64, signal));
+  const asked = new URL(server.seen('GET', /^\/token/)[0]?.url ?? '', server.url).searchParams;
+  t.deepEqual(asked.getAll('scope'), ['repository:team/app:pull', 'repository:team/base:pull']);
+  t.is(asked.get('service'), 'a b');
+});
+
+const hasIpv6 = Object.values(networkInterfaces()).some((list) => list?.some(({ address }) => address === '::1'));
+const withIpv6 = hasIpv6 ? test : test.skip;
+
+withIpv6(
+  `a registry at an address of IPv6, by tag and digest${hasIpv6 ? '' : ' (no ::1 on this machine)'}`,
+  async (t) => {
+    const { open } = await setup(t);
+    const server = await startFakeRegistry(null, '::1');
+    t.teardown(() => server.close());
+    server.push('team/app', 'v1', image);
+    server.auth = { type: 'bearer', user: { username: 'u', password: 'p' }, identityToken: null, realm: '' };
+    const auth = { username: 'u', password: 'p', serverAddress: `http://${server.host}/v2/` };
+    const repository = await open({ host: server.host, tag: 'never-asked-for', digest: image.manifest.digest, auth });
+    const resolved = await repository.resolve(amd64, signal);
+    checkImage(t, resolved);
+    t.is(resolved.host, server.host);
+    t.false(server.requests.some(({ url }) => url.includes('never-asked-for')));
+  },
+);
 
 test('a token server elsewhere: down, or with nonsense', async (t) => {
   const { open, server } = await setup(t);

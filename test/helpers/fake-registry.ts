@@ -57,8 +57,11 @@ interface Stored {
   readonly digest: string;
 }
 
-/** Starts a registry on a free port of loopback. */
-export async function startFakeRegistry(tls: https.ServerOptions | null = null): Promise<FakeRegistry> {
+/** Starts a registry on a free port of loopback; `address` may be that of IPv6. */
+export async function startFakeRegistry(
+  tls: https.ServerOptions | null = null,
+  address: '127.0.0.1' | '::1' = '127.0.0.1',
+): Promise<FakeRegistry> {
   const manifests = new Map<string, Stored>();
   const blobs = new Map<string, Buffer>();
   const answer = async (incoming: IncomingMessage, response: ServerResponse): Promise<void> => {
@@ -72,8 +75,8 @@ export async function startFakeRegistry(tls: https.ServerOptions | null = null):
   };
   const listener = (incoming: IncomingMessage, response: ServerResponse): void => void answer(incoming, response);
   const server = tls === null ? http.createServer(listener) : https.createServer(tls, listener);
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const host = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+  await new Promise<void>((resolve) => server.listen(0, address, resolve));
+  const host = `${address === '::1' ? '[::1]' : address}:${(server.address() as AddressInfo).port}`;
   const registry: FakeRegistry = {
     host,
     url: `${tls === null ? 'http' : 'https'}://${host}`,

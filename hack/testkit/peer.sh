@@ -81,6 +81,8 @@ T
   echo '{"default": [{"type": "insecureAcceptAnything"}]}' > "$ETC/policy.json"
   {
     printf 'unqualified-search-registries = []\n[[registry]]\nlocation = "127.0.0.1:%s"\ninsecure = true\n' "$REGISTRY_PORT"
+    # where cribench serves images of its own
+    printf '[[registry]]\nlocation = "127.0.0.1:%s"\ninsecure = true\n' "$((REGISTRY_PORT + 1))"
     printf '[[registry]]\nprefix = "%s"\nlocation = "127.0.0.1:'"$REGISTRY_PORT"'"\ninsecure = true\n' registry.k8s.io k8s.gcr.io gcr.io
   } > "$ETC/registries.conf"
   cat > "$ETC/crio.conf" << T

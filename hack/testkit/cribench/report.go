@@ -23,7 +23,7 @@ func senseOf(figure string) sense {
 			return better
 		}
 	}
-	for _, s := range []string{"size reported", "lines lost", "lines split", "bytes lost", "per-pod processes", "pause+sleep", "fails"} {
+	for _, s := range []string{"size reported", "lines lost", "lines split", "bytes lost", "per-pod processes", "pause+sleep", "fails", "stage sum", "GETs"} {
 		if strings.Contains(figure, s) && !strings.Contains(figure, "per-pod processes PSS") {
 			return neither
 		}

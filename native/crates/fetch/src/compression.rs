@@ -22,20 +22,28 @@ impl Compression {
     }
 }
 
-/// Compression by media type: OCI image-spec layer types and Docker's schema 2.
-pub(crate) fn of_media_type(media_type: &str) -> Result<Compression, Cause> {
+/// Compression by media type: OCI image-spec layer types and Docker's schema 2; `None` for Docker's plain type, under
+/// which compressed layers have been pushed too (containerd looks at their bytes likewise).
+pub(crate) fn of_media_type(media_type: &str) -> Result<Option<Compression>, Cause> {
     match media_type {
-        "application/vnd.oci.image.layer.v1.tar"
-        | "application/vnd.oci.image.layer.nondistributable.v1.tar"
-        | "application/vnd.docker.image.rootfs.diff.tar"
-        | "application/vnd.docker.image.rootfs.foreign.diff.tar" => Ok(Compression::Plain),
+        "application/vnd.docker.image.rootfs.diff.tar" | "application/vnd.docker.image.rootfs.foreign.diff.tar" => {
+            Ok(None)
+        }
+        "application/vnd.oci.image.layer.v1.tar" | "application/vnd.oci.image.layer.nondistributable.v1.tar" => {
+            Ok(Some(Compression::Plain))
+        }
         "application/vnd.oci.image.layer.v1.tar+gzip"
         | "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip"
         | "application/vnd.docker.image.rootfs.diff.tar.gzip"
-        | "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip" => Ok(Compression::Gzip),
+        | "application/vnd.docker.image.rootfs.diff.tar.gz"
+        | "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"
+        | "application/vnd.docker.image.rootfs.foreign.diff.tar.gz" => Ok(Some(Compression::Gzip)),
         "application/vnd.oci.image.layer.v1.tar+zstd"
         | "application/vnd.oci.image.layer.nondistributable.v1.tar+zstd"
-        | "application/vnd.docker.image.rootfs.diff.tar.zstd" => Ok(Compression::Zstd),
+        | "application/vnd.docker.image.rootfs.diff.tar.zstd"
+        | "application/vnd.docker.image.rootfs.diff.tar.zst"
+        | "application/vnd.docker.image.rootfs.foreign.diff.tar.zstd"
+        | "application/vnd.docker.image.rootfs.foreign.diff.tar.zst" => Ok(Some(Compression::Zstd)),
         _ => Err(Cause::Request("the layer's media type is unknown")),
     }
 }
@@ -86,5 +94,10 @@ mod tests {
         assert_eq!(of_bytes(&[0x51, 0x2a, 0x4d, 0x18]).expect("ok"), Compression::Zstd);
         assert!(of_bytes(b"\xfd7zXZ\0").is_err());
         assert!(of_media_type("application/vnd.example.layer").is_err());
+        assert_eq!(of_media_type("application/vnd.docker.image.rootfs.diff.tar").expect("ok"), None);
+        for ending in ["gz", "gzip"] {
+            let name = format!("application/vnd.docker.image.rootfs.foreign.diff.tar.{ending}");
+            assert_eq!(of_media_type(&name).expect("ok"), Some(Compression::Gzip));
+        }
     }
 }

@@ -52,7 +52,7 @@ struct Shared {
     unpacked: AtomicU64,
     stage: AtomicU8,
     cancelled: AtomicBool,
-    agent: Mutex<Option<Agent>>,
+    agents: Mutex<Vec<Agent>>,
     pool: Pool,
     changed: Condvar,
 }
@@ -63,6 +63,9 @@ static JOBS: Mutex<BTreeMap<String, Arc<Shared>>> = Mutex::new(BTreeMap::new());
 const SLOTS: usize = 4;
 static TAKEN: Mutex<usize> = Mutex::new(0);
 static FREED: Condvar = Condvar::new();
+
+/// Agents of one fetch that a cancel ends: those of its connections, for the host and for where it redirects.
+const MOST_AGENTS: usize = 16;
 
 /// How often a waiting fetch looks whether it was cancelled.
 const LOOK: Duration = Duration::from_millis(50);
@@ -84,7 +87,7 @@ impl Job {
             unpacked: AtomicU64::new(0),
             stage: AtomicU8::new(Stage::Queued as u8),
             cancelled: AtomicBool::new(false),
-            agent: Mutex::new(None),
+            agents: Mutex::new(Vec::new()),
             pool: Pool::default(),
             changed: Condvar::new(),
         });
@@ -118,16 +121,21 @@ impl Job {
         if self.shared.cancelled.load(Relaxed) { Err(Cause::Cancelled) } else { Ok(()) }
     }
 
-    /// Lets a cancel shut this agent down, which interrupts a blocked read.
+    /// Lets a cancel shut this agent down too, which interrupts a blocked read.
     pub(crate) fn use_agent(&self, agent: &Agent) -> Result<(), Cause> {
-        *lock(&self.shared.agent) = Some(agent.clone());
+        let mut agents = lock(&self.shared.agents);
+        if agents.len() == MOST_AGENTS {
+            agents.remove(0);
+        }
+        agents.push(agent.clone());
+        drop(agents);
         self.check()
     }
 
     /// Sleeps, unless cancelled.
     pub(crate) fn wait(&self, time: Duration) -> Result<(), Cause> {
         let until = Instant::now() + time;
-        let mut held = lock(&self.shared.agent);
+        let mut held = lock(&self.shared.agents);
         while let Some(left) = until.checked_duration_since(Instant::now()) {
             self.check()?;
             held = self.shared.changed.wait_timeout(held, left.min(LOOK)).unwrap_or_else(PoisonError::into_inner).0;
@@ -188,10 +196,8 @@ pub fn cancel(handle: &str) -> bool {
     let Some(shared) = lock(&JOBS).get(handle).map(Arc::clone) else { return false };
     shared.cancelled.store(true, Relaxed);
     // Connections are closed outside the lock: whoever waits on them may need it.
-    let agent = lock(&shared.agent).take();
-    if let Some(agent) = agent {
-        agent.shutdown();
-    }
+    let agents = std::mem::take(&mut *lock(&shared.agents));
+    agents.into_iter().for_each(Agent::shutdown);
     shared.changed.notify_all();
     true
 }

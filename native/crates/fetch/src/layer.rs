@@ -37,7 +37,7 @@ pub fn fetch_layer(request: &FetchLayer, job: &Job) -> Result<UnpackedLayer, Fet
     let from = host_of(&source.url);
     let fetch = || {
         let (blob, diff_id) = (Digest::parse(&request.expected.digest)?, Digest::parse(&request.expected.diff_id)?);
-        let compression = Some(of_media_type(&request.expected.media_type)?);
+        let compression = of_media_type(&request.expected.media_type)?;
         let limits = Limits::from(request.limits);
         let wanted = Wanted { blob: Some(&blob), diff_id: &diff_id, compression, limits: &limits };
         unpack(&wanted, &request.destination, job, |feed| {

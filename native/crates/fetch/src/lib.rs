@@ -16,6 +16,7 @@ pub mod measure;
 mod piece;
 mod pipe;
 mod pipeline;
+mod ranges;
 mod reach;
 mod redirect;
 pub mod request;

@@ -32,8 +32,18 @@ impl<'a> Client<'a> {
         Ok(Self { source, url, own, other: None, bounds })
     }
 
+    /// The agent that asks the host itself: shut down, it ends what waits for an answer.
+    pub(crate) fn agent_of_host(&self) -> Agent {
+        self.own.clone()
+    }
+
     /// Asks for the blob from `offset` on; the answer's status is any but a redirect.
     pub(crate) fn get(&mut self, offset: u64, job: &Job) -> Result<Response<Body>, Cause> {
+        self.get_range(offset, None, job)
+    }
+
+    /// The same up to `end`, exclusive.
+    pub(crate) fn get_range(&mut self, offset: u64, end: Option<u64>, job: &Job) -> Result<Response<Body>, Cause> {
         let mut url = self.url.clone();
         let mut own_host = true;
         let mut reach = Reach::Any;
@@ -41,7 +51,7 @@ impl<'a> Client<'a> {
             job.check()?;
             self.bounds.admit(&url.authority, reach).map_err(|e| Cause::Protocol(e.to_string()))?;
             let agent = self.agent(own_host, job)?;
-            let response = agent.run(self.request(&url, own_host, offset)?).map_err(cause_of)?;
+            let response = agent.run(self.request(&url, own_host, (offset, end))?).map_err(cause_of)?;
             if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
                 return Ok(response);
             }
@@ -73,7 +83,7 @@ impl<'a> Client<'a> {
         Ok(other)
     }
 
-    fn request(&self, url: &Url, own_host: bool, offset: u64) -> Result<Request<()>, Cause> {
+    fn request(&self, url: &Url, own_host: bool, range: (u64, Option<u64>)) -> Result<Request<()>, Cause> {
         let mut request = Request::get(url.to_request());
         for Header(name, value) in &self.source.headers {
             // Any header of the caller may be a credential; these two never are.
@@ -81,8 +91,11 @@ impl<'a> Client<'a> {
                 request = request.header(name, value);
             }
         }
-        if offset > 0 {
-            request = request.header("range", format!("bytes={offset}-"));
+        // RFC 9110, 14.2: the last byte is part of the range.
+        match range {
+            (0, None) => {}
+            (begin, None) => request = request.header("range", format!("bytes={begin}-")),
+            (begin, Some(end)) => request = request.header("range", format!("bytes={begin}-{}", end.saturating_sub(1))),
         }
         request.body(()).map_err(|_| Cause::Request("the url or a header is malformed"))
     }

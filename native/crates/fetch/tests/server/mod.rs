@@ -40,11 +40,13 @@ pub struct Reply {
     pub cut: Option<usize>,
     /// Send only so many bytes of the body, then nothing, connection open.
     pub stall: Option<usize>,
+    /// Rest so long after each 64 KiB of the body.
+    pub pause: Option<Duration>,
 }
 
 impl Reply {
     pub fn new(status: u16, body: &[u8]) -> Self {
-        Self { status, headers: Vec::new(), body: body.to_vec(), cut: None, stall: None }
+        Self { status, headers: Vec::new(), body: body.to_vec(), cut: None, stall: None, pause: None }
     }
 
     pub fn header(mut self, name: &str, value: &str) -> Self {
@@ -54,6 +56,22 @@ impl Reply {
 
     pub fn redirect(location: &str) -> Self {
         Self::new(307, b"moved").header("Location", location)
+    }
+
+    /// What is asked for of a blob, slowly, by a server that says it can do ranges; `bytes=N-M` too.
+    pub fn slow_range(got: &Got, blob: &[u8], pause: Duration) -> Self {
+        let all = blob.len();
+        let asked = got.header("range").and_then(|v| v.strip_prefix("bytes=")?.split_once('-'));
+        let (from, to) = asked.map_or((0, all), |(from, last)| {
+            (from.parse().expect("begin"), last.parse::<usize>().map_or(all, |last| last + 1))
+        });
+        let mut reply =
+            Self::new(if asked.is_some() { 206 } else { 200 }, &blob[from..to]).header("Accept-Ranges", "bytes");
+        if asked.is_some() {
+            reply = reply.header("Content-Range", &format!("bytes {from}-{}/{all}", to - 1));
+        }
+        reply.pause = Some(pause);
+        reply
     }
 
     /// The blob from the range asked for.
@@ -149,7 +167,13 @@ fn serve(mut stream: impl Read + Write, answer: &Answer, seen: &Mutex<Vec<Got>>,
     let end = reply.cut.or(reply.stall).unwrap_or(reply.body.len());
     let sent = stream
         .write_all(head.as_bytes())
-        .and_then(|()| stream.write_all(&reply.body[..end]))
+        .and_then(|()| match reply.pause {
+            None => stream.write_all(&reply.body[..end]),
+            Some(pause) => reply.body[..end].chunks(64 << 10).try_for_each(|chunk| {
+                std::thread::sleep(pause);
+                stream.write_all(chunk)
+            }),
+        })
         .and_then(|()| stream.flush());
     while sent.is_ok() && reply.stall.is_some() && !stop.load(Ordering::Relaxed) {
         std::thread::sleep(Duration::from_millis(5));

@@ -159,12 +159,14 @@ async function runSuite(suite) {
 /** Suites of one file that run in a machine of hack/testbed, and what it must be; only by name, for they take long. */
 const machines = {
   'vm-checkpoint': { tool: 'criu', file: 'test/vm/checkpoint.test.ts', options: ['-e', 'qemu', '-m', '4096'] },
+  'vm-disk': { tool: null, file: 'test/system/disk-limits.test.ts', options: [] },
 };
 
 async function onMachine(suite) {
   const { tool, file, options } = machines[suite];
   const before = total.failed;
-  await step(`test kit: ${tool}`, ['hack/testkit/install.sh', tool], () => (line) => say(`        ${line}`));
+  if (tool !== null)
+    await step(`test kit: ${tool}`, ['hack/testkit/install.sh', tool], () => (line) => say(`        ${line}`));
   if (total.failed > before) return;
   const tests = ['ava', '--tap', '--serial', '--concurrency=1', '--timeout=30m', file];
   await step(suite, ['hack/testbed', 'run', ...options, '--', ...tests], tap(true));
@@ -189,7 +191,7 @@ async function contractOfCrates() {
 }
 
 /** Suites whose tests pull from the loopback registry. */
-const needsKit = ['contract', 'system', 'faults', 'conformance', 'vm-checkpoint'];
+const needsKit = ['contract', 'system', 'faults', 'conformance', ...Object.keys(machines)];
 let kit = null;
 
 /** Builds the tools and images of the tests, once; a failure is the suite's that needs them first. */

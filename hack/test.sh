@@ -3,7 +3,7 @@
 #
 #   hack/test.sh            all suites
 #   hack/test.sh SUITE...   some of: unit contract system faults conformance
-#                           and, in a machine of its own (hack/testbed): vm-checkpoint
+#                           and, in a machine of its own (hack/testbed): vm-checkpoint vm-disk
 #
 # unit needs nothing; contract, system, faults and conformance work on the real
 # kernel as root. conformance builds the test kit first (hack/testkit). Ends with

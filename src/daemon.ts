@@ -72,7 +72,7 @@ async function compose(config: Config, current: () => Config, log: Log) {
     chainsInUse,
   });
   const stages: Hands['stages'] = (id, call) => trace.stages(id, call);
-  const pods = composePods({ config, paths, native, log, now, cgroups, network, images, writer, stages });
+  const pods = composePods({ config, current, paths, native, log, now, cgroups, network, images, writer, stages });
   const stats = composeStats({ config, pods, cgroups, network, images, paths, now });
   const handlers = askHandlers(config.node.runtimes, { native, log });
   return { config, log, now, handlers, paths, native, writer, metrics, spans, trace, network, images, pods, ...stats };

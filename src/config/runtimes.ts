@@ -1,6 +1,6 @@
 // PURE
 // The kind of the setting `runtimes`: runtime handlers beside our own, by name.
-import type { Kind } from './kinds.ts';
+import { size, type Kind } from './kinds.ts';
 
 /** An OCI runtime that makes the containers of pods with its handler's name. */
 export interface RuntimeHandler {
@@ -12,12 +12,14 @@ export interface RuntimeHandler {
   readonly type: 'oci' | 'runsc';
   /** Whether a hybrid host's unified cgroup tree is taken out of its sight. */
   readonly hideUnifiedCgroup: boolean;
+  /** Bytes that a container's writable layer may have; 0 for what `container.writable_layer_limit` says. */
+  readonly writableLayerLimit: number;
 }
 
 /** Handlers by name. */
 export type RuntimeHandlers = Readonly<Record<string, RuntimeHandler>>;
 
-const keys = ['path', 'args', 'type', 'hide_unified_cgroup'];
+const keys = ['path', 'args', 'type', 'hide_unified_cgroup', 'writable_layer_limit'];
 
 /** A handler's name is a RuntimeClass's: a DNS label. */
 const handlerName = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
@@ -39,8 +41,9 @@ function readHandler(raw: unknown): RuntimeHandler | undefined {
   if (typeof path !== 'string' || !path.startsWith('/') || path.endsWith('/')) return undefined;
   const { type = path.endsWith('/runsc') ? 'runsc' : 'oci' } = raw;
   if (type !== 'oci' && type !== 'runsc') return undefined;
-  if (!isTexts(args) || typeof hideUnifiedCgroup !== 'boolean') return undefined;
-  return Object.freeze({ path, args: Object.freeze([...args]), type, hideUnifiedCgroup });
+  const writableLayerLimit = size.read(raw.writable_layer_limit ?? 0);
+  if (!isTexts(args) || typeof hideUnifiedCgroup !== 'boolean' || writableLayerLimit === undefined) return undefined;
+  return Object.freeze({ path, args: Object.freeze([...args]), type, hideUnifiedCgroup, writableLayerLimit });
 }
 
 function readHandlers(raw: unknown): RuntimeHandlers | undefined {
@@ -56,14 +59,15 @@ function readHandlers(raw: unknown): RuntimeHandlers | undefined {
 
 const quote = (text: string): string => JSON.stringify(text);
 
-function showHandler({ path, args, type, hideUnifiedCgroup }: RuntimeHandler): string {
+function showHandler({ path, args, type, hideUnifiedCgroup, writableLayerLimit }: RuntimeHandler): string {
   const list = args.map(quote).join(', ');
-  return `{ path = ${quote(path)}, args = [${list}], type = ${quote(type)}, hide_unified_cgroup = ${hideUnifiedCgroup} }`;
+  const limit = writableLayerLimit === 0 ? '' : `, writable_layer_limit = ${size.show(writableLayerLimit)}`;
+  return `{ path = ${quote(path)}, args = [${list}], type = ${quote(type)}, hide_unified_cgroup = ${hideUnifiedCgroup}${limit} }`;
 }
 
 /** Tables by name; the tables of several files are put together. */
 export const runtimeHandlers: Kind<RuntimeHandlers> = {
-  expected: `tables such as [runtimes.crun] with "path" (absolute), "args" (strings), "type" ("oci" or "runsc") and "hide_unified_cgroup" (true or false), under names of lower-case letters, digits and dashes other than "${ownName}"`,
+  expected: `tables such as [runtimes.crun] with "path" (absolute), "args" (strings), "type" ("oci" or "runsc"), "hide_unified_cgroup" (true or false) and "writable_layer_limit" (a size), under names of lower-case letters, digits and dashes other than "${ownName}"`,
   read: readHandlers,
   readText: () => undefined,
   show: (handlers) => {
@@ -82,6 +86,7 @@ export const runtimeHandlers: Kind<RuntimeHandlers> = {
         args: { type: 'array', items: { type: 'string' } },
         type: { enum: ['oci', 'runsc'] },
         hide_unified_cgroup: { type: 'boolean' },
+        writable_layer_limit: size.jsonSchema,
       },
     },
   },

@@ -222,6 +222,16 @@ export const schema = {
       doc: 'Directories of CDI specs; of devices with one name that of the last directory counts.',
       flag: 'cdi-spec-dirs',
     }),
+    writableLayerLimit: setting(size, 0, {
+      doc: 'Bytes that the writable layer of a container may take, 0 for any number; annotations can only lower it. Needs a file system with project quota under `root`: without it containers fail to be made.',
+      reloadable: true,
+    }),
+    volatileLayers: setting(flag, true, {
+      doc: "Mount root file systems with overlayfs's `volatile`: a container's fsync(2) and its end do not wait for the disk. Its writable layer is not used again after a crash of the node either way.",
+    }),
+    firstProject: setting(integer(1, 4_294_901_760), 1_886_846_976, {
+      doc: 'First of the 65,536 project numbers that writable layers are given where the file system has project quota.',
+    }),
     maxLogLine: setting(integer(1024, 1_048_576), 16_384, {
       doc: 'Bytes after which a line of output is split into partial log lines.',
     }),

@@ -19,6 +19,8 @@ import {
   containerState,
   type ImageVolume,
 } from './container.ts';
+import { admitImages } from './admit-images.ts';
+import { diskLimit } from './disk-limit.ts';
 import { findImageVolumes, refuseArtifact, withLayers } from './image-volumes.ts';
 import { prepareGvisorPod } from './gvisor-pod.ts';
 import { externalRuntime, outsideSpec } from './outside.ts';
@@ -69,6 +71,10 @@ export interface CreateContainerPorts {
   readonly bootId: string;
   readonly host: HostLimits;
   readonly maxLogLineBytes: number;
+  /** Options of a root file system's overlay beside its directories. */
+  readonly overlayOptions: readonly string[];
+  /** What the node's configuration limits writable layers to, of all and of this handler's, in bytes; 0 for nothing. */
+  readonly diskLimits: (runtimeHandler: string) => readonly number[];
   readonly cgroupPathOf: (sandboxCgroup: string, containerId: string) => string;
   readonly netnsPin: (sandboxId: string) => string;
   readonly stages: (
@@ -158,38 +164,29 @@ async function create(ports: CreateContainerPorts, input: CreateContainerInput, 
   refuseArtifact(image, config.image.image);
   const volumes = findImageVolumes(config, (name) => ports.images.find(name));
   const target = targetOf(config, sandbox, (id) => ports.records.find(id));
+  const limit = diskLimit(config, sandbox, ports.diskLimits(sandbox.identity.runtimeHandler));
   const release = ports.images.hold([...image.chain, ...volumes.flatMap((volume) => volume.chain)]);
   try {
-    await admitImages(ports, { sandbox, config, image, volumes });
+    await admitImages(ports.images.admit, { sandbox, config, image, volumes });
     const [user, edits, apparmor] = await Promise.all([
       containerUser(ports, config, image),
       ports.cdi(config),
       ports.apparmor(config.security.apparmor, config.security.privileged),
     ]);
     checkUser(user, userNamespaceOf(sandbox));
-    return await createFrom(ports, config, { sandbox, image, user, volumes, target, edits, apparmor, restore });
+    return await createFrom(ports, config, {
+      sandbox,
+      image,
+      user,
+      volumes,
+      target,
+      edits,
+      apparmor,
+      restore,
+      diskLimit: limit,
+    });
   } finally {
     release();
-  }
-}
-
-interface Images {
-  readonly sandbox: Sandbox;
-  readonly config: ContainerConfig;
-  readonly image: ContainerImageFacts;
-  readonly volumes: readonly ImageVolume[];
-}
-
-/** Holds the container's image, and those it mounts, against the policy of the pod's namespace. */
-async function admitImages(ports: CreateContainerPorts, { sandbox, config, image, volumes }: Images): Promise<void> {
-  const { namespace } = sandbox.identity.config.metadata;
-  const uses = [
-    { imageId: image.id, spec: config.image },
-    ...volumes.map(({ mount, imageId }) => ({ imageId, spec: config.mounts[mount]?.image ?? config.image })),
-  ];
-  for (const { imageId, spec } of uses) {
-    const names = { requested: spec.image, userSpecified: spec.userSpecifiedImage };
-    await ports.images.admit({ namespace, imageId, ...names }, never);
   }
 }
 
@@ -265,6 +262,8 @@ interface Parts {
   /** AppArmor profile, "" for none. */
   readonly apparmor: string;
   readonly restore: ContainerRestore | null;
+  /** Bytes that the writable layer may have, null for any number. */
+  readonly diskLimit: number | null;
 }
 
 async function build(ports: CreateContainerPorts, identity: ContainerIdentity, parts: Parts): Promise<Container> {
@@ -280,7 +279,7 @@ async function build(ports: CreateContainerPorts, identity: ContainerIdentity, p
     );
   const { privileged, seccomp } = config.security;
   const [snapshot, cgroup, filter] = await allEnded([
-    stage('snapshot', () => ports.snapshots.prepare(id)),
+    stage('snapshot', () => ports.snapshots.prepare(id, parts.diskLimit)),
     stage('cgroup', () =>
       ports.cgroups.create(identity.cgroupPath, config.resources && cgroupResources(config.resources)),
     ),
@@ -300,7 +299,7 @@ async function build(ports: CreateContainerPorts, identity: ContainerIdentity, p
           lower: ports.snapshots.lowerDirs(identity.chain),
           upper: snapshot.upper,
           work: snapshot.work,
-          options: [],
+          options: ports.overlayOptions,
         },
         cgroup: prepared ? { ...cgroup, memoryEvents: prepared.memoryEvents } : cgroup,
         log: { path: identity.logPath, maxLineBytes: ports.maxLogLineBytes },

@@ -80,7 +80,11 @@ export interface ContainerCgroups {
 
 /** A container's writable layer. */
 export interface Snapshots {
-  readonly prepare: (containerId: string) => Promise<{ readonly upper: string; readonly work: string }>;
+  /** `limitBytes` null: it may become as large as it likes. */
+  readonly prepare: (
+    containerId: string,
+    limitBytes: number | null,
+  ) => Promise<{ readonly upper: string; readonly work: string }>;
   readonly lowerDirs: (chain: readonly string[]) => readonly string[];
   readonly remove: (containerId: string) => Promise<void>;
   /** A small text file of an image's root file system; null when there is none. */

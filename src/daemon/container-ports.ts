@@ -15,7 +15,7 @@ import type { PodStore } from './pod-store.ts';
 const haltMs = 60_000;
 
 const snapshotPorts = ({ snapshots, layers, rootfsFiles }: Storage) => ({
-  prepare: (id: string) => snapshots.prepare(id),
+  prepare: (id: string, limitBytes: number | null) => snapshots.prepare(id, limitBytes),
   lowerDirs: (chain: readonly string[]) => layers.lowerDirs(chain),
   remove: (id: string) => snapshots.remove(id),
   readFile: (chain: readonly string[], path: string) => rootfsFiles.read(chain, path),

@@ -63,6 +63,11 @@ export function creationPorts(hands: Hands, store: PodStore, { containerPorts, t
       ownedDevices: config.container.deviceOwnershipFromSecurityContext,
     },
     maxLogLineBytes: config.container.maxLogLine,
+    overlayOptions: config.container.volatileLayers ? ['volatile'] : [],
+    diskLimits: (handler: string) => [
+      hands.current().container.writableLayerLimit,
+      config.node.runtimes[handler]?.writableLayerLimit ?? 0,
+    ],
     cgroupPathOf: (parent: string, id: string) =>
       containerCgroup(parseCgroupParent(parent) ?? { spelling: 'cgroupfs', path: parent }, id),
     netnsPin: paths.netnsPin,

@@ -18,6 +18,8 @@ export interface StageClock {
 /** The hands, each built once by daemon.ts. */
 export interface Hands {
   readonly config: Config;
+  /** The configuration as it is now: SIGHUP changes parts of it. */
+  readonly current: () => Config;
   readonly paths: Paths;
   readonly native: Native;
   readonly log: Log;

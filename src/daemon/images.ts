@@ -85,8 +85,19 @@ const registryOf = ({ registry }: Config, log: Log) =>
 export async function composeImages(parts: ImageParts) {
   const { config, paths, native, log, clock, metrics } = parts;
   const { records, setAside } = loadRecords(parts);
-  const storage = createStorage({ paths, native, clock, bounds: fetchBounds(config), onError: parts.onError });
+  const { firstProject, writableLayerLimit } = config.container;
+  const storage = createStorage({
+    paths,
+    native,
+    clock,
+    bounds: fetchBounds(config),
+    firstProject,
+    onError: parts.onError,
+  });
   const report = await storage.load();
+  const { enforced, missing } = storage.projects.support;
+  if (writableLayerLimit > 0 && !enforced)
+    log.error({ dir: paths.snapshotsDir, missing }, 'writable layers cannot be limited: no container can be made');
   const registry = registryOf(config, log);
   const images = createImages({
     registry,

@@ -3,10 +3,12 @@
 // answers an `Outcome`, which `load.ts` turns into a value or a thrown `NativeError`.
 import type { FetchExports } from './fetch-calls.ts';
 import type { Outcome } from './outcome.ts';
+import type { QuotaExports } from './quota-calls.ts';
 import type { RootfsExports } from './rootfs-calls.ts';
 
 export type * from './fetch-calls.ts';
 export type * from './outcome.ts';
+export type * from './quota-calls.ts';
 export type * from './rootfs-calls.ts';
 
 // ---- process.rs
@@ -28,6 +30,7 @@ export interface ProcessExports {
   spawnMonitor(request: { readonly argv: readonly string[] }): Promise<Outcome<{ readonly code: number; readonly stderr: string }>>;
 }
 
+// ---- quota.rs: quota-calls.ts
 // ---- rootfs.rs: rootfs-calls.ts
 // ---- fetch.rs: fetch-calls.ts
 
@@ -325,4 +328,4 @@ export interface NetworkExports {
 }
 
 /** The raw module, as `require` gives it. */
-export type RawAddon = CgroupsExports & SeccompExports & ProcessExports & RootfsExports & FetchExports & NetworkExports;
+export type RawAddon = CgroupsExports & SeccompExports & ProcessExports & QuotaExports & RootfsExports & FetchExports & NetworkExports;

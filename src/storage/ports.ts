@@ -9,6 +9,10 @@ export type StorageNative = Pick<
   Native,
   | 'layerUsage'
   | 'fsInfo'
+  | 'quotaSupport'
+  | 'quotaAssign'
+  | 'quotaUsage'
+  | 'quotaForget'
   | 'readThrough'
   | 'prepareSnapshot'
   | 'inheritDirectories'

@@ -7,11 +7,13 @@ import type { FsInfo, TreeUsage } from '../native/boundary.ts';
 import { errno, NativeError } from '../native/errors.ts';
 import { diskFailure } from './native-failure.ts';
 import type { StorageNative } from './ports.ts';
+import type { Projects } from './projects.ts';
 
 export interface SnapshotsOptions {
   readonly snapshotsDir: string;
   readonly trashDir: string;
   readonly native: Pick<StorageNative, 'prepareSnapshot' | 'layerUsage' | 'removeTree' | 'fsInfo'>;
+  readonly projects: Projects;
   readonly clock: Clock;
 }
 
@@ -19,11 +21,14 @@ const nothing: TreeUsage = { bytes: 0, inodes: 0 };
 
 interface Measured {
   readonly usage: Promise<TreeUsage>;
-  readonly at: bigint;
+  /** Until when it is told again. */
+  until: bigint;
 }
 
-/** How old a usage may be: walking a tree costs time. */
+/** How old a usage may be at least: walking a tree costs time. */
 const freshNanos = 10_000_000_000n;
+/** A tree that takes long to walk is walked seldom: for this many times as long it is left alone. */
+const restFactor = 20n;
 
 /** The writable layers of this node. */
 export class Snapshots {
@@ -45,10 +50,15 @@ export class Snapshots {
     return join(this.#options.snapshotsDir, containerId);
   }
 
-  /** Makes the writable layer; one that is there and empty is fine. */
-  async prepare(containerId: string): Promise<{ upper: string; work: string }> {
+  /**
+   * Makes the writable layer, of at most so many bytes (null: any number); one that is there and empty is fine. Throws
+   * failed-precondition for a limit that the file system cannot hold it to.
+   */
+  async prepare(containerId: string, limitBytes: number | null): Promise<{ upper: string; work: string }> {
+    const dir = this.dir(containerId);
+    await this.#options.projects.assign(dir, limitBytes);
     try {
-      return await this.#options.native.prepareSnapshot({ dir: this.dir(containerId) });
+      return await this.#options.native.prepareSnapshot({ dir });
     } catch (error) {
       throw diskFailure(error, `prepare the writable layer of container ${containerId}`);
     }
@@ -63,16 +73,24 @@ export class Snapshots {
     }
   }
 
-  /** Bytes and inodes of the writable layer, at most ten seconds old; zero once it is gone. */
+  /**
+   * Bytes and inodes of the writable layer; zero once it is gone. At most ten seconds old, or, of a tree that takes
+   * more than half a second to walk, twenty times as old as that took.
+   */
   usage(containerId: string): Promise<TreeUsage> {
     const known = this.#measured.get(containerId);
     const now = this.#options.clock.now();
-    if (known && now - known.at < freshNanos) return known.usage;
+    if (known && now < known.until) return known.usage;
     const found = this.#measure(containerId);
-    const measured = { usage: found.then((usage) => usage ?? nothing), at: now };
+    const measured = { usage: found.then((usage) => usage ?? nothing), until: now + freshNanos };
     this.#measured.set(containerId, measured);
     void found.then(
-      (usage) => this.#settle(containerId, measured, usage),
+      (usage) => {
+        const { clock } = this.#options;
+        const rest = (clock.now() - now) * restFactor;
+        if (rest > freshNanos) measured.until = clock.now() + rest;
+        this.#settle(containerId, measured, usage);
+      },
       () => this.#settle(containerId, measured, null),
     );
     return measured.usage;
@@ -80,8 +98,12 @@ export class Snapshots {
 
   /** Null once it is gone. */
   async #measure(containerId: string): Promise<TreeUsage | null> {
+    const dir = this.dir(containerId);
     try {
-      return await this.#options.native.layerUsage({ dir: join(this.dir(containerId), 'upper') });
+      return (
+        (await this.#options.projects.usage(dir)) ??
+        (await this.#options.native.layerUsage({ dir: join(dir, 'upper') }))
+      );
     } catch (error) {
       if (error instanceof NativeError && error.errno === errno.ENOENT) return null;
       throw diskFailure(error, `measure the writable layer of container ${containerId}`);

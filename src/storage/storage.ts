@@ -7,6 +7,7 @@ import { Archives } from './archives.ts';
 import { Content } from './content.ts';
 import { Layers, type LayersReport } from './layers.ts';
 import type { FetchBounds, StorageNative } from './ports.ts';
+import { Projects } from './projects.ts';
 import { RootfsFiles } from './rootfs-files.ts';
 import { Snapshots } from './snapshots.ts';
 
@@ -24,6 +25,8 @@ export interface StorageOptions {
   readonly native: StorageNative;
   readonly clock: Clock;
   readonly bounds: FetchBounds;
+  /** The first project that writable layers may be (Projects). */
+  readonly firstProject: number;
   /** Told of failures in the background, where nobody waits. */
   readonly onError: (error: unknown) => void;
 }
@@ -39,6 +42,7 @@ export interface Storage {
   readonly layers: Layers;
   readonly content: Content;
   readonly snapshots: Snapshots;
+  readonly projects: Projects;
   readonly archives: Archives;
   readonly rootfsFiles: RootfsFiles;
   /** Reads what is there, sweeps what is unfinished; freeing goes on in the background. */
@@ -62,17 +66,21 @@ export function createStorage(options: StorageOptions): Storage {
   const { paths, native, clock, bounds } = options;
   const layers = new Layers({ layersDir: paths.layersDir, trashDir: paths.trashDir, native, bounds, clock });
   const content = new Content({ contentDir: paths.contentDir, native, bounds });
-  const snapshots = new Snapshots({ snapshotsDir: paths.snapshotsDir, trashDir: paths.trashDir, native, clock });
+  const { snapshotsDir, trashDir } = paths;
+  const projects = new Projects({ dir: snapshotsDir, firstProject: options.firstProject, native });
+  const snapshots = new Snapshots({ snapshotsDir, trashDir, native, projects, clock });
   const archives = new Archives({ ingestDir: paths.ingestDir, native, trashDir: paths.trashDir });
   const rootfsFiles = new RootfsFiles({ native, lowerDirs: (chain) => layers.lowerDirs(chain) });
   return {
     layers,
     content,
     snapshots,
+    projects,
     archives,
     rootfsFiles,
     load: async () => {
       await snapshots.load();
+      await projects.load(options.onError);
       await archives.load();
       const report = { layers: await layers.load(), droppedBlobs: await content.load() };
       native.sweepTrash({ trashDir: paths.trashDir }).catch(options.onError);

@@ -258,7 +258,7 @@ real(title('removed images free their room; writable layers come and go'), async
   const { pull, ref, images, storage, paths, names } = await setup(t);
   await pull(ref);
   t.true((await images.fsInfo()).images[0]!.usedBytes > 200_000n);
-  const { upper } = await storage.snapshots.prepare('c1');
+  const { upper } = await storage.snapshots.prepare('c1', null);
   writeFileSync(join(upper, 'file'), Buffer.alloc(100_000));
   const usage = await storage.snapshots.usage('c1');
   t.true(usage.bytes >= 100_000 && usage.inodes >= 1);

@@ -243,6 +243,8 @@ export function fakeHost() {
     maxLogLineBytes: 16384,
     cgroupPathOf: (parent: string, id: string) => `${parent}/${id}`,
     netnsPin,
+    diskLimits: () => [],
+    overlayOptions: [],
     onNote: () => undefined,
   };
   const releasePorts = {
@@ -280,8 +282,8 @@ export function fakeHost() {
     cgroupPathOf: (parent: string, id: string) =>
       parent === '' ? { path: `/pods/${id}`, owned: true } : { path: parent, owned: false },
     runtimes: {
-      other: { path: '/bin/other', args: [], type: 'oci', hideUnifiedCgroup: false },
-      gvisor: { path: '/bin/runsc', args: [], type: 'runsc', hideUnifiedCgroup: false },
+      other: { path: '/bin/other', args: [], type: 'oci', hideUnifiedCgroup: false, writableLayerLimit: 0 },
+      gvisor: { path: '/bin/runsc', args: [], type: 'runsc', hideUnifiedCgroup: false, writableLayerLimit: 0 },
     } as const,
     stages,
     userNamespaceTrouble: async () => userNamespaceTrouble,

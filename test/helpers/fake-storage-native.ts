@@ -52,6 +52,22 @@ export function fakeStorageNative(): FakeStorageNative {
       note('layerUsage', args);
       return { bytes: 4096, inodes: (await readdir(args.dir).catch(() => [])).length };
     },
+    async quotaSupport() {
+      return { counted: false, enforced: false, missing: 'none in this test' };
+    },
+    async quotaAssign(args) {
+      note('quotaAssign', args);
+      await mkdir(args.dir, { recursive: true });
+      return args.firstProject;
+    },
+    async quotaUsage(args) {
+      note('quotaUsage', args);
+      return { bytes: 8192, inodes: 3 };
+    },
+    async quotaForget(args) {
+      note('quotaForget', args);
+      return 0;
+    },
     async readThrough(args) {
       note('readThrough', args);
       for (const layer of args.layers) {

@@ -73,7 +73,7 @@ export async function openImageRoom(t: ExecutionContext, native: StorageNative, 
     writer: new RecordWriter(onError),
   });
   records.load();
-  const storage = createStorage({ paths, native, clock, bounds, onError });
+  const storage = createStorage({ paths, native, clock, bounds, firstProject: 1, onError });
   await storage.load();
   const registry = createRegistry({
     hostsDir: `${root}/certs.d`,

@@ -158,7 +158,13 @@ test('runtime handlers are tables, put together from all files', (t) => {
   });
   t.teardown(files.remove);
   t.deepEqual(served('--config', files.config).node.runtimes, {
-    runc: { path: '/opt/runc', args: [], type: 'oci', hideUnifiedCgroup: true },
-    gvisor: { path: '/opt/runsc', args: ['--platform=kvm'], type: 'runsc', hideUnifiedCgroup: false },
+    runc: { path: '/opt/runc', args: [], type: 'oci', hideUnifiedCgroup: true, writableLayerLimit: 0 },
+    gvisor: {
+      path: '/opt/runsc',
+      args: ['--platform=kvm'],
+      type: 'runsc',
+      hideUnifiedCgroup: false,
+      writableLayerLimit: 0,
+    },
   });
 });

@@ -387,7 +387,7 @@ test('room of the stores', async (t) => {
   const { pull, ref, images, storage, paths } = await setup(t);
   t.like((await images.fsInfo()).images[0], { mountpoint: paths.layersDir, usedBytes: 0n, inodesUsed: 0n });
   await pull(ref);
-  await storage.snapshots.prepare('c1');
+  await storage.snapshots.prepare('c1', null);
   await storage.snapshots.usage('c1');
   const { images: own, containers } = await images.fsInfo();
   t.is(own[0]?.usedBytes, BigInt(image.layers.reduce((sum, l) => sum + l.bytes.length * 2, 0)));

@@ -42,6 +42,7 @@ async function setup(t: ExecutionContext, root = temporaryRoot(t)): Promise<Made
     native,
     clock: { now: () => clock.nowNanos },
     bounds: { stallMs: 1, attempts: 1, limits },
+    firstProject: 1,
     onError: (error) => void errors.push(error),
   });
   await storage.load();
@@ -154,6 +155,7 @@ test('layer records that are damaged, foreign or newer', async (t) => {
     native: made.native,
     clock: { now: () => 1n },
     bounds: { stallMs: 1, attempts: 1, limits },
+    firstProject: 1,
     onError: () => undefined,
   });
   const { layers } = await fresh.load();
@@ -192,7 +194,7 @@ test('blobs: checked, durable, removed, dropped if unfinished', async (t) => {
 
 test('writable layers: usage at most ten seconds old, measured once for all who ask', async (t) => {
   const { storage, native, clock, root } = await setup(t);
-  const made = await storage.snapshots.prepare('c1');
+  const made = await storage.snapshots.prepare('c1', null);
   t.deepEqual(made, { upper: `${root}/snapshots/c1/upper`, work: `${root}/snapshots/c1/work` });
   const measured = (): number => native.calls.filter((c) => c.name === 'layerUsage').length;
   await Promise.all([storage.snapshots.usage('c1'), storage.snapshots.usage('c1')]);
@@ -210,6 +212,50 @@ test('writable layers: usage at most ten seconds old, measured once for all who 
   await storage.snapshots.remove('c1');
   t.false(existsSync(`${root}/snapshots/c1`));
   t.deepEqual(storage.snapshots.knownUsage(), { bytes: 0, inodes: 0 });
+});
+
+test('a tree that takes long to walk is walked seldom', async (t) => {
+  const { storage, native, clock } = await setup(t);
+  await storage.snapshots.prepare('c1', null);
+  const walk = native.layerUsage;
+  native.layerUsage = async (args) => {
+    clock.nowNanos += 3_000_000_000n;
+    return walk(args);
+  };
+  const measured = (): number => native.calls.filter((c) => c.name === 'layerUsage').length;
+  await storage.snapshots.usage('c1');
+  clock.nowNanos += 59_000_000_000n;
+  await storage.snapshots.usage('c1');
+  t.is(measured(), 1);
+  clock.nowNanos += 2_000_000_000n;
+  await storage.snapshots.usage('c1');
+  t.is(measured(), 2);
+});
+
+test('where the file system counts projects, each layer is one, and is not walked', async (t) => {
+  const root = temporaryRoot(t);
+  const { storage, native } = await setup(t, root);
+  native.quotaSupport = async () => ({ counted: true, enforced: false, missing: 'mount it with prjquota' });
+  await storage.load();
+  await storage.snapshots.prepare('c1', null);
+  const assigned = { dir: `${root}/snapshots/c1`, limitBytes: null, firstProject: 1, projects: 65_536 };
+  t.deepEqual(native.calls.find((c) => c.name === 'quotaAssign')?.args, assigned);
+  t.deepEqual(await storage.snapshots.usage('c1'), { bytes: 8192, inodes: 3 });
+  t.is(native.calls.filter((c) => c.name === 'layerUsage').length, 0);
+  native.quotaUsage = async () => null;
+  t.deepEqual(await storage.snapshots.usage('c2'), { bytes: 4096, inodes: 0 }, 'one from before is walked');
+  const unlimited = storage.snapshots.prepare('c3', 1e6);
+  await t.throwsAsync(unlimited, { message: /limit a writable layer to 1000000 bytes in .*: mount it with prjquota/ });
+  t.false(existsSync(`${root}/snapshots/c3`));
+  native.quotaSupport = async () => ({ counted: true, enforced: true, missing: '' });
+  await storage.load();
+  await storage.snapshots.prepare('c3', 1e6);
+  t.like(native.calls.findLast((c) => c.name === 'quotaAssign')?.args, { limitBytes: 1e6 });
+  native.failNext(
+    'quotaAssign',
+    new NativeError({ operation: 'o', syscall: 'quotactl_fd', errno: 28, object: '', message: 'm' }),
+  );
+  await t.throwsAsync(storage.snapshots.prepare('c4', null), { message: /none of the 65536 projects .* is free/ });
 });
 
 test('files of a root file system: topmost layer first, read once', async (t) => {

@@ -8,5 +8,6 @@ mod fetch;
 mod long_work;
 mod network;
 mod process;
+mod quota;
 mod rootfs;
 mod seccomp;

@@ -27,10 +27,11 @@ struct TreeUsage {
     inodes: u64,
 }
 
-/// Bytes and inodes of a directory tree.
+/// Bytes and inodes of a directory tree, behind everybody else's work.
 #[neon::export]
 fn layer_usage<'cx>(cx: &mut Cx<'cx>, Json(args): Json<Dir>) -> JsResult<'cx, JsPromise> {
     on_thread(cx, "usage", move || {
+        podwright_sys::priority::set_thread_background()?;
         let usage = rootfs::tree_usage(&args.dir)?;
         Ok::<_, SysError>(TreeUsage { bytes: usage.bytes, inodes: usage.inodes })
     })

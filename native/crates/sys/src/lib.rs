@@ -16,6 +16,7 @@ pub mod namespace;
 pub mod netlink_socket;
 pub mod pages;
 pub mod priority;
+pub mod project_quota;
 pub mod seccomp;
 pub mod signal;
 pub mod socket;

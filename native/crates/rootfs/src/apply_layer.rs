@@ -6,13 +6,16 @@ use crate::limits::Limits;
 use crate::metadata::{set_on_fd, set_on_name, times};
 use crate::overlay::{is_whiteout, make_opaque, make_whiteout, open_dir, stat_name};
 use crate::remove::remove_name;
-use crate::tar::{Entry, Kind, MetaLimits, StreamSource, TarReader};
-use crate::tree::{Tree, disk};
+use crate::tar::{Entry, Kind, MetaLimits, TarReader};
+use crate::tar_index::{IndexWriter, Recorded, SharedIndex};
+use crate::tree::{Dir, Tree, disk};
+use podwright_sys::errno::SysError;
 use rustix::fs::{self, AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io::BufRead;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 
 /// Pieces files are written in at most: larger brings nothing, smaller costs calls.
@@ -36,52 +39,63 @@ pub struct AppliedLayer {
 /// Unpacks a tar into an empty open directory, then reads the source to its end (a digest over it is complete).
 /// On failure what was made stays: the caller removes the directory. Nothing is synced.
 pub fn apply_layer(source: impl BufRead, root: OwnedFd, limits: &Limits) -> UnpackResult<AppliedLayer> {
+    apply(source, root, limits, None)
+}
+
+/// The same, with an index of the tar. True beside what was applied: the index is whole; false: this layer cannot have one.
+/// The writer's failures are those of the disk.
+pub fn apply_layer_indexed(
+    source: impl BufRead,
+    root: OwnedFd,
+    limits: &Limits,
+    index: IndexWriter<'_>,
+) -> UnpackResult<(AppliedLayer, bool)> {
+    let index = Rc::new(RefCell::new(index));
+    let applied = apply(source, root, limits, Some(Rc::clone(&index)))?;
+    let failed = |e: std::io::Error| UnpackError::Disk(SysError::from_io("write the tar index", "write", &e, ""));
+    // Nobody else has it any more: source and layer are gone.
+    let whole = Rc::into_inner(index).map_or(Ok(false), |index| index.into_inner().finish()).map_err(failed)?;
+    Ok((applied, whole))
+}
+
+fn apply(source: impl BufRead, root: OwnedFd, limits: &Limits, index: SharedIndex<'_>) -> UnpackResult<AppliedLayer> {
     let meta = MetaLimits {
         max_entries: limits.max_entries,
         max_path_bytes: limits.max_path_bytes,
         max_xattr_bytes: limits.max_xattr_bytes,
     };
-    let mut reader = TarReader::new(StreamSource(source), meta);
+    let mut reader = TarReader::new(Recorded::new(source, index.clone()), meta);
     let mut layer = Layer {
         tree: Tree::new(root, limits.max_entries),
         limits,
         dirs: HashMap::new(),
         applied: AppliedLayer::default(),
+        index,
     };
     while let Some(entry) = reader.next_entry()? {
         layer.place(&mut reader, &entry)?;
     }
     layer.set_directory_times()?;
-    drain(reader.into_source().0)?;
+    reader.into_source().drain().map_err(UnpackError::Read)?;
     let mut applied = layer.applied;
     applied.inodes = layer.tree.inodes();
     applied.implied = layer.tree.implied;
     Ok(applied)
 }
 
-/// What stands after the end mark belongs to the digest, not to the layer.
-fn drain(mut source: impl BufRead) -> UnpackResult<()> {
-    loop {
-        let count = source.fill_buf().map_err(UnpackError::Read)?.len();
-        if count == 0 {
-            return Ok(());
-        }
-        source.consume(count);
-    }
-}
-
-struct Layer<'a> {
+struct Layer<'l, 'a> {
     tree: Tree,
-    limits: &'a Limits,
+    limits: &'l Limits,
     /// Times of directories, set at the end: making things in them changes them.
     dirs: HashMap<Vec<u8>, (i64, u32)>,
     applied: AppliedLayer,
+    index: SharedIndex<'a>,
 }
 
-type Reader<R> = TarReader<StreamSource<R>>;
+type Reader<'a, R> = TarReader<Recorded<'a, R>>;
 
-impl Layer<'_> {
-    fn place<R: BufRead>(&mut self, reader: &mut Reader<R>, entry: &Entry) -> UnpackResult<()> {
+impl<'a> Layer<'_, 'a> {
+    fn place<R: BufRead>(&mut self, reader: &mut Reader<'_, R>, entry: &Entry) -> UnpackResult<()> {
         let components = self.limits.components(&entry.path)?;
         // Whiteouts and pseudo files of aufs, but for the one mark OCI took over, are no part of a layer.
         let own_mark = |part: &&[u8]| part.starts_with(b".wh..wh.");
@@ -130,7 +144,7 @@ impl Layer<'_> {
     }
 
     /// A whiteout hides lower layers only: what this layer itself has at the name stays, a directory made opaque.
-    fn place_whiteout(&mut self, parent: &OwnedFd, hidden: &[u8], entry: &Entry) -> UnpackResult<()> {
+    fn place_whiteout(&mut self, parent: &Dir, hidden: &[u8], entry: &Entry) -> UnpackResult<()> {
         if matches!(hidden, b"" | b"." | b"..") {
             return Err(UnpackError::malformed(&entry.path, "a whiteout names no file"));
         }
@@ -148,13 +162,7 @@ impl Layer<'_> {
         }
     }
 
-    fn place_directory(
-        &mut self,
-        parent: &OwnedFd,
-        name: &[u8],
-        components: &[&[u8]],
-        entry: &Entry,
-    ) -> UnpackResult<()> {
+    fn place_directory(&mut self, parent: &Dir, name: &[u8], components: &[&[u8]], entry: &Entry) -> UnpackResult<()> {
         let mut hides_lower = false;
         if let Some(stat) = stat_name(parent, name).map_err(|e| disk("look at", "fstatat", e, &entry.path))?
             && FileType::from_raw_mode(stat.st_mode) != FileType::Directory
@@ -175,14 +183,14 @@ impl Layer<'_> {
         set_on_fd(&dir, entry)?;
         let key = components.join(&b'/');
         self.dirs.insert(key.clone(), entry.mtime);
-        self.tree.remember(key, Rc::new(dir));
+        self.tree.remember(key, Rc::new(Dir::new(dir, parent.path_of(name))));
         Ok(())
     }
 
     fn place_file<R: BufRead>(
         &mut self,
-        reader: &mut Reader<R>,
-        parent: &OwnedFd,
+        reader: &mut Reader<'_, R>,
+        parent: &Dir,
         name: &[u8],
         entry: &Entry,
     ) -> UnpackResult<()> {
@@ -193,23 +201,39 @@ impl Layer<'_> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file =
             self.make(parent, name, entry, |dir| fs::openat(dir, name, flags, Mode::from_raw_mode(0o600)), "openat")?;
+        let index = self.indexed(reader, &parent.path_of(name), entry.size);
         match &entry.sparse {
             None => {
+                if let Some(index) = &index {
+                    index.borrow_mut().data(0, entry.size);
+                }
                 write_from(reader, &file, entry, entry.size, None)?;
             }
             Some(segments) => {
                 for &(offset, length) in segments {
+                    if let Some(index) = &index {
+                        index.borrow_mut().data(offset, length);
+                    }
                     write_from(reader, &file, entry, length, Some(offset))?;
                 }
                 fs::ftruncate(&file, entry.size).map_err(|e| disk("set the size of", "ftruncate", e, &entry.path))?;
             }
         }
+        reader.source_mut().elsewhere(false);
         set_on_fd(&file, entry)?;
         fs::futimens(&file, &times(entry.mtime)).map_err(|e| disk("set the times of", "futimens", e, &entry.path))
     }
 
+    /// Says to the index where the contents go that come now: it, if there is one and the path can be opened again.
+    fn indexed<R: BufRead>(&self, reader: &mut Reader<'_, R>, path: &[u8], size: u64) -> SharedIndex<'a> {
+        let index = self.index.as_ref().filter(|_| IndexWriter::can_name(path))?;
+        index.borrow_mut().file(path, size);
+        reader.source_mut().elsewhere(true);
+        Some(Rc::clone(index))
+    }
+
     /// Links to what this layer has; the target's last component is not followed.
-    fn place_hard_link(&mut self, parent: &OwnedFd, name: &[u8], entry: &Entry) -> UnpackResult<()> {
+    fn place_hard_link(&mut self, parent: &Dir, name: &[u8], entry: &Entry) -> UnpackResult<()> {
         let absent = || UnpackError::malformed(&entry.path, "a hard link's target is not in this layer");
         let target = self.limits.components(&entry.link)?;
         let (&target_name, target_parents) = target.split_last().ok_or_else(absent)?;
@@ -218,12 +242,13 @@ impl Layer<'_> {
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Err(absent()),
             Err(e) => return Err(disk("open a directory of the layer", "openat2", e, &entry.link)),
         };
-        let stat = |dir: &OwnedFd, name| stat_name(dir, name).map_err(|e| disk("look at", "fstatat", e, &entry.path));
-        let target_stat = stat(&target_dir, target_name)?.ok_or_else(absent)?;
+        let stat =
+            |dir: BorrowedFd<'_>, name| stat_name(dir, name).map_err(|e| disk("look at", "fstatat", e, &entry.path));
+        let target_stat = stat(target_dir.as_fd(), target_name)?.ok_or_else(absent)?;
         if FileType::from_raw_mode(target_stat.st_mode) == FileType::Directory {
             return Err(UnpackError::malformed(&entry.path, "a hard link's target is a directory"));
         }
-        if let Some(there) = stat(parent, name)? {
+        if let Some(there) = stat(parent.as_fd(), name)? {
             if (there.st_dev, there.st_ino) == (target_stat.st_dev, target_stat.st_ino) {
                 return Ok(());
             }
@@ -235,7 +260,7 @@ impl Layer<'_> {
         }
     }
 
-    fn place_node(&mut self, parent: &OwnedFd, name: &[u8], entry: &Entry, kind: FileType) -> UnpackResult<()> {
+    fn place_node(&mut self, parent: &Dir, name: &[u8], entry: &Entry, kind: FileType) -> UnpackResult<()> {
         let device = if kind == FileType::Fifo { 0 } else { device_number(entry)? };
         self.make(parent, name, entry, |dir| fs::mknodat(dir, name, kind, Mode::empty(), device), "mknodat")?;
         set_on_name(parent, name, entry, true)
@@ -244,10 +269,10 @@ impl Layer<'_> {
     /// Makes something that must be new; what an earlier entry left at the name is removed first.
     fn make<T>(
         &mut self,
-        parent: &OwnedFd,
+        parent: &Dir,
         name: &[u8],
         entry: &Entry,
-        make: impl Fn(&OwnedFd) -> Result<T, Errno>,
+        make: impl Fn(&Dir) -> Result<T, Errno>,
         syscall: &'static str,
     ) -> UnpackResult<T> {
         let mut made = make(parent);
@@ -260,8 +285,13 @@ impl Layer<'_> {
         Ok(made)
     }
 
-    fn remove(&mut self, parent: &OwnedFd, name: &[u8]) -> UnpackResult<()> {
+    fn remove(&mut self, parent: &Dir, name: &[u8]) -> UnpackResult<()> {
         self.tree.forget();
+        if let Some(index) = &self.index
+            && may_have_contents(parent, name)?
+        {
+            return index.borrow_mut().keep(parent, name);
+        }
         let removed = remove_name(parent, name)?;
         self.tree.count_removed(removed);
         Ok(())
@@ -291,6 +321,13 @@ impl Layer<'_> {
     }
 }
 
+/// Whether something is, or may hold, a file whose contents an index refers to.
+fn may_have_contents(parent: &Dir, name: &[u8]) -> UnpackResult<bool> {
+    let stat = stat_name(parent, name).map_err(|e| disk("look at", "fstatat", e, name))?;
+    let kind = stat.map(|stat| FileType::from_raw_mode(stat.st_mode));
+    Ok(matches!(kind, Some(FileType::RegularFile | FileType::Directory)))
+}
+
 /// A device 0, 0 would be a whiteout to overlayfs.
 fn is_overlay_mark(entry: &Entry) -> bool {
     entry.kind == Kind::CharDevice && entry.device == (0, 0)
@@ -307,7 +344,7 @@ fn device_number(entry: &Entry) -> UnpackResult<u64> {
 
 /// Writes a number of bytes of the entry's contents, straight from the source's buffer.
 fn write_from<R: BufRead>(
-    reader: &mut Reader<R>,
+    reader: &mut Reader<'_, R>,
     file: impl AsFd,
     entry: &Entry,
     length: u64,

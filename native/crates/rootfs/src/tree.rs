@@ -10,7 +10,7 @@ use podwright_sys::errno::SysError;
 use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use std::collections::{HashMap, VecDeque};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 
 /// Open parents kept: tars are written depth first, so a few serve nearly every entry.
@@ -18,11 +18,36 @@ const CACHED: usize = 64;
 /// Links followed in one path, as the kernel's limit (path_resolution(7)).
 const MAX_LINKS: usize = 40;
 
+/// An open directory of the layer and where it is: no name on its path is a link.
+#[derive(Debug)]
+pub(crate) struct Dir {
+    fd: OwnedFd,
+    /// Below the root, empty for the root itself.
+    path: Vec<u8>,
+}
+
+impl Dir {
+    pub(crate) fn new(fd: OwnedFd, path: Vec<u8>) -> Self {
+        Self { fd, path }
+    }
+
+    /// The path of something in it.
+    pub(crate) fn path_of(&self, name: &[u8]) -> Vec<u8> {
+        if self.path.is_empty() { name.to_vec() } else { [&self.path, &b"/"[..], name].concat() }
+    }
+}
+
+impl AsFd for Dir {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
 /// A layer's directory while it is being unpacked.
 #[derive(Debug)]
 pub(crate) struct Tree {
-    root: Rc<OwnedFd>,
-    cache: HashMap<Vec<u8>, Rc<OwnedFd>>,
+    root: Rc<Dir>,
+    cache: HashMap<Vec<u8>, Rc<Dir>>,
     order: VecDeque<Vec<u8>>,
     /// Directories made because something below them was in the tar.
     pub(crate) implied: Vec<Vec<u8>>,
@@ -34,7 +59,7 @@ impl Tree {
     /// Takes the opened root, and how many inodes may come to be in it.
     pub(crate) fn new(root: OwnedFd, max_inodes: u64) -> Self {
         Self {
-            root: Rc::new(root),
+            root: Rc::new(Dir::new(root, Vec::new())),
             cache: HashMap::new(),
             order: VecDeque::new(),
             implied: Vec::new(),
@@ -64,49 +89,45 @@ impl Tree {
     }
 
     /// The root itself.
-    pub(crate) fn root(&self) -> Rc<OwnedFd> {
+    pub(crate) fn root(&self) -> Rc<Dir> {
         Rc::clone(&self.root)
     }
 
     /// The directory at a path, made with its parents (0755, root) where absent.
-    pub(crate) fn directory(&mut self, components: &[&[u8]]) -> UnpackResult<Rc<OwnedFd>> {
+    pub(crate) fn directory(&mut self, components: &[&[u8]]) -> UnpackResult<Rc<Dir>> {
         if components.is_empty() {
             return Ok(self.root());
         }
         let key = components.join(&b'/');
-        if let Some(fd) = self.cache.get(&key) {
-            return Ok(Rc::clone(fd));
+        if let Some(dir) = self.cache.get(&key) {
+            return Ok(Rc::clone(dir));
         }
-        let fd = match self.open(&key) {
-            Ok(fd) => Rc::new(fd),
-            Err(Errno::NOENT | Errno::NOTDIR) => self.make_directories(components)?,
-            Err(Errno::LOOP) => return Err(UnpackError::malformed(&key, "a path leads through too many links")),
+        let dir = match self.open(&key, ResolveFlags::NO_SYMLINKS) {
+            Ok(fd) => Rc::new(Dir::new(fd, key.clone())),
+            // A link is on the way, or something is not there yet.
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => self.make_directories(components)?,
             Err(e) => return Err(disk("open a directory of the layer", "openat2", e, &key)),
         };
-        self.remember(key, Rc::clone(&fd));
-        Ok(fd)
+        self.remember(key, Rc::clone(&dir));
+        Ok(dir)
     }
 
     /// The directory at a path if there is one, following links inside the root.
-    pub(crate) fn existing(&self, components: &[&[u8]]) -> Result<Rc<OwnedFd>, Errno> {
+    pub(crate) fn existing(&self, components: &[&[u8]]) -> Result<OwnedFd, Errno> {
         if components.is_empty() {
-            return Ok(self.root());
+            return rustix::io::fcntl_dupfd_cloexec(&self.root, 3);
         }
-        let key = components.join(&b'/');
-        match self.cache.get(&key) {
-            Some(fd) => Ok(Rc::clone(fd)),
-            None => self.open(&key).map(Rc::new),
-        }
+        self.open(&components.join(&b'/'), ResolveFlags::empty())
     }
 
     /// Keeps an open directory for the entries below it.
-    pub(crate) fn remember(&mut self, key: Vec<u8>, fd: Rc<OwnedFd>) {
+    pub(crate) fn remember(&mut self, key: Vec<u8>, dir: Rc<Dir>) {
         if self.order.len() == CACHED
             && let Some(oldest) = self.order.pop_front()
         {
             self.cache.remove(&oldest);
         }
-        if self.cache.insert(key.clone(), fd).is_none() {
+        if self.cache.insert(key.clone(), dir).is_none() {
             self.order.push_back(key);
         }
     }
@@ -117,9 +138,9 @@ impl Tree {
         self.order.clear();
     }
 
-    fn open(&self, path: &[u8]) -> Result<OwnedFd, Errno> {
+    fn open(&self, path: &[u8], links: ResolveFlags) -> Result<OwnedFd, Errno> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS | ResolveFlags::NO_XDEV;
+        let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS | ResolveFlags::NO_XDEV | links;
         // EAGAIN: something was renamed while `..` of a link was resolved (openat2(2)).
         for _ in 0..128 {
             match fs::openat2(&self.root, path, flags, Mode::empty(), resolve) {
@@ -131,10 +152,10 @@ impl Tree {
     }
 
     /// Walks one name at a time, making what is absent; each step is relative to an open directory.
-    fn make_directories(&mut self, components: &[&[u8]]) -> UnpackResult<Rc<OwnedFd>> {
+    fn make_directories(&mut self, components: &[&[u8]]) -> UnpackResult<Rc<Dir>> {
         let whole = components.join(&b'/');
         let mut todo: VecDeque<Vec<u8>> = components.iter().map(|c| c.to_vec()).collect();
-        let mut stack: Vec<(Vec<u8>, Rc<OwnedFd>)> = Vec::new();
+        let mut stack: Vec<Rc<Dir>> = Vec::new();
         let mut links = 0;
         while let Some(name) = todo.pop_front() {
             match name.as_slice() {
@@ -145,12 +166,12 @@ impl Tree {
                 }
                 _ => {}
             }
-            let here = stack.last().map_or_else(|| self.root(), |(_, fd)| Rc::clone(fd));
+            let here = stack.last().map_or_else(|| self.root(), Rc::clone);
             let stat = stat_name(&here, &name).map_err(|e| disk("look at", "fstatat", e, &whole))?;
             let fd = match stat {
                 None => {
                     let fd = self.make_directory(&here, &name, &whole)?;
-                    self.implied.push(path_of(&stack, &name));
+                    self.implied.push(here.path_of(&name));
                     fd
                 }
                 Some(stat) if is_whiteout(&stat) => {
@@ -187,12 +208,12 @@ impl Tree {
                     }
                 },
             };
-            stack.push((name, Rc::new(fd)));
+            stack.push(Rc::new(Dir::new(fd, here.path_of(&name))));
         }
-        Ok(stack.pop().map_or_else(|| self.root(), |(_, fd)| fd))
+        Ok(stack.pop().unwrap_or_else(|| self.root()))
     }
 
-    fn make_directory(&mut self, parent: &OwnedFd, name: &[u8], whole: &[u8]) -> UnpackResult<OwnedFd> {
+    fn make_directory(&mut self, parent: &Dir, name: &[u8], whole: &[u8]) -> UnpackResult<OwnedFd> {
         fs::mkdirat(parent, name, Mode::from_raw_mode(0o755))
             .map_err(|e| disk("make a directory of the layer", "mkdirat", e, whole))?;
         self.count_made(whole)?;
@@ -201,12 +222,6 @@ impl Tree {
         fs::fchmod(&fd, Mode::from_raw_mode(0o755)).map_err(|e| disk("set the mode of", "fchmod", e, whole))?;
         Ok(fd)
     }
-}
-
-fn path_of(stack: &[(Vec<u8>, Rc<OwnedFd>)], name: &[u8]) -> Vec<u8> {
-    let mut parts: Vec<&[u8]> = stack.iter().map(|(part, _)| part.as_slice()).collect();
-    parts.push(name);
-    parts.join(&b'/')
 }
 
 /// A failed call on something in the layer; a name too long for the file system is the layer's fault.

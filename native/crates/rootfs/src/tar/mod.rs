@@ -7,5 +7,5 @@ mod reader;
 mod sparse;
 mod writer;
 
-pub use reader::{Entry, FileSource, Kind, MetaLimits, StreamSource, TarReader, TarSource, Xattr};
+pub use reader::{Entry, FileSource, Kind, MetaLimits, TarReader, TarSource, Xattr};
 pub use writer::{NewEntry, NewKind, TarWriter};

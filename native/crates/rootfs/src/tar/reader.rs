@@ -62,41 +62,6 @@ pub trait TarSource: BufRead {
     fn skip(&mut self, count: u64) -> io::Result<()>;
 }
 
-/// A source that can only be read on.
-#[derive(Debug)]
-pub struct StreamSource<R>(pub R);
-
-impl<R: BufRead> Read for StreamSource<R> {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.0.read(buf)
-    }
-}
-
-impl<R: BufRead> BufRead for StreamSource<R> {
-    fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        self.0.fill_buf()
-    }
-
-    fn consume(&mut self, amount: usize) {
-        self.0.consume(amount);
-    }
-}
-
-impl<R: BufRead> TarSource for StreamSource<R> {
-    fn skip(&mut self, mut count: u64) -> io::Result<()> {
-        while count > 0 {
-            let there = self.0.fill_buf()?.len();
-            if there == 0 {
-                return Err(ErrorKind::UnexpectedEof.into());
-            }
-            let step = there.min(usize::try_from(count).unwrap_or(usize::MAX));
-            self.0.consume(step);
-            count -= step as u64;
-        }
-        Ok(())
-    }
-}
-
 /// A plain file: passes over contents by seeking.
 #[derive(Debug)]
 pub struct FileSource {
@@ -179,6 +144,11 @@ impl<S: TarSource> TarReader<S> {
     /// Reads from the start of an archive.
     pub fn new(source: S, limits: MetaLimits) -> Self {
         Self { source, limits, headers: 0, remaining: 0, padding: 0, position: 0, current: Vec::new() }
+    }
+
+    /// The source, to be told things; bytes are the reader's to take.
+    pub(crate) fn source_mut(&mut self) -> &mut S {
+        &mut self.source
     }
 
     /// The source, for draining what stands after the end mark.

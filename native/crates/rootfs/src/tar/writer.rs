@@ -231,8 +231,9 @@ fn record(out: &mut Vec<u8>, key: &[u8], value: &[u8]) {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::super::{MetaLimits, StreamSource, TarReader};
+    use super::super::{MetaLimits, TarReader};
     use super::*;
+    use crate::tar_index::Recorded;
 
     const LIMITS: MetaLimits = MetaLimits { max_entries: 100, max_path_bytes: 4096, max_xattr_bytes: 4096 };
 
@@ -273,7 +274,7 @@ mod tests {
             NewEntry { path: b"holes", size: 9000, sparse: Some(&[(4096, 5), (9000, 0)]), ..NewEntry::default() },
         ];
         let tar = written(&entries.clone().map(|e| (e, &b"hello"[..])));
-        let mut reader = TarReader::new(StreamSource(tar.as_slice()), LIMITS);
+        let mut reader = TarReader::new(Recorded::new(tar.as_slice(), None), LIMITS);
         for expected in entries {
             let entry = reader.next_entry().unwrap().unwrap();
             let found = (entry.path.as_slice(), entry.link.as_slice(), entry.mode, entry.uid, entry.gid);

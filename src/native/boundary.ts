@@ -1,11 +1,13 @@
 // Every function of the addon, in the order of the crate `native/crates/addon`, one section a file.
 // Conventions: names and order as in Rust; `null` for none, no optional properties; every export
 // answers an `Outcome`, which `load.ts` turns into a value or a thrown `NativeError`.
+import type { ExportExports } from './export-calls.ts';
 import type { FetchExports } from './fetch-calls.ts';
 import type { Outcome } from './outcome.ts';
 import type { QuotaExports } from './quota-calls.ts';
 import type { RootfsExports } from './rootfs-calls.ts';
 
+export type * from './export-calls.ts';
 export type * from './fetch-calls.ts';
 export type * from './outcome.ts';
 export type * from './quota-calls.ts';
@@ -32,7 +34,7 @@ export interface ProcessExports {
 
 // ---- quota.rs: quota-calls.ts
 // ---- rootfs.rs: rootfs-calls.ts
-// ---- fetch.rs: fetch-calls.ts
+// ---- fetch.rs: fetch-calls.ts, export-calls.ts
 
 // ---- cgroups.rs
 
@@ -328,4 +330,4 @@ export interface NetworkExports {
 }
 
 /** The raw module, as `require` gives it. */
-export type RawAddon = CgroupsExports & SeccompExports & ProcessExports & QuotaExports & RootfsExports & FetchExports & NetworkExports;
+export type RawAddon = CgroupsExports & SeccompExports & ProcessExports & QuotaExports & RootfsExports & FetchExports & ExportExports & NetworkExports;

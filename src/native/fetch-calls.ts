@@ -6,7 +6,7 @@ import type { Outcome } from './outcome.ts';
 
 /** Where a fetch failed. */
 export type FetchStage =
-  | 'http' | 'tls' | 'dns' | 'connect' | 'timeout' | 'digest' | 'inflate' | 'tar' | 'limit' | 'cancel' | 'disk' | 'archive' | 'request';
+  | 'http' | 'tls' | 'dns' | 'connect' | 'timeout' | 'digest' | 'inflate' | 'tar' | 'limit' | 'cancel' | 'disk' | 'archive' | 'layer' | 'request';
 
 /** TLS settings of one host: PEM files. `clientCert` and `clientKey` come together. */
 export interface FetchTls {
@@ -71,6 +71,8 @@ export interface UnpackedLayer {
   readonly diffId: string;
   /** Bytes of file contents. */
   readonly unpackedBytes: number;
+  /** Bytes and inodes that the layer's directory takes on the disk. */
+  readonly diskBytes: number;
   readonly inodes: number;
   /** Entries of the tar. */
   readonly entries: number;

@@ -50,6 +50,7 @@ export function fetchFailure(error: unknown, doing: string, host: string): Failu
     case 'inflate':
     case 'tar':
     case 'archive':
+    case 'layer':
       return failedPrecondition(`${where}: ${contentWords[stage]}`, error, blame);
     case 'limit':
       return resourceExhausted(`${where}: it exceeds a limit for images`, error, { stage });
@@ -76,4 +77,5 @@ const contentWords = {
   inflate: 'the compressed data is damaged',
   tar: 'the layer is not a usable archive',
   archive: 'the archive is not usable',
+  layer: 'the unpacked layer is not usable',
 } as const;

@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use neon::prelude::*;
 use neon::types::extract::Json;
-use podwright_fetch::request::{EntryAt, FetchBlob, FetchLayer, UnpackFromArchive};
+use podwright_fetch::request::{EntryAt, ExportBlob, FetchBlob, FetchLayer, UnpackFromArchive, VerifyBlob};
 use podwright_fetch::{self as fetch, FetchError, Job};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -42,6 +42,7 @@ struct UnpackedLayer {
     blob_bytes: u64,
     diff_id: String,
     unpacked_bytes: u64,
+    disk_bytes: u64,
     inodes: u64,
     entries: u64,
 }
@@ -53,6 +54,7 @@ impl From<fetch::UnpackedLayer> for UnpackedLayer {
             blob_bytes: layer.blob_bytes,
             diff_id: layer.diff_id.to_string(),
             unpacked_bytes: layer.unpacked_bytes,
+            disk_bytes: layer.disk_bytes,
             inodes: layer.inodes,
             entries: layer.entries,
         }
@@ -179,5 +181,48 @@ fn unpack_from_archive<'cx>(cx: &mut Cx<'cx>, Json(request): Json<UnpackFromArch
     let job = register("unpack layer", &request.handle, request.entry.size);
     on_thread(cx, "unpack", move || {
         Ok::<_, FetchError>(UnpackedLayer::from(fetch::unpack_from_archive(&request, &job?)?))
+    })
+}
+
+#[derive(Serialize)]
+struct Verified {
+    bytes: u64,
+}
+
+/// One layer or blob held against its digest.
+#[neon::export]
+fn verify_blob<'cx>(cx: &mut Cx<'cx>, Json(request): Json<VerifyBlob>) -> JsResult<'cx, JsPromise> {
+    let job = register("verify", &request.handle, 0);
+    on_thread(cx, "verify", move || Ok::<_, FetchError>(Verified { bytes: fetch::verify_blob(&request, &job?)? }))
+}
+
+#[derive(Serialize)]
+struct ExportedBlob {
+    digest: String,
+    bytes: u64,
+}
+
+/// One blob of an image into an archive or a directory.
+#[neon::export]
+fn export_blob<'cx>(cx: &mut Cx<'cx>, Json(request): Json<ExportBlob>) -> JsResult<'cx, JsPromise> {
+    let job = register("save", &request.handle, 0);
+    on_thread(cx, "export", move || {
+        let blob = fetch::export_blob(&request, &job?)?;
+        Ok::<_, FetchError>(ExportedBlob { digest: blob.digest.to_string(), bytes: blob.bytes })
+    })
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct FinishArchive {
+    path: PathBuf,
+    to: PathBuf,
+}
+
+/// Ends an archive and puts it in its place.
+#[neon::export]
+fn finish_archive<'cx>(cx: &mut Cx<'cx>, Json(args): Json<FinishArchive>) -> JsResult<'cx, JsPromise> {
+    on_thread(cx, "export", move || {
+        Ok::<_, FetchError>(Verified { bytes: fetch::finish_archive(&args.path, &args.to)? })
     })
 }

@@ -110,7 +110,14 @@ impl BlobFile {
     }
 
     /// Syncs it and puts it in its place, over one that is there: the bytes are the same.
-    pub(crate) fn commit(mut self) -> Result<(), Cause> {
+    pub(crate) fn commit(self) -> Result<(), Cause> {
+        let path = self.path.clone();
+        self.commit_as(&path)
+    }
+
+    /// The same at another name of the same directory.
+    pub(crate) fn commit_as(mut self, path: &Path) -> Result<(), Cause> {
+        path.clone_into(&mut self.path);
         fs::fdatasync(&self.file).map_err(|e| disk("sync blob", "fdatasync", e, &self.path))?;
         fs::rename(&self.temporary, &self.path).map_err(|e| disk("commit blob", "rename", e, &self.path))?;
         self.committed = true;

@@ -63,6 +63,9 @@ pub enum Cause {
         /// The bound.
         max: u64,
     },
+    /// An unpacked layer of ours is not what it was.
+    #[error("{0}")]
+    Layer(String),
     /// The caller changed its mind.
     #[error("cancelled")]
     Cancelled,
@@ -78,6 +81,13 @@ pub enum Cause {
     /// Another stage of the pipeline failed: never the cause that is reported.
     #[error("another stage failed")]
     OtherStage,
+}
+
+impl From<io::Error> for Cause {
+    /// A failure of an encoder in memory, or of what it writes to.
+    fn from(e: io::Error) -> Self {
+        Self::Disk(SysError::from_io("write", "write", &e, ""))
+    }
 }
 
 impl Cause {
@@ -96,6 +106,7 @@ impl Cause {
             Self::Unpack(_) => "tar",
             Self::Cancelled | Self::OtherStage => "cancel",
             Self::Archive(_) => "archive",
+            Self::Layer(_) => "layer",
             Self::Request(_) => "request",
         }
     }

@@ -7,9 +7,12 @@ use crate::compression::of_media_type;
 use crate::digest::Digest;
 use crate::download::download;
 use crate::job::{Job, Stage};
+use crate::layer_dir::LayerDir;
 use crate::pipeline::{Done, Feed, Wanted, run};
 use crate::request::{Destination, FetchLayer, UnpackFromArchive};
-use podwright_rootfs::{Limits, remove_now, spread_directories, sync_fs, write_implied};
+use podwright_rootfs::{
+    Limits, TreeUsage, implied_usage, remove_now, spread_directories, sync_fs, tree_usage, write_implied,
+};
 use rustix::fs::{self, Mode, OFlags};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -25,7 +28,9 @@ pub struct UnpackedLayer {
     pub diff_id: Digest,
     /// Bytes of file contents.
     pub unpacked_bytes: u64,
-    /// Inodes made.
+    /// Bytes that the layer's directory takes on the disk, its index and bookkeeping with it.
+    pub disk_bytes: u64,
+    /// Inodes in it.
     pub inodes: u64,
     /// Entries of the tar that were carried out.
     pub entries: u64,
@@ -92,7 +97,7 @@ fn unpack(
     let _slot = job.slot()?;
     let mut kept = destination.keep_blob_path.as_deref().map(BlobFile::create).transpose()?;
     let (staging, root) = Staging::make(&destination.staging_dir)?;
-    let result = run(wanted, job, root, |feed| {
+    let result = run(wanted, job, LayerDir::new(&staging.path, root), |feed| {
         source(&mut |piece| {
             if let Some(file) = &mut kept {
                 file.write(&piece)?;
@@ -108,26 +113,37 @@ fn unpack(
             file.commit()?;
         }
         job.check()?;
-        Ok(done)
+        Ok((done, lasting_usage(&staging.path)?))
     });
     match finished {
-        Ok(done) => {
+        Ok((done, usage)) => {
             staging.keep();
-            Ok(unpacked(done, wanted))
+            Ok(unpacked(done, &usage, wanted))
         }
         Err(cause) => Err(cause),
     }
 }
 
-fn unpacked(done: Done, wanted: &Wanted<'_>) -> UnpackedLayer {
+fn unpacked(done: Done, usage: &TreeUsage, wanted: &Wanted<'_>) -> UnpackedLayer {
     UnpackedLayer {
         blob_digest: done.blob_digest,
         blob_bytes: done.blob_bytes,
         diff_id: wanted.diff_id.clone(),
         unpacked_bytes: done.applied.bytes,
-        inodes: done.applied.inodes,
+        disk_bytes: usage.bytes,
+        inodes: usage.inodes,
         entries: done.applied.entries,
     }
+}
+
+/// What the layer's directory takes for good: the note on implied directories goes when they are settled.
+fn lasting_usage(path: &Path) -> Result<TreeUsage, Cause> {
+    let mut usage = tree_usage(path)?;
+    if let Some(note) = implied_usage(path)? {
+        usage.bytes = usage.bytes.saturating_sub(note.bytes);
+        usage.inodes = usage.inodes.saturating_sub(note.inodes);
+    }
+    Ok(usage)
 }
 
 /// A staging directory that is removed unless kept, after a panic too.

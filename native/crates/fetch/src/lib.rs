@@ -9,8 +9,10 @@ mod compression;
 mod connect;
 mod digest;
 mod download;
+mod export;
 mod job;
 mod layer;
+mod layer_dir;
 #[cfg(feature = "measure")]
 pub mod measure;
 mod piece;
@@ -27,5 +29,6 @@ mod verify;
 pub use blob::{FetchedBlob, MAX_IN_MEMORY, fetch_blob};
 pub use cause::{Cause, FetchError};
 pub use digest::Digest;
+pub use export::{ExportedBlob, export_blob, finish_archive, verify_blob};
 pub use job::{Job, Progress, cancel, progress};
 pub use layer::{UnpackedLayer, fetch_layer, unpack_from_archive};

@@ -5,13 +5,13 @@ use crate::cause::Cause;
 use crate::compression::{Compression, decoder, verified};
 use crate::digest::{Digest, Hasher};
 use crate::job::Job;
+use crate::layer_dir::LayerDir;
 use crate::piece::Piece;
 use crate::pipe::{Reader, Writer, is_gone, pipe};
-use podwright_rootfs::{AppliedLayer, Limits, UnpackError, apply_layer};
+use podwright_rootfs::{AppliedLayer, Limits, UnpackError};
 use podwright_sys::errno::SysError;
 use podwright_sys::priority::set_thread_nice;
 use std::io::{BufRead, ErrorKind, Read};
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread::{Builder, Scope, ScopedJoinHandle, scope};
@@ -44,7 +44,7 @@ pub(crate) type Feed<'a> = dyn FnMut(Piece) -> Result<(), Cause> + 'a;
 pub(crate) fn run(
     wanted: &Wanted<'_>,
     job: &Job,
-    root: OwnedFd,
+    layer: LayerDir,
     source: impl FnOnce(&mut Feed<'_>) -> Result<(), Cause> + Send,
 ) -> Result<Done, Cause> {
     let (taken, inflated, hashed) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
@@ -61,7 +61,7 @@ pub(crate) fn run(
         let inflate = start(scope, "inflate", || inflater.run(blob_in));
         let hash = start(scope, "hash", || hash(hash_in, wanted.diff_id.hasher()));
         polite();
-        let unpack = apply_layer(tar_in, root, wanted.limits).map_err(Cause::Unpack);
+        let unpack = layer.apply(tar_in, wanted.limits).map_err(Cause::Unpack);
         if matches!(unpack, Err(Cause::Unpack(UnpackError::LayerTooLarge { .. } | UnpackError::Disk(_)))) {
             hopeless.store(true, Relaxed);
         }

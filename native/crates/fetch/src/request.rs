@@ -234,3 +234,84 @@ pub struct UnpackFromArchive {
     /// Bounds.
     pub limits: UnpackLimits,
 }
+
+/// Where an exported blob comes from.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]
+pub enum ExportSource {
+    /// The tar of an unpacked layer.
+    Layer {
+        /// The layer's directory.
+        layer_dir: PathBuf,
+        /// Digest of the tar.
+        diff_id: String,
+    },
+    /// A file as it is.
+    File {
+        /// Its path, through no link at its end.
+        path: PathBuf,
+        /// Its digest.
+        digest: String,
+        /// Its bytes.
+        size: u64,
+    },
+    /// A document.
+    Text {
+        /// Its text.
+        text: String,
+    },
+}
+
+/// What is to be held against its digest.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct VerifyBlob {
+    /// The caller's name for this work.
+    pub handle: String,
+    /// Where it is.
+    pub source: ExportSource,
+}
+
+/// How an exported blob is compressed.
+#[derive(Debug, Clone, Copy, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub enum ExportCompression {
+    /// As it is.
+    None,
+    /// gzip.
+    Gzip,
+    /// zstd.
+    Zstd,
+}
+
+/// Where an exported blob goes.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]
+pub enum ExportInto {
+    /// Behind what the tar has; made if absent. `name` null: `blobs/<algorithm>/<hex>`.
+    Archive {
+        /// The tar.
+        path: PathBuf,
+        /// The entry's name, at most 100 bytes.
+        name: Option<String>,
+    },
+    /// A file named by its digest's hex.
+    Directory {
+        /// The directory.
+        path: PathBuf,
+    },
+}
+
+/// `ExportBlobRequest` of boundary.ts.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ExportBlob {
+    /// The caller's name for this work.
+    pub handle: String,
+    /// Where it comes from.
+    pub source: ExportSource,
+    /// How it is compressed.
+    pub compression: ExportCompression,
+    /// Where it goes.
+    pub into: ExportInto,
+}

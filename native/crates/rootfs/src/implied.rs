@@ -3,6 +3,7 @@
 //! topmost directory's attributes are the merged one's.)
 
 use crate::stack::{Found, open_layers, resolve};
+use crate::usage::TreeUsage;
 use podwright_sys::errno::{SysError, SysResult};
 use rustix::fs::{self, Gid, Mode, OFlags, ResolveFlags, Stat, Timespec, Timestamps, Uid};
 use rustix::io::Errno;
@@ -20,6 +21,16 @@ pub fn write_implied(layer: &Path, implied: &[Vec<u8>]) -> SysResult<()> {
     text.push(0);
     let path = layer.join(LIST);
     std::fs::write(&path, text).map_err(|e| SysError::from_io("write", "write", &e, path.to_string_lossy()))
+}
+
+/// What the list takes on the disk, if there is one.
+pub fn implied_usage(layer: &Path) -> SysResult<Option<TreeUsage>> {
+    let path = layer.join(LIST);
+    match fs::stat(&path) {
+        Ok(stat) => Ok(Some(TreeUsage { bytes: stat.st_blocks.unsigned_abs() * 512, inodes: 1 })),
+        Err(Errno::NOENT) => Ok(None),
+        Err(e) => Err(SysError::new("look at", "stat", e.raw_os_error(), path.to_string_lossy())),
+    }
 }
 
 /// Gives the implied directories of a layer (`<layer>/diff`, list in `<layer>/implied`) the attributes they have in

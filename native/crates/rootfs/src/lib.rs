@@ -28,7 +28,7 @@ pub use background::free_later;
 pub use durable::{commit_dir, make_snapshot, spread_directories, sync_dir, sync_fs, write_file_atomic};
 pub use error::{UnpackError, printable};
 pub use fs_info::{FsInfo, fs_info};
-pub use implied::{inherit_directories, write_implied};
+pub use implied::{implied_usage, inherit_directories, write_implied};
 pub use limits::Limits;
 pub use quota::{ProjectRange, QuotaSupport, forget_projects, make_project, project_usage, quota_support};
 pub use read_through::{MAX_READ_BYTES, read_through};

@@ -10,9 +10,9 @@ import type {
 import { cancelled, Failure, invalidArgument } from '../lib/failure.ts';
 import { adminServiceDefinition } from '../proto/admin-codec.ts';
 import type { AdminHandlers } from '../proto/generated/admin/podwright/v1/Admin.ts';
-import type { LoadEvent } from '../proto/generated/admin/podwright/v1/LoadEvent.ts';
 import type { PullEvent } from '../proto/generated/admin/podwright/v1/PullEvent.ts';
 import { encodeCall, encodeInspection, encodePull } from './encode.ts';
+import { serveRepair, serveSave, serveVerify, stepWriter } from './image-verbs.ts';
 import type { AdminVerbs } from './verbs.ts';
 
 /** What the border needs of the house. */
@@ -46,6 +46,13 @@ export function adminService(verbs: AdminVerbs, ports: AdminPorts): AdminService
     Load: streaming('Load', ports, (call, signal) => load(call, verbs, signal)),
     Pull: streaming('Pull', ports, (call, signal) => pull(call, verbs, signal)),
     Pulls: unary('Pulls', ports, async () => ({ pulls: (await verbs.pulls()).map(encodePull) })),
+    Save: streaming('Save', ports, (call, signal) => serveSave(call, verbs, signal)),
+    VerifyImages: streaming('VerifyImages', ports, (call, signal) => serveVerify(call, verbs, signal)),
+    RepairImages: streaming('RepairImages', ports, (call, signal) => serveRepair(call, verbs, signal)),
+    PruneImages: unary('PruneImages', ports, async ({ all }) => ({
+      images: (await verbs.pruneImages(all)).map((one) => ({ ...one, tags: [...one.tags] })),
+    })),
+    ImageUsage: unary('ImageUsage', ports, async () => ({ rows: [...(await verbs.imageUsage())] })),
     Trace: unary('Trace', ports, async ({ sandboxId }) => ({ calls: (await verbs.trace(sandboxId)).map(encodeCall) })),
     Inspect: unary('Inspect', ports, async ({ id }) => encodeInspection(await verbs.inspect(id))),
     Doctor: unary('Doctor', ports, async () => ({ findings: [...(await verbs.doctor())] })),
@@ -66,12 +73,8 @@ type LoadCall = Parameters<AdminHandlers['Load']>[0];
 async function load(call: LoadCall, verbs: AdminVerbs, signal: AbortSignal): Promise<void> {
   const { path, reference } = call.request;
   if (!path.startsWith('/')) throw invalidArgument(`path must be absolute, not ${JSON.stringify(path)}`);
-  // Steps are only for the eye: while the reader is slow they are left out.
-  let full = false;
-  call.on('drain', () => (full = false));
-  const write = (event: LoadEvent): void => void (full = !call.write(event));
-  const images = await verbs.load({ path, reference }, (step) => full || write({ step }), signal);
-  for (const { id, tags } of images) write({ image: { id, tags: [...tags] } });
+  const images = await verbs.load({ path, reference }, stepWriter(call as never), signal);
+  for (const { id, tags } of images) call.write({ image: { id, tags: [...tags] } });
 }
 
 type PullCall = Parameters<AdminHandlers['Pull']>[0];
@@ -79,7 +82,7 @@ type PullCall = Parameters<AdminHandlers['Pull']>[0];
 async function pull(call: PullCall, verbs: AdminVerbs, signal: AbortSignal): Promise<void> {
   const { reference, username, password } = call.request;
   if (password !== '' && username === '') throw invalidArgument('a password needs a user name');
-  // as above: nobody needs what a slow reader missed
+  // nobody needs what a slow reader missed
   let full = false;
   call.on('drain', () => (full = false));
   const write = (event: PullEvent): void => void (full = !call.write(event));

@@ -1,14 +1,8 @@
 // The verbs behind the admin service, in domain terms; daemon.ts fills them in.
 // Must not hold logic or know protobuf.
+import type { ImageAdminVerbs, LoadStep } from './image-verbs.ts';
 
-/** How far a load has come. */
-export interface LoadStep {
-  /** What is being done: "layer sha256:…". */
-  readonly what: string;
-  readonly doneBytes: number;
-  /** 0 when it is not known. */
-  readonly totalBytes: number;
-}
+export type { LoadStep } from './image-verbs.ts';
 
 /** An image that a load brought. */
 export interface LoadedImage {
@@ -70,7 +64,7 @@ export interface Finding {
 }
 
 /** Each rejects with a Failure; anything else is a bug and answered as INTERNAL. */
-export interface AdminVerbs {
+export interface AdminVerbs extends ImageAdminVerbs {
   /** Takes an image from an archive or a layout at an absolute path. `reference` is "" to keep the names in it. */
   readonly load: (
     input: { readonly path: string; readonly reference: string },

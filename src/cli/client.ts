@@ -30,6 +30,11 @@ interface Methods {
   readonly Load: AdminDefinition['Load'];
   readonly Pull: AdminDefinition['Pull'];
   readonly Pulls: AdminDefinition['Pulls'];
+  readonly Save: AdminDefinition['Save'];
+  readonly VerifyImages: AdminDefinition['VerifyImages'];
+  readonly RepairImages: AdminDefinition['RepairImages'];
+  readonly PruneImages: AdminDefinition['PruneImages'];
+  readonly ImageUsage: AdminDefinition['ImageUsage'];
   readonly Trace: AdminDefinition['Trace'];
   readonly Inspect: AdminDefinition['Inspect'];
   readonly Doctor: AdminDefinition['Doctor'];
@@ -38,7 +43,7 @@ interface Methods {
 
 type Encodes<M extends keyof Methods> = Parameters<Methods[M]['requestSerialize']>[0];
 type Decodes<M extends keyof Methods> = ReturnType<Methods[M]['responseDeserialize']>;
-type Streaming = 'Load' | 'Shutdown' | 'Pull';
+type Streaming = 'Load' | 'Pull' | 'Save' | 'VerifyImages' | 'RepairImages' | 'Shutdown';
 
 /** A connection to a daemon. Every failure is a Failure of the kind that the daemon sent. */
 export interface Client {

@@ -1,7 +1,7 @@
 // podwright load: an image from a file.
 import { resolve } from 'node:path';
 import type { Run } from './session.ts';
-import { bytes } from './table.ts';
+import { showStep } from './step.ts';
 
 /** Loads a docker archive or an OCI layout and prints what came in. */
 export const loadImage: Run = async ({ client, directory, print, progress }, [file = ''], { name }) => {
@@ -9,12 +9,7 @@ export const loadImage: Run = async ({ client, directory, print, progress }, [fi
   const request = { path: resolve(directory, file), reference: typeof name === 'string' ? name : '' };
   for await (const { step, image } of client.stream('Load', request)) {
     if (image) loaded.push(image);
-    if (step) {
-      const done = Number(step.doneBytes);
-      const total = Number(step.totalBytes);
-      const share = total > 0 ? ` ${Math.floor((100 * done) / total)} %` : '';
-      progress(`${step.what}${done > 0 ? ` ${bytes(done)}` : ''}${share}`);
-    }
+    if (step) progress(showStep(step));
   }
   progress('');
   print(loaded, () => loaded.map(({ id, tags }) => `${tags.join(' ') || '<none>'} ${id}\n`).join(''));

@@ -6,18 +6,17 @@ import { version } from '../config/version.ts';
 import { failureChain } from '../lib/failure.ts';
 import { checkpoint } from './checkpoint.ts';
 import { isUnreachable } from './client.ts';
-import { separateCommand } from './command-line.ts';
+import { outputFile, separateCommand } from './command-line.ts';
 import { diagnose } from './doctor.ts';
 import { attachContainer, execCommand } from './exec.ts';
-import { listImages } from './images.ts';
+import { addImageCommands } from './image-commands.ts';
 import { inspect } from './inspect.ts';
-import { loadImage } from './load.ts';
 import { listPods } from './pods.ts';
 import { forwardPorts } from './port-forward.ts';
 import { pullImage } from './pull.ts';
 import { listPulls } from './pulls.ts';
 import { listContainers } from './ps.ts';
-import { command, type Shell, type Terminal } from './session.ts';
+import { command, type Run, type Shell, type Terminal } from './session.ts';
 import { shutdown } from './shutdown.ts';
 import { showStatus } from './status.ts';
 import { showTrace } from './trace.ts';
@@ -38,7 +37,7 @@ export async function runProgram(
   const shell: Shell = { terminal, exitCode: 0 };
   const program = buildProgram(shell, fail);
   try {
-    await program.parseAsync(separateCommand(argv), { from: 'user' });
+    await program.parseAsync(separateCommand(outputFile(argv)), { from: 'user' });
     return shell.exitCode;
   } catch (error) {
     // commander has printed its own already
@@ -60,9 +59,10 @@ function buildProgram(shell: Shell, fail: (text: string) => void): Command {
     .addHelpText('after', exitCodes)
     .exitOverride()
     .configureOutput({ writeOut: shell.terminal.out, writeErr: fail });
-  const add = (names: string, does: string, run: Parameters<typeof command>[2]['run']): Command => {
-    const one = command(shell, names, { does, run });
-    one.copyInheritedSettings(program);
+  const make = (names: string, does: string, run: Run): Command =>
+    command(shell, names, { does, run }).copyInheritedSettings(program);
+  const add = (names: string, does: string, run: Run): Command => {
+    const one = make(names, does, run);
     program.addCommand(one);
     return one;
   };
@@ -70,11 +70,6 @@ function buildProgram(shell: Shell, fail: (text: string) => void): Command {
   add('status', 'Whether the node can run pods, and what it runs', showStatus);
   add('pods', 'The pods', listPods);
   add('ps', 'The running containers', listContainers).option('-a, --all', 'created and exited ones too');
-  add('images', 'The images on disk', listImages);
-  add('load <file>', 'Load an image from a docker archive or an OCI layout', loadImage).option(
-    '-n, --name <reference>',
-    'name for an image that brings none',
-  );
   add('pull <image>', 'Pull an image from its registry', pullImage)
     .option('-c, --creds <user:password>', "credentials for its registry (default: the node's own)")
     .option('-q, --quiet', 'print the id only');
@@ -82,6 +77,7 @@ function buildProgram(shell: Shell, fail: (text: string) => void): Command {
     '-w, --watch',
     'go on showing them until interrupted',
   );
+  addImageCommands(program, make);
   const streams = (one: Command): Command =>
     one
       .option('-i, --interactive', 'hand over standard input')

@@ -4,7 +4,7 @@ import type { AdminVerbs, Finding } from '../admin/verbs.ts';
 import type { Config } from '../config/schema.ts';
 import { version } from '../config/version.ts';
 import type { Container } from '../container/container.ts';
-import { containerState } from '../container/container.ts';
+import { chainsOf, containerState } from '../container/container.ts';
 import { grpcCodes, statusOf } from '../cri/status-codes.ts';
 import { failureChain, notFound } from '../lib/failure.ts';
 import type { Log } from '../log.ts';
@@ -100,6 +100,13 @@ async function doctor({ pods, images, network, recovery }: AdminParts): Promise<
   return findings;
 }
 
+/** The containers that stand on a layer. */
+const containersOn = ({ containers }: Pods, chainId: string): string[] =>
+  containers
+    .list()
+    .filter(({ identity }) => chainsOf(identity).includes(chainId))
+    .map(({ identity }) => identity.id);
+
 /** The admin service, ready for the socket. */
 export function composeAdmin(parts: AdminParts): AdminService {
   const { images, trace, recovery, log, end } = parts;
@@ -107,6 +114,7 @@ export function composeAdmin(parts: AdminParts): AdminService {
     load: (input, onStep, signal) => images.load(input, onStep, signal),
     pull: (input, onProgress, signal) => images.pull(input, onProgress, signal),
     pulls: async () => images.progress(),
+    ...images.admin((chainId) => containersOn(parts.pods, chainId)),
     async trace(sandboxId) {
       const subject = sandboxId === '' ? trace.lastPod() : sandboxId;
       const calls = subject === null ? [] : trace.of(subject);

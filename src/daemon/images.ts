@@ -1,5 +1,6 @@
 // The composition of images: storage, registry, records and the verbs over them. Wires, decides nothing.
 import { listNames, readTextFile } from '../storage/text-file.ts';
+import { randomUUID } from 'node:crypto';
 import type { Config } from '../config/schema.ts';
 import { version } from '../config/version.ts';
 import type { ContainerImageFacts } from '../container/ports.ts';
@@ -18,7 +19,7 @@ import type { RecordWriter } from '../state/record.ts';
 import { readImageName } from '../image/verify.ts';
 import { createStorage } from '../storage/storage.ts';
 import { createVerification } from '../verification/verification.ts';
-import { imageVerbs, loadVerb, pullVerb } from './image-verbs.ts';
+import { imageAdminVerbs, imageVerbs, loadVerb, pullVerb } from './image-verbs.ts';
 
 export interface ImageParts {
   readonly config: Config;
@@ -108,6 +109,7 @@ export async function composeImages(parts: ImageParts) {
     config: () => ({ ...parts.current().image, maxParallelDownloads: config.registry.maxParallelDownloads }),
     platform: platformOf(process.arch),
     inUseChains: parts.chainsInUse,
+    quarantineDir: paths.quarantineDir,
     onPull: ({ outcome, bytes, durationMs }) =>
       metrics.observePull({ result: outcome === 'ok' ? 'ok' : 'error', bytes, seconds: durationMs / 1000 }),
     verification: createVerification({ settings: () => parts.current().verification, readName: readImageName }),
@@ -120,6 +122,12 @@ export async function composeImages(parts: ImageParts) {
     verbs: imageVerbs(images),
     load: loadVerb(images),
     pull: pullVerb(images),
+    admin: (containersOn: (chainId: string) => string[]) =>
+      imageAdminVerbs(images, {
+        containersOn,
+        newFile: () => `${paths.ingestDir}/save-${randomUUID()}.tar`,
+        read: (path) => storage.exports.once(path),
+      }),
     count: () => records.list().length,
     find: images.find,
     progress: images.progress,

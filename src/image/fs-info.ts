@@ -11,13 +11,13 @@ export interface StoreUsage {
 }
 
 /**
- * CRI ImageFsInfoResponse: layers, and the containers' writable layers as measured last. On one file
+ * CRI ImageFsInfoResponse: layers with documents and kept blobs, and the containers' writable layers as measured last. On one file
  * system both have one mountpoint, which tells the kubelet that they share their room.
  */
 export async function fsInfo(
   ctx: Pick<ImageContext, 'storage' | 'clock'>,
 ): Promise<{ images: StoreUsage[]; containers: StoreUsage[] }> {
-  const { layers, snapshots, sameFilesystem } = await ctx.storage.usage();
+  const { layers, content, snapshots, sameFilesystem } = await ctx.storage.usage();
   const timestamp = ctx.clock.now();
   const usage = (mountpoint: string, used: { bytes: number; inodes: number }): StoreUsage => ({
     timestamp,
@@ -26,7 +26,7 @@ export async function fsInfo(
     inodesUsed: BigInt(used.inodes),
   });
   return {
-    images: [usage(layers.dir, layers)],
+    images: [usage(layers.dir, { bytes: layers.bytes + content.bytes, inodes: layers.inodes + content.inodes })],
     containers: [usage(sameFilesystem ? layers.dir : snapshots.dir, snapshots)],
   };
 }

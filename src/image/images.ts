@@ -8,7 +8,9 @@ import type { Storage } from '../storage/storage.ts';
 import type { Verification } from '../verification/verification.ts';
 import { fsInfo, type StoreUsage } from './fs-info.ts';
 import { type Image, imageView, type Platform } from './image.ts';
+import { KeptLayout } from './layout.ts';
 import { Leases } from './leases.ts';
+import { namedImages, type ContentReport, type VerifyHooks, verifyImages } from './integrity.ts';
 import { list } from './list.ts';
 import { load, type LoadRequest } from './load.ts';
 import type {
@@ -21,8 +23,11 @@ import type {
   VerdictEvent,
 } from './ports.ts';
 import type { PullView } from './progress.ts';
+import { imageUsage, prune, type PrunedImage, type UsageRow } from './prune.ts';
 import { pull } from './pull.ts';
 import { remove } from './remove.ts';
+import { type RepairedImage, repairImages } from './repair.ts';
+import { save, type SavedImage, type SaveRequest } from './save.ts';
 import { type ImagesReport, startImages } from './start.ts';
 import { status, statusInfo } from './status.ts';
 import { Sweeper, type SweepReport } from './sweep.ts';
@@ -42,6 +47,8 @@ export interface ImagesOptions {
   readonly onPull: (event: PullEvent) => void;
   readonly verification: Verification;
   readonly onVerdict: (event: VerdictEvent) => void;
+  /** Where damaged layers go that containers stand on. */
+  readonly quarantineDir: string;
 }
 
 /** The image room. */
@@ -50,6 +57,13 @@ export interface Images {
   readonly start: () => Promise<ImagesReport>;
   readonly pull: (request: PullRequest, signal: AbortSignal) => Promise<ImageId>;
   readonly load: (request: LoadRequest, signal: AbortSignal) => Promise<Image[]>;
+  readonly save: (request: SaveRequest, signal: AbortSignal) => Promise<SavedImage[]>;
+  /** Holds the content of images against its digests; all images for no references. */
+  readonly verify: (references: readonly string[], hooks: VerifyHooks, signal: AbortSignal) => Promise<ContentReport>;
+  /** The same, and damaged content is taken away and got again. */
+  readonly repair: (references: readonly string[], hooks: VerifyHooks, signal: AbortSignal) => Promise<RepairedImage[]>;
+  readonly prune: (all: boolean) => Promise<PrunedImage[]>;
+  readonly usage: () => Promise<UsageRow[]>;
   readonly list: (filter: string) => Image[];
   readonly status: (text: string) => Image | null;
   readonly statusInfo: (image: Image) => Promise<Readonly<Record<string, string>>>;
@@ -76,10 +90,13 @@ const graceMs = 600_000;
 /** Puts the room together. */
 export function createImages(options: ImagesOptions): Images {
   const leases = new Leases();
-  const { storage, records, clock, log, inUseChains } = options;
+  const { storage, clock, log, inUseChains } = options;
+  const layout = new KeptLayout(options);
+  const { records } = layout;
   const sweeper = new Sweeper({ storage, records, leases, clock, log, inUseChains, graceMs });
-  const ctx: ImageContext = {
+  const ctx: ImageContext & { quarantineDir: string } = {
     ...options,
+    records,
     leases,
     sweeper,
     lock: new KeyedLock(),
@@ -88,9 +105,18 @@ export function createImages(options: ImagesOptions): Images {
   };
   const find = (text: string): Image | null => status(ctx, text);
   return {
-    start: () => startImages(ctx),
+    start: async () => {
+      const report = await startImages(ctx);
+      layout.refresh();
+      return report;
+    },
     pull: (request, signal) => pull(ctx, request, signal),
     load: (request, signal) => load(ctx, request, signal),
+    save: (request, signal) => save(ctx, request, signal),
+    verify: (references, hooks, signal) => verifyImages(ctx, { records: namedImages(ctx, references), hooks }, signal),
+    repair: (references, hooks, signal) => repairImages(ctx, { records: namedImages(ctx, references), hooks }, signal),
+    prune: (all) => prune(ctx, all),
+    usage: () => imageUsage(ctx),
     list: (filter) => list(ctx, filter),
     status: find,
     statusInfo: (image) => statusInfo(ctx, image),
@@ -112,6 +138,7 @@ export function createImages(options: ImagesOptions): Images {
     stop: async () => {
       await storage.layers.close();
       await sweeper.stop();
+      await layout.settled();
     },
   };
 }

@@ -73,6 +73,8 @@ export interface ImageContext {
   readonly log: ImageLog;
   readonly config: () => ImageSettings;
   readonly platform: Platform;
+  /** Chain ids of the layers that containers stand on. */
+  readonly inUseChains: () => Iterable<string>;
   readonly onPull: (event: PullEvent) => void;
   readonly verification: Verification;
   readonly onVerdict: (event: VerdictEvent) => void;

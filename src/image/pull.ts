@@ -150,6 +150,7 @@ async function keepAs(ctx: ImageContext, image: ImageRecord, as: Keep): Promise<
 const isComplete = (ctx: ImageContext, record: ImageRecord): boolean =>
   record.chain.every((id) => ctx.storage.layers.has(id)) &&
   ctx.storage.content.has(record.manifestDigest) &&
+  (Boolean(record.artifact) || ctx.storage.content.has(record.id as string as Digest)) &&
   (!ctx.config().keepBlobs || record.layers.every((layer) => ctx.storage.content.has(layer.digest)));
 
 const namesOf = ({ reference, request }: Pull, target: Digest, proof: ImageProof | null): Names => {
@@ -239,7 +240,7 @@ async function bring(ctx: ImageContext, { job, blob, keep }: Bring, signal: Abor
     return layers.ensure(blob, signal, fetch);
   });
   if (keepBlobPath !== null) {
-    if (mine) content.adopt(blob.digest);
+    if (mine) content.adopt(blob.digest, blob.size);
     else await job.repository.blob(blob.digest, signal, (from) => content.fetch(blob, from, signal));
   }
   job.progress.arrived(blob.chainId, present ? 'present' : 'done');

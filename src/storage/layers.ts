@@ -1,32 +1,20 @@
 // Unpacked layers by chain id: `<layers>/<hex>/{diff,layer.json}`. One rename makes a layer true.
 // Must not know images: who needs a layer is decided by image/garbage.ts.
 import { existsSync } from 'node:fs';
-import { chmod, mkdir, readdir, readFile, rm } from 'node:fs/promises';
+import { chmod, mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Clock } from '../lib/clock.ts';
 import { failedPrecondition, unavailable } from '../lib/failure.ts';
-import { type ChainId, type Digest, digestHex, isDigest } from '../lib/id.ts';
+import { type ChainId, type Digest, digestHex } from '../lib/id.ts';
 import { SingleFlight } from '../lib/single-flight.ts';
-import type { UnpackedLayer } from '../native/boundary.ts';
+import type { TreeUsage, UnpackedLayer } from '../native/boundary.ts';
 import { fetchCall, fetchFile } from './fetch-call.ts';
 import { syncDirectory } from './content.ts';
+import { encodeLayer, type Layer, readLayer } from './layer-file.ts';
 import { diskFailure } from './native-failure.ts';
 import type { FetchBounds, FetchFrom, LayerBlob, StorageNative } from './ports.ts';
 
-/** What `layer.json` says of a layer. */
-export interface Layer {
-  readonly chainId: ChainId;
-  readonly diffId: Digest;
-  /** The blob it was unpacked from. */
-  readonly blobDigest: Digest;
-  readonly blobBytes: number;
-  readonly mediaType: string;
-  /** Bytes of file contents, and inodes. */
-  readonly bytes: number;
-  readonly inodes: number;
-  /** Unix nanoseconds. */
-  readonly committedAt: bigint;
-}
+export type { Layer } from './layer-file.ts';
 
 /** What a start found. */
 export interface LayersReport {
@@ -70,10 +58,11 @@ export type PutFile = (
   signal: AbortSignal,
 ) => Promise<void>;
 
-const formatVersion = 1;
 /** `mediaType` of a layer that was assembled. */
 const assembledType = 'application/vnd.podwright.files';
 const emptyName = 'empty';
+/** What a small file takes on the disk. */
+const fileBlock = 4096;
 /** The addon's list of directories that a layer's tar implied without an entry of their own; not there if there are none. */
 const impliedName = 'implied';
 
@@ -86,6 +75,7 @@ export class Layers {
   readonly #removing = new Map<ChainId, Promise<unknown>>();
   readonly #flights = new SingleFlight<Layer>();
   readonly #closing = new AbortController();
+  readonly #usage = { bytes: 0, inodes: 0 };
   readonly #unpacking = new Set<Promise<unknown>>();
 
   constructor(options: LayersOptions) {
@@ -122,6 +112,16 @@ export class Layers {
 
   list(): Layer[] {
     return [...this.#index.values()];
+  }
+
+  /** What all layers take on the disk, from memory. */
+  usage(): TreeUsage {
+    return { ...this.#usage };
+  }
+
+  /** The directory of a layer, with its tree and its tar's index. */
+  layerDir(chainId: string): string {
+    return this.#dir(chainId);
   }
 
   /** The unpacked tree of a layer. */
@@ -192,9 +192,10 @@ export class Layers {
         await chmod(path, 0o644);
       };
       await fill(put, signal);
-      const usage = await native.layerUsage({ dir });
+      const usage = await native.layerUsage({ dir: stagingDir });
       const digest = chainId as string as Digest;
-      const unpacked = { blobDigest: digest, blobBytes: size, unpackedBytes: usage.bytes, inodes: usage.inodes };
+      const [diskBytes, inodes] = [usage.bytes, usage.inodes];
+      const unpacked = { blobDigest: digest, blobBytes: size, unpackedBytes: size, diskBytes, inodes };
       return await this.#commit({ chainId, diffId: digest, mediaType: assembledType }, unpacked, stagingDir);
     } catch (error) {
       await native.removeTree({ path: stagingDir, trashDir });
@@ -224,10 +225,25 @@ export class Layers {
 
   /** Takes a layer away: at once out of the index, out of its place by one rename, freed in the background. */
   async remove(chainId: ChainId): Promise<void> {
-    if (!this.#index.delete(chainId)) return;
-    this.#unsettled.delete(chainId);
     const { trashDir, native } = this.#options;
-    const work = native.removeTree({ path: this.#dir(chainId), trashDir });
+    await this.#takeAway(chainId, () => native.removeTree({ path: this.#dir(chainId), trashDir }));
+  }
+
+  /** The same, but to a directory where it stays whole: for a damaged layer that containers stand on. */
+  async setAside(chainId: ChainId, to: string): Promise<void> {
+    await this.#takeAway(chainId, async () => {
+      await mkdir(dirname(to), { recursive: true, mode: 0o700 });
+      await rename(this.#dir(chainId), to);
+    });
+  }
+
+  async #takeAway(chainId: ChainId, take: () => Promise<unknown>): Promise<void> {
+    const layer = this.#index.get(chainId);
+    if (!layer) return;
+    this.#index.delete(chainId);
+    this.#count(layer, -1);
+    this.#unsettled.delete(chainId);
+    const work = take();
     this.#removing.set(chainId, work);
     try {
       await work;
@@ -250,7 +266,13 @@ export class Layers {
 
   #add(layer: Layer): void {
     this.#index.set(layer.chainId, layer);
+    this.#count(layer, 1);
     if (existsSync(join(this.#dir(layer.chainId), impliedName))) this.#unsettled.add(layer.chainId);
+  }
+
+  #count(layer: Layer, sign: 1 | -1): void {
+    this.#usage.bytes += sign * (layer.diskBytes ?? layer.bytes);
+    this.#usage.inodes += sign * layer.inodes;
   }
 
   async #tracked(work: Promise<Layer>): Promise<Layer> {
@@ -312,7 +334,7 @@ export class Layers {
 
   async #commit(
     blob: Pick<LayerBlob, 'chainId' | 'diffId' | 'mediaType'>,
-    unpacked: Pick<UnpackedLayer, 'blobDigest' | 'blobBytes' | 'unpackedBytes' | 'inodes'>,
+    unpacked: Pick<UnpackedLayer, 'blobDigest' | 'blobBytes' | 'unpackedBytes' | 'diskBytes' | 'inodes'>,
     stagingDir: string,
   ): Promise<Layer> {
     const { trashDir, native, clock } = this.#options;
@@ -323,7 +345,9 @@ export class Layers {
       blobBytes: unpacked.blobBytes,
       mediaType: blob.mediaType,
       bytes: unpacked.unpackedBytes,
-      inodes: unpacked.inodes,
+      // with the file that says so
+      diskBytes: unpacked.diskBytes + fileBlock,
+      inodes: unpacked.inodes + 1,
       committedAt: clock.now(),
     };
     try {
@@ -359,25 +383,3 @@ const handleOf = (chainId: ChainId): string => `${digestHex(chainId).slice(0, 16
 /** Whether a fetch handle is of this layer. */
 export const isHandleOf = (handle: string, chainId: ChainId): boolean =>
   handle.startsWith(`${digestHex(chainId).slice(0, 16)}-`);
-
-const encodeLayer = (layer: Layer): string =>
-  `${JSON.stringify({ version: formatVersion, ...layer, committedAt: String(layer.committedAt) })}\n`;
-
-type Read =
-  | { readonly type: 'layer'; readonly value: Layer }
-  | { readonly type: 'damaged' | 'newer'; readonly why: string };
-
-async function readLayer(dir: string, name: string): Promise<Read> {
-  try {
-    const { version, ...data } = JSON.parse(await readFile(join(dir, 'layer.json'), 'utf8')) as Record<string, unknown>;
-    if (typeof version !== 'number') return { type: 'damaged', why: 'layer.json has no version' };
-    if (version > formatVersion) return { type: 'newer', why: `layer.json has format version ${version}` };
-    const layer = { ...data, committedAt: BigInt((data.committedAt as string | undefined) ?? '0') } as unknown as Layer;
-    if (!isDigest(layer.chainId) || digestHex(layer.chainId) !== name) {
-      return { type: 'damaged', why: 'layer.json is of another layer' };
-    }
-    return { type: 'layer', value: layer };
-  } catch (error) {
-    return { type: 'damaged', why: (error as Error).message };
-  }
-}

@@ -27,6 +27,10 @@ export type StorageNative = Pick<
   | 'archiveIndex'
   | 'archiveRead'
   | 'unpackFromArchive'
+  | 'verifyBlob'
+  | 'exportBlob'
+  | 'finishArchive'
+  | 'syncFs'
 >;
 
 /** A blob at one host, with all that is needed to ask for it (registry BlobSource). */

@@ -5,6 +5,7 @@ import type { Clock } from '../lib/clock.ts';
 import type { FetchProgress } from '../native/boundary.ts';
 import { Archives } from './archives.ts';
 import { Content } from './content.ts';
+import { Exports } from './exports.ts';
 import { Layers, type LayersReport } from './layers.ts';
 import type { FetchBounds, StorageNative } from './ports.ts';
 import { Projects } from './projects.ts';
@@ -45,6 +46,7 @@ export interface Storage {
   readonly projects: Projects;
   readonly archives: Archives;
   readonly rootfsFiles: RootfsFiles;
+  readonly exports: Exports;
   /** Reads what is there, sweeps what is unfinished; freeing goes on in the background. */
   load(): Promise<StorageReport>;
   /** Fetches and unpackings that run. */
@@ -56,6 +58,8 @@ export interface Storage {
 /** Bytes and inodes by store. */
 export interface StorageUsage {
   readonly layers: { readonly dir: string; readonly bytes: number; readonly inodes: number };
+  /** Configs, manifests and kept blobs. */
+  readonly content: { readonly dir: string; readonly bytes: number; readonly inodes: number };
   readonly snapshots: { readonly dir: string; readonly bytes: number; readonly inodes: number };
   /** Whether both are on one file system. */
   readonly sameFilesystem: boolean;
@@ -78,6 +82,7 @@ export function createStorage(options: StorageOptions): Storage {
     projects,
     archives,
     rootfsFiles,
+    exports: new Exports(native),
     load: async () => {
       await snapshots.load();
       await projects.load(options.onError);
@@ -87,20 +92,18 @@ export function createStorage(options: StorageOptions): Storage {
       return report;
     },
     progress: () => native.fetchProgress(),
-    usage: () => usage(layers, snapshots, paths),
+    usage: () => usage({ layers, content, snapshots }, paths),
   };
 }
 
-async function usage(layers: Layers, snapshots: Snapshots, paths: StoragePaths): Promise<StorageUsage> {
-  let bytes = 0;
-  let inodes = 0;
-  for (const layer of layers.list()) {
-    bytes += layer.bytes;
-    inodes += layer.inodes;
-  }
+async function usage(
+  { layers, content, snapshots }: Pick<Storage, 'layers' | 'content' | 'snapshots'>,
+  paths: StoragePaths,
+): Promise<StorageUsage> {
   const [a, b] = await Promise.all([stat(paths.layersDir), stat(paths.snapshotsDir)]);
   return {
-    layers: { dir: paths.layersDir, bytes, inodes },
+    layers: { dir: paths.layersDir, ...layers.usage() },
+    content: { dir: paths.contentDir, ...content.usage() },
     snapshots: { dir: paths.snapshotsDir, ...snapshots.knownUsage() },
     sameFilesystem: a.dev === b.dev,
   };

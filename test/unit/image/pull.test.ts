@@ -390,7 +390,12 @@ test('room of the stores', async (t) => {
   await storage.snapshots.prepare('c1', null);
   await storage.snapshots.usage('c1');
   const { images: own, containers } = await images.fsInfo();
-  t.is(own[0]?.usedBytes, BigInt(image.layers.reduce((sum, l) => sum + l.bytes.length * 2, 0)));
-  t.is(own[0]?.inodesUsed, 6n);
+  const { layers, content } = await storage.usage();
+  t.is(
+    layers.bytes,
+    image.layers.reduce((sum, l) => sum + l.bytes.length * 2 + 4096, 0),
+  );
+  t.is(own[0]?.usedBytes, BigInt(layers.bytes + content.bytes));
+  t.is(own[0]?.inodesUsed, BigInt((3 + 1) * 2 + 2));
   t.like(containers[0], { mountpoint: paths.layersDir, usedBytes: 4096n, inodesUsed: 0n });
 });

@@ -1,0 +1,186 @@
+// Blobs out of the store into an archive or a directory of somebody's, and blobs held against their digests.
+// Must not decide what belongs into an image: it is told each blob.
+import { createReadStream } from 'node:fs';
+import { lstat, mkdir, readdir, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { alreadyExists, invalidArgument } from '../lib/failure.ts';
+import type { Digest } from '../lib/id.ts';
+import type { ExportBlobRequest, ExportInto, ExportSource } from '../native/boundary.ts';
+import { fetchCall } from './fetch-call.ts';
+import { diskFailure, fetchFailure } from './native-failure.ts';
+import type { StorageNative } from './ports.ts';
+
+export type { ExportSource } from '../native/boundary.ts';
+/** How layers are compressed on their way out. */
+export type Compression = ExportBlobRequest['compression'];
+
+type ExportNative = Pick<
+  StorageNative,
+  'verifyBlob' | 'exportBlob' | 'finishArchive' | 'syncFs' | 'fetchCancel' | 'fetchProgress'
+>;
+
+/** One piece of work, and whom to tell how far it is. */
+export interface ExportJob {
+  readonly source: ExportSource;
+  /** "layer sha256:…", for failures. */
+  readonly what: string;
+  /** Told the bytes read so far, a few times a second. */
+  readonly onBytes: (bytes: number) => void;
+}
+
+/** A blob as it was written. */
+export interface Written {
+  readonly digest: Digest;
+  readonly size: number;
+}
+
+/** Something being written: at its place when committed, gone when discarded. */
+export interface ExportSink {
+  /** Writes a blob under the name that an OCI layout has for it. */
+  blob(job: ExportJob & { readonly compression: Compression }, signal: AbortSignal): Promise<Written>;
+  /** Writes a file that describes the blobs. */
+  describe(name: string, text: string): Promise<void>;
+  commit(): Promise<void>;
+  discard(): Promise<void>;
+}
+
+/** Works of this process until now: the addon knows them by their handles. */
+let works = 0;
+const tellMs = 250;
+
+/** Writes blobs out. */
+export class Exports {
+  readonly #native: ExportNative;
+
+  constructor(native: ExportNative) {
+    this.#native = native;
+  }
+
+  /** Reads a blob to its end. Throws failed-precondition if it is not what its digest says; the bytes read. */
+  async verify(job: ExportJob, signal: AbortSignal): Promise<number> {
+    const verified = await this.#run(`verify ${job.what}`, job, signal, (handle) =>
+      this.#native.verifyBlob({ handle, source: job.source }),
+    );
+    return verified.bytes;
+  }
+
+  /** A tar file at an absolute path; a regular file there is replaced at the end. */
+  async archive(path: string): Promise<ExportSink> {
+    const to = await archivePlace(path);
+    const part = join(dirname(to), `.${basename(to).slice(0, 100)}.${process.pid}-${(works += 1)}.part`);
+    const discard = (): Promise<void> => rm(part, { force: true });
+    return {
+      blob: (job, signal) => this.#export(job, { type: 'archive', path: part, name: null }, signal),
+      describe: async (name, text) => {
+        const job = { source: { type: 'text', text } as const, what: name, onBytes: () => undefined };
+        await this.#export({ ...job, compression: 'none' }, { type: 'archive', path: part, name }, never);
+      },
+      commit: async () => {
+        try {
+          await this.#native.finishArchive({ path: part, to });
+        } catch (error) {
+          throw fetchFailure(error, `save images to ${to}`, '');
+        }
+      },
+      discard,
+    };
+  }
+
+  /** A directory at an absolute path where nothing is, or an empty one. */
+  async directory(path: string): Promise<ExportSink> {
+    const to = await directoryPlace(path);
+    const part = join(dirname(to), `.${basename(to).slice(0, 100)}.${process.pid}-${(works += 1)}.part`);
+    const blobs = join(part, 'blobs', 'sha256');
+    await tried(`save images to ${to}`, () => mkdir(blobs, { recursive: true, mode: 0o755 }));
+    return {
+      blob: (job, signal) => this.#export(job, { type: 'directory', path: blobs }, signal),
+      describe: (name, text) => tried(`save images to ${to}`, () => writeFile(join(part, name), text, { mode: 0o644 })),
+      commit: () =>
+        tried(`save images to ${to}`, async () => {
+          await this.#native.syncFs({ path: part });
+          await rename(part, to);
+        }),
+      discard: () => rm(part, { recursive: true, force: true }),
+    };
+  }
+
+  /** The bytes of a file in a directory of ours, which is removed when they are read or nobody reads on. */
+  async *once(path: string): AsyncIterable<Buffer> {
+    try {
+      for await (const chunk of createReadStream(path, { highWaterMark: 256 * 1024 })) yield chunk as Buffer;
+    } catch (error) {
+      throw diskFailure(error, 'read the saved images');
+    } finally {
+      await rm(path, { force: true });
+    }
+  }
+
+  async #export(
+    job: ExportJob & { readonly compression: Compression },
+    into: ExportInto,
+    signal: AbortSignal,
+  ): Promise<Written> {
+    const { source, compression } = job;
+    const done = await this.#run(`save ${job.what}`, job, signal, (handle) =>
+      this.#native.exportBlob({ handle, source, compression, into }),
+    );
+    return { digest: done.digest as Digest, size: done.bytes };
+  }
+
+  // oxlint-disable-next-line max-params -- what, for whom, until when, how
+  async #run<T>(doing: string, job: ExportJob, signal: AbortSignal, start: (handle: string) => Promise<T>): Promise<T> {
+    const handle = `export-${(works += 1)}`;
+    const tell = (): void => {
+      const now = this.#native.fetchProgress().find((one) => one.handle === handle);
+      if (now) job.onBytes(now.bytes);
+    };
+    const timer = setInterval(tell, tellMs);
+    try {
+      return await fetchCall(this.#native, { handle, doing, host: '', signal, start: () => start(handle) });
+    } finally {
+      clearInterval(timer);
+    }
+  }
+}
+
+const never = new AbortController().signal;
+
+async function tried(doing: string, work: () => Promise<unknown>): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    throw diskFailure(error, doing);
+  }
+}
+
+/** What is at a path, null for nothing. */
+const found = (path: string) =>
+  lstat(path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return null;
+    throw diskFailure(error, `look at ${path}`);
+  });
+
+/** The path with a link at its end followed. Throws invalid-argument if no file can be there. */
+async function archivePlace(path: string): Promise<string> {
+  await parentOf(path);
+  const there = await found(path);
+  if (there === null) return path;
+  const to = there.isSymbolicLink() ? await realpath(path).catch(() => path) : path;
+  const target = await stat(to).catch(() => null);
+  if (!target?.isFile()) throw invalidArgument(`${path} is there and is no regular file`);
+  return to;
+}
+
+async function directoryPlace(path: string): Promise<string> {
+  await parentOf(path);
+  const there = await found(path);
+  if (there === null) return path;
+  if (!there.isDirectory()) throw invalidArgument(`${path} is there and is no directory`);
+  if ((await readdir(path)).length > 0) throw alreadyExists(`directory ${path} is not empty`);
+  return path;
+}
+
+async function parentOf(path: string): Promise<void> {
+  const parent = await stat(dirname(path)).catch(() => null);
+  if (!parent?.isDirectory()) throw invalidArgument(`there is no directory ${dirname(path)}`);
+}

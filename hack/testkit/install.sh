@@ -123,7 +123,7 @@ build_runsc() { # gVisor's OCI runtime, as a second kind of runtime handler
 install() {
   local t=$1 v f have=1 s=$SECONDS
   if [ "$t" = deps ]; then
-    apt_need gcc libc6-dev make dpkg-dev bzip2 curl ca-certificates python3 zstd jq iptables iproute2 runc crun
+    apt_need gcc libc6-dev make dpkg-dev bzip2 curl ca-certificates python3 zstd jq iptables iproute2 runc crun skopeo umoci
     return
   fi
   if [ "$t" = criu ]; then # for tests in a machine of hack/testbed, which shows what is installed here

@@ -391,10 +391,8 @@ test('room of the stores', async (t) => {
   await storage.snapshots.usage('c1');
   const { images: own, containers } = await images.fsInfo();
   const { layers, content } = await storage.usage();
-  t.is(
-    layers.bytes,
-    image.layers.reduce((sum, l) => sum + l.bytes.length * 2 + 4096, 0),
-  );
+  const taken = image.layers.reduce((sum, l) => sum + l.bytes.length * 2 + 4096, 0);
+  t.is(layers.bytes, taken);
   t.is(own[0]?.usedBytes, BigInt(layers.bytes + content.bytes));
   t.is(own[0]?.inodesUsed, BigInt((3 + 1) * 2 + 2));
   t.like(containers[0], { mountpoint: paths.layersDir, usedBytes: 4096n, inodesUsed: 0n });

@@ -190,7 +190,6 @@ test('a registry elsewhere may not lead to this machine', async (t) => {
   t.teardown(() => proxy.close());
   const { open } = await setup(t, {
     retry: once,
-    timeouts: patient,
     hostsDir: '/hosts',
     readText: async (path) => (path === '/hosts/far.invalid/hosts.toml' ? 'server = "http://far.invalid"' : null),
     proxies: { http: `http://${proxy.host}`, https: '', none: '' },
@@ -203,7 +202,7 @@ test('a registry elsewhere may not lead to this machine', async (t) => {
 });
 
 test('a manifest of too many layers, and one that is too deep', async (t) => {
-  const { open, server } = await setup(t, { timeouts: patient });
+  const { open, server } = await setup(t);
   const layer = { mediaType: 'application/vnd.oci.image.layer.v1.tar', digest: `sha256:${'a'.repeat(64)}`, size: 1 };
   const own = JSON.parse(manifest) as object;
   const put = (text: string): void => {
@@ -228,7 +227,7 @@ test('a manifest of too many layers, and one that is too deep', async (t) => {
 });
 
 test('indexes in indexes: too deep, too many', async (t) => {
-  const { open, server } = await setup(t, { timeouts: patient });
+  const { open, server } = await setup(t);
   const put = (of: (TestBlob & { mediaType: string })[]) => {
     const index = makeIndex(of.map((one) => ({ of: one, platform: null })));
     server.putManifest('team/app', null, index);
@@ -254,7 +253,7 @@ test('indexes in indexes: too deep, too many', async (t) => {
 });
 
 test('a config that is not what it should be, longer than it should be, without end', async (t) => {
-  const { open, server } = await setup(t, { timeouts: patient, retry: once });
+  const { open, server } = await setup(t, { retry: once });
   const repository = await open();
   const { manifest: resolved } = await repository.resolve(amd64, signal);
   server.intercept = (_, response) => {

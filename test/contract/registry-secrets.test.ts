@@ -7,8 +7,7 @@ import { makeCertificates } from '../helpers/certificates.ts';
 import { type AuthMode, type FakeRegistry, refuse, startFakeRegistry } from '../helpers/fake-registry.ts';
 import { amd64, answered, checkImage, fails, hostsFiles, image, setup, signal } from './registry/client.ts';
 
-const timeouts = { connectMs: 20_000, idleMs: 20_000, totalMs: 60_000, helperMs: 20_000 };
-const options: Partial<RegistryOptions> = { timeouts, retry: { ...defaultRetry, attempts: 1 } };
+const options: Partial<RegistryOptions> = { retry: { ...defaultRetry, attempts: 1 } };
 const user = { username: 'anna', password: 'hunter2!' };
 const bearer = { type: 'bearer', user, identityToken: null, realm: '' } as const satisfies AuthMode;
 

@@ -129,7 +129,7 @@ test('no connection, no name, no answer, no HTTP', async (t) => {
     /localhost/,
   ]);
   server.intercept = () => true;
-  const quiet = await setup(t, { timeouts: { connectMs: 100, idleMs: 60, totalMs: 500, helperMs: 500 } });
+  const quiet = await setup(t, { timeouts: { connectMs: 20_000, idleMs: 60, totalMs: 20_000, helperMs: 20_000 } });
   quiet.server.intercept = () => true;
   await fails(t, (await quiet.open()).resolve(amd64, signal), [
     'registry-unavailable',

@@ -85,7 +85,7 @@ export async function openImageRoom(t: ExecutionContext, native: StorageNative, 
     onNote: () => undefined,
     proxies: { http: '', https: '', none: '' },
     userAgent: 'test/1',
-    timeouts: { connectMs: 1000, idleMs: 2000, totalMs: 5000, helperMs: 5000 },
+    timeouts: { connectMs: 20_000, idleMs: 20_000, totalMs: 60_000, helperMs: 20_000 },
     retry: { ...defaultRetry, baseMs: 1, longestMs: 20 },
   });
   const events: PullEvent[] = [];

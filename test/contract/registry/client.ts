@@ -46,7 +46,8 @@ export async function setup(t: ExecutionContext, options: Partial<RegistryOption
     readText: async () => null,
     proxies: { http: '', https: '', none: '' },
     userAgent: 'test/1',
-    timeouts: { connectMs: 1000, idleMs: 1000, totalMs: 2000, helperMs: 5000 },
+    // long enough for a machine that is busy: a test of a limit sets its own
+    timeouts: { connectMs: 20_000, idleMs: 20_000, totalMs: 60_000, helperMs: 20_000 },
     retry: { ...defaultRetry, baseMs: 1, longestMs: 20 },
     ...options,
   });

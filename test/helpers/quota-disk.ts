@@ -18,10 +18,11 @@ export function quotaDisk(megabytes: number): QuotaDisk | string {
   mkdirSync(dir);
   writeFileSync(image, '');
   truncateSync(image, megabytes * 2 ** 20);
-  execFileSync('mkfs.ext4', ['-q', '-O', 'quota,project', '-E', 'quotatype=prjquota', image]);
-  const mounted = spawnSync('mount', ['-o', 'loop,prjquota', image, dir]);
-  if (mounted.status !== 0) {
+  const made = spawnSync('mkfs.ext4', ['-q', '-O', 'quota,project', '-E', 'quotatype=prjquota', image]);
+  const mounted = made.status === 0 && spawnSync('mount', ['-o', 'loop,prjquota', image, dir]).status === 0;
+  if (!mounted) {
     rmSync(place, { recursive: true });
+    if (made.status !== 0) return 'there is no mkfs.ext4 that makes project quota';
     return 'this kernel mounts no ext4 with project quota; hack/test.sh vm-disk runs where it does';
   }
   return {

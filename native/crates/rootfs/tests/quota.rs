@@ -31,8 +31,11 @@ impl Disk {
             .args(["-q", "-O", "quota,project", "-E", "quotatype=prjquota"])
             .arg(&image)
             .status()
-            .expect("mkfs.ext4");
-        assert!(made.success());
+            .is_ok_and(|status| status.success());
+        if !made {
+            println!("skipped: there is no mkfs.ext4 that makes project quota");
+            return None;
+        }
         let mounted = Command::new("mount").args(["-o", "loop,prjquota"]).arg(&image).arg(&at).output().expect("mount");
         if mounted.status.success() {
             return Some(Self { at, _scratch: scratch });

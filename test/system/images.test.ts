@@ -17,6 +17,7 @@ import {
   statusOf,
   type Pod,
 } from '../helpers/pods.ts';
+import { makeImage } from '../helpers/image-parts.ts';
 import { kitArchive, kitImage, ref, registryHost } from '../helpers/registry.ts';
 import { until } from '../helpers/until.ts';
 
@@ -217,6 +218,20 @@ test.serial('a registry that wants a password: refused without, taken with, neve
   for (const word of ['secret-of-ann', 'guessed-wrong', Buffer.from('ann:secret-of-ann').toString('base64')]) {
     t.false(daemon.log(10_000_000).includes(word));
   }
+});
+
+test.serial('the command pulls too, with credentials, and tells each layer', async (t) => {
+  const fake = await startFakeRegistry();
+  t.teardown(() => fake.close());
+  fake.auth = { type: 'basic', username: 'ann', password: 'secret-of-ann' };
+  const architecture = process.arch === 'x64' ? 'amd64' : process.arch;
+  const image = makeImage([{ file: `for the command ${process.pid}` }], { architecture });
+  fake.push('private/image', '1', image);
+  const reference = `${fake.host}/private/image:1`;
+  await t.throwsAsync(daemon.podwright('pull', reference), { message: /401|unauthorized|denied/i });
+  t.is(await daemon.podwright('pull', '--creds', 'ann:secret-of-ann', reference), `${image.config.digest}\n`);
+  t.regex(await daemon.podwright('pulls'), /^IMAGE +LAYERS/);
+  t.false(daemon.log(10_000_000).includes('secret-of-ann'));
 });
 
 test.serial('archives are loaded by the command and run', async (t) => {

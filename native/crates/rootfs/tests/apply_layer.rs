@@ -203,15 +203,17 @@ fn the_last_entry_of_a_path_wins() {
         .file("l/f", b"in the directory")
         .file("d/x", b"")
         .dir("d", 0o705)
+        .file("A", b"another than a")
         .end();
     let applied = s.apply(&tar).expect("apply");
     let d = s.diff();
     assert_eq!(fs::read(d.join("a")).expect("read"), b"2");
+    assert_eq!(fs::read(d.join("A")).expect("read"), b"another than a");
     assert_eq!(fs::read(d.join("tree")).expect("read"), b"now a file");
     assert_eq!(fs::read(d.join("l/f")).expect("read"), b"in the directory");
     assert_eq!(mode(&d.join("d")), 0o705);
-    assert_eq!(listing(&d), ["a", "d", "d/x", "l", "l/f", "tree"]);
-    assert_eq!(applied.inodes, 6);
+    assert_eq!(listing(&d), ["A", "a", "d", "d/x", "l", "l/f", "tree"]);
+    assert_eq!(applied.inodes, 7);
 }
 
 #[test]

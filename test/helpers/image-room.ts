@@ -77,8 +77,8 @@ export async function openImageRoom(t: ExecutionContext, native: StorageNative, 
   await storage.load();
   const registry = createRegistry({
     hostsDir: `${root}/certs.d`,
-    registriesConf: '',
-    authFiles: [],
+    registriesConf: `${root}/registries.conf`,
+    authFiles: [`${root}/auth.json`],
     helperEnv: {},
     readText: readTextFile,
     listDir: listNames,

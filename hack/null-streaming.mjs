@@ -3,7 +3,7 @@
 import { randomBytes } from 'node:crypto';
 import { createInterface } from 'node:readline';
 import { StreamingServer } from '../src/streaming/server.ts';
-import { headroom } from '../src/streaming/streams.ts';
+import { headroom, neverCarries } from '../src/streaming/streams.ts';
 
 /** In whole blocks of 64 KiB, as the client counts. */
 const bytes = Number(process.argv[2]) - (Number(process.argv[2]) % 65_536);
@@ -57,7 +57,7 @@ function memoryProcess({ stdin }) {
   };
   const stdout = stdin ? word('taken\n', done) : memory(bytes, done);
   return {
-    stdin: stdin ? { write: take, onDrain: () => undefined, end: () => undefined } : null,
+    stdin: stdin ? { write: take, onDrain: () => undefined, end: () => undefined, carry: neverCarries } : null,
     stdout,
     stderr: null,
     resize: () => undefined,

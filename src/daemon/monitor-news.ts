@@ -1,6 +1,7 @@
 // The monitors of this daemon, and where their news goes: exits and starts into records, the rest into the log.
 import { version } from '../config/version.ts';
 import { recordExit, recordStart } from '../container/exits.ts';
+import { nativeCarrier } from '../monitor/carrier.ts';
 import { Monitors } from '../monitor/monitors.ts';
 import { containerFacts, exitFact } from '../monitor/requests.ts';
 import type { Hands } from './hands.ts';
@@ -18,6 +19,7 @@ export function monitorsOf(
     // asked anew each time: another daemon's end may have taken the leaf away
     place: () => cgroups.monitorPlace(),
     daemonVersion: version,
+    carrier: nativeCarrier(native),
     onEvent: (sandboxId, { exit, oom, logTrouble }) => {
       if (exit) recordExit(containers, exitFact(exit));
       if (oom) log.warn({ sandboxId, ...oom }, 'the kernel killed a process of the container for its memory limit');

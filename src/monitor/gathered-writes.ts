@@ -25,11 +25,15 @@ export class GatheredWrites {
   /** Whether the writer was asked to wait. */
   #holding = false;
   #drained: () => void = () => undefined;
+  #flushed: (() => void)[] = [];
 
   constructor(socket: Socket) {
     this.#socket = socket;
     socket.on('drain', () => this.#release());
-    socket.on('close', () => this.#release()); // what comes is dropped from now on
+    socket.on('close', () => {
+      this.#release(); // what comes is dropped from now on
+      this.#tellFlushed();
+    });
   }
 
   /** Whether more may follow at once. The bytes are the caller's again. */
@@ -45,7 +49,10 @@ export class GatheredWrites {
       this.#crowded = true;
       this.#send();
       // one such write at a time, however small
-      this.#socket.write(Buffer.from(bytes), () => this.#release());
+      this.#socket.write(Buffer.from(bytes), () => {
+        this.#release();
+        this.#tellFlushed();
+      });
       this.#holding = this.#socket.writableLength > 0;
     }
     return !this.#holding;
@@ -54,6 +61,15 @@ export class GatheredWrites {
   /** Called each time when more may follow after a write that said no. */
   onDrain(then: () => void): void {
     this.#drained = then;
+  }
+
+  /** Resolves when the kernel has all that was written, or the socket is closed. */
+  async flushed(): Promise<void> {
+    this.#send();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#flushed.push(resolve);
+    this.#tellFlushed();
+    await promise;
   }
 
   end(): void {
@@ -82,7 +98,14 @@ export class GatheredWrites {
     if (this.#from === this.#to || this.#socket.destroyed) return;
     const bytes = this.#slab.subarray(this.#from, this.#to);
     this.#from = this.#to;
-    if (this.#socket.write(bytes)) this.#release(); // else it drains
+    if (this.#socket.write(bytes, () => this.#tellFlushed())) this.#release(); // else it drains
+  }
+
+  #tellFlushed(): void {
+    if (!this.#socket.closed && (this.#from !== this.#to || this.#socket.writableLength > 0)) return;
+    const waiting = this.#flushed;
+    this.#flushed = [];
+    for (const resolve of waiting) resolve();
   }
 
   #release(): void {

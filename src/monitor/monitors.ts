@@ -1,6 +1,7 @@
 // All monitors of this daemon by sandbox id: start, calls, reconnection, news of exits and deaths.
 // Must not decide what an exit means.
 import { Failure, internal, unavailable } from '../lib/failure.ts';
+import type { Carrier } from './carrier.ts';
 import { type MonitorCall, MonitorConnection, type MonitorEvent, type MonitorReply } from './client.ts';
 import type { StreamPlace } from './streams.ts';
 import { launchMonitor, type LaunchNative, type MonitorPlace, monitorArgv } from './launch.ts';
@@ -30,6 +31,8 @@ export interface MonitorsOptions {
   readonly socketOf: (sandboxId: string) => string;
   readonly place: () => Promise<MonitorPlace>;
   readonly daemonVersion: string;
+  /** What carries input of streaming clients past the event loop. */
+  readonly carrier: Carrier;
   readonly onEvent: (sandboxId: string, event: MonitorEvent) => void;
   /** State told by a monitor after a reconnection: exits may have happened meanwhile. */
   readonly onState: (sandboxId: string, hello: MonitorHello) => void;
@@ -168,8 +171,8 @@ export class Monitors {
   /** Where streams of a sandbox's processes and ports are opened; `unavailable` when it has no monitor. */
   streamPlace(sandboxId: string): StreamPlace {
     if (!this.#links.has(sandboxId)) throw unavailable(`sandbox ${sandboxId} has no monitor`);
-    const { socketOf, daemonVersion } = this.#options;
-    return { socket: socketOf(sandboxId), greeting: { version: protocolVersion, daemonVersion } };
+    const { socketOf, daemonVersion, carrier } = this.#options;
+    return { socket: socketOf(sandboxId), greeting: { version: protocolVersion, daemonVersion }, carrier };
   }
 
   /** Drops the connection without ending the monitor. */

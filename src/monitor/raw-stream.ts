@@ -2,7 +2,10 @@
 // Must not know who reads or writes it.
 import { connect, type Socket } from 'node:net';
 import { unavailable } from '../lib/failure.ts';
+import { handleOf } from '../lib/socket-handle.ts';
+import type { CarryFraming } from '../native/boundary.ts';
 import { decodeFrame, encodeFrame, type FrameObject } from '../proto/monitor-codec.ts';
+import { type CarriedInput, type Carrier } from './carrier.ts';
 import { abandonedBy, fromMonitor } from './client.ts';
 import { frameBytes, maxFrameBytes } from './frames.ts';
 import { GatheredWrites } from './gathered-writes.ts';
@@ -31,6 +34,12 @@ const headroom = 16;
 const smallestSlab = 8 * 1024;
 const largestSlab = 256 * 1024;
 
+/** Where a monitor listens, and what carries input to it past the event loop. */
+export interface MonitorEnd {
+  readonly path: string;
+  readonly carrier: Carrier;
+}
+
 interface Chunk extends StreamChunk {
   start: number;
   end: number;
@@ -52,8 +61,13 @@ export class RawStream {
   #early: Buffer | null = null;
   #ended = false;
   readonly #output: GatheredWrites;
+  readonly #carrier: Carrier;
 
-  private constructor(path: string, answered: { resolve: () => void; reject: (error: Error) => void }) {
+  private constructor(
+    { path, carrier }: MonitorEnd,
+    answered: { resolve: () => void; reject: (error: Error) => void },
+  ) {
+    this.#carrier = carrier;
     this.#answer = { bytes: Buffer.alloc(0), ...answered };
     this.#socket = connect({
       path,
@@ -69,11 +83,11 @@ export class RawStream {
     this.#socket.on('close', () => this.#end());
   }
 
-  /** Opens a stream at the monitor that listens on `path`. Rejects with what the monitor says. */
-  static async open(path: string, openStream: OpenStream, signal: AbortSignal): Promise<RawStream> {
+  /** Opens a stream at a monitor. Rejects with what the monitor says. */
+  static async open(at: MonitorEnd, openStream: OpenStream, signal: AbortSignal): Promise<RawStream> {
     if (signal.aborted) throw abandonedBy(signal);
     const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const stream = new RawStream(path, { resolve, reject });
+    const stream = new RawStream(at, { resolve, reject });
     const abandon = (): void => reject(abandonedBy(signal));
     signal.addEventListener('abort', abandon, { once: true });
     stream.#socket.write(frameBytes(encodeFrame({ request: { id: '1', openStream } })));
@@ -115,6 +129,21 @@ export class RawStream {
   /** No more input: shutdown(SHUT_WR). */
   end(): void {
     this.#output.end();
+  }
+
+  /**
+   * Takes input right from the client's connection with this descriptor, which nobody reads until then; null when that
+   * cannot be now. Nothing is to be written until it settles.
+   */
+  carry(fd: number, framing: CarryFraming, signal: AbortSignal): Promise<CarriedInput> | null {
+    return this.#carrier.hasRoom() && handleOf(this.#socket) ? this.#carry({ from: fd, framing }, signal) : null;
+  }
+
+  async #carry(way: { from: number; framing: CarryFraming }, signal: AbortSignal): Promise<CarriedInput> {
+    await this.#output.flushed();
+    const handle = handleOf(this.#socket);
+    if (!handle) return { bytes: 0, rest: null, stop: 'unread' };
+    return this.#carrier.carry({ ...way, to: handle.fd }, signal);
   }
 
   /** Called once when both directions have ended, or it broke. */

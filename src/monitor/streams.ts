@@ -2,7 +2,8 @@
 // and one raw connection for each stream. Must not know who the client is.
 import { unavailable } from '../lib/failure.ts';
 import { MonitorConnection, type MonitorCall } from './client.ts';
-import { RawStream } from './raw-stream.ts';
+import type { Carrier } from './carrier.ts';
+import { type MonitorEnd, RawStream } from './raw-stream.ts';
 
 /** proto Exec; `execId` names it. */
 export type ExecCall = NonNullable<MonitorCall['exec']>;
@@ -30,7 +31,11 @@ export interface ProcessStreams {
 export interface StreamPlace {
   readonly socket: string;
   readonly greeting: NonNullable<MonitorCall['hello']>;
+  /** What carries input to it past the event loop. */
+  readonly carrier: Carrier;
 }
+
+const endOf = ({ socket, carrier }: StreamPlace): MonitorEnd => ({ path: socket, carrier });
 
 /** How long output that descendants hold open is waited for after a command's exit, in milliseconds. */
 const drainMs = 2000;
@@ -64,8 +69,8 @@ export function openAttach(place: StreamPlace, attach: AttachCall, signal: Abort
 }
 
 /** Connects to a port in the sandbox's network namespace. */
-export const openPort = ({ socket }: StreamPlace, port: number, signal: AbortSignal): Promise<RawStream> =>
-  RawStream.open(socket, { port: { port } }, signal);
+export const openPort = (place: StreamPlace, port: number, signal: AbortSignal): Promise<RawStream> =>
+  RawStream.open(endOf(place), { port: { port } }, signal);
 
 async function openProcess(place: StreamPlace, subject: Subject, signal: AbortSignal): Promise<ProcessStreams> {
   const exit = Promise.withResolvers<number>();
@@ -82,7 +87,7 @@ async function openProcess(place: StreamPlace, subject: Subject, signal: AbortSi
     await connection.call(subject.call, signal);
     const open = async (name: 'STDIN' | 'STDOUT' | 'STDERR', wanted: boolean): Promise<RawStream | null> => {
       if (!wanted) return null;
-      const stream = await RawStream.open(place.socket, { process: { id: subject.id, name } }, signal);
+      const stream = await RawStream.open(endOf(place), { process: { id: subject.id, name } }, signal);
       opened.push(stream);
       return stream;
     };

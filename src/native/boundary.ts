@@ -1,12 +1,14 @@
 // Every function of the addon, in the order of the crate `native/crates/addon`, one section a file.
 // Conventions: names and order as in Rust; `null` for none, no optional properties; every export
 // answers an `Outcome`, which `load.ts` turns into a value or a thrown `NativeError`.
+import type { CarryExports } from './carry-calls.ts';
 import type { ExportExports } from './export-calls.ts';
 import type { FetchExports } from './fetch-calls.ts';
 import type { Outcome } from './outcome.ts';
 import type { QuotaExports } from './quota-calls.ts';
 import type { RootfsExports } from './rootfs-calls.ts';
 
+export type * from './carry-calls.ts';
 export type * from './export-calls.ts';
 export type * from './fetch-calls.ts';
 export type * from './outcome.ts';
@@ -35,6 +37,8 @@ export interface ProcessExports {
 // ---- quota.rs: quota-calls.ts
 // ---- rootfs.rs: rootfs-calls.ts
 // ---- fetch.rs: fetch-calls.ts, export-calls.ts
+
+// ---- carry.rs: carry-calls.ts
 
 // ---- cgroups.rs
 
@@ -330,4 +334,4 @@ export interface NetworkExports {
 }
 
 /** The raw module, as `require` gives it. */
-export type RawAddon = CgroupsExports & SeccompExports & ProcessExports & QuotaExports & RootfsExports & FetchExports & ExportExports & NetworkExports;
+export type RawAddon = CarryExports & CgroupsExports & SeccompExports & ProcessExports & QuotaExports & RootfsExports & FetchExports & ExportExports & NetworkExports;

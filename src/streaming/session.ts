@@ -2,7 +2,15 @@
 // Must not know how either side speaks.
 import { failureChain } from '../lib/failure.ts';
 import { exited, failed, type Outcome, success } from './status.ts';
-import { type Inlet, type Outlet, pumpIn, pumpOut, type RemoteProcess, type TerminalSize } from './streams.ts';
+import {
+  type Inlet,
+  neverCarries,
+  type Outlet,
+  pumpIn,
+  pumpOut,
+  type RemoteProcess,
+  type TerminalSize,
+} from './streams.ts';
 
 /** The client's side; a channel that was not asked for is null. */
 export interface CommandClient {
@@ -145,7 +153,7 @@ class CommandSession {
     const client = this.#client;
     const count = (bytes: number): void => void (this.#bytesIn += bytes);
     if (stdin && client.stdin) pumpIn(client.stdin, stdin, { count, end: () => undefined });
-    else client.stdin?.open({ data: () => true, end: () => undefined }); // the container was made without stdin
+    else client.stdin?.open({ data: () => true, end: () => undefined, carry: neverCarries }); // the container was made without stdin
     const outputs = [
       { source: stdout, outlet: client.stdout },
       { source: stderr, outlet: client.stderr },

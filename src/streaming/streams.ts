@@ -35,7 +35,31 @@ export interface Sink {
   onDrain(then: () => void): void;
   /** No more input. */
   end(): void;
+  /** Takes input right from a client's connection, past the event loop; null when it cannot, now or ever. */
+  readonly carry: Carry;
 }
+
+/** How a client frames its input, and where that stands. */
+export type InputFraming =
+  /** DATA frames of one stream; `left` bytes of the current one are to come, 0 between frames. */
+  | { readonly type: 'spdy'; readonly streamId: number; readonly left: number }
+  /** Binary messages of one channel; with `left` that many bytes are given back and nothing is carried. */
+  | { readonly type: 'websocket'; readonly channel: number; readonly left: number; readonly longest: number };
+
+/** What was carried. */
+export interface Carried {
+  readonly bytes: number;
+  /** What the client's connection goes on with, before what is read from it now; null: nothing of it was read. */
+  readonly rest: Buffer | null;
+  /** Why no more: 'done' may go on at once. */
+  readonly stop: 'other' | 'quiet' | 'done' | 'ended' | 'unread' | 'cancelled';
+}
+
+/** Carries what comes on the connection with this descriptor, until it is something else than input. */
+export type Carry = (fd: number, framing: InputFraming, signal: AbortSignal) => Promise<Carried> | null;
+
+/** Of who takes input by `write` alone. */
+export const neverCarries: Carry = () => null;
 
 /** One direction to the client. */
 export interface Outlet {
@@ -58,6 +82,8 @@ export interface Inlet {
 export interface InletReceiver {
   readonly data: (bytes: Buffer) => boolean;
   readonly end: () => void;
+  /** See Sink. */
+  readonly carry: Carry;
 }
 
 /** Columns and rows of a terminal. */
@@ -123,6 +149,14 @@ export function pumpIn(inlet: Inlet, sink: Sink, { count, end }: PumpEnds): void
     end() {
       sink.end();
       end();
+    },
+    carry(fd, framing, signal) {
+      const carried = sink.carry(fd, framing, signal);
+      if (!carried) return null;
+      return carried.then((done) => {
+        count(done.bytes);
+        return done;
+      });
     },
   });
 }

@@ -1,6 +1,7 @@
 // The streaming server of the daemon in this process, in front of a played monitor.
 import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
+import { type Carrier, noCarrier } from '../../src/monitor/carrier.ts';
 import type { RawStream } from '../../src/monitor/raw-stream.ts';
 import { openAttach, openExec, openPort, type StreamPlace } from '../../src/monitor/streams.ts';
 import type { Ticket } from '../../src/streaming/requests.ts';
@@ -27,11 +28,13 @@ export interface TestStreamingOptions {
   readonly tls?: KeyPair;
   readonly creationTimeoutMs?: number;
   readonly idleTimeoutMs?: number;
+  /** None: all input goes by the event loop. */
+  readonly carrier?: Carrier;
 }
 
 /** What tickets lead to, at a monitor that listens on a path. */
-export function targetsAt(path: string): StreamTargets {
-  const place: StreamPlace = { socket: path, greeting: { version: 1, daemonVersion: 'test' } };
+export function targetsAt(path: string, carrier: Carrier = noCarrier): StreamTargets {
+  const place: StreamPlace = { socket: path, greeting: { version: 1, daemonVersion: 'test' }, carrier };
   return {
     exec: ({ containerId, tty, stdin, stdout, stderr }, size, signal) => {
       const execId = randomBytes(8).toString('hex');
@@ -65,7 +68,7 @@ export async function testStreaming(options: TestStreamingOptions = {}): Promise
     tls: options.tls ?? null,
     idleTimeoutMs: options.idleTimeoutMs ?? 60_000,
     creationTimeoutMs: options.creationTimeoutMs ?? 30_000,
-    targets: targetsAt(monitor.path),
+    targets: targetsAt(monitor.path, options.carrier),
     random: () => randomBytes(24).toString('base64url'),
     observer: {
       log: { debug: say, info: say, warn: say },

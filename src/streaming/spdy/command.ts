@@ -2,7 +2,7 @@
 import type { Duplex } from 'node:stream';
 import type { CommandClient } from '../session.ts';
 import { type Outcome, statusJson, statusText } from '../status.ts';
-import type { Inlet, Outlet, TerminalSize } from '../streams.ts';
+import { type Inlet, neverCarries, type Outlet, type TerminalSize } from '../streams.ts';
 import { ResizeReader } from '../resize.ts';
 import { SpdyConnection } from './connection.ts';
 import type { SpdyStream } from './stream.ts';
@@ -111,7 +111,9 @@ class SpdyCommandClient implements CommandClient {
 
   onResize(then: (size: TerminalSize) => void): void {
     const reader = new ResizeReader(then);
-    this.#streams.get('resize')?.open({ data: (bytes) => reader.push(bytes), end: () => undefined });
+    this.#streams
+      .get('resize')
+      ?.open({ data: (bytes) => reader.push(bytes), end: () => undefined, carry: neverCarries });
   }
 
   onLost(then: (why: string) => void): void {

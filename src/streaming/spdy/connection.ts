@@ -1,6 +1,7 @@
 // A SPDY/3.1 connection as its server: streams that clients open, and the limits of what they may make us hold.
 // Must not know what streams are for.
 import type { Duplex } from 'node:stream';
+import { ExpressLane } from '../express.ts';
 import type { Chunk } from '../streams.ts';
 import { type Frame, FrameReader, goAwayFrame, pingFrame, resetFrame, resetStatus, synReplyFrame } from './frames.ts';
 import { HeaderInflater, type Headers, HeaderWriter } from './headers.ts';
@@ -46,6 +47,7 @@ export class SpdyConnection implements StreamCarrier {
   readonly #headers = new HeaderInflater();
   readonly #headerWriter = new HeaderWriter();
   readonly #streams = new Map<number, SpdyStream>();
+  readonly #express: ExpressLane;
   #lastStreamId = 0;
   #nextPing = 2;
   #inflating = false;
@@ -59,7 +61,17 @@ export class SpdyConnection implements StreamCarrier {
   constructor(wire: Duplex, options: SpdyOptions) {
     this.#wire = wire;
     this.#options = options;
-    wire.on('data', (chunk: Buffer) => this.#receive(chunk));
+    this.#express = new ExpressLane(wire, {
+      carry: (fd, signal) => this.#carry(fd, signal),
+      goOn: (rest) => {
+        this.#reader.skip();
+        this.#receive(rest);
+      },
+    });
+    wire.on('data', (chunk: Buffer) => {
+      this.#receive(chunk);
+      this.#express.took(chunk.length);
+    });
     wire.on('end', () => this.#lose('the client closed the connection'));
     wire.on('error', (error) => this.#lose(error.message));
     wire.on('close', () => this.#lose('the connection broke'));
@@ -77,6 +89,7 @@ export class SpdyConnection implements StreamCarrier {
     for (const stream of this.#streams.values()) stream.reset(resetStatus.cancel);
     this.#wire.write(goAwayFrame(this.#lastStreamId));
     this.#wire.end();
+    this.#express.close();
     this.#headers.close();
     this.#stopPinging();
     this.#wire.resume();
@@ -153,6 +166,13 @@ export class SpdyConnection implements StreamCarrier {
     if (this.#state !== 'open') return;
     this.#reader.push(chunk);
     this.#parse();
+  }
+
+  /** Frames of the stream that was read last go to its reader at once, while nothing else is under way. */
+  #carry(fd: number, signal: AbortSignal): ReturnType<SpdyStream['carry']> {
+    const place = this.#reader.place;
+    if (this.#state !== 'open' || !place || this.#inflating || this.#full || this.#wire.isPaused()) return null;
+    return this.#streams.get(place.streamId)?.carry(fd, place.left, signal) ?? null;
   }
 
   #parse(): void {
@@ -232,6 +252,7 @@ export class SpdyConnection implements StreamCarrier {
     const wasOpen = this.#state === 'open';
     this.#state = 'closed';
     this.#stopPinging();
+    this.#express.close();
     this.#headers.close();
     this.#wire.destroy();
     for (const stream of this.#streams.values()) stream.receiveReset();

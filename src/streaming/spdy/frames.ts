@@ -54,6 +54,20 @@ export class FrameReader {
     this.#rest = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
   }
 
+  /**
+   * The stream whose DATA came last and what is to come of its frame, when all that arrived was read; null when some waits,
+   * or the frame is the stream's last.
+   */
+  get place(): { readonly streamId: number; readonly left: number } | null {
+    const last = this.#dataStream === 0 || (this.#dataLeft > 0 && this.#dataFin);
+    return last || this.#rest.length > 0 ? null : { streamId: this.#dataStream, left: this.#dataLeft };
+  }
+
+  /** The frame at that place, and others, were read elsewhere: what is pushed now begins with a head. */
+  skip(): void {
+    this.#dataLeft = 0;
+  }
+
   /** The next frame or piece of one; null when more bytes are needed. */
   next(): Frame | null {
     if (this.#dataLeft > 0) return this.#dataPiece();

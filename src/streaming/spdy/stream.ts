@@ -1,6 +1,6 @@
 // One stream of a SPDY connection: an outlet and an inlet that end by themselves.
 // Must not know what it is for.
-import type { Chunk, Inlet, InletReceiver, Outlet } from '../streams.ts';
+import type { Carried, Chunk, Inlet, InletReceiver, Outlet } from '../streams.ts';
 import { dataFrame, frameHead, putDataHead, resetFrame, type ResetStatus, resetStatus } from './frames.ts';
 import type { Headers } from './headers.ts';
 
@@ -93,6 +93,12 @@ export class SpdyStream implements Outlet, Inlet {
     }
     this.#deliver();
     if (fin && this.#ended) this.#connection.forget(this.id);
+  }
+
+  /** The connection's: the next frames shall go to the reader without it. Null when they cannot. */
+  carry(fd: number, left: number, signal: AbortSignal): Promise<Carried> | null {
+    if (!this.#receiver || !this.#wanted || this.#held.length > 0 || this.#clientEnded) return null;
+    return this.#receiver.carry(fd, { type: 'spdy', streamId: this.id, left }, signal);
   }
 
   /** The connection's: the stream was reset, or the client is gone. */

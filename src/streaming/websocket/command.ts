@@ -3,7 +3,7 @@ import { ResizeReader } from '../resize.ts';
 import type { CommandClient } from '../session.ts';
 import type { CommandStreams } from '../spdy/command.ts';
 import { type Outcome, statusJson, statusText } from '../status.ts';
-import type { Inlet, Outlet, TerminalSize } from '../streams.ts';
+import { type Inlet, neverCarries, type Outlet, type TerminalSize } from '../streams.ts';
 import { ChannelConnection, type UpgradedSocket } from './connection.ts';
 
 const channels = { stdin: 0, stdout: 1, stderr: 2, error: 3, resize: 4 } as const;
@@ -27,7 +27,9 @@ export class WebSocketCommandClient implements CommandClient {
 
   onResize(then: (size: TerminalSize) => void): void {
     const reader = new ResizeReader(then);
-    this.#connection.inlet(channels.resize).open({ data: (bytes) => reader.push(bytes), end: () => undefined });
+    this.#connection
+      .inlet(channels.resize)
+      .open({ data: (bytes) => reader.push(bytes), end: () => undefined, carry: neverCarries });
   }
 
   onLost(then: (why: string) => void): void {

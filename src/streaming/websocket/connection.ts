@@ -2,9 +2,11 @@
 // Must not know what a channel is for.
 import type { Socket } from 'node:net';
 import type { WebSocket } from 'ws';
-import type { Chunk, Inlet, InletReceiver, Outlet } from '../streams.ts';
+import { ExpressLane } from '../express.ts';
+import type { Carried, Chunk, Inlet, InletReceiver, InputFraming, Outlet } from '../streams.ts';
 import { headroom } from '../streams.ts';
 import { type ChannelProtocol, closeSignal, decodeMessage, encodeMessage } from './channels.ts';
+import { FrameTrack } from './frame-track.ts';
 
 /** Largest message that is taken, in bytes: with what one more read brings, a session holds 1 MiB. */
 export const longestMessage = 2 ** 20 - 64 * 1024;
@@ -27,6 +29,10 @@ export class ChannelConnection {
   readonly #socket: Socket;
   readonly #protocol: ChannelProtocol;
   readonly #inlets = new Map<number, ChannelInlet>();
+  readonly #track = new FrameTrack();
+  readonly #express: ExpressLane;
+  #messages = 0;
+  #lastChannel = 0;
   #full = 0;
   #pinging: NodeJS.Timeout | null = null;
   #state: 'open' | 'ending' | 'closed' = 'open';
@@ -37,7 +43,19 @@ export class ChannelConnection {
     this.#ws = ws;
     this.#socket = socket;
     this.#protocol = protocol;
-    ws.on('message', (message: Buffer) => this.#receive(message));
+    this.#express = new ExpressLane(socket, {
+      carry: (fd, signal) => this.#carry(fd, signal),
+      goOn: (rest) => void (rest.length > 0 && socket.unshift(rest)),
+    });
+    ws.on('message', (message: Buffer) => {
+      this.#messages += 1;
+      this.#receive(message);
+    });
+    // behind the library's own: the messages in these bytes have been handed on
+    socket.on('data', (bytes: Buffer) => {
+      this.#track.push(bytes);
+      this.#express.took(bytes.length);
+    });
     ws.on('error', (error) => this.#lose(error.message));
     ws.on('close', (code) => this.#lose(`the client closed the connection (${code})`));
   }
@@ -84,6 +102,7 @@ export class ChannelConnection {
     if (this.#state !== 'open') return;
     this.#state = 'ending';
     this.#stopPinging();
+    this.#express.close();
     this.#ws.close(1000);
     this.#ws.resume();
     setTimeout(() => this.#ws.terminate(), closeMs).unref();
@@ -107,7 +126,22 @@ export class ChannelConnection {
     const what = decodeMessage(this.#protocol, message);
     if (what.kind === 'wrong') this.refuse(what.why);
     else if (what.kind === 'close') this.#inlets.get(what.channel)?.receiveEnd();
-    else if (what.kind === 'data' && what.bytes.length > 0) this.#inlets.get(what.channel)?.receive(what.bytes);
+    else if (what.kind === 'data' && what.bytes.length > 0) {
+      this.#lastChannel = what.channel;
+      this.#inlets.get(what.channel)?.receive(what.bytes);
+    }
+  }
+
+  /** Messages of the channel that was read last go to its reader at once, while nothing else is under way. */
+  #carry(fd: number, signal: AbortSignal): ReturnType<ChannelInlet['carry']> {
+    const { left, messages } = this.#track;
+    const [channel, { base64 }] = [this.#lastChannel, this.#protocol];
+    if (this.#state !== 'open' || base64 || left === null || this.#full > 0) return null;
+    if (this.#ws.isPaused || messages !== this.#messages) return null; // the library has something yet
+    return (
+      this.#inlets.get(channel)?.carry(fd, { type: 'websocket', channel, left, longest: longestMessage }, signal) ??
+      null
+    );
   }
 
   #steer(full: boolean): void {
@@ -130,6 +164,7 @@ export class ChannelConnection {
     const wasOpen = this.#state === 'open';
     this.#state = 'closed';
     this.#stopPinging();
+    this.#express.close();
     if (!wasOpen) return;
     this.#lost = why;
     this.#onLost?.(why);
@@ -166,6 +201,12 @@ class ChannelInlet implements Inlet {
     this.#held.push(bytes);
     if (!this.#receiver) this.#setFull(true); // nobody is ready yet
     this.#deliver();
+  }
+
+  /** The next messages shall go to the reader without this. Null when they cannot. */
+  carry(fd: number, framing: InputFraming, signal: AbortSignal): Promise<Carried> | null {
+    if (!this.#receiver || this.#full || this.#ended || this.#held.length > 0) return null;
+    return this.#receiver.carry(fd, framing, signal);
   }
 
   receiveEnd(): void {

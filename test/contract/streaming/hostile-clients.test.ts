@@ -9,6 +9,7 @@ import { requestUpgrade, SpdyClient } from '../../helpers/spdy-client.ts';
 import { testStreaming } from '../../helpers/streaming.ts';
 import { until } from '../../helpers/until.ts';
 import { dataFrame, pingFrame } from '../../../src/streaming/spdy/frames.ts';
+import { noCarrier } from '../../../src/monitor/carrier.ts';
 import { RawStream } from '../../../src/monitor/raw-stream.ts';
 
 const mib = 2 ** 20;
@@ -95,7 +96,11 @@ test.serial('frames of one byte that nobody reads cost no more than others', asy
 test.serial('writes to a monitor that does not read are few, however small', async (t) => {
   const streaming = await testStreaming();
   t.teardown(() => streaming.close());
-  const stream = await RawStream.open(streaming.monitor.path, { port: { port: 80 } }, new AbortController().signal);
+  const stream = await RawStream.open(
+    { path: streaming.monitor.path, carrier: noCarrier },
+    { port: { port: 80 } },
+    new AbortController().signal,
+  );
   t.teardown(() => stream.release());
   let drained = 0;
   stream.onDrain(() => void (drained += 1));

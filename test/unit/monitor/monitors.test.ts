@@ -3,6 +3,7 @@ import test from 'ava';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { Failure, unavailable } from '../../../src/lib/failure.ts';
+import { noCarrier } from '../../../src/monitor/carrier.ts';
 import { Monitors } from '../../../src/monitor/monitors.ts';
 import { fakeMonitor } from '../../helpers/fake-monitor.ts';
 import { until } from '../../helpers/until.ts';
@@ -37,6 +38,7 @@ function setUp(t: { teardown: (then: () => void) => void }) {
     socketOf: (id) => join(dir, id),
     place: async () => ({ unifiedDir: '', v1Tasks: [] }),
     daemonVersion: '0',
+    carrier: noCarrier,
     onEvent: (id) => void events.push(id),
     onState: (id) => void told.push(id),
     onGone: (id) => void gone.push(id),
@@ -138,6 +140,7 @@ test('a record that cannot be written when a monitor comes back costs a retry, n
     socketOf: socket,
     place: async () => ({ unifiedDir: '', v1Tasks: [] }),
     daemonVersion: '0',
+    carrier: noCarrier,
     onEvent: () => undefined,
     onState: () => {
       if (full) throw unavailable('no space left');

@@ -13,7 +13,7 @@ function setup() {
       dial: async (_, port) => {
         if (port === 81) throw new Error('nobody listens');
         return {
-          sink: { write: () => true, onDrain: nothing, end: nothing },
+          sink: { write: () => true, onDrain: nothing, end: nothing, carry: () => null },
           source: { start: nothing, resume: nothing },
           onClose: (then) => void closers.push(then),
           release: nothing,

@@ -2,6 +2,7 @@
 //! `src/native/boundary.ts` in the same order; the work is a plain function in
 //! its own crate, tested by cargo without Node.
 
+mod carry;
 mod cgroups;
 mod error;
 mod fetch;

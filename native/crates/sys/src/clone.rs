@@ -122,6 +122,20 @@ pub fn duplicate(fd: BorrowedFd<'_>) -> SysResult<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(new) })
 }
 
+/// Opens a copy of the descriptor with this number, as [`duplicate`] does: for numbers that come from elsewhere.
+///
+/// # Errors
+/// The errno of fcntl: EBADF when there is none of that number.
+pub fn duplicate_number(number: i32) -> SysResult<OwnedFd> {
+    // SAFETY: F_DUPFD_CLOEXEC takes two ints and makes a new descriptor; a wrong number is refused.
+    let new = unsafe { libc::fcntl(number, libc::F_DUPFD_CLOEXEC, 3) };
+    if new < 0 {
+        return Err(SysError::from_io("duplicate a descriptor", "fcntl", &std::io::Error::last_os_error(), ""));
+    }
+    // SAFETY: the descriptor was just made and belongs to nobody else.
+    Ok(unsafe { OwnedFd::from_raw_fd(new) })
+}
+
 /// Makes `fd` the process's standard stream `target` (0, 1 or 2), open across exec.
 ///
 /// # Errors

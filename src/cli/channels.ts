@@ -8,7 +8,7 @@ export interface Channels {
   send(channel: number, bytes: Uint8Array, taken: () => void): void;
   /** Ends a channel of ours. */
   end(channel: number): void;
-  /** Leaves. */
+  /** Leaves: what still comes is told, and may be dropped. */
   close(): void;
 }
 
@@ -69,6 +69,9 @@ export async function openChannels({ url, protocol }: StreamingUrl, events: Chan
       }
     },
     end: (channel) => ws.send(Buffer.from([closeSignal, channel])),
-    close: () => ws.close(normal),
+    close() {
+      ws.resume(); // what is still to come is dropped, so that the answer to our close is seen
+      ws.close(normal);
+    },
   };
 }

@@ -40,8 +40,21 @@ export interface StartAttachPorts<P> {
   readonly openAttach: (sandboxId: string, request: AttachRequest, signal: AbortSignal) => Promise<P>;
 }
 
+/** What was attached to. */
+export type Attached<P> = P & {
+  /**
+   * Whether the end of the client's input ends the attachment. It does as with containerd and Docker, where it does not
+   * end the container's input (`stdin_once` without a terminal) whose last output is waited for then.
+   */
+  readonly inputEndDetaches: boolean;
+};
+
 /** Attaches for a ticket. A container that was made without stdin has none, and one with a terminal has one output. */
-export function startAttach<P>(ports: StartAttachPorts<P>, ticket: AttachTicket, signal: AbortSignal): Promise<P> {
+export async function startAttach<P extends object>(
+  ports: StartAttachPorts<P>,
+  ticket: AttachTicket,
+  signal: AbortSignal,
+): Promise<Attached<P>> {
   const { identity } = runningContainer(ports.records, ticket.containerId);
   const { config, sandboxId, id } = identity;
   const request = {
@@ -51,5 +64,6 @@ export function startAttach<P>(ports: StartAttachPorts<P>, ticket: AttachTicket,
     stdout: ticket.stdout,
     stderr: ticket.stderr && !config.tty,
   };
-  return ports.openAttach(sandboxId, request, signal);
+  const attached = await ports.openAttach(sandboxId, request, signal);
+  return { ...attached, inputEndDetaches: !config.stdinOnce || config.tty };
 }

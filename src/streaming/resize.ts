@@ -2,8 +2,10 @@
 // Terminal sizes as clients send them: JSON objects one after another, with or without line breaks between them.
 import type { TerminalSize } from './streams.ts';
 
-/** An object is some twenty bytes; what is longer is none. */
-const longest = 1024;
+/** An object is some thirty bytes; of what is longer only the end is looked at. */
+const longest = 256;
+/** So much of what came at once is looked at, from its end: sizes that others follow soon mean nothing. */
+const mostRead = 4096;
 /** Columns and rows are sixteen bits in the kernel (ioctl_tty(2), TIOCSWINSZ). */
 const largest = 0xffff;
 
@@ -18,11 +20,13 @@ export class ResizeReader {
 
   /** Takes what arrived; always true, as sizes are never waited for. */
   push(bytes: Uint8Array): true {
-    this.#text += Buffer.from(bytes).toString('latin1');
+    const last = bytes.subarray(-mostRead);
+    const text = Buffer.from(last.buffer, last.byteOffset, last.length).toString('latin1');
+    this.#text = last.length < bytes.length ? text : this.#text + text;
     for (;;) {
       const end = this.#text.indexOf('}');
       if (end < 0) break;
-      const size = sizeOf(this.#text.slice(0, end + 1));
+      const size = sizeOf(this.#text.slice(Math.max(0, end + 1 - longest), end + 1));
       this.#text = this.#text.slice(end + 1);
       if (size) this.#then(size);
     }

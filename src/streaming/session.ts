@@ -3,6 +3,7 @@
 import { failureChain } from '../lib/failure.ts';
 import { exited, failed, type Outcome, success } from './status.ts';
 import {
+  type AttachedProcess,
   type Inlet,
   neverCarries,
   type Outlet,
@@ -42,7 +43,7 @@ export interface SessionEnd {
 /** What a session needs. */
 export interface CommandPorts {
   /** Starts the command, or attaches. `size`: the terminal's before the command begins; null for none told. */
-  readonly open: (size: TerminalSize | null, signal: AbortSignal) => Promise<RemoteProcess>;
+  readonly open: (size: TerminalSize | null, signal: AbortSignal) => Promise<RemoteProcess | AttachedProcess>;
   /** Fires when the daemon stops. */
   readonly stopping: AbortSignal;
 }
@@ -61,6 +62,9 @@ export async function runCommand(
 
 /** How long after all output has ended the exit of the container may be told, in milliseconds. */
 const exitAfterOutputMs = 2000;
+
+const detaches = (process: RemoteProcess | AttachedProcess): boolean =>
+  'inputEndDetaches' in process && process.inputEndDetaches;
 
 /** The container's exit. An attachment whose output ends before is over too: its reader was too slow, or it was closed. */
 async function attachmentEnd({ ended, stdout, stderr }: RemoteProcess, flowed: Promise<void>): Promise<number> {
@@ -121,11 +125,18 @@ class CommandSession {
       }
       this.#process = process;
       if (this.#size) process.resize(this.#size);
-      const flowed = this.#join(process);
-      const code = await (this.#request.kind === 'exec' ? process.ended : attachmentEnd(process, flowed));
+      const inputEnded = Promise.withResolvers<void>();
+      const flowed = this.#join(process, () => inputEnded.resolve());
+      if (this.#request.kind === 'attach') {
+        const over = attachmentEnd(process, flowed).then(() => flowed);
+        await (detaches(process) ? Promise.race([over, inputEnded.promise]) : over);
+        this.#client.finish(success);
+        return this.#end('done', '');
+      }
+      const code = await process.ended;
       await flowed;
-      this.#client.finish(this.#request.kind === 'exec' ? exited(code) : success);
-      return this.#end('done', this.#request.kind === 'exec' ? `exit code ${code}` : '');
+      this.#client.finish(exited(code));
+      return this.#end('done', `exit code ${code}`);
     } catch (error) {
       const doing = this.#request.kind === 'exec' ? 'executing command in container' : 'attaching to container';
       const detail = failureChain(error);
@@ -148,11 +159,11 @@ class CommandSession {
     clearTimeout(timer);
   }
 
-  /** Resolves when all output was handed over. */
-  async #join({ stdin, stdout, stderr }: RemoteProcess): Promise<void> {
+  /** Resolves when all output was handed over; `inputEnded` is called when all input was. */
+  async #join({ stdin, stdout, stderr }: RemoteProcess, inputEnded: () => void): Promise<void> {
     const client = this.#client;
     const count = (bytes: number): void => void (this.#bytesIn += bytes);
-    if (stdin && client.stdin) pumpIn(client.stdin, stdin, { count, end: () => undefined });
+    if (stdin && client.stdin) pumpIn(client.stdin, stdin, { count, end: inputEnded });
     else client.stdin?.open({ data: () => true, end: () => undefined, carry: neverCarries }); // the container was made without stdin
     const outputs = [
       { source: stdout, outlet: client.stdout },

@@ -4,7 +4,7 @@ import { resourceExhausted } from '../lib/failure.ts';
 import { forwardPort, type ForwardClient } from './forward.ts';
 import type { Ticket } from './requests.ts';
 import { type CommandClient, runCommand, type SessionEnd } from './session.ts';
-import type { RemotePort, RemoteProcess, TerminalSize } from './streams.ts';
+import type { AttachedProcess, RemotePort, RemoteProcess, TerminalSize } from './streams.ts';
 
 /** What a client's connection leads to. */
 export interface StreamTargets {
@@ -13,7 +13,7 @@ export interface StreamTargets {
     size: TerminalSize | null,
     signal: AbortSignal,
   ) => Promise<RemoteProcess>;
-  readonly attach: (ticket: Extract<Ticket, { kind: 'attach' }>, signal: AbortSignal) => Promise<RemoteProcess>;
+  readonly attach: (ticket: Extract<Ticket, { kind: 'attach' }>, signal: AbortSignal) => Promise<AttachedProcess>;
   readonly dial: (sandboxId: string, port: number, signal: AbortSignal) => Promise<RemotePort>;
 }
 

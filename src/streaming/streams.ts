@@ -104,6 +104,12 @@ export interface RemoteProcess {
   release(): void;
 }
 
+/** A container that is attached to. */
+export interface AttachedProcess extends RemoteProcess {
+  /** Whether the end of the client's input ends the attachment; otherwise it goes on until the container's output has ended. */
+  readonly inputEndDetaches: boolean;
+}
+
 /** A connection to a port in a pod. */
 export interface RemotePort {
   readonly sink: Sink;

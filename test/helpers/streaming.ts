@@ -40,9 +40,10 @@ export function targetsAt(path: string, carrier: Carrier = noCarrier): StreamTar
       const execId = randomBytes(8).toString('hex');
       return openExec(place, { containerId, execId, terminal: tty, stdin, stdout, stderr, size }, signal);
     },
-    attach: ({ containerId, stdin, stdout, stderr }, signal) => {
+    attach: async ({ containerId, stdin, stdout, stderr }, signal) => {
       const attachId = randomBytes(8).toString('hex');
-      return openAttach(place, { containerId, attachId, stdin, stdout, stderr }, signal);
+      const attached = await openAttach(place, { containerId, attachId, stdin, stdout, stderr }, signal);
+      return { ...attached, inputEndDetaches: containerId !== 'stdin-once' };
     },
     dial: async (_, port, signal) => {
       const stream: RawStream = await openPort(place, port, signal);

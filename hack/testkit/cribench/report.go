@@ -18,7 +18,7 @@ const (
 )
 
 func senseOf(figure string) sense {
-	for _, s := range []string{"pods/min", "MB/s"} {
+	for _, s := range []string{"pods/min", "MB/s", "of null server"} {
 		if strings.Contains(figure, s) {
 			return better
 		}

@@ -88,12 +88,12 @@ export class SpdyConnection implements StreamCarrier {
     this.#state = 'ending';
     for (const stream of this.#streams.values()) stream.reset(resetStatus.cancel);
     this.#wire.write(goAwayFrame(this.#lastStreamId));
-    this.#wire.end();
+    // a client that reads slowly takes what was written as slowly: its time begins when the kernel has all of it
+    this.#wire.end(() => setTimeout(() => this.#wire.destroy(), lingerMs).unref());
     this.#express.close();
     this.#headers.close();
     this.#stopPinging();
     this.#wire.resume();
-    setTimeout(() => this.#wire.destroy(), lingerMs).unref();
   }
 
   /** Cuts the connection. */

@@ -33,6 +33,8 @@ export class ChannelConnection {
   readonly #express: ExpressLane;
   #messages = 0;
   #lastChannel = 0;
+  /** Messages of ours that the kernel has not taken. */
+  #unsent = 0;
   #full = 0;
   #pinging: NodeJS.Timeout | null = null;
   #state: 'open' | 'ending' | 'closed' = 'open';
@@ -97,14 +99,19 @@ export class ChannelConnection {
     this.#send(channel, { slab, start: headroom, end: slab.length }, () => undefined);
   }
 
-  /** Closes normally after everything written was sent. */
+  /** Closes normally after everything written was sent: a client that reads slowly is waited for until then. */
   end(): void {
     if (this.#state !== 'open') return;
     this.#state = 'ending';
     this.#stopPinging();
     this.#express.close();
-    this.#ws.close(1000);
     this.#ws.resume();
+    this.#closeWhenSent();
+  }
+
+  #closeWhenSent(): void {
+    if (this.#state !== 'ending' || this.#unsent > 0 || this.#ws.readyState !== this.#ws.OPEN) return;
+    this.#ws.close(1000);
     setTimeout(() => this.#ws.terminate(), closeMs).unref();
   }
 
@@ -117,7 +124,12 @@ export class ChannelConnection {
   #send(channel: number, chunk: Chunk, flushed: () => void): boolean {
     if (this.#state !== 'open') return true;
     const message = encodeMessage(this.#protocol, channel, chunk);
-    this.#ws.send(message, { binary: typeof message !== 'string', compress: false }, flushed);
+    this.#unsent += 1;
+    this.#ws.send(message, { binary: typeof message !== 'string', compress: false }, () => {
+      this.#unsent -= 1;
+      flushed();
+      this.#closeWhenSent();
+    });
     return this.#socket.writableLength === 0;
   }
 

@@ -133,3 +133,40 @@ test('ports lead into the pod until the user interrupts', async (t) => {
   await running;
   await t.throwsAsync(once(connect(local!, '127.0.0.1'), 'connect'));
 });
+
+test('a local client that leaves without reading takes its session with it', async (t) => {
+  const streaming = await testStreaming();
+  t.teardown(() => streaming.close());
+  const { streams, interrupt } = terminal();
+  const client = {
+    call: async (method: string, { port = [] }: { port?: number[] }) =>
+      method === 'ListPodSandbox' ? { items: [] } : { url: streaming.forwardUrl(...port) },
+  } as unknown as Client;
+  let out = '';
+  const session = { client, streams, out: (text: string) => void (out += text) } as unknown as Session;
+  const running = forwardPorts(session, ['pod', ':80'], { address: '127.0.0.1' });
+  await until('it listens', () => out.endsWith('-> 80\n'));
+  const socket = connect({ host: '127.0.0.1', port: Number(/:(\d+) ->/.exec(out)?.[1]) });
+  socket.on('error', () => undefined).pause();
+  const pod = await streaming.monitor.port();
+  pod.on('error', () => undefined);
+  let wrote = 0;
+  const send = (): void =>
+    void pod.write(Buffer.alloc(65_536), (error) => {
+      wrote += 1;
+      if (!error) send();
+    });
+  send();
+  let before = -1;
+  let same = 0;
+  await until('everything on the way is full', () => {
+    same = wrote === before ? same + 1 : 0;
+    before = wrote;
+    return same > 10;
+  });
+  socket.resetAndDestroy();
+  await until('the session has ended', () => streaming.ends.length === 1);
+  t.is(streaming.ends[0]?.kind, 'portforward');
+  interrupt();
+  await running;
+});

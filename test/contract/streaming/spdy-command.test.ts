@@ -123,6 +123,34 @@ test('attach lasts until the container ends, and succeeds whatever its exit code
   t.is(client.text(error), '{"metadata":{},"status":"Success"}');
 });
 
+test("the end of the input ends an attachment, unless it is the end of the container's", async (t) => {
+  const streaming = await testStreaming();
+  t.teardown(() => streaming.close());
+  for (const [n, containerId] of ['c', 'stdin-once'].entries()) {
+    const client = await SpdyClient.connect(streaming.attachUrl({ ...all, containerId }));
+    const { error, stdin, stdout } = await client.openAll('error', 'stdin', 'stdout', 'stderr');
+    const process = await streaming.monitor.process(n);
+    const [input, output] = [await process.stream('STDIN'), await process.stream('STDOUT')];
+    await process.stream('STDERR');
+    let text = '';
+    input.on('data', (bytes: Buffer) => void (text += bytes.toString()));
+    input.resume();
+    client.send(stdin, 'last words', true);
+    await until('all input came', () => text === 'last words');
+    if (containerId === 'stdin-once') {
+      await until('the input has ended', () => input.readableEnded);
+      output.write('an answer');
+      await until('the answer came', () => client.text(stdout) === 'an answer');
+      streaming.monitor.pushExit(containerId, 0);
+      await process.exit(0);
+    }
+    await until('it is closed', () => client.closed);
+    t.is(client.text(error), '{"metadata":{},"status":"Success"}');
+    await until('it is let go', () => process.released);
+    t.like(streaming.ends[n], { result: 'done' });
+  }
+});
+
 test('an attachment that the monitor gave up ends with its reason', async (t) => {
   const streaming = await testStreaming();
   t.teardown(() => streaming.close());

@@ -104,6 +104,17 @@ test('sizes are found however their bytes are cut, and rubbish between them is p
   );
 });
 
+test('of much that comes at once as sizes only the end is looked at', (t) => {
+  const found: number[] = [];
+  const reader = new ResizeReader(({ width }) => void found.push(width));
+  const size = (width: number): string => `{"Width":${width},"Height":24}`;
+  reader.push(Buffer.from(`${size(1)}${'}'.repeat(960 * 1024)}${size(2)}`));
+  reader.push(Buffer.from(size(3)));
+  reader.push(Buffer.from(`{"x":"${' '.repeat(1000)}","Width":4,`));
+  reader.push(Buffer.from('"Height":24}'));
+  t.deepEqual(found, [2, 3, 4]);
+});
+
 test('channel messages come out as they went in, in every protocol', (t) => {
   const body = fc.uint8Array({ maxLength: 200 });
   fc.assert(

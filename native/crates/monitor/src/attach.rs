@@ -20,6 +20,10 @@ use std::os::fd::AsFd;
 /// So long a reader may take nothing, and a stream may be left untaken, in milliseconds.
 const PATIENCE_MS: u64 = 5000;
 
+/// So long a reader may be behind without once catching up, in milliseconds: one that takes a byte now and then would
+/// otherwise hold the container back for ever.
+const BEHIND_MS: u64 = 20_000;
+
 /// How often a slow reader is looked at, in milliseconds.
 const LOOK_MS: u64 = 500;
 
@@ -204,8 +208,9 @@ impl Monitor {
         if !copy.is_slow() {
             return Ok(());
         }
-        let patience = i64::try_from(PATIENCE_MS * 1_000_000).unwrap_or(i64::MAX);
-        if copy.progress().saturating_add(patience) > clock::boot() {
+        let nanoseconds = |ms: u64| i64::try_from(ms * 1_000_000).unwrap_or(i64::MAX);
+        let takes_some = copy.progress().saturating_add(nanoseconds(PATIENCE_MS)) > clock::boot();
+        if takes_some && !copy.is_behind_for(nanoseconds(BEHIND_MS)) {
             self.time_copy(stream);
             return Ok(());
         }

@@ -65,6 +65,8 @@ pub(crate) struct Copied {
     progress: i64,
     /// What its socket held then.
     untaken: usize,
+    /// Since when something is kept for it without a moment when all was sent, on the boot clock.
+    behind_since: Option<i64>,
     kept: Kept,
 }
 
@@ -84,7 +86,7 @@ pub(crate) enum Goes {
 impl Copied {
     /// To a connection, beginning with what was kept.
     pub(crate) fn new(socket: Watch, (attachment, output): (u64, Output), kept: Kept) -> Self {
-        Self { socket, attachment, output, timed: false, progress: clock::boot(), untaken: 0, kept }
+        Self { socket, attachment, output, timed: false, progress: clock::boot(), untaken: 0, behind_since: None, kept }
     }
 
     /// Closes the connection.
@@ -95,6 +97,11 @@ impl Copied {
     /// Whether its reader holds the container's output back.
     pub(crate) fn is_slow(&self) -> bool {
         self.kept.len() > 0
+    }
+
+    /// Whether its reader has held the container's output back for so long, in nanoseconds, without once catching up.
+    pub(crate) fn is_behind_for(&self, nanoseconds: i64) -> bool {
+        self.behind_since.is_some_and(|since| since.saturating_add(nanoseconds) <= clock::boot())
     }
 
     /// When the reader was last seen to have taken something. A socket has room again only when most of it was taken, so
@@ -150,6 +157,7 @@ impl Copied {
     }
 
     fn settle(&mut self, poller: &Poller) -> Goes {
+        self.behind_since = if self.is_slow() { self.behind_since.or_else(|| Some(clock::boot())) } else { None };
         let (wait, goes) = match (self.kept.len(), self.kept.ended) {
             (0, true) => return Goes::Ended,
             (0, false) => (Wait::End, Goes::On),

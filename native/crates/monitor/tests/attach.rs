@@ -9,7 +9,7 @@ use podwright_protocol::message::open_stream::Name;
 use rig::Rig;
 use rig::streams::{rest, until};
 use serde_json::json;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::Shutdown;
 use std::time::{Duration, Instant};
 
@@ -176,6 +176,41 @@ fn a_stalled_reader_is_detached_and_nothing_of_the_log_is_lost() {
         bundle.log().lines().map(|l| l.strip_prefix("stdout F ").unwrap()).collect::<Vec<_>>().join("\n") + "\n",
         expected
     );
+}
+
+#[test]
+fn a_reader_that_takes_a_little_now_and_then_is_detached_too() {
+    let mut rig = Rig::ready();
+    let lines = 400_000;
+    let mut bundle = rig.script(&format!("read a; seq 1 {lines}; echo done; read b"));
+    bundle.request.stdin = true;
+    rig.run(&bundle);
+    rig.attach(&bundle, "a", true).unwrap();
+    rig.attach(&bundle, "slow", false).unwrap();
+    let (mut stdin, mut stdout, _stderr) = (rig.stdin("a"), rig.stdout("a"), rig.stderr("a"));
+    let (mut slow, _slow_err) = (rig.stdout("slow"), rig.stderr("slow"));
+    stdin.write_all(b"go\n").unwrap();
+    let others = std::thread::spawn(move || until(&mut stdout, "done\n"));
+    let mut taken = Vec::new();
+    let mut some = vec![0; 16 * 1024];
+    let end = Instant::now() + Duration::from_secs(120);
+    while !others.is_finished() && Instant::now() < end {
+        // progress that counts, but never so much that it has caught up
+        let count = slow.read(&mut some).unwrap();
+        taken.extend_from_slice(&some[..count]);
+        for _ in 0..15 {
+            if !others.is_finished() {
+                std::thread::sleep(Duration::from_millis(200));
+            }
+        }
+    }
+    assert!(others.is_finished(), "the container is held back for ever");
+    let expected: String = (1..=lines).map(|n| format!("{n}\n")).collect::<String>() + "done\n";
+    assert!(others.join().unwrap() == expected);
+    slow.read_to_end(&mut taken).unwrap();
+    assert!(expected.as_bytes().starts_with(&taken) && taken.len() < 1_500_000);
+    stdin.write_all(b"end\n").unwrap();
+    rig.exit_of(&bundle.id);
 }
 
 #[test]

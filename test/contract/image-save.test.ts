@@ -1,6 +1,6 @@
 // Images out of the store and the store itself, over the real addon: the same bytes come back, skopeo and umoci read
 // them, damage is found and repaired.
-import { execFile, spawnSync } from 'node:child_process';
+import { execFile, execFileSync, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
@@ -9,6 +9,7 @@ import { zstdDecompressSync } from 'node:zlib';
 import test, { type ExecutionContext } from 'ava';
 import type { ContentFinding } from '../../src/image/integrity.ts';
 import type { SaveFormat, SaveRequest } from '../../src/image/save.ts';
+import type { Failure } from '../../src/lib/failure.ts';
 import { loadNative } from '../../src/native/load.ts';
 import { type FakeRegistry, startFakeRegistry } from '../helpers/fake-registry.ts';
 import { makeImage } from '../helpers/image-parts.ts';
@@ -158,6 +159,24 @@ real('what cannot be saved is said, what was there stays, and nothing is left', 
   writeFileSync(file, '1');
   await save('oci-archive', path);
   t.true(statSync(path).size > 1000);
+});
+
+real('a full disk: the save fails for that reason, leaves nothing, and works when there is room', async (t) => {
+  const { save } = await setup(t);
+  const small = temporaryRoot(t);
+  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=256k', 'podwright-test', small]);
+  t.teardown(() => void execFileSync('umount', ['-l', small]));
+  for (const format of ['docker-archive', 'oci-archive', 'oci-dir'] as const) {
+    const path = join(small, format);
+    const error = await t.throwsAsync(save(format, path, { compression: 'none' }), { message: /no space left/ });
+    t.is((error as Failure).kind, 'resource-exhausted');
+    t.deepEqual(readdirSync(small), []);
+  }
+  execFileSync('mount', ['-o', 'remount,size=8m', small]);
+  for (const format of ['docker-archive', 'oci-archive', 'oci-dir'] as const) {
+    await save(format, join(small, format), { compression: 'none' });
+  }
+  t.is(readdirSync(small).length, 3);
 });
 
 /** What a verification of everything finds. */

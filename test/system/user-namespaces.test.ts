@@ -240,8 +240,12 @@ test.serial('every namespace belongs to the user namespace; the network works fr
   const ip = await podIp(daemon, pod);
   t.regex(ip, /^10\./);
   t.is(
-    await shell(daemon, id, `ip -4 -o addr show eth0 | grep -c ' ${ip}/'; ls /sys/class/net | tr '\\n' ' '`),
-    '1\neth0 lo',
+    await shell(
+      daemon,
+      id,
+      `ip -4 -o addr show eth0 | grep -c ' ${ip}/'; ls -d /sys/class/net/eth0 /sys/class/net/lo | wc -l`,
+    ),
+    '1\n2',
   );
   t.regex(
     await shell(daemon, id, `ping -c 1 -w 5 ${daemon.gateway} | grep -c 'bytes from' || echo unreachable`),

@@ -82,24 +82,31 @@ const registryOf = ({ registry }: Config, log: Log) =>
     retry: defaultRetry,
   });
 
-/** Loads what is on disk and composes the room. */
-export async function composeImages(parts: ImageParts) {
-  const { config, paths, native, log, clock, metrics } = parts;
-  const { records, setAside } = loadRecords(parts);
+/** The stores, with what a start found in them. */
+async function loadStorage({ config, paths, native, clock, onError, log }: ImageParts) {
   const { firstProject, writableLayerLimit } = config.container;
-  const storage = createStorage({
-    paths,
-    native,
-    clock,
-    bounds: fetchBounds(config),
-    firstProject,
-    onError: parts.onError,
-  });
+  const storage = createStorage({ paths, native, clock, bounds: fetchBounds(config), firstProject, onError });
   const report = await storage.load();
   const { enforced, missing } = storage.projects.support;
   if (writableLayerLimit > 0 && !enforced)
     log.error({ dir: paths.snapshotsDir, missing }, 'writable layers cannot be limited: no container can be made');
+  return { storage, report };
+}
+
+/** Policies of images; what is wrong with them is told at once, not with the first image. */
+async function loadVerification({ current, log }: ImageParts) {
+  const verification = createVerification({ settings: () => current().verification, readName: readImageName });
+  for (const why of await verification.trouble()) log.error({ why }, 'images it holds for are rejected');
+  return verification;
+}
+
+/** Loads what is on disk and composes the room. */
+export async function composeImages(parts: ImageParts) {
+  const { config, paths, log, clock, metrics } = parts;
+  const { records, setAside } = loadRecords(parts);
+  const { storage, report } = await loadStorage(parts);
   const registry = registryOf(config, log);
+  const verification = await loadVerification(parts);
   const images = createImages({
     registry,
     storage,
@@ -112,7 +119,7 @@ export async function composeImages(parts: ImageParts) {
     quarantineDir: paths.quarantineDir,
     onPull: ({ outcome, bytes, durationMs }) =>
       metrics.observePull({ result: outcome === 'ok' ? 'ok' : 'error', bytes, seconds: durationMs / 1000 }),
-    verification: createVerification({ settings: () => parts.current().verification, readName: readImageName }),
+    verification,
     onVerdict: ({ at, accepted }) => metrics.countVerdict(at, accepted),
   });
   const started = await images.start();

@@ -1,7 +1,7 @@
 // PURE
 // Whether the name that a signature was made for is that of the image that was asked for
 // (containers-policy.json(5), "signedIdentity").
-import { isTable, onlyKeys, type Refuse, textOf } from './json.ts';
+import { isTable, onlyKeys, quoted, type Refuse, textOf } from './json.ts';
 import { type ImageName, nameText, type ReadName } from './name.ts';
 
 export type IdentityRule =
@@ -32,7 +32,7 @@ export function readIdentity(value: unknown, refuse: Refuse): IdentityRule {
     const prefix = textOf(value.prefix, 'prefix', refuse);
     return { type, prefix, signedPrefix: textOf(value.signedPrefix, 'signedPrefix', refuse) };
   }
-  return refuse(`signedIdentity has the unknown type ${JSON.stringify(type)}`);
+  return refuse(`signedIdentity has the unknown type ${quoted(type)}`);
 }
 
 /** The name without what comes after the repository. */

@@ -11,8 +11,11 @@ export const isTable = (value: unknown): value is Table =>
 /** Refuses keys that are not known. */
 export function onlyKeys(table: Table, known: readonly string[], refuse: Refuse): void {
   const strange = Object.keys(table).find((key) => !known.includes(key));
-  if (strange !== undefined) refuse(`unknown key ${JSON.stringify(strange.slice(0, 80))}`);
+  if (strange !== undefined) refuse(`unknown key ${quoted(strange)}`);
 }
+
+/** A value for a message. */
+export const quoted = (value: unknown): string => printable(JSON.stringify(value) ?? 'nothing', 100);
 
 /** A text that is not empty. */
 export const textOf = (value: unknown, what: string, refuse: Refuse): string =>

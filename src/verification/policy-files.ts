@@ -2,7 +2,7 @@
 // Must not judge anything.
 import { open, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { failedPrecondition } from '../lib/failure.ts';
+import { failedPrecondition, failureChain } from '../lib/failure.ts';
 import { parsePolicy, type Policy } from './policy.ts';
 
 /** Where policies are; "" for none. */
@@ -64,15 +64,24 @@ export async function policyOf(settings: PolicySettings, namespace: string | nul
 }
 
 /** Every policy that can be read; what is wrong with the others their own namespaces are told. */
-export async function allPolicies({ policyFile, policyDir }: PolicySettings): Promise<readonly Policy[]> {
+export async function allPolicies(settings: PolicySettings): Promise<readonly Policy[]> {
+  const read = await readAll(settings);
+  return read.flatMap((one) => (one.status === 'fulfilled' ? one.value : []));
+}
+
+/** What is wrong with policies, a sentence for each that cannot be used. */
+export async function policyTrouble(settings: PolicySettings): Promise<readonly string[]> {
+  const read = await readAll(settings);
+  return read.flatMap((one) => (one.status === 'rejected' ? [failureChain(one.reason)] : []));
+}
+
+async function readAll({ policyFile, policyDir }: PolicySettings): Promise<PromiseSettledResult<Policy[]>[]> {
   const names = policyDir === '' ? [] : await readdir(policyDir).catch(() => []);
   const files = names.filter((name) => name.endsWith('.json')).map((name) => join(policyDir, name));
   const read = async (path: string): Promise<Policy[]> => {
     const text = await readSmallFile(path);
+    if (text === null && path === policyFile) throw failedPrecondition(`image policy ${path} does not exist`);
     return text === null ? [] : [parsePolicy(text, path)];
   };
-  const all = await Promise.all(
-    [policyFile, ...files].filter((path) => path !== '').map((path) => read(path).catch(() => [])),
-  );
-  return all.flat();
+  return Promise.allSettled([policyFile, ...files].filter((path) => path !== '').map(read));
 }

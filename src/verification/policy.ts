@@ -3,7 +3,7 @@
 // Must not read files, ask registries or run programs.
 import { failedPrecondition } from '../lib/failure.ts';
 import { type IdentityRule, readIdentity } from './identity.ts';
-import { isTable, onlyKeys, type Refuse, type Table, textOf } from './json.ts';
+import { isTable, onlyKeys, quoted, type Refuse, type Table, textOf } from './json.ts';
 import { type ImageName, nameText } from './name.ts';
 
 /** Where a public key is: a PEM file, or the PEM text itself. */
@@ -59,10 +59,7 @@ export function parsePolicy(text: string, label: string): Policy {
   const docker = transports.docker ?? {};
   if (!isTable(docker)) return refuse('transports.docker is not an object');
   const scopes = new Map(
-    Object.entries(docker).map(([scope, list]) => [
-      scope,
-      readRequirements(list, `scope ${JSON.stringify(scope)}`, refuse),
-    ]),
+    Object.entries(docker).map(([scope, list]) => [scope, readRequirements(list, `scope ${quoted(scope)}`, refuse)]),
   );
   return { fallback, scopes };
 }
@@ -88,7 +85,7 @@ function readRequirement(value: unknown, refuse: Refuse): Requirement {
     case 'signedBy':
       return { type: 'unsupported', what: 'signedBy (GPG signatures)' };
     default:
-      return refuse(`unknown type ${JSON.stringify(value.type)}`);
+      return refuse(`unknown type ${quoted(value.type)}`);
   }
 }
 

@@ -5,7 +5,14 @@ import { failureChain } from '../lib/failure.ts';
 import { identityMismatch } from './identity.ts';
 import { type ImageName, nameText, type ReadName } from './name.ts';
 import { type KeySource, type Requirement, rulingFor } from './policy.ts';
-import { allPolicies, type NamedPolicy, policyOf, type PolicySettings, readSmallFile } from './policy-files.ts';
+import {
+  allPolicies,
+  type NamedPolicy,
+  policyOf,
+  type PolicySettings,
+  policyTrouble,
+  readSmallFile,
+} from './policy-files.ts';
 import { isSignedBy, type PublicKey, readClaim, readPublicKey, type Signature } from './signature.ts';
 import { judge, type VerifierSubject } from './verifier.ts';
 
@@ -46,6 +53,8 @@ export interface VerificationOptions {
 export interface Verification {
   /** Whether there is any policy. */
   isOn(): boolean;
+  /** What is wrong with policies, a sentence for each that cannot be used. */
+  trouble(): Promise<readonly string[]>;
   /** Whether signatures of an image must be had for this namespace, would be of use to another one, or neither. */
   signaturesOf(name: ImageName, namespace: string | null): Promise<'needed' | 'useful' | 'unused'>;
   /** Decides; never throws for a policy, key or program that fails: that is a no. */
@@ -57,6 +66,7 @@ export function createVerification({ settings, readName }: VerificationOptions):
   const isOn = (): boolean => settings().policyFile !== '' || settings().policyDir !== '';
   return {
     isOn,
+    trouble: () => policyTrouble(settings()),
     async signaturesOf(name, namespace) {
       if (!isOn()) return 'unused';
       const wants = (policy: NamedPolicy['policy']): boolean =>

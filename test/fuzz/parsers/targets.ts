@@ -4,6 +4,7 @@ import { challengeTarget, errorTarget, proxyTarget, retryTarget } from './answer
 import type { Target } from './check.ts';
 import { authConfigTarget, authTarget, confTarget, hostsTarget } from './configuration.ts';
 import { configTarget, manifestTarget, referenceTarget } from './content.ts';
+import { claimTarget, policyTarget, signaturesTarget } from './policies.ts';
 
 /** All parsers. */
 export const targets: readonly Target[] = [
@@ -18,4 +19,7 @@ export const targets: readonly Target[] = [
   { name: 'Retry-After', property: retryTarget },
   { name: 'body of a refusal', property: errorTarget },
   { name: 'NO_PROXY', property: proxyTarget },
+  { name: 'image policy', property: policyTarget },
+  { name: 'signed text', property: claimTarget },
+  { name: 'manifest of signatures', property: signaturesTarget },
 ] as readonly Target[];

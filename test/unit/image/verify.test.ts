@@ -2,6 +2,8 @@ import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'n
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { Failure, failureChain } from '../../../src/lib/failure.ts';
+import { readImageName } from '../../../src/image/verify.ts';
+import { createVerification } from '../../../src/verification/verification.ts';
 import { type FakeRegistry, refuse, startFakeRegistry } from '../../helpers/fake-registry.ts';
 import { fakeStorageNative, type FakeStorageNative } from '../../helpers/fake-storage-native.ts';
 import { digestOf, makeImage, makeIndex } from '../../helpers/image-parts.ts';
@@ -255,6 +257,10 @@ test('a policy that cannot be used keeps everything out', async (t) => {
   await made.bring('lax');
   writeFileSync(made.policies.policyFile, '{"default": [{"type": "acept"}]}');
   await rejected(t, { made, work: made.bring() }, /unknown type "acept"/);
+  const verification = createVerification({ settings: () => made.policies, readName: readImageName });
+  const told = await verification.trouble();
+  t.is(told.length, 1, 'a start tells it');
+  t.regex(told[0]!, /policy\.json is not usable: default\[0\]: unknown type "acept"/);
   await rejected(t, { made, work: made.use('strict') }, /unknown type "acept"/);
   made.policies.policyFile = join(made.root, 'missing.json');
   await rejected(t, { made, work: made.bring() }, /missing\.json does not exist/);

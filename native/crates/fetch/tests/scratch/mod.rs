@@ -20,7 +20,11 @@ pub struct Scratch {
 
 impl Scratch {
     pub fn new() -> Self {
-        let root = std::env::temp_dir().join(unique("podwright-fetch"));
+        Self::below(&std::env::temp_dir())
+    }
+
+    pub fn below(dir: &Path) -> Self {
+        let root = dir.join(unique("podwright-fetch"));
         std::fs::create_dir(&root).expect("make scratch");
         Self { root }
     }

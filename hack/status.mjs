@@ -31,8 +31,6 @@ function told(policy) {
       return ['done', ''];
     case 'handler':
       return ['done', ''];
-    case 'refused':
-      return ['refused', 'UNIMPLEMENTED when set'];
     case 'ignored':
       return ['ignored', policy.because];
     case 'ignored-without':
@@ -78,16 +76,15 @@ const version = /\*\*(v[0-9.]+)\*\*/.exec(
   readFileSync(new URL('../proto/runtime/README.md', import.meta.url), 'utf8'),
 )[1];
 const rpcs = rpcRows();
-const counts = { done: 0, refused: 0, ignored: 0 };
+const counts = { done: 0, ignored: 0 };
 const sections = messages().map((type) => fieldSection(type, counts));
 const served = rpcs.filter((row) => row.includes('| done |')).length;
 const text = `# What of the CRI is done
 
 <!-- made by hack/status.mjs from src/cri; hack/check-generated.sh fails when it is stale -->
 
-CRI ${version}. ${served} of ${rpcs.length} RPCs are served. Of the ${counts.done + counts.refused + counts.ignored} request fields that can reach them,
-${counts.done} are done, ${counts.refused} are refused and ${counts.ignored} ignored. A refused field that is set fails the call with UNIMPLEMENTED and
-its name; nothing is dropped in silence.
+CRI ${version}. ${served} of ${rpcs.length} RPCs are served. Of the ${counts.done + counts.ignored} request fields that can reach them,
+${counts.done} are done and ${counts.ignored} ignored, each for the reason beside it: nothing is dropped in silence.
 
 ## RPCs
 
@@ -97,7 +94,7 @@ ${rpcs.join('\n')}
 
 ## Request fields
 
-Messages are told once, wherever they occur. A message that is refused or ignored as a whole is not opened.
+Messages are told once, wherever they occur. A message that is ignored as a whole is not opened.
 
 ${sections.join('\n')}`;
 

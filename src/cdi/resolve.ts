@@ -1,7 +1,7 @@
 // PURE
 // From names of devices and the files of the spec directories to what is to be done to a container.
 import { failedPrecondition, unimplemented } from '../lib/failure.ts';
-import type { DeviceEdit, OciMount, SpecEdits } from '../oci/types.ts';
+import type { DeviceEdit, HookEdit, OciMount, SpecEdits } from '../oci/types.ts';
 import type { DeviceName } from './names.ts';
 import { type CdiFile, type CdiSpec, type ContainerEdits, parseSpec } from './spec.ts';
 
@@ -37,6 +37,7 @@ export function resolveDevices(names: readonly DeviceName[], files: readonly Cdi
     devices: edits.flatMap((one) => one.devices),
     mounts: edits.flatMap((one) => one.mounts),
     additionalGids: edits.flatMap((one) => one.additionalGids),
+    hooks: edits.flatMap((one) => one.hooks),
   };
 }
 
@@ -52,8 +53,6 @@ function specOf({ text, kind, device }: DeviceName, specs: readonly Ranked[], br
 }
 
 function specEdits(from: ContainerEdits, whose: string): SpecEdits {
-  const [hook] = from.hooks;
-  if (hook) throw unimplemented(`${whose} needs the ${hook.hookName} hook ${hook.path}: hooks are not run`);
   if (from.intelRdt !== null) throw unimplemented(`${whose} needs intelRdt, which is not supported`);
   if (from.netDevices.length > 0) throw unimplemented(`${whose} needs netDevices, which are not supported`);
   return {
@@ -61,6 +60,7 @@ function specEdits(from: ContainerEdits, whose: string): SpecEdits {
     devices: from.deviceNodes.map(deviceEdit),
     mounts: from.mounts.map(mountEdit),
     additionalGids: from.additionalGids,
+    hooks: from.hooks.map(hookEdit),
   };
 }
 
@@ -78,6 +78,17 @@ function deviceEdit(node: ContainerEdits['deviceNodes'][number]): DeviceEdit {
     gid,
   };
 }
+
+/** Seconds that a hook has which says nothing of that: one that hangs must not hold a container for ever. */
+const hookTimeout = 60;
+
+const hookEdit = ({ hookName, path, args, env, timeout }: ContainerEdits['hooks'][number]): HookEdit => ({
+  kind: hookName,
+  path,
+  args: args.length > 0 ? args : [path],
+  env,
+  timeout: timeout ?? hookTimeout,
+});
 
 const mountEdit = ({ hostPath, containerPath, type, options }: ContainerEdits['mounts'][number]): OciMount => ({
   destination: containerPath,

@@ -1,6 +1,7 @@
 // PURE
 // A CDI spec: reading and checking the document of a file (Container Device Interface, SPEC.md and schema.json).
 import { parse } from 'yaml';
+import { type HookKind, hookKinds } from '../oci/types.ts';
 import {
   anything,
   DocumentError,
@@ -26,6 +27,12 @@ const oneOf =
 const env: Read<string> = (value, at) =>
   /^[^=\0]+=[^\0]*$/.test(name(value, at)) ? name(value, at) : wrong(at, 'is not NAME=value');
 
+const hookKind: Read<HookKind> = (value, at) =>
+  hookKinds.find((kind) => kind === name(value, at)) ?? wrong(at, `${JSON.stringify(value)} is not a kind of hook`);
+
+/** runtime-spec: a timeout that is set is greater than zero. */
+const seconds: Read<number> = (value, at) => uint32(value, at) || wrong(at, 'is 0');
+
 /** `containerEdits`: what is done to a container. */
 const edits = object({
   env: list(env),
@@ -44,7 +51,7 @@ const edits = object({
     }),
   ),
   mounts: list(object({ hostPath: name, containerPath: path, type: maybe(text), options: list(name) })),
-  hooks: list(object({ hookName: name, path: name, args: list(text), env: list(text), timeout: maybe(anything) })),
+  hooks: list(object({ hookName: hookKind, path, args: list(text), env: list(env), timeout: maybe(seconds) })),
   additionalGids: list(uint32),
   intelRdt: anything,
   netDevices: list(anything),

@@ -22,6 +22,7 @@ import {
 import { admitImages } from './admit-images.ts';
 import { diskLimit } from './disk-limit.ts';
 import { findImageVolumes, refuseArtifact, withLayers } from './image-volumes.ts';
+import { checkHooks, hooksRequest } from './hooks.ts';
 import { prepareGvisorPod } from './gvisor-pod.ts';
 import { externalRuntime, outsideSpec } from './outside.ts';
 import { checkCaptured, type ContainerRestore, restoreRequest } from './restored.ts';
@@ -69,6 +70,8 @@ export interface CreateContainerPorts {
   readonly now: () => bigint;
   readonly newId: () => ContainerId;
   readonly bootId: string;
+  /** The daemon's process: hooks are run in its namespaces. */
+  readonly pid: number;
   readonly host: HostLimits;
   readonly maxLogLineBytes: number;
   /** Options of a root file system's overlay beside its directories. */
@@ -271,6 +274,7 @@ async function build(ports: CreateContainerPorts, identity: ContainerIdentity, p
   const { stage } = ports.stages(sandboxId, 'CreateContainer');
   const input = specInput(ports, identity, parts);
   const spec = planContainer(input);
+  checkHooks(spec, { userNamespace: userNamespaceOf(parts.sandbox), restore: parts.restore });
   if (parts.restore)
     checkCaptured(
       identity,
@@ -317,6 +321,7 @@ async function build(ports: CreateContainerPorts, identity: ContainerIdentity, p
           ? externalRuntime(identity.runtime, ports.runtimeRoot(sandboxId), prepared?.pod ?? null)
           : null,
         restore: restoreRequest(parts.restore),
+        hooks: identity.runtime ? null : hooksRequest(spec, ports.pid),
       },
       AbortSignal.timeout(hangsAfterMs),
     ),

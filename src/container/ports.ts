@@ -114,6 +114,14 @@ export interface ExternalRuntime {
   readonly pod: ExternalPod | null;
 }
 
+/** proto Hooks. */
+export interface HooksRequest {
+  readonly create: boolean;
+  readonly started: boolean;
+  readonly stopped: boolean;
+  readonly runtimePid: number;
+}
+
 /** proto CreateContainer. */
 export interface CreateContainerRequest {
   readonly containerId: string;
@@ -143,6 +151,8 @@ export interface CreateContainerRequest {
   readonly external: ExternalRuntime | null;
   /** What is brought back instead of started; null: nothing. */
   readonly restore: RestoreRequest | null;
+  /** The hooks that the monitor runs; null: there are none. */
+  readonly hooks: HooksRequest | null;
 }
 
 /** proto Restore. */

@@ -70,8 +70,6 @@ function fieldCheckOf(type: string, field: FieldDescriptor, building: Building):
       const inner = messageCheck(field.type, building);
       return inner === null ? null : each(field, inner);
     }
-    case 'refused':
-      return refuseIfSet(field);
     case 'ignored':
       return null;
     case 'ignored-without':

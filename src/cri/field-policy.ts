@@ -13,8 +13,6 @@ export interface HostSecurity {
 export type FieldPolicy =
   /** Done; for a message: decided member by member. */
   | { readonly is: 'honoured' }
-  /** Set to anything but its default: UNIMPLEMENTED. */
-  | { readonly is: 'refused' }
   /** Never looked at. `because` is for docs/status.md. */
   | { readonly is: 'ignored'; readonly because: string }
   /** Ignored where the module is off; UNIMPLEMENTED where it is on (ruling 18). */
@@ -23,7 +21,6 @@ export type FieldPolicy =
   | { readonly is: 'handler' };
 
 const done: FieldPolicy = { is: 'honoured' };
-const refused: FieldPolicy = { is: 'refused' };
 const ignored = (because: string): FieldPolicy => ({ is: 'ignored', because });
 const handler: FieldPolicy = { is: 'handler' };
 const selinux: FieldPolicy = { is: 'ignored-without', module: 'selinux' };
@@ -159,7 +156,7 @@ export const fieldPolicies: Readonly<Record<string, Readonly<Record<string, Fiel
     annotations: done,
     user_specified_image: done,
     runtime_handler: handler,
-    image_ref: refused,
+    image_ref: ignored('for answers, which say by it what was mounted; a request names its image by `image`'),
   },
   KeyValue: { key: done, value: done },
   Mount: {

@@ -52,6 +52,7 @@ export function creationPorts(hands: Hands, store: PodStore, { containerPorts, t
     teardown,
     newId: () => hexId() as ContainerId,
     bootId: store.bootId,
+    pid: process.pid,
     host: {
       capabilities: capabilitiesOfMask(store.facts.capabilityMask),
       defaultCapabilities: config.container.capabilities,

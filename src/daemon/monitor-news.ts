@@ -20,9 +20,10 @@ export function monitorsOf(
     place: () => cgroups.monitorPlace(),
     daemonVersion: version,
     carrier: nativeCarrier(native),
-    onEvent: (sandboxId, { exit, oom, logTrouble }) => {
+    onEvent: (sandboxId, { exit, oom, logTrouble, note }) => {
       if (exit) recordExit(containers, exitFact(exit));
       if (oom) log.warn({ sandboxId, ...oom }, 'the kernel killed a process of the container for its memory limit');
+      if (note) log.warn({ sandboxId, containerId: note.containerId }, note.text);
       if (logTrouble) log.warn({ sandboxId, ...logTrouble }, 'output of the container cannot be logged and is dropped');
     },
     onState: (_, hello) => {

@@ -1,12 +1,22 @@
 // PURE
-// Changes to a finished spec that somebody else describes (CDI): environment, devices, mounts, groups.
+// Changes to a finished spec that somebody else describes (CDI): environment, devices, mounts, groups, hooks.
 import { invalidArgument } from '../lib/failure.ts';
 import { devicesAnnotation } from './devices.ts';
 import { cleanPath, inMountOrder } from './mounts.ts';
-import type { DeviceEdit, OciDevice, OciDeviceRule, OciMount, OciSpec, SpecEdits } from './types.ts';
+import {
+  type DeviceEdit,
+  type HookEdit,
+  hookKinds,
+  type OciDevice,
+  type OciDeviceRule,
+  type OciHooks,
+  type OciMount,
+  type OciSpec,
+  type SpecEdits,
+} from './types.ts';
 
 /** No changes. */
-export const noEdits: SpecEdits = { env: [], devices: [], mounts: [], additionalGids: [] };
+export const noEdits: SpecEdits = { env: [], devices: [], mounts: [], additionalGids: [], hooks: [] };
 
 /** The spec with the changes; what is at the same name or path is replaced. */
 export function applyEdits(spec: OciSpec, edits: SpecEdits): OciSpec {
@@ -21,9 +31,23 @@ export function applyEdits(spec: OciSpec, edits: SpecEdits): OciSpec {
       user: { ...user, additionalGids: [...new Set([...user.additionalGids, ...edits.additionalGids])] },
     },
     mounts: withMounts(spec.mounts, edits.mounts),
+    ...withHooks(spec.hooks ?? {}, edits.hooks),
     annotations: withDevices(spec.annotations, devices),
     linux: { ...linux, ...withNodes(linux, devices) },
   };
+}
+
+/** A spec without hooks says nothing of them: nobody looks for any then. */
+function withHooks(hooks: OciHooks, added: readonly HookEdit[]): { readonly hooks?: OciHooks } {
+  const all = hookKinds.flatMap((kind) => {
+    const list = added.filter((one) => one.kind === kind);
+    const merged = [
+      ...(hooks[kind] ?? []),
+      ...list.map(({ path, args, env, timeout }) => ({ path, args, env, timeout })),
+    ];
+    return merged.length > 0 ? [[kind, merged] as const] : [];
+  });
+  return all.length > 0 ? { hooks: Object.fromEntries(all) as OciHooks } : {};
 }
 
 function withEnv(env: readonly string[], added: readonly string[]): string[] {

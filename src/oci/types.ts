@@ -100,6 +100,34 @@ export interface DeviceEdit {
   readonly gid: number | null;
 }
 
+/** runtime-spec `hooks`: the names of its lists, in the order in which a container meets them. */
+export const hookKinds = [
+  'prestart',
+  'createRuntime',
+  'createContainer',
+  'startContainer',
+  'poststart',
+  'poststop',
+] as const;
+export type HookKind = (typeof hookKinds)[number];
+
+/** runtime-spec `hooks` entry. */
+export interface OciHook {
+  readonly path: string;
+  readonly args: readonly string[];
+  readonly env: readonly string[];
+  /** Seconds. */
+  readonly timeout: number;
+}
+
+/** runtime-spec `hooks`. */
+export type OciHooks = Partial<Readonly<Record<HookKind, readonly OciHook[]>>>;
+
+/** A hook that is added to a finished spec. */
+export interface HookEdit extends OciHook {
+  readonly kind: HookKind;
+}
+
 /** Changes to a finished spec. */
 export interface SpecEdits {
   /** "KEY=value". */
@@ -107,6 +135,7 @@ export interface SpecEdits {
   readonly devices: readonly DeviceEdit[];
   readonly mounts: readonly OciMount[];
   readonly additionalGids: readonly number[];
+  readonly hooks: readonly HookEdit[];
 }
 
 /** runtime-spec `config.json`. */
@@ -116,6 +145,7 @@ export interface OciSpec {
   readonly root: { readonly path: string; readonly readonly: boolean };
   readonly hostname: string;
   readonly mounts: readonly OciMount[];
+  readonly hooks?: OciHooks;
   readonly annotations: Readonly<Record<string, string>>;
   readonly linux: Partial<OciIdMaps> & {
     readonly namespaces: readonly OciNamespace[];

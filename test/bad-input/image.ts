@@ -33,7 +33,6 @@ export const imageRows: Rows = {
   'ImageSpec.user_specified_image': line.map((row) => ({ ...row, at: /^(PullImage|CreateContainer) / })),
   'ImageSpec.runtime_handler': [...line, wrong('nobody has configured it', 'kata')],
   'ImageSpec.annotations': textMap.map((row) => ({ ...row, at: /^(PullImage|CreateContainer) / })),
-  'ImageSpec.image_ref': line,
 
   'AuthConfig.username': secret,
   'AuthConfig.password': secret,

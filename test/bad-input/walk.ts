@@ -50,30 +50,18 @@ export const rowName = ({ type, field }: Place): string => `${type}.${field.name
 export const whereOf = ({ method, path }: Place): string => `${method} ${path.map(({ name }) => name).join('.')}`;
 
 /** Whether a field has values that only a table can know. A flag has none, an enum's and a message's follow from the proto. */
-export const needsRows = ({ type, field }: Place): boolean =>
-  policyOf(type, field.name).is !== 'refused' &&
-  field.type !== 'bool' &&
-  criEnum(field.type) === null &&
-  criFields(field.type) === null;
+export const needsRows = ({ field }: Place): boolean =>
+  field.type !== 'bool' && criEnum(field.type) === null && criFields(field.type) === null;
 
 /** The rows of a place: those of the tables, and those that follow from the proto. */
 export function rowsOf(place: Place): Row[] {
-  const { type, field } = place;
-  if (policyOf(type, field.name).is === 'refused') {
-    return [wrong('not honoured yet', sampleOf(field), { code: 'UNIMPLEMENTED' })];
-  }
+  const { field } = place;
   const own = (allRows[rowName(place)] ?? []).filter(({ at }) => at === undefined || at.test(whereOf(place)));
   if (criEnum(field.type) === null) return own;
   const unknown = [9999, -1].map((value) =>
     wrong(`an unknown number of ${field.type}`, field.repeated ? [value] : value),
   );
   return [...unknown, ...own];
-}
-
-/** Any value of a field that is not its default. */
-function sampleOf({ type, repeated, map }: FieldDescriptor): unknown {
-  const one = samples[type] ?? (criFields(type) ? {} : type === 'string' ? 'x' : type === 'bool' ? true : 1);
-  return map ? { key: one } : repeated ? [one] : one;
 }
 
 type Loose = Record<string, unknown>;

@@ -37,6 +37,8 @@ export interface TestServerParts {
   readonly runtime?: Partial<RuntimeVerbs>;
   readonly images?: Partial<ImageVerbs>;
   readonly recovering?: () => Promise<void> | null;
+  /** The border's wall clock in milliseconds; the host's unless given. */
+  readonly nowMs?: () => number;
 }
 
 /** Starts a border; it ends with the test. */
@@ -55,7 +57,7 @@ export async function serveForTest(t: ExecutionContext, parts: TestServerParts):
     beginCall: () => null,
     newRequestId: () => `r${observed.length}`,
     elapsedMs: () => performance.now(),
-    nowMs: () => Date.now(),
+    nowMs: parts.nowMs ?? (() => Date.now()),
   };
   const server = await startCriServer({
     services: [],

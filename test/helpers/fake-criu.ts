@@ -50,7 +50,8 @@ export class FakeCriu {
   get asked(): AskedOfCriu[] {
     const file = `${this.program}.asked`;
     if (!existsSync(file)) return [];
-    const lines = readFileSync(file, 'utf8').trim().split('\n');
+    // it may be about to write one: only whole lines count
+    const lines = readFileSync(file, 'utf8').split('\n').slice(0, -1);
     return lines.map((line) => JSON.parse(line) as AskedOfCriu);
   }
 

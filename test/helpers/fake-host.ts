@@ -226,12 +226,13 @@ export function fakeHost() {
       return { bpf: Buffer.alloc(0), flags: 0 };
     },
     apparmor: async () => '',
-    cdi: async () => ({ env: [], devices: [], mounts: [], additionalGids: [] }),
+    cdi: async () => ({ env: [], devices: [], mounts: [], additionalGids: [], hooks: [] }),
     seccompProfile: async () => null,
     runtimeRoot: (id: string) => `/runtime/${id}`,
     teardown: teardownOne,
     newId: () => hex() as ContainerId,
     bootId: 'boot',
+    pid: 4711,
     host: {
       capabilities: [],
       defaultCapabilities: [],

@@ -38,7 +38,7 @@ test.before('a pod, and specs', async () => {
             additionalGids: [4321],
           },
         },
-        { name: 'hooked', containerEdits: { hooks: [{ hookName: 'createContainer', path: '/usr/bin/vendor-hook' }] } },
+        { name: 'cached', containerEdits: { intelRdt: { closID: 'x' } } },
         { name: 'gone', containerEdits: { deviceNodes: [{ path: '/dev/no-such-gpu' }] } },
       ],
     }),
@@ -104,7 +104,7 @@ test.serial('what cannot be told or done is refused by name', async (t) => {
   ) => fails(t, create(daemon, pod, scripted('true', { CDI_devices: [{ name }] })), { code, message });
   await wrong('vendor.example/gpu=7', 'FAILED_PRECONDITION', /vendor\.example\/gpu=7 is in none/);
   await wrong('gpu0', 'INVALID_ARGUMENT', /CDI_devices\[0\]\.name "gpu0"/);
-  await wrong('vendor.example/gpu=hooked', 'UNIMPLEMENTED', /createContainer hook \/usr\/bin\/vendor-hook/);
+  await wrong('vendor.example/gpu=cached', 'UNIMPLEMENTED', /needs intelRdt/);
   await t.throwsAsync(create(daemon, pod, scripted('true', { CDI_devices: [{ name: 'vendor.example/gpu=gone' }] })), {
     message: /no-such-gpu/,
   });

@@ -157,11 +157,6 @@ test('a device that is nowhere is named, and so is what could not be read', (t) 
 });
 
 for (const [what, edits, why] of [
-  [
-    'hooks',
-    { hooks: [{ hookName: 'createContainer', path: '/usr/bin/hook', args: ['hook', 'x'], timeout: 5 }] },
-    /createContainer hook \/usr\/bin\/hook/,
-  ],
   ['intelRdt', { intelRdt: { closID: 'x' } }, /intelRdt/],
   ['netDevices', { netDevices: [{ hostInterfaceName: 'eth7', name: 'eth1' }] }, /netDevices/],
 ] as const) {
@@ -169,6 +164,32 @@ for (const [what, edits, why] of [
     const files = [file(spec({ devices: [{ name: 'dev0', containerEdits: edits }, { name: 'plain' }] }))];
     fails(t, () => resolveDevices(asked('vendor.example/class=dev0'), files), ['unimplemented', why]);
     t.notThrows(() => resolveDevices(asked('vendor.example/class=plain'), files), 'only the device that has it');
+  });
+}
+
+test('hooks keep their order, and one that says nothing of its time has a limit', (t) => {
+  const hooks = [
+    { hookName: 'createContainer', path: '/usr/bin/hook', args: ['hook', 'x'], env: ['A=b'], timeout: 5 },
+    { hookName: 'poststop', path: '/usr/bin/other' },
+  ];
+  const all = { hooks: [{ hookName: 'prestart', path: '/first' }] };
+  const files = [file(spec({ devices: [{ name: 'dev0', containerEdits: { hooks } }], containerEdits: all }))];
+  t.deepEqual(resolveDevices(asked('vendor.example/class=dev0'), files).hooks, [
+    { kind: 'prestart', path: '/first', args: ['/first'], env: [], timeout: 60 },
+    { kind: 'createContainer', path: '/usr/bin/hook', args: ['hook', 'x'], env: ['A=b'], timeout: 5 },
+    { kind: 'poststop', path: '/usr/bin/other', args: ['/usr/bin/other'], env: [], timeout: 60 },
+  ]);
+});
+
+for (const [hook, why] of [
+  [{ hookName: 'preStart', path: '/h' }, /hooks\[0\]\.hookName "preStart" is not a kind of hook/],
+  [{ hookName: 'poststop', path: 'h' }, /hooks\[0\]\.path "h" is not an absolute path/],
+  [{ hookName: 'poststop', path: '/h', timeout: 0 }, /hooks\[0\]\.timeout is 0/],
+  [{ hookName: 'poststop', path: '/h', timeout: -1 }, /hooks\[0\]\.timeout is not a number/],
+  [{ hookName: 'poststop', path: '/h', env: ['A'] }, /hooks\[0\]\.env\[0\] is not NAME=value/],
+] as const) {
+  test(`a hook that is none: ${JSON.stringify(hook)}`, (t) => {
+    t.regex(whyNot(file(spec({ containerEdits: { hooks: [hook] } }))) ?? '', why);
   });
 }
 

@@ -132,13 +132,31 @@ function waiting() {
   return { verb, started: started.promise, ended: promise };
 }
 
+/** The host's clock until a call has begun; then its deadline has passed, however late a busy machine hears of that. */
+function clockPast(started: Promise<void>): () => number {
+  let aheadMs = 0;
+  void started.then(() => (aheadMs = 3_600_000));
+  return () => Date.now() + aheadMs;
+}
+
+/** Makes a call whose deadline passes while its verb runs: a longer one where the machine had not begun it by then. */
+async function outlasted(
+  t: ExecutionContext,
+  started: Promise<void>,
+  call: (deadlineMs: number) => Promise<unknown>,
+): Promise<void> {
+  for (let deadlineMs = 500; ; deadlineMs *= 2) {
+    t.is((await refused(t, call(deadlineMs))).code, status.DEADLINE_EXCEEDED);
+    if (await Promise.race([started.then(() => true), sleep(0, false)])) return;
+  }
+}
+
 test.serial("a caller's deadline fires the signal", async (t) => {
-  const { verb, ended } = waiting();
-  const { client, observed } = await serveForTest(t, { runtime: { runPodSandbox: verb } });
-  const error = await refused(t, client.runtime.RunPodSandbox(pod, { deadlineMs: 1500 }));
-  t.is(error.code, status.DEADLINE_EXCEEDED);
+  const { verb, started, ended } = waiting();
+  const { client, observed } = await serveForTest(t, { runtime: { runPodSandbox: verb }, nowMs: clockPast(started) });
+  await outlasted(t, started, (deadlineMs) => client.runtime.RunPodSandbox(pod, { deadlineMs }));
   t.is((await ended).kind, 'deadline-exceeded');
-  t.deepEqual(await reported(observed, 1), ['DEADLINE_EXCEEDED']);
+  t.is((await reported(observed, 1)).at(-1), 'DEADLINE_EXCEEDED');
 });
 
 test.serial("a caller's cancel fires the signal, and nothing is delivered", async (t) => {
@@ -155,24 +173,24 @@ test.serial("a caller's cancel fires the signal, and nothing is delivered", asyn
 
 test.serial('a success after the caller went away is not delivered', async (t) => {
   const delivered: string[] = [];
+  const { promise: started, resolve: begun } = Promise.withResolvers<void>();
   const { client, observed } = await serveForTest(t, {
+    nowMs: clockPast(started),
     runtime: {
       async runPodSandbox({ config }, { signal, onDelivered }) {
         onDelivered(() => delivered.push(config.metadata.name));
-        if (config.metadata.name === 'slow') await once(signal, 'abort');
+        if (config.metadata.name !== 'slow') return 'id' as SandboxId;
+        begun();
+        if (!signal.aborted) await once(signal, 'abort');
         return 'id' as SandboxId;
       },
     },
   });
   await client.runtime.RunPodSandbox(pod);
-  await refused(
-    t,
-    client.runtime.RunPodSandbox(
-      { config: { metadata: { ...pod.config.metadata, name: 'slow' } } },
-      { deadlineMs: 1500 },
-    ),
-  );
-  t.deepEqual(await reported(observed, 2), ['OK', 'DEADLINE_EXCEEDED']);
+  const slow = { config: { metadata: { ...pod.config.metadata, name: 'slow' } } };
+  await outlasted(t, started, (deadlineMs) => client.runtime.RunPodSandbox(slow, { deadlineMs }));
+  const codes = await reported(observed, 2);
+  t.deepEqual([codes[0], codes.at(-1)], ['OK', 'DEADLINE_EXCEEDED']);
   t.deepEqual(delivered, ['a']);
 });
 
@@ -241,15 +259,8 @@ test('a request of 16 MiB and an answer of almost 16 MiB pass; larger ones are R
   t.regex(error.details, /larger than a message may be/);
 });
 
-test('a refused field and a wrong field come back by name', async (t) => {
+test('a wrong field comes back by name', async (t) => {
   const { client } = await serveForTest(t, {});
-  const box = { metadata: { name: 'c' }, image: { image: 'i' } };
-  const ref = await refused(
-    t,
-    client.runtime.CreateContainer({ pod_sandbox_id: 's', config: { ...box, image: { image: 'i', image_ref: 'r' } } }),
-  );
-  t.is(ref.code, status.UNIMPLEMENTED);
-  t.is(ref.details, 'config.image.image_ref is not supported yet');
   const missing = await refused(
     t,
     client.runtime.CreateContainer({ pod_sandbox_id: 's', config: { image: { image: 'i' } } }),

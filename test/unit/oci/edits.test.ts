@@ -74,3 +74,16 @@ test('a node that is not known is asked of the monitor, with what is known of it
   ]);
   t.deepEqual(linux.devices, []);
 });
+
+test('hooks come into the lists of their kinds, after those that are there', (t) => {
+  const hook = (path: string) => ({ path, args: [path], env: [], timeout: 1 });
+  const hooks = [
+    { kind: 'poststop', ...hook('/c') },
+    { kind: 'prestart', ...hook('/a') },
+    { kind: 'poststop', ...hook('/d') },
+  ] as const;
+  const before = { ...base(), hooks: { poststop: [hook('/b')] } };
+  const after = applyEdits(before, { ...noEdits, hooks }).hooks;
+  t.deepEqual(after, { prestart: [hook('/a')], poststop: [hook('/b'), hook('/c'), hook('/d')] });
+  t.false('hooks' in applyEdits(base(), noEdits), 'a spec without hooks says nothing of them');
+});

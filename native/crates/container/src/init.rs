@@ -1,12 +1,14 @@
 //! The init child: walks the plan's steps, waits for the go, becomes the program.
 
+mod hooks;
 pub mod restore;
 
 use crate::devices::{self, Found};
 use crate::error::{Kind, StepError, StepResult, failed, io_failed};
 use crate::handles::{self, Handles};
+use crate::hooks::Subject;
 use crate::image_volume;
-use crate::launch::{self, Origin, Way};
+use crate::launch::{self, Origin, StartHooks, Way};
 use crate::mounts;
 use crate::place;
 use crate::report::{self, Report};
@@ -59,6 +61,10 @@ struct Init<'a> {
     own_cgroups: String,
     /// With a user namespace: taken before it was entered.
     mapped: Mapped,
+    /// What its hooks are told.
+    subject: Option<Subject>,
+    /// An AppArmor profile waits for the next exec.
+    confined: bool,
 }
 
 /// What only the host's root can take, for a container with a user namespace.
@@ -89,6 +95,8 @@ impl<'a> Init<'a> {
             root: None,
             own_cgroups: String::new(),
             mapped: Mapped::default(),
+            subject: None,
+            confined: false,
         })
     }
 
@@ -99,6 +107,7 @@ impl<'a> Init<'a> {
         let spec = self.read_spec()?;
         let plan = steps::plan(&spec, self.request)?;
         let process = &plan.process;
+        self.subject = spec.hooks.as_ref().map(|_| Subject::new(&spec, &self.request.id, &self.request.bundle));
         if let Some(text) = place::set_oom_score_adj(process.oom_score_adj.unwrap_or(0))? {
             self.tell(&Report::Note(text))?;
         }
@@ -108,6 +117,7 @@ impl<'a> Init<'a> {
             self.tell(&Report::Note(text))?;
         }
         apparmor::set_on_exec(&process.apparmor)?;
+        self.confined = !process.apparmor.is_empty();
         if let Some(users) = &self.handles.users {
             for text in launch::prepare_outside(process, users)? {
                 self.tell(&Report::Note(text))?;
@@ -136,6 +146,7 @@ impl<'a> Init<'a> {
             fork: self.handles.pid_namespace.is_some(),
             pid_namespace: self.handles.pid_namespace,
             terminal: self.request.terminal,
+            hooks: self.subject.as_ref().map(|subject| StartHooks { list: &plan.start_hooks, subject }),
         };
         Ok(launch::launch(process, &self.origin, way))
     }
@@ -154,6 +165,10 @@ impl<'a> Init<'a> {
     /// Nothing to do until StartContainer. The monitor's end: so does this process.
     fn await_go(&self) {
         self.note.write("wait for the start");
+        self.await_byte();
+    }
+
+    fn await_byte(&self) {
         let mut byte = [0; 1];
         loop {
             match rustix::io::read(self.handles.socket, &mut byte) {
@@ -218,6 +233,7 @@ impl<'a> Init<'a> {
             }
             Step::Root(step) => {
                 self.note.write("mount the root filesystem");
+                self.make_root_directory(step)?;
                 self.root = Some(root::mount_root(step, self.mapped.root.take())?);
                 Ok(())
             }
@@ -230,6 +246,8 @@ impl<'a> Init<'a> {
                 report::send(self.handles.socket, &Report::Terminal, Some(terminal.master.as_fd()))?;
                 handles::set_terminal_streams(&terminal.slave)
             }
+            Step::RuntimeHooks => self.await_runtime_hooks(),
+            Step::ContainerHooks(list) => self.run_container_hooks(list),
             Step::PivotRoot => {
                 self.masks = Some(Masks::prepare()?);
                 root::pivot(self.root()?)?;

@@ -98,7 +98,7 @@ fn join(request: &JoinRequest, handles: &Handles<'_>, born_in_cgroup: bool) -> S
         open_terminal(handles, process.user.uid, size)?;
     }
     launch::prepare(&plan, users.is_some())?;
-    let way = Way { socket: handles.socket, fork: true, pid_namespace: None, terminal: request.terminal };
+    let way = Way { socket: handles.socket, fork: true, pid_namespace: None, terminal: request.terminal, hooks: None };
     Ok(launch::launch(&plan, &origin, way))
 }
 

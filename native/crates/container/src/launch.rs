@@ -8,10 +8,12 @@
 use crate::credentials::{self, Capabilities};
 use crate::error::{StepError, StepResult, failed};
 use crate::handles;
+use crate::hooks::{self, Call, Status, Subject};
 use crate::limits;
 use crate::paths;
 use crate::process::{ProcessPlan, candidates};
 use crate::report::{self, Report};
+use crate::spec::Hook;
 use crate::users::Users;
 use podwright_sys::clone::{self, Forked};
 use podwright_sys::exec::Program;
@@ -60,6 +62,17 @@ pub(crate) struct Way<'a> {
     pub pid_namespace: Option<BorrowedFd<'a>>,
     /// Standard input is the controlling terminal.
     pub terminal: bool,
+    /// What is run before the program, as its user.
+    pub hooks: Option<StartHooks<'a>>,
+}
+
+/// startContainer hooks.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct StartHooks<'a> {
+    /// In this order.
+    pub list: &'a [Hook],
+    /// Whose they are.
+    pub subject: &'a Subject,
 }
 
 /// The capability sets that can be given, and a note on those that cannot.
@@ -150,11 +163,33 @@ fn become_program(plan: &ProcessPlan, origin: &Origin, way: Way<'_>) -> StepResu
         }
         start_session(way.terminal)?;
     }
+    if let Some(hooks) = way.hooks {
+        run_hooks(hooks, plan, origin)?;
+    }
     refuse_own_program(name, &tries, origin)?; // here, because /proc/self is this process's at last
     if plan.no_new_privileges && !filter.program.is_empty() {
         seccomp::load(&filter.program, filter.flags)?;
     }
     Ok(exec(&program, name, &tries))
+}
+
+/// Their paths are the container's, so they run with no more than its program gets.
+fn run_hooks(StartHooks { list, subject }: StartHooks<'_>, plan: &ProcessPlan, origin: &Origin) -> StepResult<()> {
+    let filter = Some(&plan.filter).filter(|f| plan.no_new_privileges && !f.program.is_empty());
+    let prepare = || filter.map_or(Ok(()), |f| Ok(seccomp::load(&f.program, f.flags)?));
+    for hook in list {
+        refuse_own_program(&hook.path, std::slice::from_ref(&hook.path), origin)?;
+        let state = subject.state(Status::Created, Some(rustix::process::getpid().as_raw_nonzero().get()))?;
+        hooks::run(&Call {
+            kind: "startContainer",
+            hook,
+            state: &state,
+            directory: "/",
+            prepare: &prepare,
+            give_up: None,
+        })?;
+    }
+    Ok(())
 }
 
 fn start_session(terminal: bool) -> StepResult<()> {

@@ -9,6 +9,7 @@ pub mod devices;
 pub mod error;
 pub mod handles;
 mod handover;
+pub mod hooks;
 pub mod ids;
 pub mod image_volume;
 pub mod init;

@@ -4,6 +4,7 @@ use crate::error::{StepError, StepResult, failed};
 use crate::options::MountOptions;
 use crate::paths::{self, Missing};
 use crate::sources::Detached;
+use crate::spec::Mount;
 use crate::steps::MountStep;
 use podwright_sys::mount_attr::{self, Change};
 use rustix::fs::{Mode, OFlags, fstatfs, mkdirat, openat};
@@ -136,4 +137,31 @@ pub(crate) fn refuse_false_proc(step: &MountStep, source: &Detached) -> StepResu
         return Ok(());
     }
     Err(StepError::invalid("mount", "/proc", "the source is no procfs"))
+}
+
+/// Files below /proc that something may be mounted on: what lxcfs and the like provide. Anything
+/// else there could stand in for a file the kernel is to be asked through (CVE-2019-19921).
+const PROC_FILES: [&str; 8] = [
+    "/proc/cpuinfo",
+    "/proc/diskstats",
+    "/proc/loadavg",
+    "/proc/meminfo",
+    "/proc/slabinfo",
+    "/proc/stat",
+    "/proc/swaps",
+    "/proc/uptime",
+];
+
+/// A mount inside /proc that is none of those is refused. PURE.
+///
+/// # Errors
+/// It is one.
+pub(crate) fn refuse_below_proc(mount: &Mount, target: &str) -> StepResult<()> {
+    if target.starts_with("/proc/")
+        && !PROC_FILES.contains(&target)
+        && !target.starts_with("/proc/sys/kernel/ns_last_pid")
+    {
+        return Err(StepError::invalid("mount", &mount.destination, "nothing is mounted inside /proc"));
+    }
+    Ok(())
 }

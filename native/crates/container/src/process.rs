@@ -66,6 +66,13 @@ pub fn process_plan(process: &Process, filter: &Filter) -> StepResult<ProcessPla
     })
 }
 
+/// The program of a process object given as JSON, for messages: cut at 100 characters, empty when there is none. PURE.
+pub fn program_name(process: &str) -> String {
+    let value: serde_json::Value = serde_json::from_str(process).unwrap_or_default();
+    let name = value.pointer("/args/0").and_then(serde_json::Value::as_str).unwrap_or_default();
+    name.chars().take(100).collect()
+}
+
 /// An environment with each name once: the last value, at the place of the first. Programs look at the first one,
 /// and who adds a variable means to change it.
 fn once(env: &[String]) -> Vec<String> {

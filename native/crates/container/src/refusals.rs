@@ -11,7 +11,6 @@ pub(crate) fn check(spec: &Spec) -> StepResult<()> {
     let linux = &spec.linux;
     let time_namespace = linux.namespaces.iter().any(|n| n.kind == "time");
     let table = [
-        ("hooks", spec.hooks.as_ref().is_some_and(|h| h.values().any(|v| v.as_array().is_none_or(|l| !l.is_empty())))),
         ("linux.mountLabel", !linux.mount_label.is_empty()),
         ("linux.personality", linux.personality.is_some()),
         ("linux.intelRdt", linux.intel_rdt.is_some()),

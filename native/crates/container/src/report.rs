@@ -39,6 +39,8 @@ pub enum Report {
     Terminal,
     /// A mount of /proc in the pause's pid namespace comes with this message.
     Proc,
+    /// The root is there and not entered yet; the child waits for the hooks of the runtime's namespaces.
+    Hooks,
     /// All is set up; the child waits for the go.
     Ready {
         /// Devices found under the requested host paths.
@@ -141,6 +143,7 @@ impl Report {
             Self::Terminal => out.tag(b'T'),
             Self::Proc => out.tag(b'P'),
             Self::Started => out.tag(b'S'),
+            Self::Hooks => out.tag(b'H'),
             Self::Engine => out.tag(b'E'),
             Self::Inner(pid) => out.tag(b'G').number(*pid as u32),
             Self::Process(pid) => out.tag(b'I').number(*pid as u32),
@@ -175,6 +178,7 @@ impl Report {
             b'T' => Self::Terminal,
             b'P' => Self::Proc,
             b'S' => Self::Started,
+            b'H' => Self::Hooks,
             b'E' => Self::Engine,
             b'G' => Self::Inner(input.number()? as i32),
             b'I' => Self::Process(input.number()? as i32),
@@ -269,6 +273,7 @@ mod tests {
             Report::Terminal,
             Report::Proc,
             Report::Started,
+            Report::Hooks,
             Report::Engine,
             Report::Process(4711),
             Report::Inner(3),

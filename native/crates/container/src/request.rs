@@ -40,6 +40,8 @@ pub struct Filter {
 /// One container.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Request {
+    /// The container's id, for its hooks.
+    pub id: String,
     /// Directory with config.json.
     pub bundle: String,
     /// The root's layers; none: the spec's root.path is there already.

@@ -8,18 +8,52 @@ use std::collections::BTreeMap;
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Spec {
+    /// Of the runtime-spec.
+    pub oci_version: String,
     /// The process to run.
     pub process: Option<Process>,
     /// The root filesystem.
     pub root: Root,
     /// Mounts in order.
     pub mounts: Vec<Mount>,
-    /// Programs around the container's life: refused when there are any.
-    pub hooks: Option<BTreeMap<String, serde_json::Value>>,
+    /// Programs around the container's life.
+    pub hooks: Option<Hooks>,
     /// Free text; `podwright.devices` is read.
     pub annotations: BTreeMap<String, String>,
     /// The Linux part.
     pub linux: Linux,
+}
+
+/// `hooks`: lists in the order in which they are run (config.md, POSIX-platform Hooks).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct Hooks {
+    /// In the runtime's namespaces, before the root is entered. Superseded by the next one.
+    pub prestart: Vec<Hook>,
+    /// In the runtime's namespaces, before the root is entered.
+    pub create_runtime: Vec<Hook>,
+    /// In the container's namespaces, before the root is entered.
+    pub create_container: Vec<Hook>,
+    /// In the container, as its user, before its program.
+    pub start_container: Vec<Hook>,
+    /// In the runtime's namespaces, when the program runs.
+    pub poststart: Vec<Hook>,
+    /// In the runtime's namespaces, when the container has ended.
+    pub poststop: Vec<Hook>,
+}
+
+/// One of the lists in `hooks`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Hook {
+    /// The program: absolute.
+    pub path: String,
+    /// Its arguments with its name; empty: the path alone.
+    pub args: Vec<String>,
+    /// `NAME=value`; it gets no other.
+    pub env: Vec<String>,
+    /// Seconds after which it is killed and counts as failed; absent: none.
+    pub timeout: Option<u64>,
 }
 
 /// `root`.

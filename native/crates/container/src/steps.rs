@@ -2,13 +2,15 @@
 //! decided without looking at the host. PURE.
 
 use crate::error::{StepError, StepResult};
+use crate::hooks;
 use crate::ids;
 use crate::image_volume::{self, ImageStep};
+use crate::mounts::refuse_below_proc;
 use crate::options::MountOptions;
 use crate::process::{ProcessPlan, process_plan};
 use crate::request::{Overlay, PidMode, Request};
 use crate::rules;
-use crate::spec::{DEVICES_ANNOTATION, Device, Linux, Mount, RequestedDevice, Spec};
+use crate::spec::{DEVICES_ANNOTATION, Device, Hook, Linux, Mount, RequestedDevice, Spec};
 use podwright_cgroups::devices::DeviceRule;
 use podwright_sys::mount_attr;
 
@@ -58,6 +60,10 @@ pub enum Step {
         /// Rows and columns before the first resize.
         size: Option<(u16, u16)>,
     },
+    /// Waits for the hooks that the monitor runs in the runtime's namespaces.
+    RuntimeHooks,
+    /// Runs hooks in the container's namespaces.
+    ContainerHooks(Vec<Hook>),
     /// Makes the root filesystem the root and lets go of the host's.
     PivotRoot,
     /// Makes a path unreadable.
@@ -148,6 +154,8 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// And then the process.
     pub process: ProcessPlan,
+    /// Before its program these, as its user.
+    pub start_hooks: Vec<Hook>,
 }
 
 /// The plan of a container.
@@ -200,13 +208,15 @@ pub fn plan(spec: &Spec, request: &Request) -> StepResult<Plan> {
         let size = process.console_size.map(|s| (s.height, s.width));
         steps.push(Step::Terminal { uid: process.user.uid, size });
     }
+    steps.extend(hooks::steps(spec));
     steps.push(Step::PivotRoot);
     steps.extend(spec.linux.readonly_paths.iter().cloned().map(Step::ReadonlyPath));
     steps.extend(spec.linux.masked_paths.iter().cloned().map(Step::Mask));
     if spec.root.readonly {
         steps.push(Step::ReadonlyRoot);
     }
-    Ok(Plan { steps, process: process_plan(process, &request.filter)? })
+    let start_hooks = spec.hooks.as_ref().map(|h| h.start_container.clone()).unwrap_or_default();
+    Ok(Plan { steps, process: process_plan(process, &request.filter)?, start_hooks })
 }
 
 fn is_writable_cgroup(step: &MountStep) -> bool {
@@ -234,15 +244,19 @@ fn root_step(spec: &Spec, request: &Request) -> StepResult<RootStep> {
         if overlay.lower.is_empty() {
             return Err(StepError::invalid("read", "overlay", "it has no lower directory"));
         }
-        // Any directory does to mount on, in a namespace of its own: the bundle is one.
-        return Ok(RootStep::Overlay { overlay: overlay.clone(), at: request.bundle.clone() });
+        // Any directory does to mount on, in a namespace of its own: the bundle is one. Hooks look where the spec says.
+        let at = if hooks::need_root(spec) { root_path(spec, request)? } else { request.bundle.clone() };
+        return Ok(RootStep::Overlay { overlay: overlay.clone(), at });
     }
-    if spec.root.path.is_empty() {
+    root_path(spec, request).map(RootStep::Directory)
+}
+
+fn root_path(spec: &Spec, request: &Request) -> StepResult<String> {
+    let path = &spec.root.path;
+    if path.is_empty() {
         return Err(StepError::invalid("read", "root.path", "it is missing"));
     }
-    let path = &spec.root.path;
-    let whole = if path.starts_with('/') { path.clone() } else { format!("{}/{path}", request.bundle) };
-    Ok(RootStep::Directory(whole))
+    Ok(if path.starts_with('/') { path.clone() } else { format!("{}/{path}", request.bundle) })
 }
 
 fn absolute(what: &str, path: &str) -> StepResult<()> {
@@ -329,29 +343,6 @@ fn new_filesystem(mount: &Mount, request: &Request) -> StepResult<MountSource> {
         "cgroup" => MountSource::Cgroups,
         kind => MountSource::New { kind: kind.into(), source: mount.source.clone() },
     })
-}
-
-/// Files below /proc that something may be mounted on: what lxcfs and the like provide. Anything
-/// else there could stand in for a file the kernel is to be asked through (CVE-2019-19921).
-const PROC_FILES: [&str; 8] = [
-    "/proc/cpuinfo",
-    "/proc/diskstats",
-    "/proc/loadavg",
-    "/proc/meminfo",
-    "/proc/slabinfo",
-    "/proc/stat",
-    "/proc/swaps",
-    "/proc/uptime",
-];
-
-fn refuse_below_proc(mount: &Mount, target: &str) -> StepResult<()> {
-    if target.starts_with("/proc/")
-        && !PROC_FILES.contains(&target)
-        && !target.starts_with("/proc/sys/kernel/ns_last_pid")
-    {
-        return Err(StepError::invalid("mount", &mount.destination, "nothing is mounted inside /proc"));
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! A checkpoint from its beginning to its end: all containers are frozen before any is captured, none is thawed before all
 //! are, and all are whatever happens. For a process that is thrown away: everything here may wait for a disk.
 
+use crate::beside;
 use crate::error::{CriuError, CriuResult, failed, io_failed};
 use crate::export::{Export, Patient};
 use crate::folder::{self, Folder};
@@ -168,6 +169,9 @@ fn fill(
     }
     let start = Instant::now();
     let frozen = Frozen::freeze(&plan.targets, watch)?;
+    for target in &plan.targets {
+        beside::refuse(&target.id, target.pid, Path::new(&target.freezer))?;
+    }
     for (target, place) in plan.targets.iter().zip(&places) {
         watch.begin(&format!("dump container {}", target.id))?;
         dump(target, place, program, plan.choices, watch)?;

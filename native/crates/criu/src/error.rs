@@ -35,6 +35,14 @@ pub enum CriuError {
         /// What was under way.
         doing: String,
     },
+    /// A command runs in a container, which would not be captured.
+    #[error("container {container} has a running command, which cannot be captured: {process}")]
+    Beside {
+        /// Which.
+        container: String,
+        /// The command's process.
+        process: String,
+    },
     /// A container could not be frozen in time.
     #[error("container {container} could not be frozen in {seconds} s")]
     NotFrozen {

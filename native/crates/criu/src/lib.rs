@@ -2,6 +2,7 @@
 //! images. Carries out one request given in full; must not decide which containers, where, or with which options.
 //! Everything here that touches a path of a request may wait for ever: it is for processes that are thrown away.
 
+mod beside;
 pub mod capture;
 pub mod error;
 pub mod export;

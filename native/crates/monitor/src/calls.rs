@@ -37,7 +37,7 @@ impl Monitor {
             Call::OpenStream(request) => return self.open_stream(asker, &request),
             Call::Attach(request) => self.attach(asker, &request)?,
             Call::Checkpoint(request) => return self.checkpoint(asker, request),
-            Call::CancelCheckpoint(_) => self.cancel_checkpoint(),
+            Call::CancelCheckpoint(_) => self.cancel_checkpoint()?,
             Call::LoadCheckpoint(request) => return self.load_checkpoint(asker, &request),
         };
         self.answer(asker, answer)

@@ -1,7 +1,7 @@
 //! Checkpoints of running containers, and reading those of a pod: both in helper processes.
 
 use crate::container::{Container, Phase};
-use crate::errand::{Outcome, Work};
+use crate::errand::{Outcome, Stopped, Work};
 use crate::reply::{Answer, Asker, done, failure};
 use crate::revival::{choices, criu_failure};
 use crate::server::Monitor;
@@ -25,8 +25,17 @@ const LOAD_MS: u64 = 60_000;
 const MANIFEST: usize = 16 << 20;
 
 impl Monitor {
-    /// Begins a checkpoint; the answer comes when all containers run again.
+    /// Begins a checkpoint; the answer comes when all containers run again. Commands that run in them are given a moment
+    /// to end.
     pub(crate) fn checkpoint(&mut self, asker: Asker, request: Checkpoint) -> SysResult<()> {
+        match self.command_beside(&request) {
+            Some(_) => self.wait_for_commands(asker, request),
+            None => self.start_checkpoint(asker, request),
+        }
+    }
+
+    /// Begins a checkpoint now.
+    pub(crate) fn start_checkpoint(&mut self, asker: Asker, request: Checkpoint) -> SysResult<()> {
         match self.begin_checkpoint(asker, request) {
             Ok(()) => Ok(()),
             Err(failure) => self.answer(asker, Err(failure)),
@@ -35,7 +44,7 @@ impl Monitor {
 
     fn begin_checkpoint(&mut self, asker: Asker, request: Checkpoint) -> Result<(), Box<Failure>> {
         check(&request)?;
-        if !self.errands.is_empty() {
+        if !self.errands.is_empty() || self.waiting_checkpoint.is_some() {
             let text = "another checkpoint of this sandbox is under way";
             return Err(failure(Kind::FailedPrecondition, OPERATION, &self.id, text));
         }
@@ -111,17 +120,18 @@ impl Monitor {
     }
 
     /// Gives up the checkpoint under way.
-    pub(crate) fn cancel_checkpoint(&mut self) -> Answer {
-        self.stop_checkpoint();
-        done()
+    pub(crate) fn cancel_checkpoint(&mut self) -> SysResult<Answer> {
+        self.stop_checkpoint()?;
+        Ok(done())
     }
 
-    /// The same, because a container of it is to end.
-    pub(crate) fn stop_checkpoint(&mut self) {
+    /// The same, because the sandbox is to end.
+    pub(crate) fn stop_checkpoint(&mut self) -> SysResult<()> {
         let keys: Vec<u64> = self.errands.keys().copied().collect();
         for key in keys {
-            self.stop_errand(key);
+            self.stop_errand(key, Stopped::Unwanted);
         }
+        self.refuse_waiting("it was given up")
     }
 
     /// Begins to read a checkpoint.

@@ -1,6 +1,7 @@
 //! One container as the monitor sees it: what it was asked for, where it stands, what it ended with.
 
 use crate::external::External;
+use crate::hooks::Hooks;
 use crate::log::Log;
 use crate::poller::Output;
 use crate::reply::Asker;
@@ -106,6 +107,8 @@ pub(crate) struct Container {
     pub(crate) kill_rest: bool,
     /// The runtime that made it; none: this program.
     pub(crate) external: Option<External>,
+    /// Those of its hooks that are run here; none: it has none.
+    pub(crate) hooks: Option<Box<Hooks>>,
     /// Where its log is; empty for none.
     pub(crate) log_path: String,
     /// Where it stands.

@@ -3,6 +3,7 @@
 use crate::clock::{self, start_time};
 use crate::container::{Container, Held, Phase};
 use crate::external::{self, External};
+use crate::hooks::{Hooks, Moment};
 use crate::log::Log;
 use crate::numbering::Numbering;
 use crate::output::{Pipes, Wanted};
@@ -53,6 +54,7 @@ impl Monitor {
         };
         self.check_container(request)?;
         let numbering = self.numbering(sandbox, request)?;
+        let hooks = Hooks::of(request)?;
         let deadline = if request.deadline_ms == 0 { DEADLINE_MS } else { request.deadline_ms };
         let child = fork_init(sandbox, request, &numbering, deadline)?;
         let key = self.key();
@@ -63,7 +65,7 @@ impl Monitor {
             return Err(sys_failure(&error));
         }
         self.timers.add(clock::deadline(deadline.into()), Due::CreateDeadline(key));
-        self.containers.insert(key, container(asker, request, child));
+        self.containers.insert(key, container(asker, request, child, hooks));
         Ok(())
     }
 
@@ -126,7 +128,10 @@ impl Monitor {
             Phase::Creating(asker) => {
                 container.phase = Phase::Failed;
                 self.kill_container(key);
-                self.answer(asker, Err(why))
+                match self.hold_until_stopped(key, asker, why) {
+                    Some(why) => self.answer(asker, Err(why)),
+                    None => Ok(()),
+                }
             }
             Phase::Starting(asker) => {
                 container.start_failed = true;
@@ -150,6 +155,7 @@ impl Monitor {
         let mut why = failure(Kind::DeadlineExceeded, &doing, &container.id, text);
         why.operation = doing;
         self.container_failed(key, why)?;
+        self.answer_held(key)?; // its end may never come
         if let Some(container) = self.containers.get_mut(&key) {
             container.id.clear(); // a retry of the same id does not wait for a stuck process
         }
@@ -194,9 +200,11 @@ impl Monitor {
                 container.phase = Phase::Running;
                 container.started_at = clock::now().max(container.created_at + 1);
                 let reply = StartContainerReply { pid: container.pid, started_at: container.started_at };
-                self.answer(asker, Ok(response::Result::StartContainer(reply)))?;
                 self.watch_oom(key);
-                Ok(())
+                if self.has_hooks(key, Moment::Started) {
+                    return self.run_hooks(key, Moment::Started, Some((asker, reply)));
+                }
+                self.answer(asker, Ok(response::Result::StartContainer(reply)))
             }
             // the child has become criu
             Phase::Creating(_) if container.revival.is_some() => Ok(()),
@@ -272,6 +280,7 @@ fn plan(request: &CreateContainer, sandbox: &Sandbox, pid: PidMode) -> Request {
     let overlay =
         request.overlay.clone().map(|o| Overlay { lower: o.lower, upper: o.upper, work: o.work, options: o.options });
     Request {
+        id: request.container_id.clone(),
         bundle: request.bundle.clone(),
         overlay,
         place: place(cgroup.place.as_ref()),
@@ -286,7 +295,7 @@ fn plan(request: &CreateContainer, sandbox: &Sandbox, pid: PidMode) -> Request {
     }
 }
 
-fn container(asker: Asker, request: &CreateContainer, child: Child) -> Container {
+fn container(asker: Asker, request: &CreateContainer, child: Child, hooks: Option<Box<Hooks>>) -> Container {
     let log = request.log.clone().unwrap_or_default();
     Container {
         id: request.container_id.clone(),
@@ -294,6 +303,7 @@ fn container(asker: Asker, request: &CreateContainer, child: Child) -> Container
         exit_file: request.exit_file.clone(),
         kill_rest: request.kill_rest_on_exit,
         external: External::of(request),
+        hooks,
         log: Log::new(log.max_line_bytes, SCRATCH),
         log_path: log.path,
         phase: Phase::Creating(asker),
@@ -327,6 +337,7 @@ fn container(asker: Asker, request: &CreateContainer, child: Child) -> Container
 impl Monitor {
     /// Kills a container's processes: by its cgroup, and its main process in any case.
     pub(crate) fn kill_container(&mut self, key: u64) {
+        self.end_creation_hooks(key);
         let outside = self.kill_external(key);
         let Some(container) = self.containers.get_mut(&key) else { return };
         container.killed = true;

@@ -33,7 +33,18 @@ pub(crate) struct Errand {
     /// Containers that it freezes: whatever it ends with, they run again.
     thaws: Vec<u64>,
     operation: &'static str,
-    stopping: bool,
+    stopped: Option<Stopped>,
+}
+
+/// Why a helper was told to stop.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Stopped {
+    /// Its time is over.
+    Deadline,
+    /// Nobody waits for it any more.
+    Unwanted,
+    /// This container, of which it is, is to end.
+    Ending(String),
 }
 
 /// A helper's work.
@@ -78,7 +89,7 @@ impl Monitor {
             self.timers.add(clock::deadline(work.deadline_ms), Due::ErrandDeadline(key));
         }
         let (thaws, operation) = (work.thaws, work.operation);
-        let errand = Errand { asker, pid, socket, received: Vec::new(), note, thaws, operation, stopping: false };
+        let errand = Errand { asker, pid, socket, received: Vec::new(), note, thaws, operation, stopped: None };
         self.errands.insert(key, errand);
         Ok(())
     }
@@ -100,9 +111,9 @@ impl Monitor {
     }
 
     /// Tells a helper to stop: its time is over, or nobody waits for it any more.
-    pub(crate) fn stop_errand(&mut self, key: u64) {
-        let Some(errand) = self.errands.get_mut(&key).filter(|e| !e.stopping) else { return };
-        errand.stopping = true;
+    pub(crate) fn stop_errand(&mut self, key: u64, why: Stopped) {
+        let Some(errand) = self.errands.get_mut(&key).filter(|e| e.stopped.is_none()) else { return };
+        errand.stopped = Some(why);
         // it may have ended this moment
         let _ = rustix::net::shutdown(&errand.socket, Shutdown::Write);
         self.timers.add(clock::deadline(STOPPING_MS), Due::ErrandKill(key));
@@ -113,7 +124,16 @@ impl Monitor {
         let keys: Vec<u64> =
             self.errands.iter().filter(|(_, e)| e.asker.connection == connection).map(|(key, _)| *key).collect();
         for key in keys {
-            self.stop_errand(key);
+            self.stop_errand(key, Stopped::Unwanted);
+        }
+    }
+
+    /// A container is to end: what is done to it is stopped.
+    pub(crate) fn stop_errands_on(&mut self, container: u64, id: &str) {
+        let of = |errand: &Errand| errand.thaws.contains(&container);
+        let keys: Vec<u64> = self.errands.iter().filter(|(_, e)| of(e)).map(|(key, _)| *key).collect();
+        for key in keys {
+            self.stop_errand(key, Stopped::Ending(id.into()));
         }
     }
 
@@ -144,8 +164,18 @@ impl Monitor {
             (None, Some(result)) => Ok(result),
             (None, None) => Err(ended()),
         };
+        let answer = answer.map_err(|why| blame(errand.stopped, why));
         self.answer(errand.asker, answer)
     }
+}
+
+/// A failure of a helper that had to stop is not one of a deadline if something else was the reason.
+fn blame(stopped: Option<Stopped>, mut why: Box<Failure>) -> Box<Failure> {
+    if let Some(Stopped::Ending(id)) = stopped {
+        why.kind = Kind::FailedPrecondition.into();
+        why.detail = format!("container {id} is being ended: {}", why.detail);
+    }
+    why
 }
 
 /// The helper's life.

@@ -14,6 +14,7 @@ use crate::timers::Due;
 use podwright_container::handles::Handles;
 use podwright_container::join::{self, JoinRequest};
 use podwright_container::place::{Place, fork_into};
+use podwright_container::process;
 use podwright_container::report;
 use podwright_container::request::Filter;
 use podwright_container::users::Users;
@@ -62,6 +63,8 @@ pub(crate) struct Exec {
     pub(crate) killed: bool,
     /// What it is for.
     pub(crate) purpose: Purpose,
+    /// Its program's name.
+    pub(crate) program: String,
     cgroup: ExecCgroup,
     /// Its pid inside a sandbox with pids of its own; 0 for none.
     inner: i32,
@@ -134,6 +137,7 @@ impl Monitor {
             failed: None,
             killed: false,
             purpose,
+            program: process::program_name(wanted.process),
             cgroup,
             inner: 0,
         };
@@ -178,7 +182,8 @@ impl Monitor {
         match exec.purpose {
             Purpose::Collect(_) => self.collected_ended(key),
             Purpose::Stream(_) => self.streamed_ended(key),
-        }
+        }?;
+        self.look_at_waiting()
     }
 
     /// The time for draining is over.

@@ -109,6 +109,7 @@ impl Monitor {
             self.forget_container(key)?;
         }
         self.delete_external(key)?;
+        self.has_stopped(key)?;
         self.look_for_end()
     }
 
@@ -127,7 +128,7 @@ impl Monitor {
 
     /// Forgets a container that has ended and answers who waited for that.
     pub(crate) fn forget_container(&mut self, key: u64) -> SysResult<()> {
-        if !self.may_forget(key)? {
+        if !self.has_stopped(key)? || !self.may_forget(key)? {
             return Ok(());
         }
         for output in [Output::Stdout, Output::Stderr] {

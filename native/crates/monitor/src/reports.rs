@@ -1,6 +1,7 @@
 //! What children say over their report sockets, and children that end.
 
 use crate::container::{Container, Phase};
+use crate::hooks::Moment;
 use crate::poller::Source;
 use crate::reply::failure;
 use crate::sandbox::step_failure;
@@ -44,6 +45,9 @@ impl Monitor {
         if let Some(helper) = self.helpers.get(&key) {
             return helper.report.as_ref();
         }
+        if let Some(run) = self.hook_runs.get(&key) {
+            return run.report.as_ref();
+        }
         self.reopens.get(&key).and_then(|r| r.report.as_ref())
     }
 
@@ -55,6 +59,8 @@ impl Monitor {
             exec.report.take()
         } else if let Some(helper) = self.helpers.get_mut(&key) {
             helper.report.take()
+        } else if let Some(run) = self.hook_runs.get_mut(&key) {
+            run.report.take()
         } else {
             self.reopens.get_mut(&key).and_then(|r| r.report.take())
         };
@@ -66,6 +72,8 @@ impl Monitor {
     fn heard(&mut self, key: u64, report: Report, fd: Option<OwnedFd>) -> SysResult<()> {
         match (report, fd) {
             (Report::Failed(error), _) => self.child_failed(key, step_failure(&error)),
+            (Report::Note(text), _) if self.hook_runs.contains_key(&key) => self.hook_note(key, text),
+            (Report::Hooks, _) => self.run_hooks(key, Moment::Create, None),
             (Report::Note(text), _) => {
                 if let Some(container) = self.containers.get_mut(&key) {
                     container.notes.push(text);
@@ -82,6 +90,10 @@ impl Monitor {
             (Report::Terminal, Some(master)) if self.execs.contains_key(&key) => self.exec_terminal(key, master),
             (Report::Terminal, Some(master)) => self.container_terminal(key, master),
             (Report::Ready { devices, groups }, _) => self.container_ready(key, devices, groups),
+            (Report::Started, _) if self.hook_runs.contains_key(&key) => {
+                self.hooks_worked(key);
+                Ok(())
+            }
             (Report::Started, _) => {
                 if let Some(external) = self.containers.get_mut(&key).and_then(|c| c.external.as_mut()) {
                     external.set_started();
@@ -114,6 +126,10 @@ impl Monitor {
             self.helper_failed(key, why);
             return Ok(());
         }
+        if self.hook_runs.contains_key(&key) {
+            self.hooks_failed(key, why);
+            return Ok(());
+        }
         self.reopen_failed(key, why)
     }
 
@@ -124,6 +140,9 @@ impl Monitor {
         }
         if self.helpers.contains_key(&key) {
             return self.helper_ended(key);
+        }
+        if self.hook_runs.contains_key(&key) {
+            return self.hooks_ended(key);
         }
         if self.execs.contains_key(&key) {
             return self.exec_report_ended(key);
@@ -167,6 +186,9 @@ impl Monitor {
     fn unknown_ended(&mut self, pid: i32, ending: Ending) -> SysResult<()> {
         if let Some(sandbox) = self.sandbox.as_mut().filter(|s| s.pause_pid() == pid) {
             sandbox.pause = None;
+            return Ok(());
+        }
+        if self.take_hooks(pid) {
             return Ok(());
         }
         if self.strays.len() >= MAX_STRAYS {

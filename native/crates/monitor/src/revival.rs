@@ -239,7 +239,7 @@ impl Engine for Criu<'_> {
 pub(crate) fn kind_of(error: &CriuError) -> Kind {
     match error {
         CriuError::Missing { .. } | CriuError::Refused { .. } | CriuError::Place { .. } => Kind::FailedPrecondition,
-        CriuError::Damaged { .. } | CriuError::NotFrozen { .. } => Kind::FailedPrecondition,
+        CriuError::Damaged { .. } | CriuError::NotFrozen { .. } | CriuError::Beside { .. } => Kind::FailedPrecondition,
         CriuError::GivenUp { .. } => Kind::DeadlineExceeded,
         CriuError::Sys(e) => match Errno::from_raw_os_error(e.errno) {
             Errno::NOSPC | Errno::DQUOT | Errno::MFILE | Errno::NFILE => Kind::ResourceExhausted,

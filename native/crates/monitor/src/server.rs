@@ -2,13 +2,15 @@
 
 use crate::arguments::ServeOptions;
 use crate::attach::Attachment;
+use crate::checkpoint_wait::Waiting;
 use crate::clock;
 use crate::connection::Connection;
 use crate::container::Container;
-use crate::errand::Errand;
+use crate::errand::{Errand, Stopped};
 use crate::exec::Exec;
 use crate::exec_cgroup::ExecCgroup;
 use crate::external::RuntimeHelper;
+use crate::hooks::HookRun;
 use crate::pair::Transit;
 use crate::poller::{Poller, Ready, Source};
 use crate::reopen::Reopen;
@@ -79,8 +81,12 @@ pub(crate) struct Monitor {
     pub(crate) reopens: BTreeMap<u64, Reopen>,
     /// Helpers at work on a runtime's containers, by key.
     pub(crate) helpers: BTreeMap<u64, RuntimeHelper>,
+    /// Hooks at work, by key.
+    pub(crate) hook_runs: BTreeMap<u64, HookRun>,
     /// Helper processes by key.
     pub(crate) errands: BTreeMap<u64, Errand>,
+    /// A checkpoint that waits for commands to end.
+    pub(crate) waiting_checkpoint: Option<Waiting>,
     /// Processes that ended before it was known whose they are.
     pub(crate) strays: Vec<(i32, Ending)>,
     /// Cgroups of execs whose processes were still ending.
@@ -119,7 +125,9 @@ impl Monitor {
             spare_pipe: None,
             reopens: BTreeMap::new(),
             helpers: BTreeMap::new(),
+            hook_runs: BTreeMap::new(),
             errands: BTreeMap::new(),
+            waiting_checkpoint: None,
             strays: Vec::new(),
             cgroups_to_remove: Vec::new(),
             ending: None,
@@ -187,8 +195,11 @@ impl Monitor {
             Due::Linger(key) => self.close_stream(key),
             Due::ExecCgroups => self.remove_exec_cgroups(),
             Due::ReopenDeadline(key) => return self.reopen_deadline(key),
-            Due::ErrandDeadline(key) => self.stop_errand(key),
+            Due::ErrandDeadline(key) => self.stop_errand(key, Stopped::Deadline),
             Due::ErrandKill(key) => return self.kill_errand(key),
+            Due::CheckpointWait => return self.look_at_waiting(),
+            Due::HooksLimit(key) => self.end_hooks(key),
+            Due::HooksKill(key) => self.kill_hooks(key),
             Due::ShutdownLimit => return self.shutdown_limit(),
         }
         Ok(())
@@ -290,6 +301,7 @@ impl Monitor {
 
     fn close(&mut self, key: u64) -> SysResult<()> {
         drop(self.detach_connection(key));
+        self.forget_waiting(key);
         self.stop_errands_of(key);
         self.lose_execs_of(key)?;
         self.detach_all_of(key)

@@ -17,7 +17,7 @@ const LIMIT_MS: u64 = 10_000;
 impl Monitor {
     /// Kills everything; the answer comes when it has ended, just before the monitor ends too.
     pub(crate) fn shutdown(&mut self, asker: Option<Asker>) -> SysResult<()> {
-        self.stop_checkpoint();
+        self.stop_checkpoint()?;
         let again = self.ending.is_some();
         self.ending.get_or_insert_default().extend(asker);
         let keys: Vec<u64> =
@@ -29,6 +29,7 @@ impl Monitor {
             // our child, not reaped yet
             let _ = signal::send(pause.pid, 9);
         }
+        self.hurry_hooks();
         if !again {
             self.timers.add(clock::deadline(LIMIT_MS), Due::ShutdownLimit);
         }
@@ -37,7 +38,11 @@ impl Monitor {
 
     /// Ends the monitor if that was asked for and nothing is left. To be called after each end.
     pub(crate) fn look_for_end(&mut self) -> SysResult<()> {
-        let is_left = |c: &Container| c.phase != Phase::Ended || c.external.as_ref().is_some_and(External::is_left);
+        let is_left = |c: &Container| {
+            c.phase != Phase::Ended
+                || c.external.as_ref().is_some_and(External::is_left)
+                || c.hooks.as_ref().is_some_and(|h| h.are_left())
+        };
         let left = self.containers.values().any(is_left) || self.sandbox.as_ref().is_some_and(|s| s.pause.is_some());
         if left || self.ending.is_none() {
             return Ok(());

@@ -52,7 +52,7 @@ impl Monitor {
             return self.answer(asker, Err(failure(Kind::Invalid, OPERATION, id, text)));
         }
         let running = matches!(container.phase, Phase::Starting(_) | Phase::Running);
-        self.stop_checkpoint();
+        self.stop_errands_on(key, id);
         let Some(container) = self.containers.get_mut(&key) else { return Ok(()) };
         let wait = if running { request.timeout_ms } else { 0 };
         let wanted = clock::deadline(wait);

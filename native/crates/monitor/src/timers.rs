@@ -40,6 +40,12 @@ pub(crate) enum Due {
     Slow(u64),
     /// A container's outputs are to be read or held back.
     Hold(u64),
+    /// Commands beside a checkpoint have not ended.
+    CheckpointWait,
+    /// Hooks are waited for by a removal.
+    HooksLimit(u64),
+    /// Hooks that were told to end have not.
+    HooksKill(u64),
     /// Connecting to a port takes too long.
     ConnectDeadline(u64),
     /// A port's stream was closed by the daemon.

@@ -403,6 +403,9 @@ pub struct CreateContainer {
     /// bring back a captured process instead of starting one
     #[prost(message, optional, tag = "20")]
     pub restore: ::core::option::Option<Restore>,
+    /// absent: the bundle has none that the monitor runs; with `external` the runtime runs them
+    #[prost(message, optional, tag = "65")]
+    pub hooks: ::core::option::Option<Hooks>,
     /// set: the pid namespace that this running container's process is in; `pid` is not looked at
     #[prost(string, tag = "50")]
     pub target_container_id: ::prost::alloc::string::String,
@@ -480,6 +483,23 @@ pub mod external_runtime {
             }
         }
     }
+}
+/// Which hooks of the bundle the monitor runs in the runtime's namespaces (runtime-spec config.md, POSIX-platform
+/// Hooks); createContainer and startContainer hooks are the container's own and need no word here.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Hooks {
+    /// prestart, createRuntime: one that fails fails the creation
+    #[prost(bool, tag = "1")]
+    pub create: bool,
+    /// poststart: one that fails fails the start, and the container is killed
+    #[prost(bool, tag = "2")]
+    pub started: bool,
+    /// poststop: one that fails is told of by a Note
+    #[prost(bool, tag = "3")]
+    pub stopped: bool,
+    /// whose network, ipc and uts namespaces are the runtime's
+    #[prost(int32, tag = "4")]
+    pub runtime_pid: i32,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct CreateContainerReply {
@@ -943,7 +963,7 @@ pub struct ExitFact {
 /// Pushed to every connection that has said hello.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Event {
-    #[prost(oneof = "event::Event", tags = "1, 2, 3")]
+    #[prost(oneof = "event::Event", tags = "1, 2, 3, 65")]
     pub event: ::core::option::Option<event::Event>,
 }
 /// Nested message and enum types in `Event`.
@@ -956,7 +976,17 @@ pub mod event {
         Oom(super::OomFact),
         #[prost(message, tag = "3")]
         LogTrouble(super::LogTrouble),
+        #[prost(message, tag = "65")]
+        Note(super::Note),
     }
+}
+/// Something about a container that went wrong and stops nothing.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Note {
+    #[prost(string, tag = "1")]
+    pub container_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub text: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct OomFact {

@@ -71,6 +71,9 @@ impl Init<'_> {
         Handles::new(self.handles.socket).set_streams()?;
         self.refuse_foreign_namespaces()?;
         let spec = self.read_spec()?;
+        if spec.hooks.is_some() {
+            return Err(refused("its hooks would have to be run again"));
+        }
         let plan = steps::plan(&spec, self.request)?;
         self.own_streams(plan.process.identity.uid)?;
         let bundle = root::open_directory(&self.request.bundle)?;

@@ -6,6 +6,7 @@ import type { LogTarget as _podwright_monitor_v1_LogTarget, LogTarget__Output as
 import type { NamespaceMode as _podwright_monitor_v1_NamespaceMode, NamespaceMode__Output as _podwright_monitor_v1_NamespaceMode__Output } from '../../../podwright/monitor/v1/NamespaceMode.ts';
 import type { Restore as _podwright_monitor_v1_Restore, Restore__Output as _podwright_monitor_v1_Restore__Output } from '../../../podwright/monitor/v1/Restore.ts';
 import type { ExternalRuntime as _podwright_monitor_v1_ExternalRuntime, ExternalRuntime__Output as _podwright_monitor_v1_ExternalRuntime__Output } from '../../../podwright/monitor/v1/ExternalRuntime.ts';
+import type { Hooks as _podwright_monitor_v1_Hooks, Hooks__Output as _podwright_monitor_v1_Hooks__Output } from '../../../podwright/monitor/v1/Hooks.ts';
 
 export interface CreateContainer {
   'containerId'?: (string);
@@ -27,6 +28,7 @@ export interface CreateContainer {
   'restore'?: (_podwright_monitor_v1_Restore | null);
   'external'?: (_podwright_monitor_v1_ExternalRuntime | null);
   'targetContainerId'?: (string);
+  'hooks'?: (_podwright_monitor_v1_Hooks | null);
 }
 
 export interface CreateContainer__Output {
@@ -49,4 +51,5 @@ export interface CreateContainer__Output {
   'restore': (_podwright_monitor_v1_Restore__Output | null);
   'external': (_podwright_monitor_v1_ExternalRuntime__Output | null);
   'targetContainerId': (string);
+  'hooks': (_podwright_monitor_v1_Hooks__Output | null);
 }

@@ -1,0 +1,12 @@
+// Original file: proto/monitor.proto
+
+
+export interface Note {
+  'containerId'?: (string);
+  'text'?: (string);
+}
+
+export interface Note__Output {
+  'containerId': (string);
+  'text': (string);
+}

@@ -10,7 +10,7 @@ use crate::job::{Job, Stage};
 use crate::request::{ExportBlob, ExportCompression, ExportSource, VerifyBlob};
 use flate2::write::GzEncoder;
 use output::Output;
-use podwright_sys::priority::set_thread_nice;
+use podwright_sys::priority::set_thread_behind_process;
 use std::io::{self, Write};
 
 pub use output::finish_archive;
@@ -116,5 +116,5 @@ impl Write for Hashed<'_> {
 
 /// Without its lower priority a thread is merely less polite.
 fn polite() {
-    let _ = set_thread_nice(NICE);
+    let _ = set_thread_behind_process(NICE);
 }

@@ -10,13 +10,13 @@ use crate::piece::Piece;
 use crate::pipe::{Reader, Writer, is_gone, pipe};
 use podwright_rootfs::{AppliedLayer, Limits, UnpackError};
 use podwright_sys::errno::SysError;
-use podwright_sys::priority::set_thread_nice;
+use podwright_sys::priority::set_thread_behind_process;
 use std::io::{BufRead, ErrorKind, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread::{Builder, Scope, ScopedJoinHandle, scope};
 
-/// Unpacking gives way to the daemon and to containers.
+/// Unpacking gives way to the daemon and to containers: so many steps behind the daemon.
 const NICE: i32 = 5;
 /// Below this a ratio says nothing: a small archive of one sparse file is no attack.
 const RATIO_FROM: u64 = 16 << 20;
@@ -248,7 +248,7 @@ fn join<T>(running: Running<'_, T>) -> Result<T, Cause> {
 
 /// Without its lower priority a thread is merely less polite.
 fn polite() {
-    let _ = set_thread_nice(NICE);
+    let _ = set_thread_behind_process(NICE);
 }
 
 fn mismatch(what: &'static str, got: &Digest, expected: &Digest) -> Cause {

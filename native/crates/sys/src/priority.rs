@@ -14,6 +14,18 @@ pub fn set_thread_nice(nice: i32) -> SysResult<()> {
     if done == 0 { Ok(()) } else { Err(last("set the thread's nice value", "setpriority")) }
 }
 
+/// Puts the calling thread some steps of niceness behind the process's first thread, 19 at most: work that gives way to
+/// the program it is part of, at whatever priority that was started.
+pub fn set_thread_behind_process(steps: i32) -> SysResult<()> {
+    // SAFETY: getpriority takes two integers. The call itself gives 20 less the nice value, so that below 0 is an error.
+    let priority = unsafe { libc::syscall(libc::SYS_getpriority, libc::PRIO_PROCESS, libc::getpid()) };
+    if priority < 0 {
+        return Err(last("read the process's nice value", "getpriority"));
+    }
+    let nice = 20 - i32::try_from(priority).unwrap_or(20);
+    set_thread_nice((nice + steps).min(19))
+}
+
 /// Puts the calling thread behind everybody else: nice 19 and the idle class of the disk.
 ///
 /// Not `SCHED_IDLE`: a thread of that class, preempted while it holds a journal handle or a
@@ -40,6 +52,12 @@ mod tests {
             unsafe { libc::getpriority(libc::PRIO_PROCESS, 0) }
         };
         let before = nice_of_this();
+        let behind = std::thread::spawn(move || {
+            set_thread_behind_process(1).expect("set");
+            set_thread_behind_process(1).expect("not one more");
+            nice_of_this()
+        });
+        assert_eq!(behind.join().expect("join"), (before + 1).min(19));
         let inside = std::thread::spawn(move || {
             set_thread_background().expect("set");
             nice_of_this()

@@ -165,6 +165,7 @@ test.serial('hundreds of execs leave no process and no descriptor in the monitor
   for (let n = 0; n < 10; n += 1) await Promise.all(Array.from({ length: 20 }, () => exec(daemon, id, 'true')));
   await until('descriptors are as before', () => count() <= before);
   await until('nothing more runs than before', () => processes().length <= running);
+  t.true(count() <= before);
 });
 
 endsWithoutResidue(test, daemon);

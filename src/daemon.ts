@@ -51,7 +51,7 @@ async function compose(config: Config, current: () => Config, log: Log) {
     onStage: (rpc, stage, seconds) => metrics.observeStage(rpc, stage, seconds),
     beginStage: spans.beginStage,
   });
-  const cgroups = createCgroups(native);
+  const cgroups = createCgroups(native, config.cgroup.driver);
   const network = createNetwork({
     native,
     config: { ...config.network, hostLocalDir: paths.networksDir },
@@ -75,7 +75,24 @@ async function compose(config: Config, current: () => Config, log: Log) {
   const pods = composePods({ config, current, paths, native, log, now, cgroups, network, images, writer, stages });
   const stats = composeStats({ config, pods, cgroups, network, images, paths, now });
   const handlers = askHandlers(config.node.runtimes, { native, log });
-  return { config, log, now, handlers, paths, native, writer, metrics, spans, trace, network, images, pods, ...stats };
+  const cgroupDriver = cgroups.driver;
+  return {
+    config,
+    cgroupDriver,
+    log,
+    now,
+    handlers,
+    paths,
+    native,
+    writer,
+    metrics,
+    spans,
+    trace,
+    network,
+    images,
+    pods,
+    ...stats,
+  };
 }
 
 /** Starts everything; the socket answers when this resolves, recovery may still run. */

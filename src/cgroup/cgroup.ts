@@ -12,7 +12,7 @@ import type {
 } from '../native/boundary.ts';
 import { errno, NativeError } from '../native/errors.ts';
 import type { Native } from '../native/load.ts';
-import { monitorsPath } from './path.ts';
+import { type CgroupDriver, isScope, isSlice, type OwnCgroups, ownCgroups } from './path.ts';
 import { type CgroupUsage, readUsageRecords } from './usage-record.ts';
 
 export type { CgroupUsage } from './usage-record.ts';
@@ -27,6 +27,9 @@ export type Resources = CgroupResources;
 /** What the control plane asks of cgroups. Paths are those of `path.ts`. */
 export interface Cgroups {
   readonly version: CgroupVersion;
+  readonly driver: CgroupDriver;
+  /** Where our own are. */
+  readonly own: OwnCgroups;
   /**
    * Makes the cgroup in every hierarchy and applies `resources`; one that is there is kept.
    * Nothing is left behind on failure.
@@ -47,6 +50,11 @@ export interface Cgroups {
   stats(paths: readonly string[]): Promise<readonly (CgroupStats | null)[]>;
   /** What runs in many cgroups and below them, in order; nothing in one that does not exist. `mainPid` 0: none. */
   tasks(groups: readonly { readonly path: string; readonly mainPid: number }[]): Promise<readonly CgroupTasks[]>;
+  /**
+   * To be called once a process is in a cgroup that was made here: systemd takes it over as a scope. With the cgroupfs
+   * driver there is nothing to do.
+   */
+  settle(path: string, pid: number, description: string): Promise<void>;
   /** Kills every process in it and below, and waits until none is left (at most 10 s). */
   kill(path: string): Promise<void>;
   /** Every process in it and below. */
@@ -60,8 +68,21 @@ export interface Cgroups {
 /** The part of the addon used here. */
 export type CgroupNative = Pick<Native, keyof CgroupsExports>;
 
-/** Looks at the host's hierarchies and makes the port over them. */
-export function createCgroups(native: CgroupNative): Cgroups {
+/**
+ * Looks at the host's hierarchies and makes the port over them. `auto`: systemd where it can.
+ *
+ * @throws failed-precondition for systemd on a host whose process 1 it is not, or without cgroup v2.
+ */
+export function createCgroups(native: CgroupNative, wanted: CgroupDriver | 'auto'): Cgroups {
+  const { version, systemd } = native.cgroupDetect();
+  if (wanted === 'systemd' && !systemd) {
+    throw failedPrecondition(
+      'cgroup.driver is systemd, but this host has no systemd with cgroup v2; set it to cgroupfs or auto',
+    );
+  }
+  const driver = wanted === 'auto' ? (systemd ? 'systemd' : 'cgroupfs') : wanted;
+  const own = ownCgroups[driver];
+  const bySystemd = (path: string): boolean => driver === 'systemd' && isScope(path);
   const doing = async <T>(what: string, work: () => Promise<T>): Promise<T> => {
     try {
       return await work();
@@ -70,10 +91,28 @@ export function createCgroups(native: CgroupNative): Cgroups {
     }
   };
   return {
-    version: native.cgroupDetect().version,
+    version,
+    driver,
+    own,
     create: (path, resources) =>
       doing(`create cgroup ${path}`, async () => (await native.cgroupCreate({ path, resources })).facts),
-    update: (path, resources) => doing(`update cgroup ${path}`, () => native.cgroupUpdate({ path, resources })),
+    update: (path, resources) =>
+      doing(`update cgroup ${path}`, async () => {
+        if (!bySystemd(path)) return native.cgroupUpdate({ path, resources });
+        const before = await native.cgroupRead({ path });
+        const now = await native.cgroupUpdate({ path, resources });
+        try {
+          await native.systemdTellLimits({ path });
+        } catch (error) {
+          await native.cgroupUpdate({ path, resources: before });
+          throw error;
+        }
+        return now;
+      }),
+    settle: (path, pid, description) =>
+      doing(`make a scope of cgroup ${path}`, async () => {
+        if (bySystemd(path)) await native.systemdStartScope({ path, pid, description });
+      }),
     read: (path) => doing(`read limits of cgroup ${path}`, () => native.cgroupRead({ path })),
     usage: (paths) => doing('read cgroup usage', async () => readUsageRecords(await native.cgroupUsage({ paths }))),
     stats: (paths) => doing('read cgroup usage', () => native.cgroupStats({ paths })),
@@ -81,13 +120,19 @@ export function createCgroups(native: CgroupNative): Cgroups {
     kill: (path) => doing(`kill cgroup ${path}`, async () => void (await native.cgroupKill({ path }))),
     procs: (path) => doing(`list processes of cgroup ${path}`, () => native.cgroupProcs({ path })),
     remove: (paths) =>
-      doing(`remove cgroup ${paths.join(', ')}`, async () => void (await native.cgroupRemove({ paths }))),
-    monitorPlace: () => doing(`create cgroup ${monitorsPath}`, () => native.cgroupMonitorLeaf({ path: monitorsPath })),
+      doing(`remove cgroup ${paths.join(', ')}`, async () => {
+        await native.cgroupRemove({ paths });
+        // an empty scope ends by itself, a slice does not
+        const slices = systemd ? paths.filter(isSlice) : [];
+        if (slices.length > 0) await native.systemdStopUnits({ paths: slices });
+      }),
+    monitorPlace: () => doing(`create cgroup ${own.monitors}`, () => native.cgroupMonitorLeaf({ path: own.monitors })),
   };
 }
 
 /** The addon's stage names that are not system calls (native/crates/addon/src/cgroups.rs). */
 const stageFailures = {
+  systemd: internal,
   'memory-below-usage': failedPrecondition,
   'no-controller': failedPrecondition,
   'no-cgroups': failedPrecondition,

@@ -1,9 +1,23 @@
 // PURE. Where cgroups live: names of parents in both spellings, names of what we make below them.
-// Must not touch the kernel or know which driver is in use.
+// Must not touch the kernel.
 import { invalidArgument } from '../lib/failure.ts';
 
-/** The leaf all monitors run in (cgroupfs driver). */
-export const monitorsPath = '/podwright/monitors';
+/** Who makes cgroups: we alone, or systemd with us (RuntimeConfig `linux.cgroup_driver`). */
+export type CgroupDriver = 'cgroupfs' | 'systemd';
+
+/** Where our own cgroups are (ruling 9). */
+export interface OwnCgroups {
+  /** Parent of all that has no other. */
+  readonly root: string;
+  /** Where all monitors run. */
+  readonly monitors: string;
+}
+
+/** Ours, by driver. */
+export const ownCgroups: Readonly<Record<CgroupDriver, OwnCgroups>> = {
+  cgroupfs: { root: '/podwright', monitors: '/podwright/monitors' },
+  systemd: { root: '/podwright.slice', monitors: '/podwright.slice/podwright-monitors.scope' },
+};
 
 /** A CRI `cgroup_parent` understood. */
 export interface CgroupParent {
@@ -58,22 +72,35 @@ export interface SandboxCgroup {
 }
 
 /**
- * The cgroup of a pod sandbox (cgroupfs driver).
+ * The cgroup of a pod sandbox.
  *
- * @throws invalid-argument for a parent that cannot be understood or is a systemd slice.
+ * @throws invalid-argument for a parent that cannot be understood, or is spelled for another driver: the kubelet has
+ * the driver from RuntimeConfig, so its own setting was meant for another runtime.
  */
-export function sandboxCgroup(cgroupParent: string, sandboxId: string): SandboxCgroup {
+export function sandboxCgroup(driver: CgroupDriver, cgroupParent: string, sandboxId: string): SandboxCgroup {
   const parent = parseCgroupParent(cgroupParent);
-  if (parent === null) return { path: `/podwright/pods/${sandboxId}`, owned: true };
-  if (parent.spelling === 'systemd')
-    throw refuse(cgroupParent, 'is a systemd slice, but the cgroup driver is cgroupfs');
-  return { path: parent.path, owned: false };
+  if (parent === null) {
+    const path = {
+      cgroupfs: `/podwright/pods/${sandboxId}`,
+      systemd: expandSlice(`podwright-pods-${sandboxId}.slice`),
+    };
+    return { path: path[driver], owned: true };
+  }
+  if (parent.spelling === driver) return { path: parent.path, owned: false };
+  const what = { cgroupfs: 'is no systemd slice', systemd: 'is a systemd slice' }[parent.spelling];
+  throw refuse(cgroupParent, `${what}, but the cgroup driver is ${driver}`);
 }
 
 /**
- * The cgroup of a container below its pod's. The last name is the id with cgroupfs, and
- * `podwright-<id>.scope` with systemd: cAdvisor and Falco find containers by it.
+ * The cgroup of a container (or of a pod's pause process) below its pod's. The last name is the id, and
+ * `podwright-<id>.scope` in a slice: cAdvisor and Falco find containers by it.
  */
-export function containerCgroup(parent: CgroupParent, containerId: string): string {
-  return `${parent.path}/${parent.spelling === 'systemd' ? `podwright-${containerId}.scope` : containerId}`;
-}
+export const containerCgroup = (sandboxCgroupPath: string, id: string): string =>
+  `${sandboxCgroupPath}/${sandboxCgroupPath.endsWith('.slice') ? scopeName(id) : id}`;
+
+const scopeName = (id: string): string => `podwright-${id}.scope`;
+
+/** Whether systemd has, or may have, a unit for this cgroup. */
+export const isScope = (path: string): boolean => path.endsWith('.scope');
+/** Likewise of a slice. */
+export const isSlice = (path: string): boolean => path.endsWith('.slice');

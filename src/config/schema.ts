@@ -237,8 +237,8 @@ export const schema = {
     }),
   },
   cgroup: {
-    driver: setting(choice('cgroupfs'), 'cgroupfs', {
-      doc: 'Who makes cgroups; the kubelet is told by RuntimeConfig.',
+    driver: setting(choice('auto', 'cgroupfs', 'systemd'), 'auto', {
+      doc: 'Who makes cgroups; the kubelet is told by RuntimeConfig. auto: systemd where it is process 1 and the host has cgroup v2, else cgroupfs.',
     }),
   },
   checkpoint: {

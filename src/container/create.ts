@@ -326,6 +326,7 @@ async function build(ports: CreateContainerPorts, identity: ContainerIdentity, p
       AbortSignal.timeout(hangsAfterMs),
     ),
   );
+  await ports.cgroups.settle(identity.cgroupPath, made.pid, `podwright container ${id}`);
   for (const note of made.notes) ports.onNote(id, note);
   return ports.records.update(id, { phase: 'created', pid: made.pid, startTime: made.startTime, notes: made.notes });
 }

@@ -7,6 +7,7 @@ export interface GvisorPodPorts {
   readonly cgroups: Pick<ContainerCgroups, 'create'>;
   readonly files: Pick<ContainerFiles, 'writePodBundle' | 'hostFiles'>;
   readonly netnsPin: (sandboxId: string) => string;
+  readonly cgroupPathOf: (sandboxCgroup: string, id: string) => string;
 }
 
 /** What a monitor is told of it, and where its memory events are: all of the pod's containers use its memory. */
@@ -18,7 +19,7 @@ export interface PreparedPod {
 /** Makes its cgroup and its bundle; those that are there are kept. The monitor runs it when it makes the first container. */
 export async function prepareGvisorPod(ports: GvisorPodPorts, sandbox: Sandbox): Promise<PreparedPod> {
   const { id, config, cgroupPath } = sandbox.identity;
-  const path = `${cgroupPath}/${id}`;
+  const path = ports.cgroupPathOf(cgroupPath, id);
   const { place, memoryEvents } = await ports.cgroups.create(
     path,
     config.resources && cgroupResources(config.resources),

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import type { ProfileRequest } from '../apparmor/apparmor.ts';
 import { requestedDevices } from '../cdi/names.ts';
 import { resolveDevices } from '../cdi/resolve.ts';
-import { containerCgroup, parseCgroupParent } from '../cgroup/path.ts';
+import { containerCgroup } from '../cgroup/path.ts';
 import type { ContainerConfig } from '../container/container.ts';
 import type { ContainerId } from '../lib/id.ts';
 import type { Log } from '../log.ts';
@@ -69,8 +69,7 @@ export function creationPorts(hands: Hands, store: PodStore, { containerPorts, t
       hands.current().container.writableLayerLimit,
       config.node.runtimes[handler]?.writableLayerLimit ?? 0,
     ],
-    cgroupPathOf: (parent: string, id: string) =>
-      containerCgroup(parseCgroupParent(parent) ?? { spelling: 'cgroupfs', path: parent }, id),
+    cgroupPathOf: containerCgroup,
     netnsPin: paths.netnsPin,
     onNote: noteOnce(log),
   };

@@ -56,7 +56,7 @@ export function composePods(hands: Hands) {
       bootId,
       stages,
       newId: () => hexId() as SandboxId,
-      cgroupPathOf: sandboxCgroup,
+      cgroupPathOf: (parent: string, id: string) => sandboxCgroup(cgroups.driver, parent, id),
       userNamespaceTrouble: async (network: 'pod' | 'node') => {
         const trouble = await userNamespaceTrouble();
         return network === 'node' ? trouble.hostNetwork : trouble.pods;

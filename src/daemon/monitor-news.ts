@@ -18,6 +18,7 @@ export function monitorsOf(
     socketOf: paths.monitorSocket,
     // asked anew each time: another daemon's end may have taken the leaf away
     place: () => cgroups.monitorPlace(),
+    placed: (pid) => cgroups.settle(cgroups.own.monitors, pid, 'podwright monitors'),
     daemonVersion: version,
     carrier: nativeCarrier(native),
     onEvent: (sandboxId, { exit, oom, logTrouble, note }) => {

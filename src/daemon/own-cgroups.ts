@@ -2,18 +2,16 @@
 import type { Cgroups } from '../cgroup/cgroup.ts';
 import { Failure } from '../lib/failure.ts';
 
-/** Parent of everything that we make when no cgroup_parent is given, and of the monitors (ruling 9). */
-const ownCgroup = '/podwright';
 const leaveMs = 3000;
 
 /** Takes it away once nobody is in it: monitors leave shortly after their answer. */
 export async function removeOwnCgroups(cgroups: Cgroups): Promise<void> {
   const until = Date.now() + leaveMs;
-  while ((await processesIn(cgroups, ownCgroup)) > 0) {
+  while ((await processesIn(cgroups, cgroups.own.root)) > 0) {
     if (Date.now() > until) return; // another daemon's pods live there: the last one removes it
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
-  await cgroups.remove([ownCgroup]);
+  await cgroups.remove([cgroups.own.root]);
 }
 
 async function processesIn(cgroups: Cgroups, path: string): Promise<number> {

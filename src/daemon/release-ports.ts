@@ -1,4 +1,5 @@
 // What releasing a sandbox is given: by its stop, its teardown and recovery.
+import { containerCgroup } from '../cgroup/path.ts';
 import type { MonitorRequests } from '../monitor/requests.ts';
 import type { ContainerParts } from './container-ports.ts';
 import type { Hands } from './hands.ts';
@@ -28,5 +29,6 @@ export const releasePortsOf = (
   containersOf: store.containersOf,
   haltContainer: halt,
   deleteByRuntime,
+  pauseCgroupOf: containerCgroup,
   containerCgroup: (id: string) => store.containers.get(id)?.identity.cgroupPath ?? null,
 });

@@ -1,4 +1,5 @@
 // RuntimeService's verbs over the composed pods. Wires, decides nothing.
+import type { CgroupDriver } from '../cgroup/path.ts';
 import type { Config } from '../config/schema.ts';
 import { version } from '../config/version.ts';
 import { attach } from '../container/attach.ts';
@@ -29,6 +30,7 @@ import type { Streaming } from './streaming.ts';
 export interface RuntimeParts extends Pick<CheckpointParts, 'paths' | 'images'> {
   readonly pods: Pods;
   readonly config: Config;
+  readonly cgroupDriver: CgroupDriver;
   readonly network: Network;
   readonly stats: ReturnType<typeof statsVerbs>;
   readonly podMetrics: ReturnType<typeof podMetricVerbs>;
@@ -50,6 +52,7 @@ const json = (value: unknown): string =>
 function statusVerbs({
   pods,
   config,
+  cgroupDriver,
   network,
   handlers,
   notReady,
@@ -92,7 +95,7 @@ function statusVerbs({
           : {},
       };
     },
-    runtimeConfig: async () => ({ cgroupDriver: config.cgroup.driver }),
+    runtimeConfig: async () => ({ cgroupDriver }),
     updateRuntimeConfig: async ({ podCidr }) => {
       if (podCidr !== '') network.setPodCidr(podCidr);
     },

@@ -30,6 +30,8 @@ export interface MonitorsOptions {
   };
   readonly socketOf: (sandboxId: string) => string;
   readonly place: () => Promise<MonitorPlace>;
+  /** Told of each monitor that is where `place` said. */
+  readonly placed: (pid: number) => Promise<void>;
   readonly daemonVersion: string;
   /** What carries input of streaming clients past the event loop. */
   readonly carrier: Carrier;
@@ -73,6 +75,7 @@ export class Monitors {
     const { native, socketOf, place } = this.#options;
     await launchMonitor(native, monitorArgv(sandboxId, socketOf(sandboxId), await place()));
     const hello = await this.adopt(sandboxId);
+    await this.#options.placed(hello.pid);
     return { pid: hello.pid, startTime: Number(hello.startTime), version: hello.monitorVersion };
   }
 

@@ -173,11 +173,17 @@ export interface CgroupTasks {
 
 export interface CgroupsExports {
   /** What this host has; cheap after the first call. */
-  cgroupDetect(): Outcome<{ readonly version: CgroupVersion }>;
+  cgroupDetect(): Outcome<{ readonly version: CgroupVersion; /** Whether systemd can have cgroups. */ readonly systemd: boolean }>;
   /** Makes a cgroup in every hierarchy and applies limits; undone on failure. */
   cgroupCreate(args: { readonly path: string; readonly resources: CgroupResources | null }): Promise<Outcome<{ readonly facts: CgroupFacts; readonly actual: CgroupResources }>>;
   /** Changes limits, all or none; answers what the kernel then has. */
   cgroupUpdate(args: { readonly path: string; readonly resources: CgroupResources }): Promise<Outcome<CgroupResources>>;
+  /** Makes the systemd scope of a cgroup that is there, with a process in it; one that is there is kept. */
+  systemdStartScope(args: { readonly path: string; readonly pid: number; readonly description: string }): Promise<Outcome<null>>;
+  /** Tells systemd the limits that a scope's files have; nothing for one that it does not have. */
+  systemdTellLimits(args: { readonly path: string }): Promise<Outcome<null>>;
+  /** Ends the units of cgroups (scopes, slices); those that systemd does not have are no error. */
+  systemdStopUnits(args: { readonly paths: readonly string[] }): Promise<Outcome<null>>;
   cgroupRead(args: { readonly path: string }): Promise<Outcome<CgroupResources>>;
   /** Removes cgroups with all below them; missing ones are no error. */
   cgroupRemove(args: { readonly paths: readonly string[] }): Promise<Outcome<null>>;

@@ -36,6 +36,7 @@ export interface RunSandboxPorts {
   readonly now: () => bigint;
   readonly newId: () => SandboxId;
   readonly bootId: string;
+  readonly pauseCgroupOf: (sandboxCgroup: string, id: string) => string;
   readonly cgroupPathOf: (parent: string, id: string) => { readonly path: string; readonly owned: boolean };
   /** "name=value" for every pod that does not set them itself. */
   readonly defaultSysctls: readonly string[];
@@ -171,6 +172,10 @@ async function build(ports: RunSandboxPorts, identity: SandboxIdentity, plan: Sa
       AbortSignal.timeout(monitorTimeoutMs),
     ),
   );
+  if (pauseCgroup !== null) {
+    const path = ports.pauseCgroupOf(identity.cgroupPath, id);
+    await ports.cgroups.settle(path, made.pausePid, `podwright sandbox ${id}`);
+  }
   const attached =
     plan.network === 'pod'
       ? await stage('network', () => ports.network.attach(attachRequest(ports, identity), never))
@@ -195,7 +200,7 @@ async function makeCgroups(ports: RunSandboxPorts, identity: SandboxIdentity, pl
     if (identity.ownsCgroup) await ports.cgroups.create(identity.cgroupPath, null);
     return null;
   }
-  const facts = await ports.cgroups.create(`${identity.cgroupPath}/${identity.id}`, null);
+  const facts = await ports.cgroups.create(ports.pauseCgroupOf(identity.cgroupPath, identity.id), null);
   return facts.place;
 }
 

@@ -22,6 +22,8 @@ export interface ReleasePorts {
   /** Makes a runtime forget a container, or its own one of a pod. */
   readonly deleteByRuntime: (runtime: PodRuntime, container: { sandboxId: string; id: string }) => Promise<void>;
   readonly containerCgroup: (containerId: string) => string | null;
+  /** Of the pause process, or of the sandbox that a runtime has of its own, below the pod's. */
+  readonly pauseCgroupOf: (sandboxCgroup: string, id: string) => string;
 }
 
 export interface TeardownPorts extends ReleasePorts {
@@ -69,13 +71,16 @@ export async function releaseSandbox(
   }
   // a dead monitor leaves its pause process, and no monitor ends the sandbox that a runtime has of its own
   if (results.ok && (pid === 'pod' || runtime))
-    await results.attempt('end the pause process', () => ports.cgroups.kill(`${cgroupPath}/${id}`));
+    await results.attempt('end the pause process', () => ports.cgroups.kill(ports.pauseCgroupOf(cgroupPath, id)));
   if (results.ok && runtime?.type === 'runsc')
     await results.attempt('delete its sandbox', () => ports.deleteByRuntime(runtime, { sandboxId: id, id }));
   // a cgroup with a process in it cannot go, and trying takes its time
   if (results.ok) {
     await results.attempt('remove cgroups', async () => {
-      const below = [`${cgroupPath}/${id}`, ...containers.flatMap((each) => ports.containerCgroup(each) ?? [])];
+      const below = [
+        ports.pauseCgroupOf(cgroupPath, id),
+        ...containers.flatMap((each) => ports.containerCgroup(each) ?? []),
+      ];
       await ports.cgroups.remove(below);
       if (ownsCgroup) await ports.cgroups.remove([cgroupPath]);
     });

@@ -37,7 +37,7 @@ const limits: Resources = {
 
 /** The port, and a path of its own that is removed when the test ends. */
 function room(t: ExecutionContext): { cgroups: Cgroups; path: string } {
-  const cgroups = createCgroups(loadNative(addon));
+  const cgroups = createCgroups(loadNative(addon), 'cgroupfs');
   const path = `/podwright-test-${randomBytes(6).toString('hex')}`;
   t.teardown(async () => {
     await cgroups.kill(path);

@@ -84,6 +84,10 @@ export function fakeHost() {
       return facts;
     },
     update: async <R>(_: string, resources: R) => resources,
+    settle: async (path: string) => {
+      step('cgroup.settle');
+      if (!resources.has(`cgroup ${path}`)) throw new Error(`${path} was not made`);
+    },
     kill: async (_path: string) => step('cgroup.kill'),
     remove: async (paths: readonly string[]) => {
       step('cgroup.remove');
@@ -267,6 +271,7 @@ export function fakeHost() {
       await endProcesses(containerPorts, container, { timeoutMs: 0, signal: never });
     },
     deleteByRuntime: containerPorts.deleteByRuntime,
+    pauseCgroupOf: (parent: string, id: string) => `${parent}/${id}`,
     containerCgroup: (id: string) => containerRecords.get(id)?.identity.cgroupPath ?? null,
   };
   const teardown = (id: string): Promise<void> =>

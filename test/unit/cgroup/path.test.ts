@@ -45,12 +45,25 @@ test('slices nest at each dash', (t) => {
 });
 
 test('a pod without a parent gets a cgroup of ours', (t) => {
-  t.deepEqual(sandboxCgroup('', 'abc'), { path: '/podwright/pods/abc', owned: true });
-  t.deepEqual(sandboxCgroup('/kubepods/pod1', 'abc'), { path: '/kubepods/pod1', owned: false });
-  t.throws(() => sandboxCgroup('a.slice', 'abc'), { message: /systemd slice/ });
+  t.deepEqual(sandboxCgroup('cgroupfs', '', 'abc'), { path: '/podwright/pods/abc', owned: true });
+  t.deepEqual(sandboxCgroup('cgroupfs', '/kubepods/pod1', 'abc'), { path: '/kubepods/pod1', owned: false });
+  t.deepEqual(sandboxCgroup('systemd', '', 'abc'), {
+    path: '/podwright.slice/podwright-pods.slice/podwright-pods-abc.slice',
+    owned: true,
+  });
+  t.deepEqual(sandboxCgroup('systemd', 'a-b.slice', 'abc'), { path: '/a.slice/a-b.slice', owned: false });
+});
+
+test('a parent in the other driver’s spelling is refused', (t) => {
+  t.throws(() => sandboxCgroup('cgroupfs', 'a.slice', 'abc'), {
+    message: /"a.slice" is a systemd slice, but the cgroup driver is cgroupfs/,
+  });
+  t.throws(() => sandboxCgroup('systemd', '/kubepods/pod1', 'abc'), {
+    message: /is no systemd slice, but the cgroup driver is systemd/,
+  });
 });
 
 test('container names are those other programs look for', (t) => {
-  t.is(containerCgroup({ spelling: 'cgroupfs', path: '/kubepods/pod1' }, 'id1'), '/kubepods/pod1/id1');
-  t.is(containerCgroup({ spelling: 'systemd', path: '/a.slice' }, 'id1'), '/a.slice/podwright-id1.scope');
+  t.is(containerCgroup('/kubepods/pod1', 'id1'), '/kubepods/pod1/id1');
+  t.is(containerCgroup('/a.slice', 'id1'), '/a.slice/podwright-id1.scope');
 });

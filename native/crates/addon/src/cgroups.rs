@@ -7,7 +7,7 @@ use neon::types::extract::Json;
 use podwright_cgroups::stats::record::records;
 use podwright_cgroups::stats::{Depth, Stats, StatsReader};
 use podwright_cgroups::tasks::{self, Tasks};
-use podwright_cgroups::{CgroupError, Facts, Layout, Place, Resources, Version, group};
+use podwright_cgroups::{CgroupError, Facts, Layout, Place, Resources, Version, group, systemd};
 use serde::{Deserialize, Serialize};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -32,6 +32,7 @@ impl From<CgroupError> for NativeFailure {
             CgroupError::MemoryBelowUsage { path, .. } => ("memory-below-usage", path.clone()),
             CgroupError::UnifiedKey { key, .. } => ("unified-key", key.clone()),
             CgroupError::NoController { controller, .. } => ("no-controller", (*controller).to_owned()),
+            CgroupError::Systemd { unit, .. } => ("systemd", unit.clone()),
             CgroupError::StillPopulated { path, .. } => ("still-populated", path.clone()),
         };
         Self { operation: "cgroup".into(), syscall: stage.into(), errno: e.errno(), object, message: e.to_string() }
@@ -53,6 +54,16 @@ fn reader() -> MutexGuard<'static, Option<StatsReader>> {
 #[derive(Serialize)]
 struct Detected {
     version: Version,
+    /// Whether systemd can have them.
+    systemd: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct ScopeArgs {
+    path: String,
+    pid: i32,
+    description: String,
 }
 
 #[derive(Deserialize)]
@@ -103,7 +114,7 @@ struct UpdateArgs {
 /// What this host has; cheap after the first call.
 #[neon::export]
 fn cgroup_detect() -> Json<Outcome<Detected>> {
-    Json(layout().map(|l| Detected { version: l.version }).into())
+    Json(layout().map(|l| Detected { version: l.version, systemd: systemd::is_usable(l) }).into())
 }
 
 /// Makes a cgroup in every hierarchy and applies limits; undone on failure.
@@ -117,6 +128,24 @@ fn cgroup_create(Json(args): Json<CreateArgs>) -> Json<Outcome<Created>> {
 #[neon::export(task)]
 fn cgroup_update(Json(args): Json<UpdateArgs>) -> Json<Outcome<Resources>> {
     Json(layout().and_then(|l| group::update(l, &args.path, &args.resources)).into())
+}
+
+/// Makes the systemd scope of a cgroup that is there, with a process in it; one that is there is kept.
+#[neon::export(task)]
+fn systemd_start_scope(Json(args): Json<ScopeArgs>) -> Json<Outcome<()>> {
+    Json(layout().and_then(|l| systemd::start_scope(l, &args.path, args.pid, &args.description)).into())
+}
+
+/// Tells systemd the limits that a scope has now.
+#[neon::export(task)]
+fn systemd_tell_limits(Json(args): Json<PathArgs>) -> Json<Outcome<()>> {
+    Json(layout().and_then(|l| systemd::tell_limits(l, &args.path)).into())
+}
+
+/// Ends the units of cgroups, in order; those that systemd does not have are no error.
+#[neon::export(task)]
+fn systemd_stop_units(Json(args): Json<PathsArgs>) -> Json<Outcome<()>> {
+    Json(args.paths.iter().try_fold((), |(), path| systemd::stop_unit(path)).into())
 }
 
 /// The limits the kernel has.

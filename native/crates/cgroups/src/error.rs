@@ -57,6 +57,18 @@ pub enum CgroupError {
         /// The controller's name.
         controller: &'static str,
     },
+    /// systemd refused a call, or its answer was none.
+    #[error("systemd: {call} of {unit}: {message}")]
+    Systemd {
+        /// The method.
+        call: &'static str,
+        /// The unit it was about.
+        unit: String,
+        /// The D-Bus name of the error, empty if it had none.
+        name: String,
+        /// What it said.
+        message: String,
+    },
     /// Processes survived SIGKILL for the whole time given (uninterruptible sleep).
     #[error("cgroup {path} still has processes {pids:?} after kill")]
     StillPopulated {

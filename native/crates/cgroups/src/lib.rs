@@ -19,6 +19,7 @@ pub mod oom;
 pub mod procs;
 pub mod resources;
 pub mod stats;
+pub mod systemd;
 pub mod tasks;
 mod tree;
 pub mod v1;

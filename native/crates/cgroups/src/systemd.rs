@@ -1,0 +1,126 @@
+//! Scopes of systemd: what was made under one of its slices is made known to it, so that it counts, shows and
+//! never touches it (systemd.resource-control(5), org.freedesktop.systemd1(5)). Over D-Bus, to process 1 itself.
+//!
+//! The cgroup comes first, with its limits and its process; then systemd is told: `start_scope` finds the cgroup
+//! there and takes it over. Limits are told as properties, because systemd writes its own idea of them into the
+//! files whenever it likes (daemon-reload).
+
+mod bus;
+mod limits;
+mod message;
+
+use crate::detect::{Layout, Version, check_path};
+use crate::error::{CgroupError, Result};
+use bus::Bus;
+use limits::Limits;
+use message::{Body, Value};
+use std::path::Path;
+use std::time::Duration;
+
+/// Where process 1 listens: its own socket for root, and the system bus.
+const SOCKETS: [&str; 2] = ["/run/systemd/private", "/run/dbus/system_bus_socket"];
+/// There when systemd is process 1 (sd_booted(3)).
+const BOOTED: &str = "/run/systemd/system";
+/// How long one call may take. systemd answers within milliseconds unless it reloads.
+const LIMIT: Duration = Duration::from_secs(20);
+
+const NO_SUCH_UNIT: &str = "org.freedesktop.systemd1.NoSuchUnit";
+const UNIT_EXISTS: &str = "org.freedesktop.systemd1.UnitExists";
+
+/// Whether this host's cgroups can be left to systemd: it is process 1, and the unified tree has the controllers.
+pub fn is_usable(layout: &Layout) -> bool {
+    layout.version == Version::V2 && Path::new(BOOTED).is_dir()
+}
+
+/// A scope by the path of its cgroup: `/a.slice/a-b.slice/name.scope`.
+#[derive(Debug, PartialEq, Eq)]
+struct Scope<'p> {
+    path: &'p str,
+    unit: &'p str,
+    slice: &'p str,
+}
+
+impl<'p> Scope<'p> {
+    fn of(path: &'p str) -> Result<Self> {
+        check_path(path)?;
+        let mut names = path.rsplit('/');
+        match (names.next(), names.next()) {
+            (Some(unit), Some(slice)) if unit.ends_with(".scope") && slice.ends_with(".slice") => {
+                Ok(Self { path, unit, slice })
+            }
+            _ => Err(CgroupError::Path { path: path.into(), reason: "is not a scope in a slice" }),
+        }
+    }
+}
+
+/// Makes the scope of a cgroup that is there, with a process in it, and tells its limits. One that systemd has
+/// already is kept.
+pub fn start_scope(layout: &Layout, path: &str, pid: i32, description: &str) -> Result<()> {
+    let scope = Scope::of(path)?;
+    let limits = Limits::read(layout, path)?;
+    let mut properties = vec![
+        ("Description", Value::Text(description.into())),
+        ("Slice", Value::Text(scope.slice.into())),
+        ("PIDs", Value::Numbers(vec![pid.unsigned_abs()])),
+        // what is in it is ours alone
+        ("Delegate", Value::Flag(true)),
+        // no order against shutdown.target: containers are stopped by the kubelet
+        ("DefaultDependencies", Value::Flag(false)),
+        ("CollectMode", Value::Text("inactive-or-failed".into())),
+        ("CPUAccounting", Value::Flag(true)),
+        ("MemoryAccounting", Value::Flag(true)),
+        ("TasksAccounting", Value::Flag(true)),
+        ("IOAccounting", Value::Flag(true)),
+    ];
+    properties.extend(limits.properties());
+    let body = Body::new().text(scope.unit).text("replace").properties(&properties).no_more_units();
+    match Bus::open(&SOCKETS, LIMIT)?.job("StartTransientUnit", body, scope.unit) {
+        Err(CgroupError::Systemd { name, .. }) if name == UNIT_EXISTS => {}
+        other => other?,
+    }
+    limits.restore(layout, path)
+}
+
+/// Tells systemd the limits that a scope's files have now; nothing for a scope that it does not have.
+pub fn tell_limits(layout: &Layout, path: &str) -> Result<()> {
+    let scope = Scope::of(path)?;
+    let limits = Limits::read(layout, path)?;
+    let properties: Vec<_> = limits.properties();
+    // runtime: true, nothing is written to disk
+    let body = Body::new().text(scope.unit).flag(true).properties(&properties);
+    match Bus::open(&SOCKETS, LIMIT)?.call("SetUnitProperties", body, scope.unit) {
+        Err(CgroupError::Systemd { name, .. }) if name == NO_SUCH_UNIT => {}
+        other => other.map(drop)?,
+    }
+    limits.restore(layout, path)
+}
+
+/// Ends units by the last name of their cgroups: scopes, and slices of ours. One that systemd does not have is no
+/// error. Their processes must be gone: what is left is asked to end by SIGTERM.
+pub fn stop_unit(path: &str) -> Result<()> {
+    check_path(path)?;
+    let unit = path.rsplit('/').next().unwrap_or_default();
+    if !unit.ends_with(".scope") && !unit.ends_with(".slice") {
+        return Err(CgroupError::Path { path: path.into(), reason: "is neither a scope nor a slice" });
+    }
+    match Bus::open(&SOCKETS, LIMIT)?.job("StopUnit", Body::new().text(unit).text("replace"), unit) {
+        Err(CgroupError::Systemd { name, .. }) if name == NO_SUCH_UNIT => Ok(()),
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scopes_are_told_by_their_paths() -> Result<()> {
+        let scope = Scope::of("/kubepods.slice/kubepods-pod1.slice/podwright-a.scope")?;
+        assert_eq!((scope.unit, scope.slice), ("podwright-a.scope", "kubepods-pod1.slice"));
+        for bad in ["/a.slice", "/a/b.scope", "/a.slice/b", "/a.slice/../b.scope", "b.scope"] {
+            assert!(Scope::of(bad).is_err(), "{bad}");
+        }
+        assert!(stop_unit("/a.slice/b").is_err());
+        Ok(())
+    }
+}

@@ -1,0 +1,110 @@
+//! Scopes made of cgroups, with the systemd that is process 1. Root only; elsewhere nothing is tested.
+#![cfg(feature = "host-tests")]
+
+use podwright_cgroups::{Layout, Resources, group, systemd};
+use std::error::Error;
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
+
+type Tested<T = ()> = Result<T, Box<dyn Error>>;
+
+/// A process in a cgroup of its own below a slice of the test's own.
+struct Rig {
+    layout: Layout,
+    slice: String,
+    path: String,
+    process: Child,
+}
+
+impl Rig {
+    /// None, and a word why, where systemd is not process 1.
+    fn new(name: &str, resources: &Resources) -> Tested<Option<Self>> {
+        let layout = Layout::detect()?;
+        if !systemd::is_usable(&layout) {
+            eprintln!("not tested: systemd with cgroup v2 is not process 1");
+            return Ok(None);
+        }
+        let slice = format!("/pwtest{}{name}.slice", std::process::id());
+        let path = format!("{slice}/podwright-x.scope");
+        let (facts, _) = group::create(&layout, &path, Some(resources))?;
+        let process = Command::new("sleep").arg("300").spawn()?;
+        std::fs::write(format!("{}/cgroup.procs", facts.place.unified_dir), process.id().to_string())?;
+        Ok(Some(Self { layout, slice, path, process }))
+    }
+
+    fn shown(&self, what: &str) -> Tested<String> {
+        let unit = self.path.rsplit('/').next().unwrap_or_default();
+        let out = Command::new("systemctl").args(["show", "--value", "-p", what, unit]).output()?;
+        Ok(String::from_utf8(out.stdout)?.trim().to_owned())
+    }
+
+    fn file(&self, name: &str) -> String {
+        let dir = self.layout.unified_dir(&self.path).unwrap_or_default();
+        std::fs::read_to_string(dir.join(name)).unwrap_or_default().trim().to_owned()
+    }
+
+    fn exists(&self, path: &str) -> bool {
+        self.layout.unified_dir(path).is_some_and(|dir| dir.exists())
+    }
+}
+
+impl Drop for Rig {
+    fn drop(&mut self) {
+        let _gone = self.process.kill();
+        let _gone = self.process.wait();
+        let _gone = systemd::stop_unit(&self.slice);
+        let _gone = group::remove(&self.layout, &self.slice);
+    }
+}
+
+fn within(what: &str, is: impl Fn() -> bool) {
+    let begin = Instant::now();
+    while !is() {
+        assert!(begin.elapsed() < Duration::from_secs(30), "{what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn a_cgroup_becomes_a_scope_with_its_limits_and_goes_with_its_last_process() -> Tested {
+    let resources = Resources {
+        cpu_shares: Some(512),
+        cpu_quota: Some(33_333),
+        cpu_period: Some(100_000),
+        memory_limit_bytes: Some(64 << 20),
+        pids_limit: Some(77),
+        ..Resources::default()
+    };
+    let Some(mut rig) = Rig::new("a", &resources)? else { return Ok(()) };
+    let pid = i32::try_from(rig.process.id())?;
+    systemd::start_scope(&rig.layout, &rig.path, pid, "a test")?;
+    systemd::start_scope(&rig.layout, &rig.path, pid, "a test")?;
+    assert_eq!(rig.shown("ActiveState")?, "active");
+    assert_eq!(rig.shown("Delegate")?, "yes");
+    assert_eq!(rig.shown("MemoryMax")?, (64 << 20).to_string());
+    assert_eq!(rig.shown("TasksMax")?, "77");
+    assert_eq!(rig.file("cpu.max"), "33333 100000");
+    assert_eq!(rig.file("cgroup.procs"), pid.to_string());
+    // what systemd writes again at a reload is what we had
+    assert!(Command::new("systemctl").arg("daemon-reload").status()?.success());
+    assert_eq!((rig.file("pids.max"), rig.file("memory.max")), ("77".into(), (64 << 20).to_string()));
+
+    let larger = Resources { memory_limit_bytes: Some(96 << 20), pids_limit: Some(99), ..Resources::default() };
+    group::update(&rig.layout, &rig.path, &larger)?;
+    systemd::tell_limits(&rig.layout, &rig.path)?;
+    assert_eq!((rig.shown("MemoryMax")?, rig.shown("TasksMax")?), ((96 << 20).to_string(), "99".into()));
+    assert_eq!(rig.file("memory.max"), (96 << 20).to_string());
+    // systemd writes again when it gets to it, in steps of its own
+    assert!(["33333 100000", "34000 100000"].contains(&rig.file("cpu.max").as_str()), "{}", rig.file("cpu.max"));
+
+    rig.process.kill()?;
+    rig.process.wait()?;
+    let path = rig.path.clone();
+    within("systemd takes an empty scope away", || !rig.exists(&path));
+    systemd::tell_limits(&rig.layout, &rig.path)?;
+    systemd::stop_unit(&rig.slice)?;
+    systemd::stop_unit(&rig.slice)?;
+    let slice = rig.slice.clone();
+    within("and a slice when told", || !rig.exists(&slice));
+    Ok(())
+}

@@ -319,8 +319,13 @@ test.serial('twenty pods start and stop side by side', async (t) => {
 });
 
 test.serial('a pod with a cgroup_parent of the kubelet lives below it and leaves it', async (t) => {
-  const parent = `/pwt-${process.pid}-burstable/pod1`;
-  const other = await runPod(daemon, { linux: { cgroup_parent: parent } });
+  const { linux } = await daemon.runtime.RuntimeConfig({});
+  const top = `pwt${process.pid}`;
+  const [asked, root, parent, last] =
+    linux?.cgroup_driver === 'SYSTEMD'
+      ? [`${top}-pod1.slice`, `/${top}.slice`, `/${top}.slice/${top}-pod1.slice`, (id: string) => `podwright-${id}.scope`]
+      : [`/${top}/pod1`, `/${top}`, `/${top}/pod1`, (id: string) => id];
+  const other = await runPod(daemon, { linux: { cgroup_parent: asked } });
   const id = await start(daemon, other, scripted('cat /proc/self/cgroup; sleep 3600'));
   const { info } = await daemon.runtime.ContainerStatus({ container_id: id, verbose: true });
   const { pid } = JSON.parse(info['info'] ?? '{}') as { pid: number };
@@ -328,10 +333,10 @@ test.serial('a pod with a cgroup_parent of the kubelet lives below it and leaves
     .split('\n')
     .filter((line) => /:(memory|cpu|pids):|^0::/.test(line));
   t.true(groups.length > 0);
-  for (const line of groups) t.true(line.endsWith(`${parent}/${id}`), line);
+  for (const line of groups) t.true(line.endsWith(`${parent}/${last(id)}`), line);
   await daemon.removePod(other.id);
   t.true(cgroupExists(parent), 'the parent is not ours to remove');
-  removeCgroupTree(`/pwt-${process.pid}-burstable`);
+  removeCgroupTree(root);
 });
 
 test.serial('the same RunPodSandbox again is refused with the id; another config names what differs', async (t) => {

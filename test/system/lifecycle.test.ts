@@ -323,7 +323,12 @@ test.serial('a pod with a cgroup_parent of the kubelet lives below it and leaves
   const top = `pwt${process.pid}`;
   const [asked, root, parent, last] =
     linux?.cgroup_driver === 'SYSTEMD'
-      ? [`${top}-pod1.slice`, `/${top}.slice`, `/${top}.slice/${top}-pod1.slice`, (id: string) => `podwright-${id}.scope`]
+      ? [
+          `${top}-pod1.slice`,
+          `/${top}.slice`,
+          `/${top}.slice/${top}-pod1.slice`,
+          (id: string) => `podwright-${id}.scope`,
+        ]
       : [`/${top}/pod1`, `/${top}`, `/${top}/pod1`, (id: string) => id];
   const other = await runPod(daemon, { linux: { cgroup_parent: asked } });
   const id = await start(daemon, other, scripted('cat /proc/self/cgroup; sleep 3600'));

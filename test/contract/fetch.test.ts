@@ -84,12 +84,14 @@ real(title('a layer is fetched, kept and unpacked'), async (t) => {
   const dir = scratch(t);
   const host = await serve(t, (_, response) => response.end(layer.bytes));
   const done = await native.fetchLayer(layerRequest('layer', host, dir));
-  t.deepEqual(done, {
+  const { diskBytes, ...rest } = done;
+  t.true(diskBytes > 50_005, String(diskBytes));
+  t.deepEqual(rest, {
     blobDigest: layer.digest,
     blobBytes: layer.bytes.length,
     diffId: layer.diffId,
     unpackedBytes: 50_005,
-    inodes: 3,
+    inodes: 6, // three of the tree, three of the layer beside it
     entries: 2,
   });
   t.is(readFileSync(join(dir, 'staging/diff/etc/hello'), 'utf8'), 'hello');

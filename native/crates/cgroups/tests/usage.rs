@@ -67,9 +67,9 @@ fn open_files_are_bounded_and_a_remade_group_is_seen() -> Tested {
     }
     let last = &paths[9..];
     group::remove(&s.layout, &paths[9])?;
-    assert_eq!(reader.read(last)?, [None]);
+    assert_eq!(reader.read(last, Depth::All)?, [None]);
     group::create(&s.layout, &paths[9], None)?;
-    assert!(reader.read(last)?[0].is_some());
+    assert!(reader.read(last, Depth::All)?[0].is_some());
     reader.forget(&s.path);
     assert_eq!(reader.open_files(), 0);
     Ok(())

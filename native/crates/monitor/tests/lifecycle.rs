@@ -104,7 +104,6 @@ fn wrong_orders_are_refused() {
 fn a_spec_that_asks_for_more_is_refused_by_name() {
     let mut rig = Rig::ready();
     for (pointer, value, name) in [
-        ("/hooks", json!({"prestart": [{"path": "/bin/true"}]}), "hooks"),
         ("/process/selinuxLabel", json!("x"), "process.selinuxLabel"),
         ("/linux/personality", json!({"domain": "LINUX32"}), "linux.personality"),
     ] {

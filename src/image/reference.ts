@@ -3,10 +3,11 @@
 // Must not look anything up.
 import { invalidArgument } from '../lib/failure.ts';
 import { type Digest, isDigest } from '../lib/id.ts';
+import { canonicalRegistry } from '../lib/registry-host.ts';
 
 /** A normalised image reference. At least one of `tag` and `digest` is set. */
 export interface Reference {
-  /** Registry host, with its port if one was written: `docker.io`, `[::1]:5000`. */
+  /** Registry host as written, with its port if one was: `docker.io`, `[::1]:5000`. Rules see `canonicalName`. */
   readonly domain: string;
   /** Repository within the registry: `library/busybox`. */
   readonly path: string;
@@ -79,7 +80,7 @@ function splitDomain(name: string): { domain: string; path: string } {
   let domain = isHost ? first : defaultDomain;
   let path = isHost ? name.slice(slash + 1) : name;
   if (domain === legacyDefaultDomain) domain = defaultDomain;
-  if (domain === defaultDomain && path !== '' && !path.includes('/')) path = `library/${path}`;
+  if (canonicalRegistry(domain) === defaultDomain && path !== '' && !path.includes('/')) path = `library/${path}`;
   return { domain, path };
 }
 
@@ -90,6 +91,12 @@ function portInRange(domain: string): boolean {
 
 /** `docker.io/library/busybox`. */
 export const repositoryName = (reference: Reference): string => `${reference.domain}/${reference.path}`;
+
+/** Host and `host/path` as rules see them, however the host was written: names that people see keep their writing. */
+export function canonicalName({ domain, path }: Reference): { readonly host: string; readonly repository: string } {
+  const host = canonicalRegistry(domain);
+  return { host, repository: `${host}/${path}` };
+}
 
 /** The reference written out in full, with tag and digest as far as it has them. */
 export const formatReference = (r: Reference): string =>

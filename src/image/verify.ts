@@ -8,7 +8,7 @@ import type { ImageName } from '../verification/name.ts';
 import type { Decision } from '../verification/verification.ts';
 import type { ImageProof, ImageRecord } from './image.ts';
 import type { ImageContext, PullRequest } from './ports.ts';
-import { parseReference, type Reference, repositoryName } from './reference.ts';
+import { canonicalName, parseReference, type Reference } from './reference.ts';
 
 /** An image that is to be pulled, or of which a name is to be noted. */
 export interface PullSubject {
@@ -46,8 +46,7 @@ const mostVerdicts = 64;
 
 /** A reference for a policy. */
 const nameOf = (reference: Reference): ImageName => ({
-  host: reference.domain,
-  repository: repositoryName(reference),
+  ...canonicalName(reference),
   tag: reference.digest === null ? reference.tag : null,
   digest: reference.digest,
 });

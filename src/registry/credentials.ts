@@ -1,6 +1,7 @@
 // PURE
 // What a caller may prove to which host. Must not keep credentials: they live as long as one request.
 import { invalidArgument } from '../lib/failure.ts';
+import { hubHosts } from '../lib/registry-host.ts';
 
 /** CRI AuthConfig; "" where a field is not set. */
 export interface AuthConfig {
@@ -29,8 +30,6 @@ export interface BoundCredentials {
   readonly host: string;
 }
 
-const dockerHosts = new Set(['docker.io', 'index.docker.io', 'registry-1.docker.io']);
-
 /** A host for comparison: lower case, without scheme, path and default port, the Docker Hub by one name. */
 export function canonicalHost(address: string): string {
   const match = /^(?:(https?):\/\/)?([^/]*)/i.exec(address.trim());
@@ -38,7 +37,7 @@ export function canonicalHost(address: string): string {
   const scheme = match?.[1]?.toLowerCase();
   if (scheme !== 'http') host = host.replace(/:443$/, '');
   if (scheme === 'http') host = host.replace(/:80$/, '');
-  return dockerHosts.has(host) ? 'docker.io' : host;
+  return hubHosts.has(host) ? 'docker.io' : host;
 }
 
 /**

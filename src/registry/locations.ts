@@ -2,6 +2,7 @@
 // Where a name is to be looked for: registries.conf turns one name into places in order.
 // Must not know how a host is spoken to: hosts.ts.
 import { failedPrecondition, permissionDenied } from '../lib/failure.ts';
+import { canonicalPlace, canonicalRegistry } from '../lib/registry-host.ts';
 import type { Place, RegistriesConf, RegistryRule } from './registries-conf.ts';
 
 /** A name as its user wrote it, in full. */
@@ -42,14 +43,19 @@ export function locate(conf: RegistriesConf, name: Name): Location[] {
 export function ruleFor(rules: readonly RegistryRule[], name: Name): RegistryRule | null {
   const text = written(name);
   let best: RegistryRule | null = null;
+  let longest = 0;
   for (const rule of rules) {
-    if (matchedLength(text, rule.prefix) !== null && rule.prefix.length > (best?.prefix.length ?? 0)) best = rule;
+    const prefix = canonicalPlace(rule.prefix);
+    if (matchedLength(text, prefix) === null || prefix.length <= longest) continue;
+    best = rule;
+    longest = prefix.length;
   }
   return best;
 }
 
+/** A name in full; its host in the one spelling that prefixes are held against. */
 const written = ({ host, path, tag, digest }: Name): string =>
-  `${host}/${path}${tag === null ? '' : `:${tag}`}${digest === null ? '' : `@${digest}`}`;
+  `${canonicalRegistry(host)}/${path}${tag === null ? '' : `:${tag}`}${digest === null ? '' : `@${digest}`}`;
 
 /** How much of a name a prefix covers, null if it does not match: it must end where a part of the name does. */
 function matchedLength(text: string, prefix: string): number | null {
@@ -74,8 +80,8 @@ function rewrite(place: Place, rule: RegistryRule, name: Name): Location {
   const { host, path } = name;
   const stays = place.location === '' || place.location === rule.prefix;
   if (stays) return { host, repository: path, insecure: place.insecure, isNamed: true };
-  const text = `${host}/${path}`;
-  const matched = Math.min(matchedLength(written(name), rule.prefix) ?? 0, text.length);
+  const text = `${canonicalRegistry(host)}/${path}`;
+  const matched = Math.min(matchedLength(written(name), canonicalPlace(rule.prefix)) ?? 0, text.length);
   const moved = `${withoutTag(place.location)}${text.slice(matched)}`;
   const slash = moved.indexOf('/');
   if (slash <= 0 || slash === moved.length - 1) {

@@ -1,6 +1,7 @@
 // PURE
 // Whether the name that a signature was made for is that of the image that was asked for
 // (containers-policy.json(5), "signedIdentity").
+import { canonicalPlace } from '../lib/registry-host.ts';
 import { isTable, onlyKeys, quoted, type Refuse, textOf } from './json.ts';
 import { type ImageName, nameText, type ReadName } from './name.ts';
 
@@ -89,8 +90,9 @@ function remapped(
   read: ReadName,
 ): string | null {
   const { repository } = wanted;
-  const inside = repository === rule.prefix || repository.startsWith(`${rule.prefix}/`);
-  const moved = inside ? read(`${rule.signedPrefix}${nameText(wanted).slice(rule.prefix.length)}`) : wanted;
+  const prefix = canonicalPlace(rule.prefix);
+  const inside = repository === prefix || repository.startsWith(`${prefix}/`);
+  const moved = inside ? read(`${rule.signedPrefix}${nameText(wanted).slice(prefix.length)}`) : wanted;
   if (moved === null) return `${rule.signedPrefix} of the policy makes no reference`;
   return identityMismatch({ type: 'matchRepoDigestOrExact' }, { wanted: moved, signed }, read);
 }

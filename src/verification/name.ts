@@ -3,7 +3,7 @@
 
 /** A reference: `docker.io/library/busybox` with tag or digest. */
 export interface ImageName {
-  /** Host with port, as written. */
+  /** Host with port, in its one spelling (lib/registry-host.ts). */
   readonly host: string;
   /** Host and repository. */
   readonly repository: string;

@@ -2,6 +2,7 @@
 // Who may bring which image: policies in the format of containers-policy.json(5), and which requirements hold for a name.
 // Must not read files, ask registries or run programs.
 import { failedPrecondition } from '../lib/failure.ts';
+import { canonicalPlace } from '../lib/registry-host.ts';
 import { type IdentityRule, readIdentity } from './identity.ts';
 import { isTable, onlyKeys, quoted, type Refuse, type Table, textOf } from './json.ts';
 import { type ImageName, nameText } from './name.ts';
@@ -58,10 +59,21 @@ export function parsePolicy(text: string, label: string): Policy {
   if (!isTable(transports)) return refuse('transports is not an object');
   const docker = transports.docker ?? {};
   if (!isTable(docker)) return refuse('transports.docker is not an object');
-  const scopes = new Map(
-    Object.entries(docker).map(([scope, list]) => [scope, readRequirements(list, `scope ${quoted(scope)}`, refuse)]),
-  );
-  return { fallback, scopes };
+  return { fallback, scopes: readScopes(docker, refuse) };
+}
+
+/** Scopes by the one spelling of their host; two that are the same must not contradict each other. */
+function readScopes(docker: Table, refuse: Refuse): Policy['scopes'] {
+  const scopes = new Map<string, readonly Requirement[]>();
+  for (const [written, list] of Object.entries(docker)) {
+    const requirements = readRequirements(list, `scope ${quoted(written)}`, refuse);
+    const scope = canonicalPlace(written);
+    const before = scopes.get(scope);
+    if (before && JSON.stringify(before) !== JSON.stringify(requirements))
+      refuse(`scope ${quoted(scope)} is there twice, differently written and with different requirements`);
+    scopes.set(scope, requirements);
+  }
+  return scopes;
 }
 
 function readRequirements(value: unknown, where: string, refuse: Refuse): readonly Requirement[] {
@@ -134,7 +146,13 @@ export function scopesOf(name: ImageName): readonly string[] {
   const { host, repository } = name;
   const parts = repository.split('/');
   const prefixes = parts.map((_, at) => parts.slice(0, parts.length - at).join('/'));
-  const labels = host.startsWith('[') ? [] : host.split('.').slice(1);
+  // a star stands for hosts at any port, as with containers/image
+  const labels = host.startsWith('[')
+    ? []
+    : host
+        .replace(/:[0-9]+$/, '')
+        .split('.')
+        .slice(1);
   const wild = labels.map((_, at) => `*.${labels.slice(at).join('.')}`);
   return [nameText(name), ...prefixes, ...wild, ''];
 }

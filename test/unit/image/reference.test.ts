@@ -28,6 +28,8 @@ const normalised: readonly (readonly [string, string])[] = [
   ['a__b/c-d.e', 'docker.io/a__b/c-d.e:latest'],
   ['a---b', 'docker.io/library/a---b:latest'],
   [`x:${'t'.repeat(128)}`, `docker.io/library/x:${'t'.repeat(128)}`],
+  ['DOCKER.IO/busybox', 'DOCKER.IO/library/busybox:latest'],
+  ['registry-1.docker.io:443/busybox', 'registry-1.docker.io:443/library/busybox:latest'],
   ['x:_under', 'docker.io/library/x:_under'],
 ];
 

@@ -231,3 +231,25 @@ test('insecure: TLS with any certificate, and plain HTTP in its stead', async (t
 test('no file, and no drop-ins', async (t) => {
   t.deepEqual((await endpoints({})).bases, ['https://r.io/v2/team/app']);
 });
+
+test('a prefix holds however the host is written, and a blocked one cannot be got around', (t) => {
+  const ways: readonly (readonly [string, readonly string[]])[] = [
+    ['reg.other', ['REG.other/x:1', 'reg.other:443/x:1', 'reg.other:0443/x:1']],
+    ['REG.other:443/team', ['reg.other/team/x:1', 'Reg.other/team/x:1']],
+    ['docker.io', ['DOCKER.IO/library/b:1', 'docker.io:443/library/b:1', 'registry-1.docker.io/library/b:1']],
+    ['index.docker.io/library', ['docker.io/library/b:1']],
+    ['*.Example.com', ['A.EXAMPLE.COM/x:1', 'a.example.com:443/x:1', 'a.example.com:5000/x:1']],
+    ['*.example.com:443', ['a.example.com/x:1']],
+  ];
+  for (const [prefix, names] of ways) {
+    const text = rule(`prefix = "${prefix}"; location = "in.example"; blocked = true`);
+    for (const name of names) t.throws(() => places(text, name), { message: /is blocked by prefix/ }, name);
+  }
+  const moved = rule('prefix = "REG.other/a"; location = "in.example/b"');
+  t.deepEqual(places(moved, 'reg.other:443/a/x:1'), ['in.example/b/x']);
+  t.deepEqual(
+    places(moved, 'Reg.other:443/c/x:1'),
+    ['Reg.other:443/c/x'],
+    'what is not moved is asked as it is written',
+  );
+});

@@ -108,6 +108,8 @@ const identities: readonly [IdentityRule, wanted: string, signed: string, fits: 
   [{ type: 'exactReference', name: 'up.example/app:v1' }, 'r.example/app:v1', 'up.example/app:v2', false],
   [{ type: 'remapIdentity', prefix: 'm.example', signedPrefix: 'up.example' }, 'm.example/a:1', 'up.example/a:1', true],
   [{ type: 'remapIdentity', prefix: 'm.example', signedPrefix: 'up.example' }, 'm.example/a:1', 'm.example/a:1', false],
+  [{ type: 'remapIdentity', prefix: 'M.example', signedPrefix: 'up.example' }, 'm.example/a:1', 'up.example/a:1', true],
+  [{ type: 'matchRepository' }, 'r.example:443/app:v1', 'R.example/app', true],
   [
     { type: 'remapIdentity', prefix: 'm.example/x', signedPrefix: 'up.example' },
     'm.example/xy:1',
@@ -123,3 +125,30 @@ for (const [rule, wanted, signed, fits] of identities) {
     t.is(mismatch === null, fits, mismatch ?? '');
   });
 }
+
+test('a scope holds however the host is written, in the name and in the policy', (t) => {
+  const ways = [
+    ...['a.example.com:443/x', 'a.example.com:0443/x', 'a.example.com:5000/x', 'A.EXAMPLE.COM/x', 'a.Example.com:80/x'],
+    ...['busybox', 'DOCKER.IO/library/busybox', 'DOCKER.IO/busybox', 'docker.io:443/library/busybox'],
+    ...['index.docker.io/library/busybox', 'registry-1.docker.io/library/busybox', 'registry-1.docker.io/busybox'],
+    ...['REG.other/x', 'reg.other:443/x', 'Reg.Other:443/x'],
+    ...['[0:0:0:0:0:0:0:1]:5000/x', '127.1:5000/x', '2130706433:5000/x'],
+  ];
+  const scopes = [
+    ['*.example.com', 'docker.io', 'reg.other', '[::1]:5000', '127.0.0.1:5000'],
+    ['*.EXAMPLE.com', 'Index.docker.io', 'REG.other:443', '[0::1]:5000', '127.1:5000'],
+  ];
+  for (const list of scopes) {
+    const policy = policyOf(Object.fromEntries(list.map((scope) => [scope, reject])), accept);
+    for (const text of ways)
+      t.is(rulingFor(policy, name(text)).requirements[0]?.type, 'reject', `${text} of ${list[0]}`);
+    for (const text of ['example.com/x', 'other.io/x', 'reg.other:5000/x', 'localhost:443/x'])
+      t.is(rulingFor(policy, name(text)).requirements[0]?.type, 'accept', text);
+  }
+  const library = policyOf({ 'docker.io/library': reject }, accept);
+  t.is(rulingFor(library, name('registry-1.docker.io/busybox')).scope, 'docker.io/library');
+  t.throws(() => policyOf({ 'reg.other': reject, 'REG.other:443': accept }), {
+    message: /scope "reg\.other" is there twice/,
+  });
+  t.notThrows(() => policyOf({ 'reg.other': reject, 'REG.other:443': reject }));
+});

@@ -1,6 +1,6 @@
 // Holds images against the policies: before anything of one is unpacked, and again when a container is made from it.
 // Must not know policies: verification decides, this brings what it decides on.
-import { Failure, failureChain, signatureValidationFailed } from '../lib/failure.ts';
+import { Failure, failureChain, notFound, signatureValidationFailed } from '../lib/failure.ts';
 import { type Digest, isDigest } from '../lib/id.ts';
 import { mediaTypes } from '../registry/manifest.ts';
 import type { Repository } from '../registry/repository.ts';
@@ -152,12 +152,13 @@ function settle(ctx: ImageContext, { accepted, by, reason }: Decision, judged: J
 
 /**
  * Decides on a container's image by what was kept of its pull: no registry is asked. Throws
- * signature-validation-failed for a no.
+ * signature-validation-failed for a no, not-found for an image that was removed.
  */
 export async function admitUse(ctx: ImageContext, use: ImageUse, signal: AbortSignal): Promise<void> {
   if (!ctx.verification.isOn()) return;
   const record = ctx.records.get(use.imageId);
-  if (!record) return; // gone meanwhile: its layers will be missed with a better message
+  // its layers may be held all the same: what cannot be judged is not let in
+  if (!record) throw notFound(`image ${use.userSpecified || use.requested} was removed meanwhile: pull it again`);
   const target = await targetOf(ctx, record);
   const proof = record.proof ?? null;
   const decision = await ctx.verification.decide(

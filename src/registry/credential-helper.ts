@@ -1,6 +1,6 @@
 // Asks a docker-credential-* program for a server's credentials (docker/docker-credential-helpers, `get`).
 // Must not keep an answer, nor show any of it: not in messages, not in arguments, not in the environment.
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { type Failure, failedPrecondition } from '../lib/failure.ts';
 import { SingleFlight } from '../lib/single-flight.ts';
 import type { Helper } from './auth-file.ts';
@@ -40,18 +40,42 @@ interface Ended {
   readonly output: Buffer;
 }
 
+function cannotRun(helper: Helper, error: unknown): Failure {
+  const { code, message } = error as NodeJS.ErrnoException;
+  return helperFailure(
+    helper,
+    code === 'ENOENT' ? 'there is no such program' : `it cannot be run (${code ?? message})`,
+  );
+}
+
+/** Starts the program; null, and told by `onError`, where the daemon has no descriptor or process left for it. */
+function start({ program }: Helper, { env }: HelperOptions, onError: (error: unknown) => void) {
+  let child: ChildProcess;
+  try {
+    child = spawn(`docker-credential-${program}`, ['get'], {
+      stdio: ['pipe', 'pipe', 'ignore'],
+      env: { ...env },
+      cwd: '/',
+      detached: true, // so that what it starts can be ended with it
+    });
+  } catch (error) {
+    onError(error);
+    return null;
+  }
+  child.on('error', onError); // before anything else can fail: nobody else would hear it
+  const { stdin, stdout } = child;
+  return stdin && stdout ? { child, stdin, stdout } : null;
+}
+
 /** Runs `docker-credential-<program> get` with the server on stdin; its stderr goes nowhere. */
 async function runHelper(helper: Helper, options: HelperOptions, signal: AbortSignal): Promise<Ended> {
   const { promise, resolve, reject } = Promise.withResolvers<Ended>();
-  const child = spawn(`docker-credential-${helper.program}`, ['get'], {
-    stdio: ['pipe', 'pipe', 'ignore'],
-    env: { ...options.env },
-    cwd: '/',
-    detached: true, // so that what it starts can be ended with it
-  });
+  const started = start(helper, options, (error) => reject(cannotRun(helper, error)));
+  if (started === null) return promise;
+  const { child, stdin, stdout } = started;
   const end = (why: Error): void => {
     reject(why);
-    child.stdout.destroy();
+    stdout.destroy();
     if (child.pid !== undefined) endGroup(child.pid);
   };
   const timer = setTimeout(
@@ -62,19 +86,14 @@ async function runHelper(helper: Helper, options: HelperOptions, signal: AbortSi
   signal.addEventListener('abort', cancel, { once: true });
   const chunks: Buffer[] = [];
   let size = 0;
-  child.stdout.on('data', (chunk: Buffer) => {
+  stdout.on('data', (chunk: Buffer) => {
     size += chunk.length;
     if (size > longestAnswer) end(helperFailure(helper, `its answer is longer than ${longestAnswer} bytes`));
     else chunks.push(chunk);
   });
-  child.on('error', (error: NodeJS.ErrnoException) =>
-    reject(
-      helperFailure(helper, error.code === 'ENOENT' ? 'there is no such program' : `it cannot be run (${error.code})`),
-    ),
-  );
   child.on('close', (status) => resolve({ status, output: Buffer.concat(chunks) }));
-  child.stdin.on('error', () => undefined); // it may end without reading
-  child.stdin.end(`${helper.server}\n`);
+  stdin.on('error', () => undefined); // it may end without reading
+  stdin.end(`${helper.server}\n`);
   try {
     return await promise;
   } finally {

@@ -1,6 +1,7 @@
 // Policies and keys on disk. They are read whenever they are needed: a new key or rule counts from the next image on.
 // Must not judge anything.
-import { open, readdir } from 'node:fs/promises';
+import type { Stats } from 'node:fs';
+import { lstat, open, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { failedPrecondition, failureChain } from '../lib/failure.ts';
 import { parsePolicy, type Policy } from './policy.ts';
@@ -56,12 +57,34 @@ export async function policyOf(settings: PolicySettings, namespace: string | nul
     const path = join(policyDir, `${namespace}.json`);
     const text = await readSmallFile(path);
     if (text !== null) return parsed(path, text);
+    await checkAbsent(path, policyDir);
   }
   if (policyFile === '') return null;
   const text = await readSmallFile(policyFile);
   if (text === null) throw failedPrecondition(`image policy ${policyFile} does not exist`);
   return parsed(policyFile, text);
 }
+
+/**
+ * Throws unless a policy that could not be found is one that nobody made: a directory that is gone, and a link to
+ * nothing, are policies that are missing.
+ */
+async function checkAbsent(path: string, policyDir: string): Promise<void> {
+  await checkDirectory(policyDir);
+  const file = await statOrCode(lstat(path));
+  if (file === 'ENOENT') return;
+  const why = typeof file === 'string' ? file : file.isSymbolicLink() ? 'it is a link to nothing' : 'it came just now';
+  throw failedPrecondition(`image policy ${path} cannot be read (${why})`);
+}
+
+async function checkDirectory(policyDir: string): Promise<void> {
+  const dir = await statOrCode(stat(policyDir));
+  const why = typeof dir === 'string' ? dir : dir.isDirectory() ? null : 'ENOTDIR';
+  if (why !== null) throw failedPrecondition(`directory of image policies ${policyDir} cannot be read (${why})`);
+}
+
+const statOrCode = (asked: Promise<Stats>): Promise<Stats | string> =>
+  asked.catch((error: unknown) => (error as NodeJS.ErrnoException).code ?? String(error));
 
 /** Every policy that can be read; what is wrong with the others their own namespaces are told. */
 export async function allPolicies(settings: PolicySettings): Promise<readonly Policy[]> {
@@ -76,12 +99,25 @@ export async function policyTrouble(settings: PolicySettings): Promise<readonly 
 }
 
 async function readAll({ policyFile, policyDir }: PolicySettings): Promise<PromiseSettledResult<Policy[]>[]> {
-  const names = policyDir === '' ? [] : await readdir(policyDir).catch(() => []);
-  const files = names.filter((name) => name.endsWith('.json')).map((name) => join(policyDir, name));
+  const [listed] = await Promise.allSettled([policyDir === '' ? [] : listPolicies(policyDir)]);
   const read = async (path: string): Promise<Policy[]> => {
     const text = await readSmallFile(path);
-    if (text === null && path === policyFile) throw failedPrecondition(`image policy ${path} does not exist`);
-    return text === null ? [] : [parsePolicy(text, path)];
+    if (text !== null) return [parsePolicy(text, path)];
+    if (path === policyFile) throw failedPrecondition(`image policy ${path} does not exist`);
+    await checkAbsent(path, policyDir);
+    return [];
   };
-  return Promise.allSettled([policyFile, ...files].filter((path) => path !== '').map(read));
+  const files = listed.status === 'fulfilled' ? listed.value : [];
+  const answers = await Promise.allSettled([policyFile, ...files].filter((path) => path !== '').map(read));
+  return listed.status === 'fulfilled' ? answers : [...answers, listed];
+}
+
+async function listPolicies(policyDir: string): Promise<string[]> {
+  await checkDirectory(policyDir);
+  const names = await readdir(policyDir).catch((error: NodeJS.ErrnoException) => {
+    throw failedPrecondition(
+      `directory of image policies ${policyDir} cannot be read (${error.code ?? error.message})`,
+    );
+  });
+  return names.filter((name) => name.endsWith('.json')).map((name) => join(policyDir, name));
 }

@@ -1,7 +1,7 @@
 // Runs programs that judge images, by containerd's protocol for image verifiers: the reference and its digest as
 // arguments, the descriptor on standard input, exit code 0 for yes, a reason on standard output.
 // Must not let one hold up the daemon: time and output are bounded, and all that it started ends with it.
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { printable } from './json.ts';
@@ -67,13 +67,34 @@ function firstOf(stream: NodeJS.ReadableStream): () => string {
   return () => printable(Buffer.concat(chunks).toString('utf8'), 1000);
 }
 
+const cannotRun = (error: unknown): Judgement => {
+  const { code, message } = error as NodeJS.ErrnoException;
+  return { ok: false, reason: `it cannot be run (${code ?? message})` };
+};
+
+/** Starts the program; null, and told by `onError`, where the daemon has no descriptor or process left for it. */
+function start(path: string, args: readonly string[], onError: (error: unknown) => void) {
+  let child: ChildProcess;
+  try {
+    // a session of its own: whatever it starts can be ended with it
+    child = spawn(path, args, { stdio: ['pipe', 'pipe', 'pipe'], detached: true, cwd: '/' });
+  } catch (error) {
+    onError(error);
+    return null;
+  }
+  child.on('error', onError); // before anything else can fail: nobody else would hear it
+  const { stdin, stdout, stderr } = child;
+  return stdin && stdout && stderr ? { child, stdin, stdout, stderr } : null;
+}
+
 async function run(call: VerifierCall, { name, descriptor }: VerifierSubject, signal: AbortSignal): Promise<Judgement> {
   signal.throwIfAborted();
   const args = ['-name', name, '-digest', descriptor.digest, '-stdin-media-type', descriptorType];
-  // a session of its own: whatever it starts can be ended with it
-  const child = spawn(call.path, args, { stdio: ['pipe', 'pipe', 'pipe'], detached: true, cwd: '/' });
   const { promise, resolve } = Promise.withResolvers<Judgement>();
-  const [output, complaint] = [firstOf(child.stdout), firstOf(child.stderr)];
+  const started = start(call.path, args, (error) => resolve(cannotRun(error)));
+  if (started === null) return promise;
+  const { child, stdin, stdout, stderr } = started;
+  const [output, complaint] = [firstOf(stdout), firstOf(stderr)];
   const kill = (): void => {
     try {
       if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL');
@@ -89,20 +110,19 @@ async function run(call: VerifierCall, { name, descriptor }: VerifierSubject, si
     const words = output() || complaint();
     resolve({ ok: code === 0, reason: words || (code === 0 ? '' : `ended by ${by ?? `code ${code}`}`) });
   };
-  child.on('error', (error: NodeJS.ErrnoException) => lost(`it cannot be run (${error.code ?? error.message})`));
   child.on('exit', (code, by) => {
     kill();
     linger = setTimeout(() => settle(code, by), lingerMs);
   });
   child.on('close', settle);
-  child.stdin.on('error', () => undefined); // it need not read what it is told
-  child.stdin.end(JSON.stringify(descriptor));
+  stdin.on('error', () => undefined); // it need not read what it is told
+  stdin.end(JSON.stringify(descriptor));
   signal.addEventListener('abort', stop, { once: true });
   const judgement = await promise;
   clearTimeout(late);
   clearTimeout(linger);
   signal.removeEventListener('abort', stop);
-  for (const stream of [child.stdout, child.stderr, child.stdin]) stream.destroy();
+  for (const stream of [stdout, stderr, stdin]) stream.destroy();
   signal.throwIfAborted();
   return judgement;
 }

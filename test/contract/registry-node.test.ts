@@ -5,6 +5,7 @@ import test, { type ExecutionContext } from 'ava';
 import { createHelperRunner } from '../../src/registry/credential-helper.ts';
 import { makeCertificates } from '../helpers/certificates.ts';
 import { type FakeRegistry, startFakeRegistry } from '../helpers/fake-registry.ts';
+import { withoutDescriptors } from '../helpers/without-descriptors.ts';
 import { until } from '../helpers/until.ts';
 import { amd64, checkImage, fails, image, setup, signal } from './registry/client.ts';
 
@@ -163,6 +164,14 @@ test('what a helper may say', async (t) => {
   }
   const missing = createHelperRunner({ env: { PATH: '/nonexistent' }, timeoutMs: 20_000 });
   await fails(t, missing(helper, signal), ['failed-precondition', /there is no such program/]);
+  const odd = missing({ program: 'a\0b', server: 'r.io' }, signal);
+  await fails(t, odd, ['failed-precondition', /cannot be run \(ERR_INVALID_ARG_VALUE\)/]);
+  const said = await withoutDescriptors(
+    new URL('../../src/registry/credential-helper.ts', import.meta.url),
+    `mod.createHelperRunner({ env: {}, timeoutMs: 20_000 })(${JSON.stringify(helper)}, signal)`,
+  );
+  t.like(said, { kind: 'failed-precondition' });
+  t.regex((said as Error).message, /cannot be run \(EMFILE\)/);
 });
 
 test('a helper that does not end is ended, with what it started', async (t) => {

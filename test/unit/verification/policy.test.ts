@@ -128,11 +128,24 @@ for (const [rule, wanted, signed, fits] of identities) {
 
 test('a scope holds however the host is written, in the name and in the policy', (t) => {
   const ways = [
-    ...['a.example.com:443/x', 'a.example.com:0443/x', 'a.example.com:5000/x', 'A.EXAMPLE.COM/x', 'a.Example.com:80/x'],
-    ...['busybox', 'DOCKER.IO/library/busybox', 'DOCKER.IO/busybox', 'docker.io:443/library/busybox'],
-    ...['index.docker.io/library/busybox', 'registry-1.docker.io/library/busybox', 'registry-1.docker.io/busybox'],
-    ...['REG.other/x', 'reg.other:443/x', 'Reg.Other:443/x'],
-    ...['[0:0:0:0:0:0:0:1]:5000/x', '127.1:5000/x', '2130706433:5000/x'],
+    'a.example.com:443/x',
+    'a.example.com:0443/x',
+    'a.example.com:5000/x',
+    'A.EXAMPLE.COM/x',
+    'a.Example.com:80/x',
+    'busybox',
+    'DOCKER.IO/library/busybox',
+    'DOCKER.IO/busybox',
+    'docker.io:443/library/busybox',
+    'index.docker.io/library/busybox',
+    'registry-1.docker.io/library/busybox',
+    'registry-1.docker.io/busybox',
+    'REG.other/x',
+    'reg.other:443/x',
+    'Reg.Other:443/x',
+    '[0:0:0:0:0:0:0:1]:5000/x',
+    '127.1:5000/x',
+    '2130706433:5000/x',
   ];
   const scopes = [
     ['*.example.com', 'docker.io', 'reg.other', '[::1]:5000', '127.0.0.1:5000'],

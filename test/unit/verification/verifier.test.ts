@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
+import { withoutDescriptors } from '../../helpers/without-descriptors.ts';
 import { judge } from '../../../src/verification/verifier.ts';
 import { until } from '../../helpers/until.ts';
 
@@ -83,6 +84,18 @@ test('what cannot be run is a no', async (t) => {
   t.like(await ask(join(dir, 'missing')), { ok: false });
   writeFileSync(join(dir, 'plain'), 'x', { mode: 0o644 });
   t.regex((await ask(join(dir, 'plain'))).reason, /cannot be run \(EACCES\)/);
+});
+
+test('a daemon without descriptors for it, or a path that cannot be one, is a no and harms nobody', async (t) => {
+  const path = program(place(t), 'v', 'exit 0');
+  const said = await withoutDescriptors(
+    new URL('../../../src/verification/verifier.ts', import.meta.url),
+    `mod.judge(${JSON.stringify({ path, timeoutMs: 60_000 })}, ${JSON.stringify(subject)}, signal)`,
+  );
+  t.deepEqual(said, { ok: false, reason: `${path}: it cannot be run (EMFILE)` });
+  t.regex((await ask(`${path}\0`)).reason, /verifier .* cannot be used \(ERR_INVALID_ARG_VALUE\)/);
+  const odd = { ...subject, name: 'a\0b' };
+  t.regex((await judge({ path, timeoutMs: 60_000 }, odd, never)).reason, /it cannot be run \(ERR_INVALID_ARG_VALUE\)/);
 });
 
 test('all programs of a directory must agree, and there must be one', async (t) => {

@@ -32,7 +32,7 @@ export const verifyImages: Run = async ({ client, print, progress, failWith }, r
   print({ ...looked, findings }, () => findings.map(show).join('') + sum);
 };
 
-/** Repairs what is damaged; exit status 1 when an image could not be got again. */
+/** Repairs what is damaged; exit status 1 when an image could not be repaired. */
 export const repairImages: Run = async ({ client, print, progress, failWith }, references) => {
   const findings: Finding[] = [];
   const images: { image: string; outcome: string; why: string }[] = [];
@@ -43,11 +43,11 @@ export const repairImages: Run = async ({ client, print, progress, failWith }, r
   }
   progress('');
   if (images.some(({ outcome }) => outcome !== 'repaired')) failWith(1);
-  const told = images.map(({ image, outcome, why }) =>
-    outcome === 'repaired'
-      ? `${image} repaired\n`
-      : `${image} removed, as it could not be got again: ${why}\n  the next pull brings it\n`,
-  );
+  const told = images.map(({ image, outcome, why }) => {
+    if (outcome === 'repaired') return `${image} repaired\n`;
+    if (outcome === 'kept') return `${image} could not be repaired and stays: ${why}\n`;
+    return `${image} removed, as it could not be got again: ${why}\n  the next pull brings it\n`;
+  });
   const nothing = findings.length === 0 && images.length === 0 ? 'nothing is damaged\n' : '';
   print({ findings, images }, () => findings.map(show).join('') + told.join('') + nothing);
 };

@@ -27,6 +27,8 @@ export interface Garbage {
   readonly blobs: readonly Digest[];
   /** Whether layers are kept only for a retry: they go when their grace is over. */
   readonly waiting: boolean;
+  /** What may go as soon as nobody holds it. */
+  readonly held: ReadonlySet<string>;
 }
 
 /** The layers and blobs that are neither needed nor kept for a retry. */
@@ -35,12 +37,18 @@ export function garbage(facts: GarbageFacts): Garbage {
   for (const record of facts.records) {
     for (const key of [...record.chain, ...blobsOf(record)]) needed.add(key);
   }
-  const free = (key: string): boolean => !needed.has(key) && !facts.held(key);
   const young = (layer: { chainId: ChainId; committedAt: bigint }): boolean =>
     !facts.released.has(layer.chainId) && facts.now - layer.committedAt < facts.graceNanos;
-  const unneeded = [...facts.layers].filter((layer) => free(layer.chainId));
-  const layers = unneeded.filter((layer) => !young(layer)).map((layer) => layer.chainId);
-  return { layers, blobs: [...facts.blobs].filter(free), waiting: layers.length < unneeded.length };
+  const unneeded = [...facts.layers].filter((layer) => !needed.has(layer.chainId));
+  const old = unneeded.filter((layer) => !young(layer)).map((layer) => layer.chainId);
+  const blobs = [...facts.blobs].filter((digest) => !needed.has(digest));
+  const isFree = (key: string): boolean => !facts.held(key);
+  return {
+    layers: old.filter(isFree),
+    blobs: blobs.filter(isFree),
+    waiting: unneeded.some((layer) => young(layer) && isFree(layer.chainId)),
+    held: new Set([...old, ...blobs].filter(facts.held)),
+  };
 }
 
 /** The blobs that a record needs: config, manifests, and its layers where they are kept. */

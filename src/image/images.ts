@@ -89,8 +89,8 @@ const graceMs = 600_000;
 
 /** Puts the room together. */
 export function createImages(options: ImagesOptions): Images {
-  const leases = new Leases();
   const { storage, clock, log, inUseChains } = options;
+  const leases: Leases = new Leases((keys) => sweeper.freed(keys));
   const layout = new KeptLayout(options);
   const { records } = layout;
   const sweeper = new Sweeper({ storage, records, leases, clock, log, inUseChains, graceMs });
@@ -114,7 +114,7 @@ export function createImages(options: ImagesOptions): Images {
     load: (request, signal) => load(ctx, request, signal),
     save: (request, signal) => save(ctx, request, signal),
     verify: (references, hooks, signal) => verifyImages(ctx, { records: namedImages(ctx, references), hooks }, signal),
-    repair: (references, hooks, signal) => repairImages(ctx, { records: namedImages(ctx, references), hooks }, signal),
+    repair: (references, hooks, signal) => repairImages(ctx, { references, hooks }, signal),
     prune: (all) => prune(ctx, all),
     usage: () => imageUsage(ctx),
     list: (filter) => list(ctx, filter),

@@ -1,10 +1,12 @@
 // Holds what images are made of against their digests: layers by their tars, documents and kept blobs as they are.
 // Must not change anything, and must leave the disk to those who are in a hurry.
-import { Failure, failureChain, notFound } from '../lib/failure.ts';
+import { createHash } from 'node:crypto';
+import { failedPrecondition, failureChain, notFound } from '../lib/failure.ts';
 import { type ChainId, type Digest, digestHex } from '../lib/id.ts';
 import { parseManifest } from '../registry/manifest.ts';
+import { verdictOf } from '../storage/damage.ts';
 import type { ExportSource } from '../storage/exports.ts';
-import { artifactFiles } from './artifact-files.ts';
+import { type ArtifactFile, artifactFiles } from './artifact-files.ts';
 import { blobsOf } from './garbage.ts';
 import { findImage, type ImageRecord } from './image.ts';
 import type { ImageContext } from './ports.ts';
@@ -20,6 +22,8 @@ export interface ContentItem {
   readonly images: readonly string[];
   readonly sources: readonly ExportSource[];
   readonly bytes: number;
+  /** What is known of it without reading it; null for what is to be read. */
+  readonly problem: Omit<ContentFinding, 'item'> | null;
 }
 
 /** Content that is not what it should be, or of which nobody can tell. */
@@ -55,7 +59,10 @@ export function namedImages(ctx: Pick<ImageContext, 'records'>, references: read
   return [...new Map(found.map((record) => [record.id, record])).values()];
 }
 
-/** Verifies all content of images, each piece once; goes on past damage. */
+/**
+ * Verifies all content of images, each piece once; goes on past damage. A failure that says nothing about the content
+ * (no file descriptors, no memory, no thread) ends it.
+ */
 export async function verifyImages(
   ctx: ImageContext,
   { records, hooks }: { readonly records: readonly ImageRecord[]; readonly hooks: VerifyHooks },
@@ -84,9 +91,9 @@ export async function verifyImages(
 }
 
 function finding(item: ContentItem, error: unknown): ContentFinding {
-  if (!(error instanceof Failure)) throw error;
-  const why = failureChain(error);
-  return { item, kind: why.includes('without a tar index') ? 'unverifiable' : 'damaged', why };
+  const kind = verdictOf(error);
+  if (kind === null) throw error;
+  return { item, kind, why: failureChain(error) };
 }
 
 /** Every layer and blob that images need; what is not there at all is told at once. */
@@ -113,30 +120,43 @@ async function contentOf(
       const sources = ctx.storage.layers.has(chainId)
         ? [{ type: 'layer', layerDir: ctx.storage.layers.layerDir(chainId), diffId } as const]
         : [];
-      add(chainId, record.id, { type: 'layer', what: `layer ${diffId}`, sources, bytes });
+      const problem = sources.length === 0 ? gone : null;
+      add(chainId, record.id, { type: 'layer', what: `layer ${diffId}`, sources, bytes, problem });
     }
   }
   const all = [...items.values()];
-  for (const item of all) if (item.sources.length === 0) onFinding({ item, kind: 'damaged', why: 'it is gone' });
-  return all.filter((item) => item.sources.length > 0);
+  for (const item of all) {
+    if (item.problem !== null) onFinding({ item, ...item.problem });
+  }
+  return all.filter((item) => item.problem === null);
 }
 
 type NewItem = Omit<ContentItem, 'key' | 'images'>;
+
+const gone = { kind: 'damaged', why: 'it is gone' } as const;
 
 function blobItem(ctx: ImageContext, digest: Digest): NewItem {
   const path = ctx.storage.content.path(digest);
   const size = ctx.storage.content.size(digest);
   const sources = size === null ? [] : [{ type: 'file', path, digest, size } as const];
-  return { type: 'blob', what: `blob ${digest}`, sources, bytes: size ?? 0 };
+  return { type: 'blob', what: `blob ${digest}`, sources, bytes: size ?? 0, problem: size === null ? gone : null };
 }
 
-/** An artifact's layer: its files are the blobs that its manifest names. */
+/**
+ * An artifact's layer: its files are the blobs that its manifest names. With the manifest damaged or gone, which is
+ * told of that blob itself, nobody knows them.
+ */
 async function artifactItem(ctx: ImageContext, record: ImageRecord, chainId: ChainId): Promise<NewItem> {
   const what = `files of artifact ${digestHex(record.id).slice(0, 12)}`;
-  const bytes = await ctx.storage.content.read(record.manifestDigest);
-  if (bytes === null || !ctx.storage.layers.has(chainId)) return { type: 'layer', what, sources: [], bytes: 0 };
-  const manifest = parseManifest(bytes, record.mediaType, what);
-  const files = manifest.type === 'manifest' ? artifactFiles(manifest.layers, what) : [];
+  const none: NewItem = { type: 'layer', what, sources: [], bytes: 0, problem: null };
+  if (!ctx.storage.layers.has(chainId)) return { ...none, problem: gone };
+  let files: ArtifactFile[];
+  try {
+    files = await filesOf(ctx, record, what);
+  } catch (error) {
+    if (verdictOf(error) === null) throw error;
+    return { ...none, problem: { kind: 'unverifiable', why: failureChain(error) } };
+  }
   const dir = ctx.storage.layers.diffDir(chainId);
   const sources = files.map(({ path, digest, size }) => ({
     type: 'file' as const,
@@ -144,5 +164,14 @@ async function artifactItem(ctx: ImageContext, record: ImageRecord, chainId: Cha
     digest,
     size,
   }));
-  return { type: 'layer', what, sources, bytes: files.reduce((sum, file) => sum + file.size, 0) };
+  return { ...none, sources, bytes: files.reduce((sum, file) => sum + file.size, 0) };
+}
+
+async function filesOf(ctx: ImageContext, record: ImageRecord, what: string): Promise<ArtifactFile[]> {
+  const bytes = await ctx.storage.content.read(record.manifestDigest);
+  if (bytes === null) throw failedPrecondition(`the manifest of the ${what} is gone`);
+  if (createHash('sha256').update(bytes).digest('hex') !== digestHex(record.manifestDigest))
+    throw failedPrecondition(`the manifest of the ${what} is damaged`);
+  const manifest = parseManifest(bytes, record.mediaType, what);
+  return manifest.type === 'manifest' ? artifactFiles(manifest.layers, what) : [];
 }

@@ -4,6 +4,12 @@
 /** Counts of holders by key (chain ids, digests). */
 export class Leases {
   readonly #counts = new Map<string, number>();
+  readonly #onFree: (keys: readonly string[]) => void;
+
+  /** `onFree` is told the keys that nobody holds any more. */
+  constructor(onFree: (keys: readonly string[]) => void = () => undefined) {
+    this.#onFree = onFree;
+  }
 
   /** Holds keys until the returned function is called (more calls do nothing). */
   hold(keys: Iterable<string>): () => void {
@@ -13,11 +19,13 @@ export class Leases {
     return () => {
       if (released) return;
       released = true;
+      const free: string[] = [];
       for (const key of held) {
         const left = (this.#counts.get(key) ?? 0) - 1;
         if (left > 0) this.#counts.set(key, left);
-        else this.#counts.delete(key);
+        else if (this.#counts.delete(key)) free.push(key);
       }
+      this.#onFree(free);
     };
   }
 

@@ -1,6 +1,6 @@
 // How far the running pulls are. The CRI has no field for it: the CLI, the log and the metrics show it.
 import type { ChainId, Digest } from '../lib/id.ts';
-import { isHandleOf } from '../storage/layers.ts';
+import { isHandleOf } from '../storage/layer-handle.ts';
 import type { FetchProgress } from '../storage/ports.ts';
 
 /** One layer of a running pull. */

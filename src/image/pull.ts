@@ -146,12 +146,14 @@ async function keepAs(ctx: ImageContext, image: ImageRecord, as: Keep): Promise<
   }
 }
 
-/** Whether all of an image is still here, the compressed layers too if they are to be kept. */
+/** Whether all of an image is still here, the compressed layers too if they are to be kept, or its record says they are. */
 const isComplete = (ctx: ImageContext, record: ImageRecord): boolean =>
   record.chain.every((id) => ctx.storage.layers.has(id)) &&
   ctx.storage.content.has(record.manifestDigest) &&
   (Boolean(record.artifact) || ctx.storage.content.has(record.id as string as Digest)) &&
-  (!ctx.config().keepBlobs || record.layers.every((layer) => ctx.storage.content.has(layer.digest)));
+  ctx.storage.content.has(record.targetDigest) &&
+  (!(ctx.config().keepBlobs || record.blobsKept) ||
+    record.layers.every((layer) => ctx.storage.content.has(layer.digest)));
 
 const namesOf = ({ reference, request }: Pull, target: Digest, proof: ImageProof | null): Names => {
   const tag = repoTag(reference);
@@ -177,7 +179,10 @@ async function build(ctx: ImageContext, job: Build, signal: AbortSignal): Promis
   const parsed = parseImageConfig(bytes, label);
   const blobs = layerBlobs(job, parsed);
   // a signature is of the manifest, which only kept blobs can be saved or pushed with
-  const keep = ctx.config().keepBlobs || (job.names.proof?.signatures ?? []).length > 0;
+  const signed = (job.names.proof?.signatures ?? []).length > 0;
+  // those of an image that is here stay kept
+  const known = ctx.records.get(manifest.config.digest);
+  const keep = ctx.config().keepBlobs || signed || known?.blobsKept === true;
   const documents = [manifest.config.digest, manifest.digest, target.digest];
   // from here on garbage collection must leave them, though no record names them
   const release = ctx.leases.hold([...blobs.flatMap((b) => [b.chainId as string, b.digest]), ...documents]);
@@ -227,21 +232,27 @@ async function bring(ctx: ImageContext, { job, blob, keep }: Bring, signal: Abor
   const { layers, content } = ctx.storage;
   const before = ctx.clock.now();
   const present = layers.has(blob.chainId);
-  const keepBlobPath = keep && !content.has(blob.digest) ? await content.place(blob.digest) : null;
-  let mine = false;
+  const claim = keep && !content.has(blob.digest) ? await content.claim(blob.digest) : null;
+  let work: Promise<Layer> | null = null;
   const fetch = (unpack: (source: LayerSource) => Promise<Layer>, own: AbortSignal): Promise<Layer> => {
-    mine = true;
-    return job.repository.blob(blob.digest, own, (from) => unpack({ type: 'registry', from, keepBlobPath }));
+    const keepBlobPath = claim?.path ?? null;
+    work = job.repository.blob(blob.digest, own, (from) => unpack({ type: 'registry', from, keepBlobPath }));
+    return work;
   };
-  const layer = await layers.ensure(blob, signal, fetch).catch((error: unknown) => {
-    // another pull's attempt failed, perhaps at another registry: try by ourselves
-    signal.throwIfAborted();
-    if (mine) throw error;
-    return layers.ensure(blob, signal, fetch);
-  });
-  if (keepBlobPath !== null) {
-    if (mine) content.adopt(blob.digest, blob.size);
-    else await job.repository.blob(blob.digest, signal, (from) => content.fetch(blob, from, signal));
+  let layer: Layer;
+  try {
+    layer = await layers.ensure(blob, signal, fetch).catch((error: unknown) => {
+      // another pull's attempt failed, perhaps at another registry: try by ourselves
+      signal.throwIfAborted();
+      if (work !== null) throw error;
+      return layers.ensure(blob, signal, fetch);
+    });
+    if (claim !== null) {
+      if (work !== null) content.adopt(blob.digest, blob.size);
+      else await job.repository.blob(blob.digest, signal, (from) => content.fetch(blob, from, signal));
+    }
+  } finally {
+    if (claim !== null) void endClaim(ctx, { blob, work, claim });
   }
   job.progress.arrived(blob.chainId, present ? 'present' : 'done');
   if (!present) {
@@ -253,4 +264,21 @@ async function bring(ctx: ImageContext, { job, blob, keep }: Bring, signal: Abor
     );
   }
   return imageLayer(layer, blob);
+}
+
+interface Claimed {
+  readonly blob: LayerBlob;
+  /** Goes on when its callers have left, or for others. */
+  readonly work: Promise<unknown> | null;
+  readonly claim: { readonly end: () => Promise<void> };
+}
+
+/** A kept blob that nobody took note of must not stay: nothing would count it or take it away. */
+async function endClaim(ctx: ImageContext, { blob, work, claim }: Claimed): Promise<void> {
+  try {
+    await Promise.allSettled([work]);
+    await claim.end();
+  } catch (error) {
+    ctx.log.warn({ digest: blob.digest, error }, 'the blob of a pull that failed cannot be removed');
+  }
 }

@@ -1,10 +1,12 @@
 // Repairs images: damaged content is taken away, and got again from where its image came.
-// Must not touch what is sound: a pull brings only what is missing.
+// Must not touch what is sound, nor what running work holds: a pull brings only what is missing.
 import { join } from 'node:path';
 import { failureChain } from '../lib/failure.ts';
 import { type ChainId, type Digest, digestHex } from '../lib/id.ts';
+import type { Layer } from '../storage/layers.ts';
+import { blobsOf } from './garbage.ts';
 import type { ImageRecord } from './image.ts';
-import { type ContentFinding, verifyImages, type VerifyHooks } from './integrity.ts';
+import { type ContentItem, namedImages, verifyImages, type VerifyHooks } from './integrity.ts';
 import type { ImageContext } from './ports.ts';
 import { pull } from './pull.ts';
 
@@ -12,8 +14,11 @@ import { pull } from './pull.ts';
 export interface RepairedImage {
   /** A name, or its id. */
   readonly image: string;
-  /** `removed`: it could not be got again; the next pull brings it. */
-  readonly outcome: 'repaired' | 'removed';
+  /**
+   * `removed`: its layers are gone and could not be got again; the next pull brings it. `kept`: it could not be
+   * repaired, or not all of it, but has all its layers.
+   */
+  readonly outcome: 'repaired' | 'removed' | 'kept';
   /** "" for a repaired one. */
   readonly why: string;
 }
@@ -23,61 +28,140 @@ export interface RepairPlaces {
   readonly quarantineDir: string;
 }
 
+type Context = ImageContext & RepairPlaces;
+
+/** Damaged content as it was found. */
+interface Damage {
+  readonly item: ContentItem;
+  /** The layer then: another one has come anew since. */
+  readonly layer: Layer | undefined;
+  state: 'found' | 'taken' | 'held';
+}
+
 const never = new AbortController().signal;
 
-/** Verifies images and repairs those that are damaged. */
-export async function repairImages(
-  ctx: ImageContext & RepairPlaces,
-  { records, hooks }: { readonly records: readonly ImageRecord[]; readonly hooks: VerifyHooks },
+/**
+ * Verifies the images that texts name (none: all) and repairs those that are damaged, one call after the other. Throws
+ * not-found, and what ended a verification, a removal, or the caller's signal.
+ */
+export function repairImages(
+  ctx: Context,
+  { references, hooks }: { readonly references: readonly string[]; readonly hooks: VerifyHooks },
   signal: AbortSignal,
 ): Promise<RepairedImage[]> {
-  const damaged: ContentFinding[] = [];
-  const onFinding = (found: ContentFinding): void => {
-    if (found.kind === 'damaged') damaged.push(found);
+  return ctx.lock.run('repair', signal, async () => {
+    const damage = await findDamage(ctx, { records: namedImages(ctx, references), hooks }, signal);
+    // images that were not asked for may have the same content
+    const affected = ctx.records.list().filter((record) => damageOf(record, damage).length > 0);
+    try {
+      const repaired: RepairedImage[] = [];
+      for (const record of affected) {
+        signal.throwIfAborted();
+        const own = damageOf(record, damage);
+        for (const one of own) await takeAway(ctx, one);
+        if (ctx.records.get(record.id)) repaired.push(await again(ctx, { record, own }, signal));
+      }
+      // of images that were removed meanwhile: the next pull must not find it
+      for (const one of damage.values()) await takeAway(ctx, one);
+      return repaired;
+    } catch (error) {
+      // what was taken away stays away
+      for (const record of affected) await lessen(ctx, record).catch(told(ctx, record));
+      throw error;
+    }
+  });
+}
+
+async function findDamage(
+  ctx: Context,
+  { records, hooks }: { readonly records: readonly ImageRecord[]; readonly hooks: VerifyHooks },
+  signal: AbortSignal,
+): Promise<Map<string, Damage>> {
+  const damage = new Map<string, Damage>();
+  const onFinding: VerifyHooks['onFinding'] = (found) => {
+    const { item } = found;
+    const layer = ctx.storage.layers.get(item.key as ChainId);
+    if (found.kind === 'damaged') damage.set(item.key, { item, layer, state: 'found' });
     hooks.onFinding(found);
   };
   await verifyImages(ctx, { records, hooks: { ...hooks, onFinding } }, signal);
-  const inUse = new Set(ctx.inUseChains());
-  for (const { item } of damaged) {
-    if (item.type === 'blob') await ctx.storage.content.remove(item.key as Digest);
-    else if (inUse.has(item.key)) await ctx.storage.layers.setAside(item.key as ChainId, asideOf(ctx, item.key));
-    else await ctx.storage.layers.remove(item.key as ChainId);
-  }
-  const broken = new Set(damaged.map(({ item }) => item.key));
-  // images that were not asked for may have the same layers
-  const affected = ctx.records
-    .list()
-    .filter(
-      (r) =>
-        [...r.chain, r.id, r.manifestDigest, r.targetDigest].some((key) => broken.has(key)) ||
-        r.layers.some(({ digest }) => broken.has(digest)),
-    );
-  const repaired: RepairedImage[] = [];
-  for (const record of affected) repaired.push(await again(ctx, record, signal));
-  return repaired;
+  return damage;
+}
+
+const damageOf = (record: ImageRecord, damage: ReadonlyMap<string, Damage>): Damage[] =>
+  [...new Set([...record.chain, ...blobsOf(record)])].flatMap((key) => damage.get(key) ?? []);
+
+/** Takes damaged content away, unless somebody holds it; that is decided once. */
+async function takeAway(ctx: Context, damage: Damage): Promise<void> {
+  const { item, layer, state } = damage;
+  if (state !== 'found') return;
+  const { layers, content } = ctx.storage;
+  // no await from here to the removal: whoever comes meanwhile must find it held, in use, or gone
+  damage.state = ctx.leases.has(item.key) ? 'held' : 'taken';
+  if (damage.state === 'held') return;
+  if (item.type === 'blob') return content.remove(item.key as Digest);
+  const chainId = item.key as ChainId;
+  if (layers.get(chainId) !== layer) return;
+  const inUse = new Set(ctx.inUseChains()).has(chainId);
+  await (inUse ? layers.setAside(chainId, asideOf(ctx, chainId)) : layers.remove(chainId));
 }
 
 /** Named by the time too: a layer may break twice. */
-const asideOf = ({ quarantineDir, clock }: ImageContext & RepairPlaces, chainId: string): string =>
+const asideOf = ({ quarantineDir, clock }: Context, chainId: string): string =>
   join(quarantineDir, `layer-${digestHex(chainId)}-${clock.now() / 1_000_000n}`);
 
-async function again(ctx: ImageContext, record: ImageRecord, signal: AbortSignal): Promise<RepairedImage> {
-  const image = record.repoTags[0] ?? record.repoDigests[0] ?? record.id;
+interface Broken {
+  readonly record: ImageRecord;
+  readonly own: readonly Damage[];
+}
+
+async function again(ctx: Context, { record, own }: Broken, signal: AbortSignal): Promise<RepairedImage> {
+  const image = nameOf(record);
+  const left = own.filter(({ state }) => state === 'held').map(({ item }) => item.what);
+  const held = { image, outcome: 'kept', why: `running work holds ${left.join(', ')}: repair it later` } as const;
+  if (left.length === own.length) return held;
   const reference = record.repoDigests[0];
   const { userSpecifiedImage, annotations } = record;
   const request = { userSpecifiedImage, annotations, runtimeHandler: '', auth: null, namespace: null };
   try {
     if (reference === undefined) throw new NoSource();
     await pull(ctx, { ...request, reference }, signal);
-    return { image, outcome: 'repaired', why: '' };
+    return left.length === 0 ? { image, outcome: 'repaired', why: '' } : held;
   } catch (error) {
-    // kept, it would look whole to everybody who wants to start containers from it
-    await ctx.lock.run('images', never, () => ctx.records.remove(record.id));
-    ctx.sweeper.release(record.chain);
+    signal.throwIfAborted();
     const why = error instanceof NoSource ? 'it was loaded from an archive' : failureChain(error);
-    ctx.log.warn({ image, why }, 'a damaged image could not be got again and was removed');
-    return { image, outcome: 'removed', why };
+    const outcome = await lessen(ctx, record);
+    ctx.log.warn({ image, outcome, why }, 'a damaged image could not be got again');
+    return { image, outcome, why };
   }
 }
+
+const nameOf = (record: ImageRecord): string => record.repoTags[0] ?? record.repoDigests[0] ?? record.id;
+
+/**
+ * Makes the record say what is left of an image that could not be got again. It goes if layers are gone: it would look
+ * whole to everybody who wants to start containers from it. Without kept blobs it is merely not kept any more.
+ */
+function lessen(ctx: Context, record: ImageRecord): Promise<'removed' | 'kept'> {
+  const { layers, content } = ctx.storage;
+  return ctx.lock.run('images', never, async () => {
+    const now = ctx.records.get(record.id);
+    if (!now) return 'removed';
+    if (now.chain.some((id) => !layers.has(id))) {
+      await ctx.records.remove(now.id);
+      ctx.sweeper.release(now.chain);
+      return 'removed';
+    }
+    if (now.blobsKept && now.layers.some(({ digest }) => !content.has(digest)))
+      await ctx.records.put({ ...now, blobsKept: false });
+    return 'kept';
+  });
+}
+
+/** The failure that ended the repair is thrown; this one comes second. */
+const told =
+  (ctx: Context, record: ImageRecord) =>
+  (error: unknown): void =>
+    ctx.log.warn({ image: nameOf(record), error }, 'the record of a damaged image cannot be written');
 
 class NoSource extends Error {}

@@ -29,6 +29,9 @@ export interface SweepReport {
 export class Sweeper {
   readonly #options: SweeperOptions;
   readonly #released = new Set<string>();
+  /** What the last sweep would have taken but for its holders. */
+  #held: ReadonlySet<string> = new Set();
+  #stopped = false;
   #timer: NodeJS.Timeout | null = null;
   #dueAt = 0;
   #running: Promise<SweepReport> = Promise.resolve({ layers: 0, blobs: 0 });
@@ -43,6 +46,11 @@ export class Sweeper {
     this.schedule(0);
   }
 
+  /** Nobody holds these any more: a sweep follows if one left any of them for that reason. */
+  freed(keys: readonly string[]): void {
+    if (keys.some((key) => this.#held.has(key))) this.schedule(0);
+  }
+
   /** A pull failed: what it brought stays for a retry, then goes. */
   scheduleForRetry(): void {
     this.schedule(this.#options.graceMs + 1000);
@@ -50,6 +58,7 @@ export class Sweeper {
 
   /** A sweep within this time; an earlier one that is due serves as well. */
   schedule(delayMs: number): void {
+    if (this.#stopped) return;
     const at = Date.now() + delayMs;
     if (this.#timer && this.#dueAt <= at) return;
     if (this.#timer) clearTimeout(this.#timer);
@@ -72,6 +81,7 @@ export class Sweeper {
 
   /** Ends the timer and waits for a sweep that runs. */
   async stop(): Promise<void> {
+    this.#stopped = true;
     if (this.#timer) clearTimeout(this.#timer);
     this.#timer = null;
     await this.#running.catch(() => undefined); // was logged by whoever started it
@@ -89,6 +99,7 @@ export class Sweeper {
       now: clock.now(),
       graceNanos: BigInt(graceMs) * 1_000_000n,
     });
+    this.#held = found.held;
     const results = new ResultList();
     // no await before all are out of the index: a pull that starts meanwhile must not count on them
     const work = [

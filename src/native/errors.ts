@@ -25,4 +25,15 @@ export function unwrap<T>(outcome: Outcome<T>): T {
 }
 
 /** Errno numbers of Linux that our hands tell apart. */
-export const errno = { ENOENT: 2, EEXIST: 17, ENOSPC: 28, EDQUOT: 122, EBUSY: 16, EINVAL: 22, ESRCH: 3 } as const;
+export const errno = {
+  ENOENT: 2,
+  ESRCH: 3,
+  EIO: 5,
+  EBUSY: 16,
+  EEXIST: 17,
+  EINVAL: 22,
+  ENOSPC: 28,
+  EBADMSG: 74,
+  EUCLEAN: 117,
+  EDQUOT: 122,
+} as const;

@@ -30,6 +30,8 @@ export class Content {
   readonly #index = new Map<string, number>();
   #bytes = 0;
   readonly #removing = new Map<Digest, Promise<void>>();
+  /** How many put each blob. */
+  readonly #claims = new Map<Digest, number>();
   #serial = 0;
 
   constructor(options: ContentOptions) {
@@ -162,13 +164,33 @@ export class Content {
     return this.path(digest);
   }
 
+  /**
+   * The same for a blob that other hands put there. `end` is to be called once when they do no more: when the last one
+   * has ended and nobody took note of the blob, its file goes.
+   */
+  async claim(digest: Digest): Promise<{ readonly path: string; readonly end: () => Promise<void> }> {
+    while (this.#removing.has(digest)) await this.#removing.get(digest)?.catch(() => undefined);
+    this.#claims.set(digest, (this.#claims.get(digest) ?? 0) + 1);
+    return { path: this.path(digest), end: () => this.#endClaim(digest) };
+  }
+
+  async #endClaim(digest: Digest): Promise<void> {
+    const left = (this.#claims.get(digest) ?? 0) - 1;
+    if (left > 0) this.#claims.set(digest, left);
+    else this.#claims.delete(digest);
+    if (left <= 0 && !this.has(digest)) await this.#removeFile(digest);
+  }
+
   /** Takes note of a blob that was put at `path(digest)`. */
   adopt(digest: Digest, size: number): void {
     this.#note(digestHex(digest), size);
   }
 
   async remove(digest: Digest): Promise<void> {
-    if (!this.#forget(digestHex(digest))) return;
+    if (this.#forget(digestHex(digest))) await this.#removeFile(digest);
+  }
+
+  async #removeFile(digest: Digest): Promise<void> {
     const work = rm(this.path(digest), { force: true });
     this.#removing.set(digest, work);
     try {

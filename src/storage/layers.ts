@@ -11,6 +11,7 @@ import type { TreeUsage, UnpackedLayer } from '../native/boundary.ts';
 import { fetchCall, fetchFile } from './fetch-call.ts';
 import { syncDirectory } from './content.ts';
 import { encodeLayer, type Layer, readLayer } from './layer-file.ts';
+import { handleOf } from './layer-handle.ts';
 import { diskFailure } from './native-failure.ts';
 import type { FetchBounds, FetchFrom, LayerBlob, StorageNative } from './ports.ts';
 
@@ -61,8 +62,7 @@ export type PutFile = (
 /** `mediaType` of a layer that was assembled. */
 const assembledType = 'application/vnd.podwright.files';
 const emptyName = 'empty';
-/** What a small file takes on the disk. */
-const fileBlock = 4096;
+const fileBlock = 4096; // what a small file takes on the disk
 /** The addon's list of directories that a layer's tar implied without an entry of their own; not there if there are none. */
 const impliedName = 'implied';
 
@@ -77,6 +77,7 @@ export class Layers {
   readonly #closing = new AbortController();
   readonly #usage = { bytes: 0, inodes: 0 };
   readonly #unpacking = new Set<Promise<unknown>>();
+  readonly #newer = new Set<string>(); // directories of a newer release: left, and as good as ours
 
   constructor(options: LayersOptions) {
     this.#options = options;
@@ -92,8 +93,10 @@ export class Layers {
       if (name === emptyName) continue;
       const layer = name.startsWith('.') ? null : await readLayer(join(layersDir, name), name);
       if (layer?.type === 'layer') this.#add(layer.value);
-      else if (layer?.type === 'newer') damaged.push({ name, why: layer.why });
-      else {
+      else if (layer?.type === 'newer') {
+        this.#newer.add(name);
+        damaged.push({ name, why: layer.why });
+      } else {
         if (layer === null) swept += 1;
         else damaged.push({ name, why: layer.why });
         await native.removeTree({ path: join(layersDir, name), trashDir });
@@ -223,10 +226,12 @@ export class Layers {
     }
   }
 
-  /** Takes a layer away: at once out of the index, out of its place by one rename, freed in the background. */
+  /**
+   * Takes a layer away: at once out of the index, out of its place by one rename, freed in the background. One that
+   * cannot be moved is in the index again.
+   */
   async remove(chainId: ChainId): Promise<void> {
-    const { trashDir, native } = this.#options;
-    await this.#takeAway(chainId, () => native.removeTree({ path: this.#dir(chainId), trashDir }));
+    await this.#takeAway(chainId, () => this.#retire(chainId));
   }
 
   /** The same, but to a directory where it stays whole: for a damaged layer that containers stand on. */
@@ -248,6 +253,8 @@ export class Layers {
     try {
       await work;
     } catch (error) {
+      // the tree is still in its place: a pull must not take it for a new one
+      if (existsSync(this.#dir(chainId))) this.#add(layer);
       throw diskFailure(error, `remove layer ${chainId}`);
     } finally {
       this.#removing.delete(chainId);
@@ -345,22 +352,35 @@ export class Layers {
       blobBytes: unpacked.blobBytes,
       mediaType: blob.mediaType,
       bytes: unpacked.unpackedBytes,
-      // with the file that says so
-      diskBytes: unpacked.diskBytes + fileBlock,
+      diskBytes: unpacked.diskBytes + fileBlock, // with the file that says so
       inodes: unpacked.inodes + 1,
       committedAt: clock.now(),
     };
     try {
       const data = encodeLayer(layer);
       await native.writeFileAtomic({ path: join(stagingDir, 'layer.json'), data, mode: 0o600, sync: true });
-      await this.#removing.get(blob.chainId); // its old place must be free
-      await native.commitDir({ from: stagingDir, to: this.#dir(blob.chainId) });
+      await this.#freePlace(blob.chainId);
+      const { committed } = await native.commitDir({ from: stagingDir, to: this.#dir(blob.chainId) });
+      if (!committed && !this.#newer.has(digestHex(blob.chainId)))
+        throw unavailable(`commit layer ${blob.chainId}: its place is taken`);
     } catch (error) {
       await native.removeTree({ path: stagingDir, trashDir });
       throw diskFailure(error, `commit layer ${blob.chainId}`);
     }
     this.#add(layer);
     return layer;
+  }
+
+  /** Whatever is at a layer's place is not the one that was just made, and nobody knows what it is. */
+  async #freePlace(chainId: ChainId): Promise<void> {
+    await this.#removing.get(chainId)?.catch(() => undefined); // whoever removes it is told
+    if (this.#index.has(chainId)) throw unavailable(`commit layer ${chainId}: the old one could not be removed`);
+    if (this.#newer.has(digestHex(chainId))) return;
+    await this.#retire(chainId);
+  }
+
+  #retire(chainId: ChainId): Promise<unknown> {
+    return this.#options.native.removeTree({ path: this.#dir(chainId), trashDir: this.#options.trashDir });
   }
 }
 
@@ -373,13 +393,3 @@ async function makeTree(top: string, parts: readonly string[]): Promise<void> {
     await syncDirectory(dirname(dir));
   }
 }
-
-/** Fetches of this process until now: the addon knows them all by their handles, of whichever store they are. */
-let fetches = 0;
-
-/** The fetch handle of a layer: its chain and a number that no other fetch of this process has. */
-const handleOf = (chainId: ChainId): string => `${digestHex(chainId).slice(0, 16)}-${(fetches += 1)}`;
-
-/** Whether a fetch handle is of this layer. */
-export const isHandleOf = (handle: string, chainId: ChainId): boolean =>
-  handle.startsWith(`${digestHex(chainId).slice(0, 16)}-`);

@@ -47,8 +47,8 @@ export class Projects {
   }
 
   /**
-   * Makes the directory of a writable layer; with a project where there are any. Throws failed-precondition for a limit
-   * that nothing would hold it to, resource-exhausted when no project is free.
+   * Makes the directory of a writable layer; with a project where there are any and one is free. Throws
+   * failed-precondition for a limit that nothing would hold it to, resource-exhausted for one when no project is free.
    */
   async assign(dir: string, limitBytes: number | null): Promise<void> {
     const { counted, enforced, missing } = this.#support;
@@ -60,6 +60,8 @@ export class Projects {
       await this.#options.native.quotaAssign({ dir, limitBytes, ...this.#range });
     } catch (error) {
       if (error instanceof NativeError && error.errno === errno.ENOSPC && error.syscall === 'quotactl_fd') {
+        // without a limit the project would only count: its tree is walked instead
+        if (limitBytes === null) return;
         throw resourceExhausted(`none of the ${projects} projects for writable layers is free`, error);
       }
       throw diskFailure(error, `give ${dir} a project`);

@@ -28,18 +28,28 @@ const sweep = (patch: Partial<GarbageFacts>) => {
     graceNanos: 100n,
     ...patch,
   });
-  return { layers: found.layers as readonly string[], blobs: found.blobs as readonly string[], waiting: found.waiting };
+  return {
+    layers: found.layers as readonly string[],
+    blobs: found.blobs as readonly string[],
+    waiting: found.waiting,
+    held: [...found.held],
+  };
 };
 
 test('layers of images, of containers and of running work stay', (t) => {
   const layers = ['image', 'container', 'held', 'nobody'].map((name) => layer(name));
   const facts = { layers, records: [image(['image'])], inUse: ['container'], held: (key: string) => key === 'held' };
-  t.deepEqual(sweep(facts).layers, ['nobody']);
+  t.deepEqual(sweep(facts), { layers: ['nobody'], blobs: [], waiting: false, held: ['held'] });
 });
 
 test('a layer of a failed pull waits for the retry, a released one does not', (t) => {
   const layers = [layer('young', 950n), layer('old', 900n), layer('gone', 990n)];
-  t.deepEqual(sweep({ layers, released: new Set(['gone']) }), { layers: ['old', 'gone'], blobs: [], waiting: true });
+  t.deepEqual(sweep({ layers, released: new Set(['gone']) }), {
+    layers: ['old', 'gone'],
+    blobs: [],
+    waiting: true,
+    held: [],
+  });
   t.false(sweep({ layers: [layer('old')] }).waiting);
 });
 
@@ -51,13 +61,16 @@ test('documents of images stay, their blobs only where they are kept', (t) => {
 });
 
 test('leases count their holders', (t) => {
-  const leases = new Leases();
+  const free: string[] = [];
+  const leases = new Leases((keys) => void free.push(...keys));
   const one = leases.hold(['a', 'b']);
   const two = leases.hold(['a']);
   one();
   one();
   t.true(leases.has('a'));
   t.false(leases.has('b'));
+  t.deepEqual(free, ['b']);
   two();
   t.false(leases.has('a'));
+  t.deepEqual(free, ['b', 'a']);
 });

@@ -1,13 +1,14 @@
 // Pulls, removals and sweeps that meet.
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { Failure } from '../../../src/lib/failure.ts';
 import type { Digest } from '../../../src/lib/id.ts';
 import { type FakeRegistry, type SeenRequest, startFakeRegistry } from '../../helpers/fake-registry.ts';
-import { fakeStorageNative, type FakeStorageNative } from '../../helpers/fake-storage-native.ts';
+import { fakeStorageNative, type FakeStorageNative, nativeFailure } from '../../helpers/fake-storage-native.ts';
 import { type ImageRoom, openImageRoom, temporaryRoot } from '../../helpers/image-room.ts';
 import { makeImage } from '../../helpers/image-parts.ts';
+import { until } from '../../helpers/until.ts';
 
 const image = makeImage([{ base: 'b' }, { app: 'a' }]);
 const next = makeImage([{ base: 'b' }, { app: 'next' }]);
@@ -149,4 +150,44 @@ test('a pull that is cancelled and at once tried again', async (t) => {
     t.deepEqual(names(paths.layersDir), []);
     t.deepEqual(readdirSync(join(paths.contentDir, 'sha256')), []);
   }
+});
+
+test('an image removed while somebody holds its layers: they go when nobody does, without being told', async (t) => {
+  const { pull, ref, images, names, paths, log } = await setup(t);
+  await pull(ref);
+  const release = images.hold(images.status(ref)!.chain);
+  await images.remove(ref);
+  await until('a sweep took the documents', () => log.some(({ message }) => message === 'image content swept'));
+  t.is(names(paths.layersDir).length, 2, 'what is held stays');
+  release();
+  await until('the layers are gone', () => names(paths.layersDir).length === 0);
+});
+
+test('kept blobs of a pull that fails or is cancelled do not stay uncounted', async (t) => {
+  const { pull, ref, native, settings, paths, storage } = await setup(t);
+  settings.keepBlobs = true;
+  const blobs = (): string[] => readdirSync(join(paths.contentDir, 'blobs/sha256'));
+  const { fetchLayer } = native;
+  for (const cancels of [false, true]) {
+    const stop = new AbortController();
+    const { promise: left, resolve: leave } = Promise.withResolvers<void>();
+    native.fetchLayer = async (request) => {
+      await fetchLayer(request);
+      rmSync(request.destination.stagingDir, { recursive: true });
+      if (cancels) {
+        // the caller has left before the addon has ended
+        stop.abort(new Failure('cancelled', 'gone'));
+        await left;
+      }
+      throw nativeFailure(cancels ? 'cancel' : 'tar', 0);
+    };
+    await t.throwsAsync(pull(ref, {}, stop.signal));
+    t.true(!cancels || blobs().length > 0);
+    leave();
+    await until('the blobs are gone', () => blobs().length === 0);
+  }
+  native.fetchLayer = fetchLayer;
+  await pull(ref);
+  t.is(blobs().length, 4);
+  t.is(storage.content.list().length, 4);
 });

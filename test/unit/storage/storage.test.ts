@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { Failure } from '../../../src/lib/failure.ts';
@@ -15,6 +15,7 @@ import {
 } from '../../helpers/fake-storage-native.ts';
 import { digestOf } from '../../helpers/image-parts.ts';
 import { temporaryRoot } from '../../helpers/image-room.ts';
+import { until } from '../../helpers/until.ts';
 
 interface Made {
   readonly root: string;
@@ -78,6 +79,38 @@ test('a layer whose directory is there already is not put twice', async (t) => {
   await makeLayer(made, chain('a'));
   t.true(made.storage.layers.has(chain('a')));
   t.false(readdirSync(`${made.root}/layers`).some((name) => name.startsWith('.')));
+  t.true(existsSync(`${made.root}/layers/${'a'.repeat(64)}/diff/blob`), 'it is the new one');
+  made.native.commitDir = async ({ from }) => {
+    rmSync(from, { recursive: true });
+    return { committed: false };
+  };
+  await t.throwsAsync(makeLayer(made, chain('b')), { message: /its place is taken/ });
+  t.false(made.storage.layers.has(chain('b')));
+});
+
+test('a layer that cannot be taken away is still there, and no new one', async (t) => {
+  const made = await setup(t);
+  const { layers } = made.storage;
+  await makeLayer(made, chain('a'));
+  const usage = layers.usage();
+  const { promise, reject } = Promise.withResolvers<never>();
+  made.native.removeTree = () => promise;
+  const removal = t.throwsAsync(layers.remove(chain('a')), { message: /^remove layer/ });
+  t.false(layers.has(chain('a')));
+  made.native.removeTree = async ({ path }) => {
+    rmSync(path, { recursive: true, force: true });
+    return { removed: true };
+  };
+  const again = t.throwsAsync(makeLayer(made, chain('a')), { message: /the old one could not be removed/ });
+  await until('it is made anew', () => made.native.calls.filter(({ name }) => name === 'writeFileAtomic').length > 2);
+  reject(nativeFailure('rename', 5));
+  await removal;
+  await again;
+  t.true(layers.has(chain('a')));
+  t.deepEqual(layers.usage(), usage);
+  t.true(existsSync(`${layers.diffDir(chain('a'))}/blob`));
+  await layers.remove(chain('a'));
+  await makeLayer(made, chain('a'));
 });
 
 test('a commit that fails leaves no staging', async (t) => {
@@ -255,7 +288,12 @@ test('where the file system counts projects, each layer is one, and is not walke
     'quotaAssign',
     new NativeError({ operation: 'o', syscall: 'quotactl_fd', errno: 28, object: '', message: 'm' }),
   );
-  await t.throwsAsync(storage.snapshots.prepare('c4', null), { message: /none of the 65536 projects .* is free/ });
+  await t.throwsAsync(storage.snapshots.prepare('c4', 1e6), { message: /none of the 65536 projects .* is free/ });
+  native.failNext(
+    'quotaAssign',
+    new NativeError({ operation: 'o', syscall: 'quotactl_fd', errno: 28, object: '', message: 'm' }),
+  );
+  t.like(await storage.snapshots.prepare('c4', null), { upper: `${root}/snapshots/c4/upper` }, 'no limit, no project');
 });
 
 test('files of a root file system: topmost layer first, read once', async (t) => {

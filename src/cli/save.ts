@@ -11,7 +11,7 @@ interface Saved {
   readonly sameManifest: boolean;
 }
 
-/** Saves to `--file`, or to standard output when that is no terminal. Says which manifest was written. */
+/** Saves to `--file`, or to standard output when that is no terminal. Says which manifest was written, there if it is new. */
 export const saveImages: Run = async ({ client, directory, streams, print, progress }, references, options) => {
   const text = (name: string): string => (typeof options[name] === 'string' ? options[name] : '');
   const [format, compression] = [text('format'), text('compression')];
@@ -28,7 +28,11 @@ export const saveImages: Run = async ({ client, directory, streams, print, progr
       await new Promise<void>((done) => streams.stdout.once('drain', () => done()));
   }
   progress('');
-  if (path !== '') print(saved, () => saved.map((one) => `${line(one, format)}\n`).join(''));
+  const lines = (some: readonly Saved[]): string => some.map((one) => `${line(one, format)}\n`).join('');
+  if (path !== '') print(saved, () => lines(saved));
+  // standard output is the archive: what is not as it was pulled is said beside it
+  else if (saved.some((one) => !one.sameManifest))
+    streams.stderr.write(lines(saved.filter((one) => !one.sameManifest)));
 };
 
 function line({ id, tags, manifestDigest, sameManifest }: Saved, format: string): string {

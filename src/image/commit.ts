@@ -27,6 +27,8 @@ export interface Draft {
 export interface Names {
   readonly tags: readonly string[];
   readonly digests: readonly string[];
+  /** The one that it was asked for by, where that was a digest. */
+  readonly askedDigests: readonly string[];
   readonly userSpecifiedImage: string;
   readonly annotations: Readonly<Record<string, string>>;
   /** Null: there is no policy. */
@@ -73,6 +75,7 @@ export async function commitImage(ctx: ImageContext, draft: Draft): Promise<Imag
 export async function nameImage(ctx: ImageContext, image: ImageRecord, names: Names): Promise<ImageRecord> {
   return ctx.lock.run('images', never, async () => {
     const before = ctx.records.get(image.id);
+    const asked = union(before?.askedDigests ?? [], names.askedDigests);
     const record: ImageRecord = {
       ...image,
       repoTags: union(before?.repoTags ?? [], names.tags),
@@ -80,7 +83,8 @@ export async function nameImage(ctx: ImageContext, image: ImageRecord, names: Na
       userSpecifiedImage: names.userSpecifiedImage,
       annotations: names.annotations,
       pulledAt: before?.pulledAt ?? image.pulledAt,
-      proof: joinProofs(names.proof, before?.proof ?? null),
+      proof: await joinProofs(ctx, names.proof, before?.proof ?? null),
+      ...(asked.length === 0 ? {} : { askedDigests: asked }),
     };
     if (before && sameRecord(before, record)) return before;
     const named = { ...record, namedAt: ctx.clock.now() };

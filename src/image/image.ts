@@ -63,6 +63,8 @@ export interface ImageRecord {
   readonly repoTags: readonly string[];
   /** `repository@digest` of each reference it was pulled by. */
   readonly repoDigests: readonly string[];
+  /** Those of `repository@digest` that somebody asked for by the digest; where there is none it is left out. */
+  readonly askedDigests?: readonly string[];
   /** Chain ids of the layers, bottom first. */
   readonly chain: readonly ChainId[];
   readonly layers: readonly ImageLayer[];

@@ -201,7 +201,14 @@ async function loadOne(ctx: ImageContext, { archive, request, found }: Job, sign
     const releaseDocuments = ctx.leases.hold([found.config.digest, manifest.digest, target.digest]);
     try {
       const digests = found.manifest === null ? [] : digestsOf(found.tags, target.digest);
-      const names = { tags: found.tags, digests, userSpecifiedImage: '', annotations: {}, proof: null };
+      const names = {
+        tags: found.tags,
+        digests,
+        askedDigests: [],
+        userSpecifiedImage: '',
+        annotations: {},
+        proof: null,
+      };
       const config = { ...found.config, parsed };
       const record = await commitImage(ctx, { config, manifest, target, layers, blobsKept: false, names });
       ctx.log.info({ path, id: record.id, tags: found.tags }, 'image loaded');

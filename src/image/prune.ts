@@ -18,14 +18,19 @@ const never = new AbortController().signal;
 const isUsed = (record: ImageRecord, inUse: ReadonlySet<string>): boolean =>
   record.chain.length > 0 && record.chain.every((id) => inUse.has(id));
 
+/** Whether somebody asked for it by a name that still is its own: a tag, or a digest, which no other image can take. */
+const isNamed = ({ repoTags, askedDigests = [], userSpecifiedImage }: ImageRecord): boolean =>
+  // records of earlier releases do not say what they were asked for by, but what the pod's author wrote
+  repoTags.length > 0 || askedDigests.length > 0 || userSpecifiedImage.includes('@sha256:');
+
 /** Removes unused images without a name; with `all` named ones too. */
 export async function prune(ctx: ImageContext, all: boolean): Promise<PrunedImage[]> {
-  const inUse = new Set(ctx.inUseChains());
   const { pinned } = ctx.config();
   const pruned: PrunedImage[] = [];
   await ctx.lock.run('images', never, async () => {
     for (const record of ctx.records.list()) {
-      if (isUsed(record, inUse) || isPinned(record, pinned) || (!all && record.repoTags.length > 0)) continue;
+      const inUse = new Set(ctx.inUseChains()); // now: a container may have been made since the last one
+      if (isUsed(record, inUse) || isPinned(record, pinned) || (!all && isNamed(record))) continue;
       if (record.chain.some((id) => ctx.leases.has(id))) continue; // a container is being made of it
       await ctx.records.remove(record.id);
       const bytes = bytesOf(ctx, freedBy(ctx.records.list(), record, inUse));

@@ -160,6 +160,7 @@ const namesOf = ({ reference, request }: Pull, target: Digest, proof: ImageProof
   return {
     tags: tag === null ? [] : [tag],
     digests: [repoDigest(reference, target)],
+    askedDigests: reference.digest === null ? [] : [repoDigest(reference, reference.digest)],
     userSpecifiedImage: request.userSpecifiedImage,
     annotations: request.annotations,
     proof,

@@ -1,5 +1,6 @@
 // Saves images to a file or a directory: what `docker save` writes, or an OCI layout.
 // Must not change the store: layers are put together again from what is unpacked.
+import { createHash } from 'node:crypto';
 import { failedPrecondition, invalidArgument, notFound, unimplemented } from '../lib/failure.ts';
 import type { Digest } from '../lib/id.ts';
 import type { Compression, ExportSink, ExportSource, Written } from '../storage/exports.ts';
@@ -111,6 +112,7 @@ async function saveOne(ctx: ImageContext, job: Job, { record, tags }: Wanted): P
   const original = await content.read(record.manifestDigest);
   const configBytes = await content.read(record.id as string as Digest);
   if (original === null || configBytes === null) throw missing(record, 'its config or its manifest');
+  if (sha256(original) !== record.manifestDigest) throw missing(record, 'an undamaged manifest');
   const config = await document(ctx, job, { digest: record.id as string as Digest, size: configBytes.length });
   const layers: SavedBlob[] = [];
   for (const layer of record.layers) layers.push(await saveLayer(ctx, job, { record, layer }));
@@ -125,6 +127,8 @@ async function saveOne(ctx: ImageContext, job: Job, { record, tags }: Wanted): P
 
 const missing = (record: ImageRecord, what: string) =>
   failedPrecondition(`image ${record.repoTags[0] ?? record.id} lacks ${what}: pull it again`);
+
+const sha256 = (bytes: Buffer): string => `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
 
 /** A blob of the content store, once. */
 function document(

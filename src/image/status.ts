@@ -1,4 +1,5 @@
 // ImageStatus: from memory; the raw config only when asked for.
+import { failedPrecondition } from '../lib/failure.ts';
 import { findImage, type Image, imageView } from './image.ts';
 import type { ImageContext } from './ports.ts';
 
@@ -14,7 +15,7 @@ export async function statusInfo(
   image: Image,
 ): Promise<Readonly<Record<string, string>>> {
   const document = await ctx.storage.content.read(image.id as string as Image['manifestDigest']);
-  const json: unknown = document === null ? null : JSON.parse(document.toString('utf8'));
+  const json = document === null ? null : parsed(document, image);
   // an artifact has no config that says anything: its id is the manifest's
   const described = image.artifact ? { artifactType: image.artifact.type, manifest: json } : { imageSpec: json };
   const { manifestDigest, targetDigest, mediaType, layers, blobsKept } = image;
@@ -28,4 +29,13 @@ export async function statusInfo(
     blobsKept,
   };
   return { info: JSON.stringify(info) };
+}
+
+function parsed(document: Buffer, image: Image): unknown {
+  try {
+    return JSON.parse(document.toString('utf8'));
+  } catch (cause) {
+    const what = image.artifact ? 'manifest' : 'config';
+    throw failedPrecondition(`image ${image.repoTags[0] ?? image.id} has a damaged ${what}: pull it again`, cause);
+  }
 }

@@ -95,6 +95,7 @@ export async function admitPull(
       namespace: request.namespace,
       names: [nameOf(subject.reference)],
       target: descriptorOf(target),
+      targetDigests: [target.digest],
       manifestDigest,
       signatures,
       verdicts: before?.verdicts ?? [],
@@ -166,6 +167,7 @@ export async function admitUse(ctx: ImageContext, use: ImageUse, signal: AbortSi
       namespace: use.namespace,
       names: namesOfUse(record, use),
       target: descriptorOf(target),
+      targetDigests: targetsOf(record),
       manifestDigest: record.manifestDigest,
       signatures: proof?.signatures ?? null,
       verdicts: proof?.verdicts ?? [],
@@ -175,6 +177,11 @@ export async function admitUse(ctx: ImageContext, use: ImageUse, signal: AbortSi
   settle(ctx, decision, { at: 'create', image: use.userSpecified || use.requested, namespace: use.namespace });
   await keepVerdicts(ctx, record, decision.verdicts);
 }
+
+/** What the references it was pulled by pointed to, the latest first: pulling it by another index takes none away. */
+const targetsOf = ({ targetDigest, repoDigests }: ImageRecord): string[] => [
+  ...new Set([targetDigest as string, ...repoDigests.map((name) => name.slice(name.indexOf('@') + 1))]),
+];
 
 /** The name that was asked for, if the image has been pulled from that repository; else all that it has. */
 function namesOfUse(record: ImageRecord, { userSpecified, requested }: ImageUse): ImageName[] {
@@ -189,24 +196,46 @@ async function keepVerdicts(ctx: ImageContext, record: ImageRecord, verdicts: re
   if (verdicts.every((verdict) => record.proof?.verdicts.includes(verdict))) return;
   await ctx.lock.run('images', new AbortController().signal, async () => {
     const now = ctx.records.get(record.id);
-    if (now) await ctx.records.put({ ...now, proof: joinProofs({ signatures: null, verdicts }, now.proof ?? null) });
+    if (!now) return;
+    const proof = await joinProofs(ctx, { signatures: null, verdicts }, now.proof ?? null);
+    await ctx.records.put({ ...now, proof });
   });
 }
 
 /** Both proofs of one image as one, the newer first, as much as may be kept. */
-export function joinProofs(newer: ImageProof | null, older: ImageProof | null): ImageProof | null {
-  if (newer === null || older === null) return newer === null ? older : bounded(newer);
-  const all = [...(newer.signatures ?? []), ...(older.signatures ?? [])];
+export async function joinProofs(
+  ctx: Pick<ImageContext, 'verification'>,
+  newer: ImageProof | null,
+  older: ImageProof | null,
+): Promise<ImageProof | null> {
+  if (newer === null) return older;
+  const all = [...(newer.signatures ?? []), ...(older?.signatures ?? [])];
   const signatures = [...new Map(all.map((one) => [`${one.signature} ${one.payload}`, one])).values()];
-  const looked = newer.signatures !== null || older.signatures !== null;
-  return bounded({
-    signatures: looked ? signatures : null,
-    verdicts: [...new Set([...newer.verdicts, ...older.verdicts])],
-  });
+  const looked = newer.signatures !== null || (older?.signatures ?? null) !== null;
+  return {
+    signatures: looked ? await bounded(ctx, signatures) : null,
+    verdicts: [...new Set([...newer.verdicts, ...(older?.verdicts ?? [])])].slice(0, mostVerdicts),
+  };
 }
 
-function bounded({ signatures, verdicts }: ImageProof): ImageProof {
+type Signatures = NonNullable<ImageProof['signatures']>;
+
+const sizeOf = ({ payload, signature }: Signatures[number]): number => payload.length + signature.length;
+
+/**
+ * As many signatures as there is room for. Anybody may put some beside an image that a namespace lets in unseen: those
+ * that a key of a policy made come first, the small ones before the large ones.
+ */
+async function bounded(ctx: Pick<ImageContext, 'verification'>, signatures: Signatures): Promise<Signatures> {
+  if (signatures.reduce((sum, one) => sum + sizeOf(one), 0) <= longestProof) return signatures;
+  const own = new Set(await ctx.verification.ownSignatures(signatures));
+  const ranked = [...[...own].sort((a, b) => sizeOf(a) - sizeOf(b)), ...signatures.filter((one) => !own.has(one))];
   let room = longestProof;
-  const kept = (signatures ?? []).filter(({ payload, signature }) => (room -= payload.length + signature.length) >= 0);
-  return { signatures: signatures === null ? null : kept, verdicts: verdicts.slice(0, mostVerdicts) };
+  const kept: Signatures[number][] = [];
+  for (const one of ranked) {
+    if (sizeOf(one) > room) continue;
+    kept.push(one);
+    room -= sizeOf(one);
+  }
+  return kept;
 }

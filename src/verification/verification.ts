@@ -14,7 +14,7 @@ import {
   readSmallFile,
 } from './policy-files.ts';
 import { isSignedBy, type PublicKey, readClaim, readPublicKey, type Signature } from './signature.ts';
-import { judge, type VerifierSubject } from './verifier.ts';
+import { judge, programsOf, type VerifierSubject } from './verifier.ts';
 
 /** What is to be decided. */
 export interface Question {
@@ -24,6 +24,8 @@ export interface Question {
   readonly names: readonly ImageName[];
   /** What the reference points to: an index or the manifest. */
   readonly target: VerifierSubject['descriptor'];
+  /** What references that the image was pulled by pointed to: a signature of any of them is one of the image. */
+  readonly targetDigests: readonly string[];
   /** The manifest of this platform. */
   readonly manifestDigest: string;
   /** Null where none were ever looked for. */
@@ -57,6 +59,8 @@ export interface Verification {
   trouble(): Promise<readonly string[]>;
   /** Whether signatures of an image must be had for this namespace, would be of use to another one, or neither. */
   signaturesOf(name: ImageName, namespace: string | null): Promise<'needed' | 'useful' | 'unused'>;
+  /** Those signatures that a key of any policy made. */
+  ownSignatures(signatures: readonly Signature[]): Promise<readonly Signature[]>;
   /** Decides; never throws for a policy, key or program that fails: that is a no. */
   decide(question: Question, signal: AbortSignal): Promise<Decision>;
 }
@@ -75,6 +79,10 @@ export function createVerification({ settings, readName }: VerificationOptions):
       if (own && wants(own.policy)) return 'needed';
       return (await allPolicies(settings())).some(wants) ? 'useful' : 'unused';
     },
+    async ownSignatures(signatures) {
+      const keys = await Promise.all(keysOf(await allPolicies(settings())).map(keyOf));
+      return signatures.filter((one) => keys.some((key) => typeof key !== 'string' && isSignedBy(key, one)));
+    },
     async decide(question, signal) {
       if (!isOn()) return { accepted: true, by: '', reason: '', verdicts: [] };
       let found: NamedPolicy | null;
@@ -87,6 +95,13 @@ export function createVerification({ settings, readName }: VerificationOptions):
       return decideByNames({ question, found, readName }, signal);
     },
   };
+}
+
+/** The keys of all requirements of policies, each once. */
+function keysOf(policies: readonly NamedPolicy['policy'][]): KeySource[] {
+  const all = policies.flatMap(({ fallback, scopes }) => [fallback, ...scopes.values()].flat());
+  const keys = all.flatMap((one) => (one.type === 'signed' ? one.keys : []));
+  return [...new Map(keys.map((key) => [JSON.stringify(key), key])).values()];
 }
 
 interface Case {
@@ -153,7 +168,7 @@ async function checkSigned(
   { question, readName }: Case,
   wanted: ImageName,
 ): Promise<string | null> {
-  const { signatures, target, manifestDigest } = question;
+  const { signatures, targetDigests, manifestDigest } = question;
   if (signatures === null) {
     return 'its signatures are not known here: they are looked for when it is pulled while a policy asks for them';
   }
@@ -170,7 +185,7 @@ async function checkSigned(
     }
     const claim = readClaim(signature);
     if (typeof claim === 'string') reasons.add(claim);
-    else if (claim.digest !== target.digest && claim.digest !== manifestDigest) {
+    else if (![...targetDigests, manifestDigest].includes(claim.digest)) {
       reasons.add(`the signature is of ${claim.digest.slice(0, 80)}`);
     } else {
       const mismatch = identityMismatch(identity, { wanted, signed: claim.reference }, readName);
@@ -201,12 +216,15 @@ async function askVerifier(
   signal: AbortSignal,
 ): Promise<Said> {
   const text = name === null ? question.target.digest : nameText(name);
-  const verdict = verdictKey([path, text, question.target.digest]);
-  if (question.verdicts.includes(verdict)) return { reason: null, verdict };
+  const programs = await programsOf(path);
+  if (typeof programs === 'string') return no(`a verifier refused it: ${programs}`);
+  const keyOf = (digest: string): string => verdictKey([programs, text, digest]);
+  const known = question.targetDigests.map(keyOf).find((one) => question.verdicts.includes(one));
+  if (known !== undefined) return { reason: null, verdict: known };
   const { ok, reason } = await judge({ path, timeoutMs }, { name: text, descriptor: question.target }, signal);
-  return ok ? { reason: null, verdict } : no(`a verifier refused it: ${reason}`);
+  return ok ? { reason: null, verdict: keyOf(question.target.digest) } : no(`a verifier refused it: ${reason}`);
 }
 
-/** What is remembered of a yes: which program said it of which image. */
-const verdictKey = (parts: readonly string[]): string =>
+/** What is remembered of a yes: which programs, as they were then, said it of which image. */
+const verdictKey = (parts: readonly unknown[]): string =>
   createHash('sha256').update(JSON.stringify(parts)).digest('hex').slice(0, 32);

@@ -2,6 +2,7 @@
 // arguments, the descriptor on standard input, exit code 0 for yes, a reason on standard output.
 // Must not let one hold up the daemon: time and output are bounded, and all that it started ends with it.
 import { type ChildProcess, spawn } from 'node:child_process';
+import type { Stats } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { printable } from './json.ts';
@@ -36,7 +37,7 @@ export async function judge(call: VerifierCall, subject: VerifierSubject, signal
   const programs = await programsOf(call.path);
   if (typeof programs === 'string') return { ok: false, reason: programs };
   const reasons: string[] = [];
-  for (const path of programs) {
+  for (const { path } of programs) {
     const said = await run({ path, timeoutMs: call.timeoutMs }, subject, signal);
     if (!said.ok) return { ok: false, reason: `${path}: ${said.reason}` };
     reasons.push(said.reason);
@@ -44,17 +45,29 @@ export async function judge(call: VerifierCall, subject: VerifierSubject, signal
   return { ok: true, reason: reasons.filter((reason) => reason !== '').join('; ') };
 }
 
-async function programsOf(path: string): Promise<readonly string[] | string> {
+/** A program as it is now: another size or time of change is another program. */
+export interface Program {
+  readonly path: string;
+  readonly size: number;
+  readonly mtimeMs: number;
+}
+
+/** The program of a path, or those of a directory in the order of their names; a text says why there is none. */
+export async function programsOf(path: string): Promise<readonly Program[] | string> {
   try {
-    if (!(await stat(path)).isDirectory()) return [path];
+    const first = await stat(path);
+    if (!first.isDirectory()) return [programAt(path, first)];
     const names = (await readdir(path)).filter((name) => !name.startsWith('.')).sort();
     if (names.length === 0) return `there is no verifier in ${path}`;
     if (names.length > mostPrograms) return `there are more than ${mostPrograms} verifiers in ${path}`;
-    return names.map((name) => join(path, name));
+    const paths = names.map((name) => join(path, name));
+    return await Promise.all(paths.map(async (one) => programAt(one, await stat(one))));
   } catch (error) {
     return `verifier ${path} cannot be used (${(error as NodeJS.ErrnoException).code ?? String(error)})`;
   }
 }
+
+const programAt = (path: string, { size, mtimeMs }: Stats): Program => ({ path, size, mtimeMs });
 
 /** The first bytes of a stream; the rest is read and dropped, so that the writer is not held. */
 function firstOf(stream: NodeJS.ReadableStream): () => string {

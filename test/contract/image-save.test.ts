@@ -272,3 +272,22 @@ real('pruning takes what nothing stands on, but what is pinned', async (t) => {
   t.like(await room.images.prune(true), [{ id, tags: [name] }]);
   t.is(room.images.status(name), null);
 });
+
+real('a damaged manifest or config fails what needs it as damage of the image', async (t) => {
+  const { room, id, out, save } = await setup(t);
+  const file = (digest: string): string => join(room.paths.contentDir, 'blobs/sha256', digest.replace('sha256:', ''));
+  const { manifest } = image;
+  for (const bytes of ['{', manifest.bytes.toString().replace('{', '{"annotations": {"x": "y"},')]) {
+    writeFileSync(file(manifest.digest), bytes);
+    for (const format of ['docker-archive', 'oci-archive'] as const) {
+      const error = await t.throwsAsync(save(format, join(out, 'damaged.tar')), {
+        message: /lacks an undamaged manifest/,
+      });
+      t.is((error as Failure).kind, 'failed-precondition');
+    }
+  }
+  writeFileSync(file(id), '{');
+  const found = room.images.status(id)!;
+  const error = await t.throwsAsync(room.images.statusInfo(found), { message: /has a damaged config: pull it again/ });
+  t.is((error as Failure).kind, 'failed-precondition');
+});

@@ -372,10 +372,10 @@ test('a verifier decides before anything is unpacked, and is asked once', async 
   await made.bring();
   t.deepEqual(readFileSync(`${program}.calls`, 'utf8').trim().split('\n')[0], `${made.ref} ${digest}`);
   const before = calls();
-  answer(1);
   await t.notThrowsAsync(made.use('strict', { userSpecified: made.ref }), 'what it said is remembered');
   t.is(await made.bring(), image.config.digest);
   t.is(calls(), before);
+  answer(1);
   await rejected(
     t,
     { made, work: made.use('strict', { userSpecified: `${made.repository}@${digest}` }) },

@@ -65,8 +65,9 @@ export function repairImages(
       for (const one of damage.values()) await takeAway(ctx, one);
       return repaired;
     } catch (error) {
-      // what was taken away stays away
-      for (const record of affected) await lessen(ctx, record).catch(told(ctx, record));
+      // what was taken away stays away; documents and kept blobs are missed by the next repair
+      const short = affected.filter((record) => damageOf(record, damage).some(isTakenLayer));
+      for (const record of short) await lessen(ctx, record, 'layers').catch(told(ctx, record));
       throw error;
     }
   });
@@ -106,6 +107,8 @@ async function takeAway(ctx: Context, damage: Damage): Promise<void> {
   await (inUse ? layers.setAside(chainId, asideOf(ctx, chainId)) : layers.remove(chainId));
 }
 
+const isTakenLayer = ({ item, state }: Damage): boolean => item.type === 'layer' && state === 'taken';
+
 /** Named by the time too: a layer may break twice. */
 const asideOf = ({ quarantineDir, clock }: Context, chainId: string): string =>
   join(quarantineDir, `layer-${digestHex(chainId)}-${clock.now() / 1_000_000n}`);
@@ -130,7 +133,7 @@ async function again(ctx: Context, { record, own }: Broken, signal: AbortSignal)
   } catch (error) {
     signal.throwIfAborted();
     const why = error instanceof NoSource ? 'it was loaded from an archive' : failureChain(error);
-    const outcome = await lessen(ctx, record);
+    const outcome = await lessen(ctx, record, 'all');
     ctx.log.warn({ image, outcome, why }, 'a damaged image could not be got again');
     return { image, outcome, why };
   }
@@ -142,7 +145,7 @@ const nameOf = (record: ImageRecord): string => record.repoTags[0] ?? record.rep
  * Makes the record say what is left of an image that could not be got again. It goes if layers are gone: it would look
  * whole to everybody who wants to start containers from it. Without kept blobs it is merely not kept any more.
  */
-function lessen(ctx: Context, record: ImageRecord): Promise<'removed' | 'kept'> {
+function lessen(ctx: Context, record: ImageRecord, by: 'layers' | 'all'): Promise<'removed' | 'kept'> {
   const { layers, content } = ctx.storage;
   return ctx.lock.run('images', never, async () => {
     const now = ctx.records.get(record.id);
@@ -152,7 +155,7 @@ function lessen(ctx: Context, record: ImageRecord): Promise<'removed' | 'kept'> 
       ctx.sweeper.release(now.chain);
       return 'removed';
     }
-    if (now.blobsKept && now.layers.some(({ digest }) => !content.has(digest)))
+    if (by === 'all' && now.blobsKept && now.layers.some(({ digest }) => !content.has(digest)))
       await ctx.records.put({ ...now, blobsKept: false });
     return 'kept';
   });

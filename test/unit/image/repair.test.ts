@@ -8,7 +8,7 @@ import { Failure } from '../../../src/lib/failure.ts';
 import type { ChainId, Digest } from '../../../src/lib/id.ts';
 import { startFakeRegistry } from '../../helpers/fake-registry.ts';
 import { fakeStorageNative, nativeFailure } from '../../helpers/fake-storage-native.ts';
-import { makeArtifact, makeImage } from '../../helpers/image-parts.ts';
+import { makeArtifact, makeImage, makeIndex } from '../../helpers/image-parts.ts';
 import { openImageRoom, temporaryRoot } from '../../helpers/image-room.ts';
 
 const image = makeImage([{ base: 'b' }, { app: 'a' }]);
@@ -118,6 +118,21 @@ test('a caller who goes away ends a repair; the image stays unless layers of it 
   }
 });
 
+test('a caller who goes away does not end the keeping of blobs', async (t) => {
+  const { server, repair, breakBlob, records, id, findings } = await setup(t, true);
+  breakBlob(image.layers[0]!.digest);
+  const stop = new AbortController();
+  server.intercept = () => {
+    stop.abort(new Failure('cancelled', 'gone'));
+    return true;
+  };
+  await t.throwsAsync(repair(stop.signal), { message: 'gone' });
+  t.true(records.get(id)?.blobsKept);
+  server.intercept = () => false;
+  t.like(await repair(), [{ outcome: 'repaired' }]);
+  t.deepEqual(await findings(), []);
+});
+
 test('an image that cannot be got again and has its layers stays, without its kept blobs', async (t) => {
   const { server, repair, breakBlob, breakLayer, images, records, ref, id, findings } = await setup(t, true);
   await server.close();
@@ -142,6 +157,18 @@ test('kept blobs are got again, also when new ones are not kept any more', async
   t.deepEqual(await repair(), [{ image: ref, outcome: 'repaired', why: '' }]);
   t.true(records.get(id)?.blobsKept);
   t.true(storage.content.has(digest as string as Digest));
+  t.deepEqual(await findings(), []);
+});
+
+test('a damaged index is got again', async (t) => {
+  const { server, pull, breakBlob, findings, repair, images } = await setup(t);
+  const index = makeIndex([{ of: image.manifest, platform: { os: 'linux', architecture: 'amd64' } }]);
+  server.putManifest('app', 'index', index);
+  await images.remove(`${server.host}/app:v1`);
+  await images.sweep();
+  await pull(`${server.host}/app:index`);
+  breakBlob(index.digest);
+  t.like(await repair(), [{ outcome: 'repaired' }]);
   t.deepEqual(await findings(), []);
 });
 

@@ -24,6 +24,16 @@ export type { CgroupFacts, CgroupPlace, CgroupStats, CgroupTasks, CgroupVersion 
  */
 export type Resources = CgroupResources;
 
+/** A process in a cgroup that was made here. */
+export interface CgroupMember {
+  readonly path: string;
+  readonly pid: number;
+  /** What systemd shows. */
+  readonly description: string;
+  /** The limits of the creation, null for none. */
+  readonly resources: Resources | null;
+}
+
 /** What the control plane asks of cgroups. Paths are those of `path.ts`. */
 export interface Cgroups {
   readonly version: CgroupVersion;
@@ -51,10 +61,10 @@ export interface Cgroups {
   /** What runs in many cgroups and below them, in order; nothing in one that does not exist. `mainPid` 0: none. */
   tasks(groups: readonly { readonly path: string; readonly mainPid: number }[]): Promise<readonly CgroupTasks[]>;
   /**
-   * To be called once a process is in a cgroup that was made here: systemd takes it over as a scope. With the cgroupfs
-   * driver there is nothing to do.
+   * To be called once a process is in a cgroup that was made here: systemd takes it over as a scope, and what it writes
+   * there is put right by `resources`, those of the creation. With the cgroupfs driver there is nothing to do.
    */
-  settle(path: string, pid: number, description: string): Promise<void>;
+  settle(member: CgroupMember): Promise<void>;
   /** Kills every process in it and below, and waits until none is left (at most 10 s). */
   kill(path: string): Promise<void>;
   /** Every process in it and below. */
@@ -82,7 +92,8 @@ export function createCgroups(native: CgroupNative, wanted: CgroupDriver | 'auto
   }
   const driver = wanted === 'auto' ? (systemd ? 'systemd' : 'cgroupfs') : wanted;
   const own = ownCgroups[driver];
-  const bySystemd = (path: string): boolean => driver === 'systemd' && isScope(path);
+  // a scope of an earlier start with the other driver is systemd's too
+  const bySystemd = (path: string): boolean => systemd && isScope(path);
   const doing = async <T>(what: string, work: () => Promise<T>): Promise<T> => {
     try {
       return await work();
@@ -103,15 +114,19 @@ export function createCgroups(native: CgroupNative, wanted: CgroupDriver | 'auto
         const now = await native.cgroupUpdate({ path, resources });
         try {
           await native.systemdTellLimits({ path });
+          await native.cgroupUpdate({ path, resources });
         } catch (error) {
           await native.cgroupUpdate({ path, resources: before });
           throw error;
         }
         return now;
       }),
-    settle: (path, pid, description) =>
+    settle: ({ path, pid, description, resources }) =>
       doing(`make a scope of cgroup ${path}`, async () => {
-        if (bySystemd(path)) await native.systemdStartScope({ path, pid, description });
+        if (driver !== 'systemd' || !isScope(path)) return;
+        await native.systemdStartScope({ path, pid, description });
+        // systemd has an opinion of files for which it was told nothing (memory.oom.group, memory.min)
+        if (resources) await native.cgroupUpdate({ path, resources });
       }),
     read: (path) => doing(`read limits of cgroup ${path}`, () => native.cgroupRead({ path })),
     usage: (paths) => doing('read cgroup usage', async () => readUsageRecords(await native.cgroupUsage({ paths }))),
@@ -123,7 +138,8 @@ export function createCgroups(native: CgroupNative, wanted: CgroupDriver | 'auto
       doing(`remove cgroup ${paths.join(', ')}`, async () => {
         await native.cgroupRemove({ paths });
         // an empty scope ends by itself, a slice does not
-        const slices = systemd ? paths.filter(isSlice) : [];
+        // but not the one of all, where another daemon's pods may be
+        const slices = systemd ? paths.filter((path) => isSlice(path) && path !== own.root) : [];
         if (slices.length > 0) await native.systemdStopUnits({ paths: slices });
       }),
     monitorPlace: () => doing(`create cgroup ${own.monitors}`, () => native.cgroupMonitorLeaf({ path: own.monitors })),

@@ -46,8 +46,9 @@ export function parseCgroupParent(parent: string): CgroupParent | null {
   const last = names.at(-1);
   if (last === undefined) throw refuse(parent, 'is the root cgroup');
   if (!last.endsWith('.slice')) return { spelling: 'cgroupfs', path: `/${names.join('/')}` };
-  if (names.length > 1) return { spelling: 'systemd', path: `/${names.join('/')}` };
-  return { spelling: 'systemd', path: expandSlice(last) };
+  const path = expandSlice(last);
+  if (names.length > 1 && path !== `/${names.join('/')}`) throw refuse(parent, `is not where systemd has it: ${path}`);
+  return { spelling: 'systemd', path };
 }
 
 /**

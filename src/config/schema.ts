@@ -237,7 +237,7 @@ export const schema = {
     }),
   },
   cgroup: {
-    driver: setting(choice('auto', 'cgroupfs', 'systemd'), 'auto', {
+    driver: setting(choice('auto', 'cgroupfs', 'systemd'), 'cgroupfs', {
       doc: 'Who makes cgroups; the kubelet is told by RuntimeConfig. auto: systemd where it is process 1 and the host has cgroup v2, else cgroupfs.',
     }),
   },

@@ -282,11 +282,10 @@ async function build(ports: CreateContainerPorts, identity: ContainerIdentity, p
       captured(spec, { image: identity.imageId, hostname: input.hostname }),
     );
   const { privileged, seccomp } = config.security;
+  const resources = config.resources && cgroupResources(config.resources);
   const [snapshot, cgroup, filter] = await allEnded([
     stage('snapshot', () => ports.snapshots.prepare(id, parts.diskLimit)),
-    stage('cgroup', () =>
-      ports.cgroups.create(identity.cgroupPath, config.resources && cgroupResources(config.resources)),
-    ),
+    stage('cgroup', () => ports.cgroups.create(identity.cgroupPath, resources)),
     stage('seccomp', () =>
       ports.seccomp(privileged || identity.runtime ? null : seccomp, spec.process.capabilities.bounding),
     ),
@@ -326,7 +325,14 @@ async function build(ports: CreateContainerPorts, identity: ContainerIdentity, p
       AbortSignal.timeout(hangsAfterMs),
     ),
   );
-  await ports.cgroups.settle(identity.cgroupPath, made.pid, `podwright container ${id}`);
+  // gVisor's processes are in the cgroup of its pod: what stands for the container is a helper of ours
+  if (identity.runtime?.type !== 'runsc')
+    await ports.cgroups.settle({
+      path: identity.cgroupPath,
+      pid: made.pid,
+      description: `podwright container ${id}`,
+      resources,
+    });
   for (const note of made.notes) ports.onNote(id, note);
   return ports.records.update(id, { phase: 'created', pid: made.pid, startTime: made.startTime, notes: made.notes });
 }

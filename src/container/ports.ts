@@ -75,7 +75,12 @@ export interface ContainerCgroups {
   readonly create: (path: string, resources: CgroupResources | null) => Promise<CgroupFacts>;
   readonly update: (path: string, resources: CgroupResources) => Promise<CgroupResources>;
   /** To be called once a process is in it. */
-  readonly settle: (path: string, pid: number, description: string) => Promise<void>;
+  readonly settle: (member: {
+    readonly path: string;
+    readonly pid: number;
+    readonly description: string;
+    readonly resources: CgroupResources | null;
+  }) => Promise<void>;
   readonly kill: (path: string) => Promise<void>;
   readonly remove: (paths: readonly string[]) => Promise<void>;
 }

@@ -18,7 +18,8 @@ export function monitorsOf(
     socketOf: paths.monitorSocket,
     // asked anew each time: another daemon's end may have taken the leaf away
     place: () => cgroups.monitorPlace(),
-    placed: (pid) => cgroups.settle(cgroups.own.monitors, pid, 'podwright monitors'),
+    placed: (pid) =>
+      cgroups.settle({ path: cgroups.own.monitors, pid, description: 'podwright monitors', resources: null }),
     daemonVersion: version,
     carrier: nativeCarrier(native),
     onEvent: (sandboxId, { exit, oom, logTrouble, note }) => {

@@ -2,6 +2,7 @@
 // Must not know what else comes on that connection.
 import { Buffer } from 'node:buffer';
 import type { CarryFraming, CarryStop } from '../native/boundary.ts';
+import { NativeError } from '../native/errors.ts';
 import type { Native } from '../native/load.ts';
 
 /** What was done. */
@@ -27,6 +28,8 @@ export interface Carrier {
   readonly carry: (way: CarryWay, signal: AbortSignal) => Promise<CarriedInput>;
 }
 
+/** Calls that come before the first byte is read (native/crates/carry, addon/src/long_work.rs). */
+const preparing = new Set(['dup', 'fcntl', 'eventfd', 'pipe2', 'clone']);
 /** Each has a thread: so many at the same time. The others are served by the event loop. */
 const mostCarried = 8;
 /** A client that sends nothing, or whose reader takes nothing, for so long is served by the event loop again, in milliseconds. */
@@ -50,6 +53,11 @@ export function nativeCarrier(native: Pick<Native, 'carryInput' | 'carryCancel'>
       try {
         const { bytes, rest, stop } = await native.carryInput({ handle, ...way, quietMs, timeMs });
         return { bytes, rest: Buffer.from(rest, 'base64'), stop };
+      } catch (error) {
+        // nothing was read yet, for lack of descriptors or threads: the event loop goes on with it
+        if (error instanceof NativeError && preparing.has(error.syscall))
+          return { bytes: 0, rest: null, stop: 'quiet' };
+        throw error;
       } finally {
         running -= 1;
         signal.removeEventListener('abort', cancel);

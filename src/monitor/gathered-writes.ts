@@ -25,15 +25,11 @@ export class GatheredWrites {
   /** Whether the writer was asked to wait. */
   #holding = false;
   #drained: () => void = () => undefined;
-  #flushed: (() => void)[] = [];
 
   constructor(socket: Socket) {
     this.#socket = socket;
     socket.on('drain', () => this.#release());
-    socket.on('close', () => {
-      this.#release(); // what comes is dropped from now on
-      this.#tellFlushed();
-    });
+    socket.on('close', () => this.#release()); // what comes is dropped from now on
   }
 
   /** Whether more may follow at once. The bytes are the caller's again. */
@@ -49,10 +45,7 @@ export class GatheredWrites {
       this.#crowded = true;
       this.#send();
       // one such write at a time, however small
-      this.#socket.write(Buffer.from(bytes), () => {
-        this.#release();
-        this.#tellFlushed();
-      });
+      this.#socket.write(Buffer.from(bytes), () => this.#release());
       this.#holding = this.#socket.writableLength > 0;
     }
     return !this.#holding;
@@ -63,13 +56,10 @@ export class GatheredWrites {
     this.#drained = then;
   }
 
-  /** Resolves when the kernel has all that was written, or the socket is closed. */
-  async flushed(): Promise<void> {
+  /** Gives the kernel what it takes; whether that was all. */
+  flush(): boolean {
     this.#send();
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.#flushed.push(resolve);
-    this.#tellFlushed();
-    await promise;
+    return this.#from === this.#to && this.#socket.writableLength === 0;
   }
 
   end(): void {
@@ -98,14 +88,7 @@ export class GatheredWrites {
     if (this.#from === this.#to || this.#socket.destroyed) return;
     const bytes = this.#slab.subarray(this.#from, this.#to);
     this.#from = this.#to;
-    if (this.#socket.write(bytes, () => this.#tellFlushed())) this.#release(); // else it drains
-  }
-
-  #tellFlushed(): void {
-    if (!this.#socket.closed && (this.#from !== this.#to || this.#socket.writableLength > 0)) return;
-    const waiting = this.#flushed;
-    this.#flushed = [];
-    for (const resolve of waiting) resolve();
+    if (this.#socket.write(bytes)) this.#release(); // else it drains
   }
 
   #release(): void {

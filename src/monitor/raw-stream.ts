@@ -136,14 +136,10 @@ export class RawStream {
    * cannot be now. Nothing is to be written until it settles.
    */
   carry(fd: number, framing: CarryFraming, signal: AbortSignal): Promise<CarriedInput> | null {
-    return this.#carrier.hasRoom() && handleOf(this.#socket) ? this.#carry({ from: fd, framing }, signal) : null;
-  }
-
-  async #carry(way: { from: number; framing: CarryFraming }, signal: AbortSignal): Promise<CarriedInput> {
-    await this.#output.flushed();
+    // both descriptors are used in this turn of the event loop: later they may be somebody else's
     const handle = handleOf(this.#socket);
-    if (!handle) return { bytes: 0, rest: null, stop: 'unread' };
-    return this.#carrier.carry({ ...way, to: handle.fd }, signal);
+    if (!handle || !this.#carrier.hasRoom() || !this.#output.flush()) return null;
+    return this.#carrier.carry({ from: fd, to: handle.fd, framing }, signal);
   }
 
   /** Called once when both directions have ended, or it broke. */

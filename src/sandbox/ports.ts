@@ -20,7 +20,12 @@ export interface CgroupPlace {
 export interface SandboxCgroups {
   readonly create: (path: string, resources: null) => Promise<{ readonly place: CgroupPlace }>;
   /** To be called once a process is in it. */
-  readonly settle: (path: string, pid: number, description: string) => Promise<void>;
+  readonly settle: (member: {
+    readonly path: string;
+    readonly pid: number;
+    readonly description: string;
+    readonly resources: null;
+  }) => Promise<void>;
   readonly kill: (path: string) => Promise<void>;
   readonly remove: (paths: readonly string[]) => Promise<void>;
 }

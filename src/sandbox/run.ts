@@ -174,7 +174,7 @@ async function build(ports: RunSandboxPorts, identity: SandboxIdentity, plan: Sa
   );
   if (pauseCgroup !== null) {
     const path = ports.pauseCgroupOf(identity.cgroupPath, id);
-    await ports.cgroups.settle(path, made.pausePid, `podwright sandbox ${id}`);
+    await ports.cgroups.settle({ path, pid: made.pausePid, description: `podwright sandbox ${id}`, resources: null });
   }
   const attached =
     plan.network === 'pod'

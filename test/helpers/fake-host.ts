@@ -84,7 +84,7 @@ export function fakeHost() {
       return facts;
     },
     update: async <R>(_: string, resources: R) => resources,
-    settle: async (path: string) => {
+    settle: async ({ path }: { readonly path: string }) => {
       step('cgroup.settle');
       if (!resources.has(`cgroup ${path}`)) throw new Error(`${path} was not made`);
     },

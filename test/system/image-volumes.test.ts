@@ -1,4 +1,6 @@
 // Images as volumes: read-only trees of their files in a container, by sub path, kept while they are used.
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
 import test from 'ava';
 import { endsWithoutResidue, useDaemon } from '../helpers/daemon.ts';
 import { startFakeRegistry } from '../helpers/fake-registry.ts';
@@ -133,32 +135,29 @@ test.serial('artifact volume: its files by their names, whole or by sub path; it
   });
 });
 
-/** Inodes of all layers. */
-async function inodes(): Promise<number> {
-  const { image_filesystems } = await daemon.image.ImageFsInfo({});
-  return Number(image_filesystems[0]?.inodes_used?.value ?? 0);
-}
+/** The layers that are here. */
+const layers = (): string[] => readdirSync(join(daemon.root, 'layers')).filter((name) => /^[0-9a-f]{64}$/.test(name));
 
 test.serial('an image that is removed stays mounted until the last container with it goes', async (t) => {
   const [one, two] = [await start(daemon, pod, mounted(single)), await start(daemon, pod, mounted(single))];
-  const before = await inodes();
+  const before = layers();
   await daemon.image.RemoveImage({ image: { image: single } });
   t.is((await daemon.image.ImageStatus({ image: { image: single } })).image, null);
   await fails(t, create(daemon, pod, mounted(single)), { code: 'NOT_FOUND' });
   await daemon.runtime.RemoveContainer({ container_id: one });
   t.is(await shell(daemon, two, 'cat /vol/only'), 'only');
-  t.is(await inodes(), before);
+  t.deepEqual(layers(), before);
   await daemon.runtime.RemoveContainer({ container_id: two });
-  await until('its layer is swept', async () => (await inodes()) < before);
+  await until('its layer is swept', () => layers().length < before.length);
 });
 
 test.serial('a restarted daemon keeps what volumes need, and still tells their digests', async (t) => {
   const id = await start(daemon, pod, mounted(data));
   await daemon.image.RemoveImage({ image: { image: data } });
-  const before = await inodes();
+  const before = layers();
   await daemon.crash();
   t.is(await shell(daemon, id, 'cat /vol/dir/one'), 'one');
-  t.is(await inodes(), before);
+  t.deepEqual(layers(), before);
   t.regex((await statusOf(daemon, id)).mounts[0]?.image?.image_ref ?? '', /@sha256:/);
   await daemon.runtime.RemoveContainer({ container_id: id });
 });

@@ -6,6 +6,7 @@ import type { Chunk } from '../streams.ts';
 import { type Frame, FrameReader, goAwayFrame, pingFrame, resetFrame, resetStatus, synReplyFrame } from './frames.ts';
 import { HeaderInflater, type Headers, HeaderWriter } from './headers.ts';
 import { SpdyStream, type StreamCarrier } from './stream.ts';
+import { endStalled } from '../last-words.ts';
 
 /** Answers to pings and refused streams that the client has not taken, until it is not read any more. */
 const mostReplies = 1000;
@@ -90,6 +91,10 @@ export class SpdyConnection implements StreamCarrier {
     this.#wire.write(goAwayFrame(this.#lastStreamId));
     // a client that reads slowly takes what was written as slowly: its time begins when the kernel has all of it
     this.#wire.end(() => setTimeout(() => this.#wire.destroy(), lingerMs).unref());
+    endStalled(
+      () => (this.#wire.destroyed ? 0 : this.#wire.writableLength),
+      () => this.#wire.destroy(),
+    );
     this.#express.close();
     this.#headers.close();
     this.#stopPinging();

@@ -7,6 +7,7 @@ import type { Carried, Chunk, Inlet, InletReceiver, InputFraming, Outlet } from 
 import { headroom } from '../streams.ts';
 import { type ChannelProtocol, closeSignal, decodeMessage, encodeMessage } from './channels.ts';
 import { FrameTrack } from './frame-track.ts';
+import { endStalled } from '../last-words.ts';
 
 /** Largest message that is taken, in bytes: with what one more read brings, a session holds 1 MiB. */
 export const longestMessage = 2 ** 20 - 64 * 1024;
@@ -106,6 +107,10 @@ export class ChannelConnection {
     this.#stopPinging();
     this.#express.close();
     this.#ws.resume();
+    endStalled(
+      () => this.#ws.bufferedAmount,
+      () => this.#ws.terminate(),
+    );
     this.#closeWhenSent();
   }
 

@@ -28,6 +28,7 @@ test('what cannot be a parent is refused by name', (t) => {
     '..',
     '/a\nb',
     'a--b.slice',
+    '/kubepods/pod1.slice',
     '-a.slice',
     'a-.slice',
     '-.slice',

@@ -1,8 +1,10 @@
 //! Cgroups: each export is one function of the `podwright-cgroups` crate.
 
 use crate::error::{NativeFailure, Outcome};
+use crate::long_work::on_thread;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use neon::prelude::*;
 use neon::types::extract::Json;
 use podwright_cgroups::stats::record::records;
 use podwright_cgroups::stats::{Depth, Stats, StatsReader};
@@ -131,21 +133,24 @@ fn cgroup_update(Json(args): Json<UpdateArgs>) -> Json<Outcome<Resources>> {
 }
 
 /// Makes the systemd scope of a cgroup that is there, with a process in it; one that is there is kept.
-#[neon::export(task)]
-fn systemd_start_scope(Json(args): Json<ScopeArgs>) -> Json<Outcome<()>> {
-    Json(layout().and_then(|l| systemd::start_scope(l, &args.path, args.pid, &args.description)).into())
+/// On a thread of its own: process 1 may take its time, and file work shall not wait for that.
+#[neon::export]
+fn systemd_start_scope<'cx>(cx: &mut Cx<'cx>, Json(args): Json<ScopeArgs>) -> JsResult<'cx, JsPromise> {
+    on_thread(cx, "systemd", move || {
+        layout().and_then(|l| systemd::start_scope(l, &args.path, args.pid, &args.description))
+    })
 }
 
 /// Tells systemd the limits that a scope has now.
-#[neon::export(task)]
-fn systemd_tell_limits(Json(args): Json<PathArgs>) -> Json<Outcome<()>> {
-    Json(layout().and_then(|l| systemd::tell_limits(l, &args.path)).into())
+#[neon::export]
+fn systemd_tell_limits<'cx>(cx: &mut Cx<'cx>, Json(args): Json<PathArgs>) -> JsResult<'cx, JsPromise> {
+    on_thread(cx, "systemd", move || layout().and_then(|l| systemd::tell_limits(l, &args.path)))
 }
 
 /// Ends the units of cgroups, in order; those that systemd does not have are no error.
-#[neon::export(task)]
-fn systemd_stop_units(Json(args): Json<PathsArgs>) -> Json<Outcome<()>> {
-    Json(args.paths.iter().try_fold((), |(), path| systemd::stop_unit(path)).into())
+#[neon::export]
+fn systemd_stop_units<'cx>(cx: &mut Cx<'cx>, Json(args): Json<PathsArgs>) -> JsResult<'cx, JsPromise> {
+    on_thread(cx, "systemd", move || args.paths.iter().try_fold((), |(), path| systemd::stop_unit(path)))
 }
 
 /// The limits the kernel has.

@@ -221,7 +221,7 @@ impl Monitor {
             self.run_hooks(key, Moment::Stopped, None)?;
         }
         if waited {
-            self.hurry_hooks();
+            self.hurry_hooks(Some(key));
         }
         Ok(false)
     }
@@ -251,9 +251,10 @@ impl Monitor {
         keys.into_iter().for_each(|key| self.end_hooks(key));
     }
 
-    /// Somebody waits for the end of the last hooks: it comes soon, one way or the other.
-    pub(crate) fn hurry_hooks(&mut self) {
-        let stopping = self.hook_runs.iter().filter(|(_, run)| run.moment != Moment::Create);
+    /// Somebody waits for the end of the last hooks of a container, or of all: it comes soon, one way or the other.
+    pub(crate) fn hurry_hooks(&mut self, only: Option<u64>) {
+        let wanted = |run: &HookRun| run.moment != Moment::Create && only.is_none_or(|key| run.container == key);
+        let stopping = self.hook_runs.iter().filter(|(_, run)| wanted(run));
         let keys: Vec<u64> = stopping.map(|(key, _)| *key).collect();
         for key in keys {
             self.timers.add(clock::deadline(HURRY_MS), Due::HooksLimit(key));

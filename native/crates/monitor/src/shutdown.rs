@@ -29,7 +29,7 @@ impl Monitor {
             // our child, not reaped yet
             let _ = signal::send(pause.pid, 9);
         }
-        self.hurry_hooks();
+        self.hurry_hooks(None);
         if !again {
             self.timers.add(clock::deadline(LIMIT_MS), Due::ShutdownLimit);
         }

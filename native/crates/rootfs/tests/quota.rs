@@ -33,14 +33,14 @@ impl Disk {
             .status()
             .is_ok_and(|status| status.success());
         if !made {
-            println!("skipped: there is no mkfs.ext4 that makes project quota");
+            eprintln!("not tested: there is no mkfs.ext4 that makes project quota");
             return None;
         }
         let mounted = Command::new("mount").args(["-o", "loop,prjquota"]).arg(&image).arg(&at).output().expect("mount");
         if mounted.status.success() {
             return Some(Self { at, _scratch: scratch });
         }
-        println!("skipped: this kernel mounts no ext4 with project quota");
+        eprintln!("not tested: this kernel mounts no ext4 with project quota");
         None
     }
 }

@@ -116,7 +116,7 @@ export async function createContainer(
       .find((c) => c.identity.sandboxId === sandboxId && containerKey(sandboxId, c.identity.config.metadata) === key);
     return (
       (earlier && (await adoptEarlier(ports, earlier, { config: input.config, arrivedAt }))) ??
-      create(ports, input, sandbox)
+      create(ports, { ...input, sandbox }, caller.signal)
     );
   });
   const { id } = container.identity;
@@ -160,8 +160,12 @@ async function adoptEarlier(
   throw alreadyExists(`container ${identity.id} exists for ${config.metadata.name} attempt ${config.metadata.attempt}`);
 }
 
-async function create(ports: CreateContainerPorts, input: CreateContainerInput, sandbox: Sandbox): Promise<Container> {
-  const { config, restore = null } = input;
+async function create(
+  ports: CreateContainerPorts,
+  input: CreateContainerInput & { readonly sandbox: Sandbox },
+  signal: AbortSignal,
+): Promise<Container> {
+  const { config, sandbox, restore = null } = input;
   const image = ports.images.find(config.image.image);
   if (!image) throw notFound(`image ${config.image.image} is not present: pull it first`);
   refuseArtifact(image, config.image.image);
@@ -170,7 +174,7 @@ async function create(ports: CreateContainerPorts, input: CreateContainerInput, 
   const limit = diskLimit(config, sandbox, ports.diskLimits(sandbox.identity.runtimeHandler));
   const release = ports.images.hold([...image.chain, ...volumes.flatMap((volume) => volume.chain)]);
   try {
-    await admitImages(ports.images.admit, { sandbox, config, image, volumes });
+    await admitImages(ports.images.admit, { sandbox, config, image, volumes }, signal);
     const [user, edits, apparmor] = await Promise.all([
       containerUser(ports, config, image),
       ports.cdi(config),

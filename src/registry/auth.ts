@@ -15,7 +15,7 @@ import type { Endpoint } from './endpoint.ts';
 import type { Exchange } from './exchange.ts';
 import { errorDetail, StatusError } from './failures.ts';
 import type { NodeCredentials } from './node-credentials.ts';
-import { reachOf } from './reach.ts';
+import { reachOf, reachOfOwnHost } from './reach.ts';
 
 /** Bytes of a token server's answer, and of the token in it: it goes into a header of every request. */
 const longestAnswer = 256 * 1024;
@@ -162,8 +162,8 @@ function tokenRequest(need: TokenNeed): HttpRequest {
     proxy: sameHost ? endpoint.proxy : need.proxyFor(realm),
     connectMs: endpoint.connectMs,
     maxBytes: longestAnswer,
-    // the operator named the registry; that it is its own token server too changes nothing
-    reach: realm.hostname === new URL(endpoint.base).hostname ? ('any' as const) : reachOf(need.peer),
+    // the operator named the registry: it may be its own token server wherever it is, but only there
+    reach: realm.hostname === new URL(endpoint.base).hostname ? reachOfOwnHost('any', need.peer) : reachOf(need.peer),
   };
   return credentials.type === 'identity'
     ? { ...common, ...refreshTrade(realm, query, { scope, token: credentials.token }) }
@@ -178,10 +178,12 @@ function realmOf(endpoint: Endpoint, challenge: Challenge, credentials: Credenti
   if (realm.username !== '' || realm.password !== '') {
     throw permissionDenied(`token server named by registry ${endpoint.host} has credentials in its address`);
   }
-  // secrets go unencrypted at most to the host to which the registry's own requests go unencrypted
   const own = new URL(endpoint.base);
-  const isOwn = realm.hostname === own.hostname && own.protocol === 'http:';
-  if (credentials.type !== 'anonymous' && realm.protocol === 'http:' && !isOwn) {
+  if (realm.protocol === 'http:' && own.protocol === 'https:') {
+    throw permissionDenied(`registry ${endpoint.host} wants tokens fetched from ${realm.host} without encryption`);
+  }
+  // secrets go unencrypted at most to the host to which the registry's own requests go unencrypted
+  if (credentials.type !== 'anonymous' && realm.protocol === 'http:' && realm.hostname !== own.hostname) {
     throw permissionDenied(`registry ${endpoint.host} wants credentials sent to ${realm.host} without encryption`);
   }
   return realm;

@@ -6,7 +6,7 @@ import https from 'node:https';
 import { TLSSocket } from 'node:tls';
 import { AgentPool } from './agents.ts';
 import type { TlsMaterial } from './endpoint.ts';
-import { checkReach, lookupWithin, type Reach, reachOf } from './reach.ts';
+import { checkReach, lookupWithin, type Reach, reachOf, reachOfOwnHost } from './reach.ts';
 import { TransportError, transportError } from './transport-error.ts';
 
 /** A request and what is needed to send it. */
@@ -106,15 +106,16 @@ function redirectOf(request: HttpRequest, response: HttpResponse): HttpRequest |
   }
   if (to.username !== '' || to.password !== '') refuse('with credentials in it');
   if (from.protocol === 'https:' && to.protocol === 'http:') refuse(`from https to plain http at ${shown(to)}`);
-  if (to.origin === from.origin) return { ...request, url: to.href };
+  const onOwnHost = reachOfOwnHost(request.reach, response.peer);
+  if (to.origin === from.origin) return { ...request, url: to.href, reach: onOwnHost };
   const { accept } = request.headers;
   return {
     ...request,
     url: to.href,
     headers: accept === undefined ? {} : { accept },
     tls: { ...request.tls, cert: null, key: null, skipVerify: request.tls.skipVerify && to.host === from.host },
-    // another port of a host is as far away as the host itself
-    reach: to.hostname === from.hostname ? request.reach : reachOf(response.peer),
+    // another port of a host is as far away as the host itself was: its name may lead elsewhere by now
+    reach: to.hostname === from.hostname ? onOwnHost : reachOf(response.peer),
   };
 }
 

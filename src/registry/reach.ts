@@ -3,14 +3,23 @@
 // requests made that only the node itself can make.
 import { lookup as resolve } from 'node:dns';
 import { BlockList, isIP, type LookupFunction } from 'node:net';
+import { networkInterfaces } from 'node:os';
 import { bareHost } from './proxy.ts';
 import { TransportError } from './transport-error.ts';
 
 /**
  * `any`: the operator or the user named the address. `machine`: a server of this machine named it, so it may be
- * on loopback. `network`: another server named it.
+ * on this machine. `network`: another server named it. `OwnHost`: a server named its own host, whose name may lead
+ * elsewhere by now.
  */
-export type Reach = 'any' | 'machine' | 'network';
+export type Reach = 'any' | Ground | OwnHost;
+type Ground = 'machine' | 'network';
+
+/** As far as `ground`, and to the address that the server had when it was asked. */
+export interface OwnHost {
+  readonly ground: Ground;
+  readonly peer: string;
+}
 
 const loopback = new BlockList();
 loopback.addSubnet('127.0.0.0', 8, 'ipv4');
@@ -43,16 +52,29 @@ function plain(address: string): string {
   return [24, 16, 8, 0].map((shift) => (bits >>> shift) & 255).join('.');
 }
 
+/** The addresses of this machine's interfaces, as they are now. */
+const ownAddresses = (): readonly string[] =>
+  Object.values(networkInterfaces()).flatMap((list) => (list ?? []).map(({ address }) => plain(address)));
+
 /** Whether an address may be connected to. */
-export function isWithin(reach: Reach, address: string): boolean {
-  const at = plain(address);
+export function isWithin(reach: Reach, address: string, own = ownAddresses): boolean {
   if (reach === 'any') return true;
-  return !isIn(forbidden, at) && (reach === 'machine' || !isIn(loopback, at));
+  const at = plain(address);
+  if (typeof reach === 'object') return at === plain(reach.peer) || isWithin(reach.ground, address, own);
+  if (isIn(forbidden, at)) return false;
+  return reach === 'machine' || !(isIn(loopback, at) || own().includes(at));
 }
 
 /** How far a server may lead: `peer` is its address, or its name where a proxy hides the address. */
-export const reachOf = (peer: string): Reach =>
-  isIn(loopback, plain(peer)) || /^(?:.*\.)?localhost$/i.test(peer) ? 'machine' : 'network';
+export function reachOf(peer: string, own = ownAddresses): Ground {
+  const at = plain(peer);
+  if (isIn(loopback, at) || /^(?:.*\.)?localhost$/i.test(peer)) return 'machine';
+  return isIP(at) !== 0 && own().includes(at) ? 'machine' : 'network';
+}
+
+/** How far a server that was asked within `reach` may lead on its own host: where it is, whatever its name says now. */
+export const reachOfOwnHost = (reach: Reach, peer: string): Reach =>
+  reach === 'any' ? { ground: reachOf(peer), peer } : reach;
 
 /** Throws for a URL whose host is an address out of reach; names are looked at when they are resolved. */
 export function checkReach(reach: Reach, url: URL): void {
@@ -69,9 +91,18 @@ export function lookupWithin(reach: Reach): LookupFunction | null {
     resolve(hostname, { ...options, all: true }, (error, addresses) => {
       const [first] = addresses ?? [];
       if (error !== null || first === undefined) return callback(error ?? new Error('no address'), []);
-      if (!addresses.every(({ address }) => isWithin(reach, address))) return callback(outOfReach(hostname), []);
-      if (options.all === true) callback(null, addresses);
-      else callback(null, first.address, first.family);
+      let inside: typeof addresses;
+      try {
+        inside = addresses.filter(({ address }) => isWithin(reach, address));
+      } catch (cause) {
+        return callback(cause as Error, []); // the host does not tell its addresses
+      }
+      const [nearest = first] = inside;
+      // a name of several addresses is its own host's as far as one is: another one's is judged whole
+      const enough = typeof reach === 'object' ? inside.length > 0 : inside.length === addresses.length;
+      if (!enough) return callback(outOfReach(hostname), []);
+      if (options.all === true) callback(null, inside);
+      else callback(null, nearest.address, nearest.family);
     });
   };
 }

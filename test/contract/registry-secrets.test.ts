@@ -137,13 +137,15 @@ test('a realm elsewhere sees credentials over TLS only', async (t) => {
   other.auth = bearer;
   await t.throwsAsync((await open({ auth: user })).resolve(amd64, signal));
   t.is(other.seen('GET', /^\/token/).length, 1, 'the same host');
-  // an encrypted registry's credentials never go unencrypted, not even to its own host
+  // an encrypted registry's credentials and tokens never go unencrypted, not even to its own host
   secure.auth = { ...bearer, realm: `${other.url}/token` };
   other.requests.length = 0;
-  await fails(t, (await open({ host: secure.host, auth: user })).resolve(amd64, signal), [
-    'permission-denied',
-    /wants credentials sent to 127\.0\.0\.1:\d+ without encryption/,
-  ]);
+  for (const auth of [user, null]) {
+    await fails(t, (await open({ host: secure.host, auth })).resolve(amd64, signal), [
+      'permission-denied',
+      /wants tokens fetched from 127\.0\.0\.1:\d+ without encryption/,
+    ]);
+  }
   t.deepEqual(other.requests, []);
   secure.auth = { ...bearer, realm: 'https://anna:hunter2!@127.0.0.1/' };
   await fails(t, (await open({ host: secure.host, auth: user })).resolve(amd64, signal), [

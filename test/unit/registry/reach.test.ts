@@ -1,6 +1,7 @@
 import { promisify } from 'node:util';
+import { networkInterfaces } from 'node:os';
 import test from 'ava';
-import { checkReach, isWithin, lookupWithin, reachOf } from '../../../src/registry/reach.ts';
+import { checkReach, isWithin, lookupWithin, reachOf, reachOfOwnHost } from '../../../src/registry/reach.ts';
 import { TransportError } from '../../../src/registry/transport-error.ts';
 
 const own = ['127.0.0.1', '127.9.9.9', '0.0.0.0', '::1', '[::1]', '::', '::ffff:127.0.0.1', '[::ffff:7f00:1]'];
@@ -65,4 +66,32 @@ test('names are looked at when they are resolved', async (t) => {
   t.true(Array.isArray(await lookup('machine')('localhost', { all: true })));
   t.is(typeof (await lookup('machine')('localhost', {})), 'string');
   await t.throwsAsync(lookup('machine')('nowhere.invalid', { all: true }), { code: 'ENOTFOUND' });
+});
+
+test('the addresses of this machine are of this machine', (t) => {
+  const own = () => ['192.168.7.7', '2001:db8::7'];
+  for (const address of ['192.168.7.7', '::ffff:192.168.7.7', '[2001:DB8::7]']) {
+    t.is(reachOf(address, own), 'machine', address);
+    t.false(isWithin('network', address, own), address);
+    t.true(isWithin('machine', address, own), address);
+  }
+  t.true(isWithin('network', '192.168.7.8', own));
+  t.is(reachOf('192.168.7.8', own), 'network');
+  const real = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
+  for (const { address } of real) t.false(isWithin('network', address), address);
+});
+
+test('a server leads to its own host only where it was', async (t) => {
+  const reach = reachOfOwnHost('any', '::ffff:169.254.7.7');
+  t.true(isWithin(reach, '169.254.7.7'), 'the operator named it, wherever it is');
+  for (const address of ['169.254.169.254', '127.0.0.1', '::1']) t.false(isWithin(reach, address), address);
+  t.true(isWithin(reach, '10.0.0.1'));
+  t.true(isWithin(reachOfOwnHost('any', '127.0.0.1'), '::1'), 'what is of this machine stays so');
+  t.is(reachOfOwnHost('network', '127.0.0.1'), 'network', 'what a server named is not nearer by what it is');
+  t.is(reachOfOwnHost(reach, '169.254.169.254'), reach);
+  const lookup = promisify(lookupWithin(reach) as never) as (name: string, options: object) => Promise<unknown>;
+  await t.throwsAsync(lookup('localhost', { all: true }), { instanceOf: TransportError });
+  const there = lookupWithin({ ground: 'network', peer: '127.0.0.1' });
+  const one = promisify(there as never) as (name: string, options: object) => Promise<unknown>;
+  t.is(await one('localhost', { family: 4 }), '127.0.0.1', 'an address that it had is enough');
 });

@@ -29,6 +29,7 @@ import { checkCaptured, type ContainerRestore, restoreRequest } from './restored
 import { checkContainer, type HostLimits, logPathOf, pidMode, planContainer, targetOf } from './plan.ts';
 import { checkUser, userNamespaceOf } from './user-namespace.ts';
 import {
+  type CgroupResources,
   cgroupResources,
   type ContainerCgroups,
   type ContainerFiles,
@@ -329,16 +330,19 @@ async function build(ports: CreateContainerPorts, identity: ContainerIdentity, p
       AbortSignal.timeout(hangsAfterMs),
     ),
   );
-  // gVisor's processes are in the cgroup of its pod: what stands for the container is a helper of ours
-  if (identity.runtime?.type !== 'runsc')
-    await ports.cgroups.settle({
-      path: identity.cgroupPath,
-      pid: made.pid,
-      description: `podwright container ${id}`,
-      resources,
-    });
+  await settle(ports, identity, { pid: made.pid, resources });
   for (const note of made.notes) ports.onNote(id, note);
   return ports.records.update(id, { phase: 'created', pid: made.pid, startTime: made.startTime, notes: made.notes });
+}
+
+/** Has systemd know the cgroup. gVisor's processes are in that of its pod: what stands for a container is our helper. */
+async function settle(
+  { cgroups }: CreateContainerPorts,
+  { id, cgroupPath, runtime }: ContainerIdentity,
+  of: { readonly pid: number; readonly resources: CgroupResources | null },
+): Promise<void> {
+  if (runtime?.type === 'runsc') return;
+  await cgroups.settle({ path: cgroupPath, description: `podwright container ${id}`, ...of });
 }
 
 /** What stands in the bundle: our own spec, or that of the runtime which makes the container. */

@@ -12,7 +12,7 @@ function rebind(t: ExecutionContext): void {
   const { lookup } = dns;
   let asked = 0;
   const own = (host: string, options: dns.LookupOptions, done: (...answer: unknown[]) => void): void => {
-    if (host !== name) return void lookup(host, options, done as never);
+    if (host !== name) return lookup(host, options, done as never);
     const address = (asked += 1) === 1 ? '127.0.0.1' : '169.254.169.254';
     process.nextTick(() => (options.all === true ? done(null, [{ address, family: 4 }]) : done(null, address, 4)));
   };

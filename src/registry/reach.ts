@@ -84,23 +84,21 @@ export function checkReach(reach: Reach, url: URL): void {
 const outOfReach = (host: string): TransportError =>
   new TransportError({ stage: 'address', host }, `${host} is an address that no server may lead to`);
 
-/** Resolves names as `net.connect` does, and fails for one that has an address out of reach; null for no limit. */
+/** Resolves names as `net.connect` does, to addresses within reach; fails for a name that has none. Null for no limit. */
 export function lookupWithin(reach: Reach): LookupFunction | null {
   if (reach === 'any') return null;
   return (hostname, options, callback) => {
     resolve(hostname, { ...options, all: true }, (error, addresses) => {
-      const [first] = addresses ?? [];
-      if (error !== null || first === undefined) return callback(error ?? new Error('no address'), []);
+      if (error !== null || addresses.length === 0) return callback(error ?? new Error('no address'), []);
       let inside: typeof addresses;
       try {
         inside = addresses.filter(({ address }) => isWithin(reach, address));
       } catch (cause) {
         return callback(cause as Error, []); // the host does not tell its addresses
       }
-      const [nearest = first] = inside;
-      // a name of several addresses is its own host's as far as one is: another one's is judged whole
-      const enough = typeof reach === 'object' ? inside.length > 0 : inside.length === addresses.length;
-      if (!enough) return callback(outOfReach(hostname), []);
+      // a name may have the addresses of all nodes, and this one's among them: the others will do
+      const [nearest] = inside;
+      if (nearest === undefined) return callback(outOfReach(hostname), []);
       if (options.all === true) callback(null, inside);
       else callback(null, nearest.address, nearest.family);
     });

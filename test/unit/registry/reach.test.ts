@@ -1,4 +1,6 @@
 import { promisify } from 'node:util';
+import dns from 'node:dns';
+import { syncBuiltinESMExports } from 'node:module';
 import { networkInterfaces } from 'node:os';
 import test from 'ava';
 import { checkReach, isWithin, lookupWithin, reachOf, reachOfOwnHost } from '../../../src/registry/reach.ts';
@@ -94,4 +96,25 @@ test('a server leads to its own host only where it was', async (t) => {
   const there = lookupWithin({ ground: 'network', peer: '127.0.0.1' });
   const one = promisify(there as never) as (name: string, options: object) => Promise<unknown>;
   t.is(await one('localhost', { family: 4 }), '127.0.0.1', 'an address that it had is enough');
+});
+
+test.serial('of a name with several addresses those within reach are used', async (t) => {
+  const { lookup } = dns;
+  const all = ['127.0.0.1', '10.0.0.1', '169.254.169.254', '10.0.0.2'].map((address) => ({ address, family: 4 }));
+  const mixed = (_name: string, _options: object, done: (error: null, found: object[]) => void): void =>
+    done(null, all);
+  Object.assign(dns, { lookup: mixed });
+  syncBuiltinESMExports();
+  t.teardown(() => {
+    Object.assign(dns, { lookup });
+    syncBuiltinESMExports();
+  });
+  const found = (reach: Parameters<typeof lookupWithin>[0]) =>
+    (promisify(lookupWithin(reach) as never) as (name: string, options: object) => Promise<unknown>)('x.invalid', {
+      all: true,
+    });
+  const at = (...ends: number[]): object[] => ends.map((end) => all[end]!);
+  t.deepEqual(await found('network'), at(1, 3));
+  t.deepEqual(await found('machine'), at(0, 1, 3));
+  t.deepEqual(await found({ ground: 'network', peer: '169.254.169.254' }), at(1, 2, 3));
 });

@@ -6,6 +6,7 @@ async function watched(lefts: readonly number[]): Promise<{ ended: boolean; look
   let looks = 0;
   let ended = false;
   const done = Promise.withResolvers<void>();
+  const awake = setInterval(() => undefined, 1000); // it does not keep the process itself
   endStalled(
     () => {
       const left = lefts[Math.min(looks, lefts.length - 1)] ?? 0;
@@ -22,6 +23,7 @@ async function watched(lefts: readonly number[]): Promise<{ ended: boolean; look
   await done.promise;
   const at = looks;
   await new Promise((resolve) => setTimeout(resolve, 50));
+  clearInterval(awake);
   return { ended, looks: looks - at };
 }
 

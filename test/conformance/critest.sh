@@ -1,13 +1,13 @@
 #!/bin/bash
 # The conformance specs of critest that this release serves, against a daemon of its own.
-# Ends with critest's count. The whole suite is run by `test/conformance/critest.sh all`, other specs by
+# Ends with critest's count. The whole suite, in random order, is run by `test/conformance/critest.sh all`, other specs by
 # `CRITEST_FOCUS=REGEXP test/conformance/critest.sh focus`.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 focus='PodSandbox|basic operations|Image|Networking|Multiple Containers|Idempotence|Runtime info|log|Streaming'
 [ "${1:-}" != focus ] || focus=$CRITEST_FOCUS
 flags=(-ginkgo.focus "$focus")
-[ "${1:-}" != all ] || flags=()
+[ "${1:-}" != all ] || flags=(-ginkgo.randomize-all)
 
 hack/testkit/images.sh serve >&2
 dir=$(mktemp -d /tmp/pwt-critest-XXXXXX)

@@ -7,6 +7,7 @@ import type { ContainerConfig } from '../../src/proto/generated/cri/runtime/v1/C
 import { endsWithoutResidue, useDaemon } from '../helpers/daemon.ts';
 import {
   create,
+  exec,
   fails,
   logOf,
   podConfig,
@@ -221,6 +222,27 @@ test.serial('a config that differs from the checkpoint is refused, and nothing o
   rmSync(join(output, 'plain', 'checkpoint', 'pstree.img'));
   await fails(t, restore({}), differs(/criu cannot restore/));
   t.deepEqual((await daemon.runtime.ListPodSandbox({})).items, []);
+});
+
+test.serial('a command beside makes a checkpoint fail by its name, with all thawed and nothing written', async (t) => {
+  t.timeout(600_000);
+  const other = await runPod(daemon);
+  const id = await start(daemon, other, scripted('while true; do sleep 0.1; done', confined));
+  const running = exec(daemon, id, 'sh', '-c', 'touch /begun; while ! [ -e /go ]; do sleep 0.1; done');
+  await until('the command runs', async () => (await exec(daemon, id, 'test', '-e', '/begun')).code === 0);
+  const output = join(place, 'beside');
+  mkdirSync(output);
+  const capture = () =>
+    daemon.runtime.CheckpointPod({ pod_sandbox_id: other.id, output_path: output, container_ids: [id] });
+  const message = /has a running command, which cannot be captured: sh$/;
+  await fails(t, capture(), { code: 'FAILED_PRECONDITION', message });
+  t.deepEqual(readdirSync(output), []);
+  t.is(frozen(id), '0');
+  await exec(daemon, id, 'touch', '/go');
+  t.is((await running).code, 0);
+  await capture();
+  t.true(existsSync(join(output, 'pod.json')));
+  await daemon.removePod(other.id);
 });
 
 test.serial('what runs not, or not all of it, is not captured', async (t) => {

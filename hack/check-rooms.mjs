@@ -44,6 +44,11 @@ const sideways = [
 /** Arrows down that are not allowed all the same. */
 const refused = [
   {
+    from: /^(?!(registry\/credential-helper|verification\/verifier)\.ts$)/,
+    to: /^lib\/own-group\.ts$/,
+    why: 'only credential helpers and verifiers are run by the daemon itself',
+  },
+  {
     from: /^(?!(main|daemon)\.ts$|daemon\/|native\/|state\/|cgroup\/|storage\/|registry\/|network\/|monitor\/|seccomp\/|recovery\/observe\.ts$)/,
     to: /^native\//,
     why: 'only the hands (floor 2) and recovery/observe.ts call the addon',
@@ -60,7 +65,7 @@ const outside = [
   },
   {
     module: /^node:child_process$/,
-    rooms: /^network\/cni\/|^apparmor\/kernel\.ts$|^registry\/credential-helper\.ts$|^verification\/verifier\.ts$/,
+    rooms: /^network\/cni\/|^apparmor\/kernel\.ts$|^lib\/own-group\.ts$/,
   },
   { module: /^pino(-pretty)?$/, rooms: /^log\.ts$/ },
   { module: /^prom-client$/, rooms: /^metrics\// },

@@ -137,8 +137,7 @@ export function createCgroups(native: CgroupNative, wanted: CgroupDriver | 'auto
     remove: (paths) =>
       doing(`remove cgroup ${paths.join(', ')}`, async () => {
         await native.cgroupRemove({ paths });
-        // an empty scope ends by itself, a slice does not
-        // but not the one of all, where another daemon's pods may be
+        // an empty scope ends by itself, a slice does not; that of all is left, another daemon's pods may be in it
         const slices = systemd ? paths.filter((path) => isSlice(path) && path !== own.root) : [];
         if (slices.length > 0) await native.systemdStopUnits({ paths: slices });
       }),

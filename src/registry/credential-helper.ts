@@ -1,7 +1,7 @@
 // Asks a docker-credential-* program for a server's credentials (docker/docker-credential-helpers, `get`).
 // Must not keep an answer, nor show any of it: not in messages, not in arguments, not in the environment.
-import { type ChildProcess, spawn } from 'node:child_process';
 import { type Failure, failedPrecondition } from '../lib/failure.ts';
+import { endGroup, startInGroup } from '../lib/own-group.ts';
 import { SingleFlight } from '../lib/single-flight.ts';
 import type { Helper } from './auth-file.ts';
 import { type Credentials, headerSafe } from './credentials.ts';
@@ -50,19 +50,9 @@ function cannotRun(helper: Helper, error: unknown): Failure {
 
 /** Starts the program; null, and told by `onError`, where the daemon has no descriptor or process left for it. */
 function start({ program }: Helper, { env }: HelperOptions, onError: (error: unknown) => void) {
-  let child: ChildProcess;
-  try {
-    child = spawn(`docker-credential-${program}`, ['get'], {
-      stdio: ['pipe', 'pipe', 'ignore'],
-      env: { ...env },
-      cwd: '/',
-      detached: true, // so that what it starts can be ended with it
-    });
-  } catch (error) {
-    onError(error);
-    return null;
-  }
-  child.on('error', onError); // before anything else can fail: nobody else would hear it
+  const command = `docker-credential-${program}`;
+  const child = startInGroup({ command, args: ['get'], stdio: ['pipe', 'pipe', 'ignore'], env }, onError);
+  if (child === null) return null;
   const { stdin, stdout } = child;
   return stdin && stdout ? { child, stdin, stdout } : null;
 }
@@ -76,7 +66,7 @@ async function runHelper(helper: Helper, options: HelperOptions, signal: AbortSi
   const end = (why: Error): void => {
     reject(why);
     stdout.destroy();
-    if (child.pid !== undefined) endGroup(child.pid);
+    endGroup(child);
   };
   const timer = setTimeout(
     () => end(helperFailure(helper, `no answer within ${options.timeoutMs} ms`)),
@@ -99,14 +89,6 @@ async function runHelper(helper: Helper, options: HelperOptions, signal: AbortSi
   } finally {
     clearTimeout(timer);
     signal.removeEventListener('abort', cancel);
-  }
-}
-
-function endGroup(pid: number): void {
-  try {
-    process.kill(-pid, 'SIGKILL');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
   }
 }
 

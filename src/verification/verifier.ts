@@ -1,10 +1,10 @@
 // Runs programs that judge images, by containerd's protocol for image verifiers: the reference and its digest as
 // arguments, the descriptor on standard input, exit code 0 for yes, a reason on standard output.
 // Must not let one hold up the daemon: time and output are bounded, and all that it started ends with it.
-import { type ChildProcess, spawn } from 'node:child_process';
 import type { Stats } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { endGroup, startInGroup } from '../lib/own-group.ts';
 import { printable } from './json.ts';
 
 /** What a verifier is asked about. */
@@ -86,16 +86,9 @@ const cannotRun = (error: unknown): Judgement => {
 };
 
 /** Starts the program; null, and told by `onError`, where the daemon has no descriptor or process left for it. */
-function start(path: string, args: readonly string[], onError: (error: unknown) => void) {
-  let child: ChildProcess;
-  try {
-    // a session of its own: whatever it starts can be ended with it
-    child = spawn(path, args, { stdio: ['pipe', 'pipe', 'pipe'], detached: true, cwd: '/' });
-  } catch (error) {
-    onError(error);
-    return null;
-  }
-  child.on('error', onError); // before anything else can fail: nobody else would hear it
+function start(command: string, args: readonly string[], onError: (error: unknown) => void) {
+  const child = startInGroup({ command, args, stdio: ['pipe', 'pipe', 'pipe'] }, onError);
+  if (child === null) return null;
   const { stdin, stdout, stderr } = child;
   return stdin && stdout && stderr ? { child, stdin, stdout, stderr } : null;
 }
@@ -108,13 +101,7 @@ async function run(call: VerifierCall, { name, descriptor }: VerifierSubject, si
   if (started === null) return promise;
   const { child, stdin, stdout, stderr } = started;
   const [output, complaint] = [firstOf(stdout), firstOf(stderr)];
-  const kill = (): void => {
-    try {
-      if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL');
-    } catch {
-      // all of it has ended
-    }
-  };
+  const kill = (): void => endGroup(child);
   const lost = (reason: string): void => resolve({ ok: false, reason });
   const late = setTimeout(() => (kill(), lost(`no answer within ${call.timeoutMs} ms`)), call.timeoutMs);
   const stop = (): void => (kill(), lost('it was not waited for'));

@@ -120,44 +120,44 @@ const containerAttributes = new WeakMap<object, Buffer>();
 /** PodSandboxAttributes likewise. */
 const sandboxAttributes = new WeakMap<object, Buffer>();
 
-function attributesOf(kept: WeakMap<object, Buffer>, identity: object, write: (to: Writer) => void): Buffer {
+/** ContainerAttributes and PodSandboxAttributes differ in their metadata alone. */
+interface Attributed {
+  readonly id: string;
+  readonly config: {
+    readonly labels: Readonly<Record<string, string>>;
+    readonly annotations: Readonly<Record<string, string>>;
+  };
+}
+
+function attributesOf(kept: WeakMap<object, Buffer>, identity: Attributed, metadata: (to: Writer) => void): Buffer {
   let found = kept.get(identity);
   if (found === undefined) {
     const to = new Writer(room);
-    write(to);
+    to.text(1, identity.id);
+    to.message(2, () => metadata(to));
+    map(to, 3, identity.config.labels);
+    map(to, 4, identity.config.annotations);
     found = to.take();
     kept.set(identity, found);
   }
   return found;
 }
 
-function ofContainer({ container: { identity } }: ContainerUsage): Buffer {
-  return attributesOf(containerAttributes, identity, (to) => {
-    const { metadata, labels, annotations } = identity.config;
-    to.text(1, identity.id);
-    to.message(2, () => {
-      to.text(1, metadata.name);
-      to.count(2, BigInt(metadata.attempt));
-    });
-    map(to, 3, labels);
-    map(to, 4, annotations);
+const ofContainer = ({ container: { identity } }: ContainerUsage): Buffer =>
+  attributesOf(containerAttributes, identity, (to) => {
+    const { name, attempt } = identity.config.metadata;
+    to.text(1, name);
+    to.count(2, BigInt(attempt));
   });
-}
 
-function ofSandbox({ sandbox: { identity } }: SandboxUsage): Buffer {
-  return attributesOf(sandboxAttributes, identity, (to) => {
-    const { metadata, labels, annotations } = identity.config;
-    to.text(1, identity.id);
-    to.message(2, () => {
-      to.text(1, metadata.name);
-      to.text(2, metadata.uid);
-      to.text(3, metadata.namespace);
-      to.count(4, BigInt(metadata.attempt));
-    });
-    map(to, 3, labels);
-    map(to, 4, annotations);
+const ofSandbox = ({ sandbox: { identity } }: SandboxUsage): Buffer =>
+  attributesOf(sandboxAttributes, identity, (to) => {
+    const { name, uid, namespace, attempt } = identity.config.metadata;
+    to.text(1, name);
+    to.text(2, uid);
+    to.text(3, namespace);
+    to.count(4, BigInt(attempt));
   });
-}
 
 function container(to: Writer, from: ContainerUsage): void {
   to.field(1, ofContainer(from));

@@ -296,6 +296,7 @@ async function build(ports: CreateContainerPorts, identity: ContainerIdentity, p
     ),
   ]);
   const prepared = identity.runtime?.type === 'runsc' ? await prepareGvisorPod(ports, parts.sandbox) : null;
+  const outside = { root: ports.runtimeRoot(sandboxId), daemonPid: ports.pid };
   const bundle = ports.files.writeBundle(id, await specFor(ports, identity, { ...parts, spec }));
   const made = await stage('init', () =>
     ports.monitors.createContainer(
@@ -321,9 +322,7 @@ async function build(ports: CreateContainerPorts, identity: ContainerIdentity, p
         killRestOnExit: true,
         deadlineMs: monitorDeadlineMs,
         shm: parts.sandbox.identity.config.security.namespaces.ipc !== 'node',
-        external: identity.runtime
-          ? externalRuntime(identity.runtime, ports.runtimeRoot(sandboxId), prepared?.pod ?? null)
-          : null,
+        external: externalRuntime(identity.runtime ?? null, spec, { ...outside, pod: prepared?.pod ?? null }),
         restore: restoreRequest(parts.restore),
         hooks: identity.runtime ? null : hooksRequest(spec, ports.pid),
       },

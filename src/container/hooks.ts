@@ -22,6 +22,9 @@ export function checkHooks({ hooks }: OciSpec, { userNamespace, restore }: HookG
     throw unimplemented(`${early} hook ${hooks[early]?.[0]?.path} in a pod with a user namespace is not supported`);
 }
 
+/** Whose namespaces the hooks of another runtime's container are run in; 0: it has none. */
+export const hooksPid = ({ hooks }: OciSpec, runtimePid: number): number => (hooks ? runtimePid : 0);
+
 /** proto Hooks of a container that the monitor makes itself; null: it runs none. `runtimePid`: the daemon's. */
 export function hooksRequest({ hooks }: OciSpec, runtimePid: number): HooksRequest | null {
   const has = (kind: keyof NonNullable<OciSpec['hooks']>): boolean => hooks?.[kind] !== undefined;

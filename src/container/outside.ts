@@ -3,6 +3,7 @@
 import type { OciSpec } from '../oci/types.ts';
 import { externalSpec, type ExternalSpec } from '../oci/external.ts';
 import type { PodRuntime, Sandbox } from '../sandbox/sandbox.ts';
+import { hooksPid } from './hooks.ts';
 import type { Container, ContainerConfig } from './container.ts';
 import type { ExternalPod, ExternalRuntime } from './ports.ts';
 
@@ -38,12 +39,18 @@ export function outsideSpec(spec: OciSpec, input: OutsideInput): ExternalSpec {
   });
 }
 
-/** The runtime as a monitor is told. */
-export const externalRuntime = (runtime: PodRuntime, root: string, pod: ExternalPod | null): ExternalRuntime => ({
-  path: runtime.path,
-  root,
-  args: runtime.args,
-  hideUnified: runtime.hideUnifiedCgroup,
-  flavor: runtime.type === 'runsc' ? 'RUNSC' : 'OCI',
-  pod,
-});
+/** The runtime as a monitor is told; null for a container that the monitor makes itself. `daemonPid`: see hooksPid. */
+export const externalRuntime = (
+  runtime: PodRuntime | null,
+  spec: OciSpec,
+  at: { readonly root: string; readonly pod: ExternalPod | null; readonly daemonPid: number },
+): ExternalRuntime | null =>
+  runtime && {
+    path: runtime.path,
+    root: at.root,
+    args: runtime.args,
+    hideUnified: runtime.hideUnifiedCgroup,
+    flavor: runtime.type === 'runsc' ? 'RUNSC' : 'OCI',
+    pod: at.pod,
+    runtimePid: hooksPid(spec, at.daemonPid),
+  };

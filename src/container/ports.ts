@@ -119,6 +119,7 @@ export interface ExternalRuntime {
   readonly hideUnified: boolean;
   readonly flavor: 'OCI' | 'RUNSC';
   readonly pod: ExternalPod | null;
+  readonly runtimePid: number;
 }
 
 /** proto Hooks. */

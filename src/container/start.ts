@@ -4,10 +4,12 @@ import type { KeyedLock } from '../lib/keyed-lock.ts';
 import { containerState, mayAct } from './container.ts';
 import { recordStart, startErrorCode } from './exits.ts';
 import type { ContainerMonitors, ContainerRecords } from './ports.ts';
+import type { Starts } from './starts.ts';
 
 export interface StartContainerPorts {
   readonly records: ContainerRecords;
   readonly locks: KeyedLock;
+  readonly starts: Starts;
   readonly monitors: Pick<ContainerMonitors, 'startContainer' | 'isAlive'>;
   readonly now: () => bigint;
   readonly stages: (
@@ -38,12 +40,19 @@ export async function startContainer(
     const { stage } = ports.stages(sandboxId, 'StartContainer');
     let started: Awaited<ReturnType<ContainerMonitors['startContainer']>>;
     try {
-      started = await stage('exec', () => ports.monitors.startContainer(sandboxId, id, never));
+      started = await stage('exec', () =>
+        ports.starts.during(id, () => ports.monitors.startContainer(sandboxId, id, never)),
+      );
     } catch (error) {
       // whether it runs is not known: the monitor tells when it is reached again, or it is dead and with it the container
       if (error instanceof Failure && error.kind === 'unavailable') throw error;
-      // the call before this one did it, and its answer was lost
-      if ((ports.records.get(id)?.status.startedAt ?? 0n) > 0n) return;
+      const now = ports.records.get(id)?.status;
+      if (now && now.startedAt > 0n) {
+        // what is left of the start went with the container
+        if (now.exit && now.stopRequestedAt > 0n)
+          throw failedPrecondition(`container ${id} was stopped while it was started`, error);
+        return; // the call before this one did it, and its answer was lost
+      }
       const message = failureChain(error);
       ports.records.update(id, {
         pid: 0,

@@ -5,10 +5,12 @@ import { signalNumber } from '../oci/signals.ts';
 import { type Container, containerState } from './container.ts';
 import { recordExit, recordLost } from './exits.ts';
 import type { ContainerCgroups, ContainerMonitors, ContainerRecords } from './ports.ts';
+import type { Starts } from './starts.ts';
 
 export interface StopContainerPorts {
   readonly records: ContainerRecords;
   readonly locks: KeyedLock;
+  readonly starts: Pick<Starts, 'has'>;
   readonly monitors: Pick<ContainerMonitors, 'stopContainer' | 'isAlive'>;
   readonly cgroups: Pick<ContainerCgroups, 'kill'>;
   readonly now: () => bigint;
@@ -25,12 +27,14 @@ export async function stopContainer(
 ): Promise<void> {
   const id = ports.records.find(input.id)?.identity.id;
   if (id === undefined) return;
-  if (isCreated(ports, id) && ports.locks.isHeld(`container ${id}`)) {
+  // one that is started, or has hooks that still run, has a monitor that keeps the deadline of its stop
+  if (isCreated(ports, id) && !ports.starts.has(id) && ports.locks.isHeld(`container ${id}`)) {
     // it may be on its way to run: an answer now would be wrong in a moment
     await ports.locks.run(`container ${id}`, signal, async () => undefined);
   }
   const container = ports.records.get(id);
-  if (!container || containerState(container) !== 'running') return;
+  if (!container) return;
+  if (containerState(container) !== 'running' && !(isCreated(ports, id) && ports.starts.has(id))) return;
   if (container.status.stopRequestedAt === 0n) ports.records.update(id, { stopRequestedAt: ports.now() });
   await endProcesses(ports, container, { timeoutMs: input.timeoutMs, signal });
 }

@@ -1,5 +1,6 @@
 // What the verbs of containers are given, and how a container is ended and taken away.
 import { recordExit } from '../container/exits.ts';
+import { Starts } from '../container/starts.ts';
 import { endProcesses } from '../container/stop.ts';
 import { teardownContainer } from '../container/teardown.ts';
 import { failureChain } from '../lib/failure.ts';
@@ -34,6 +35,7 @@ export function composeContainers(
   const containerPorts = {
     records: containers,
     locks,
+    starts: new Starts(),
     monitors: requests,
     cgroups,
     snapshots,

@@ -46,6 +46,8 @@ export function composePods(hands: Hands) {
     /** As teardownSandbox, but its network stays owed and its record with it. */
     abandonSandbox: (id: string): Promise<void> => abandonSandbox(teardownPorts, id),
     teardownContainer,
+    /** Kills its processes. */
+    haltContainer: halt,
     userNamespaceTrouble,
     removeOwnCgroups: () => removeOwnCgroups(cgroups),
     runPorts: {

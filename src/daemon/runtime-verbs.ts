@@ -148,7 +148,7 @@ function containerVerbs({ pods }: RuntimeParts) {
     startContainer: ({ id }, { signal }) => startContainer(containerPorts, id, signal),
     stopContainer: (input, { signal }) => stopContainer(containerPorts, input, signal),
     removeContainer: ({ id }, { signal }) =>
-      removeContainer({ records: containers, locks, teardown: pods.teardownContainer }, id, signal),
+      removeContainer({ ...containerPorts, teardown: pods.teardownContainer, halt: pods.haltContainer }, id, signal),
     listContainers: async (filter) => listContainers(containers, filter),
     async containerStatus({ id, verbose }) {
       const container = findContainer(containers, id);

@@ -21,6 +21,8 @@ export interface ProcessStreams {
   readonly stdout: RawStream | null;
   readonly stderr: RawStream | null;
   resize(size: TerminalSize): void;
+  /** Of an attachment: resolves when the monitor takes no more input from it, because it is over there. */
+  readonly inputGone: Promise<void>;
   /** Its exit code; rejects when the monitor is gone. */
   readonly ended: Promise<number>;
   /** Closes all connections: see proto Exec and Attach for what becomes of it. */
@@ -98,11 +100,15 @@ async function openProcess(place: StreamPlace, subject: Subject, signal: AbortSi
       open('STDERR', wanted.stderr === true),
     ]);
     if (subject.isExec) waitFor(connection, subject.id, exit);
+    const inputGone = Promise.withResolvers<void>();
+    // nothing is sent this way but its end
+    if (!subject.isExec) stdin?.start({ data: () => true, end: inputGone.resolve });
     return {
       stdin,
       stdout,
       stderr,
       ended: exit.promise,
+      inputGone: inputGone.promise,
       resize: resizer(connection, subject),
       release: () => {
         connection.close();

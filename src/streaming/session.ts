@@ -66,16 +66,36 @@ const exitAfterOutputMs = 2000;
 const detaches = (process: RemoteProcess | AttachedProcess): boolean =>
   'inputEndDetaches' in process && process.inputEndDetaches;
 
-/** The container's exit. An attachment whose output ends before is over too: its reader was too slow, or it was closed. */
-async function attachmentEnd({ ended, stdout, stderr }: RemoteProcess, flowed: Promise<void>): Promise<number> {
-  if (!stdout && !stderr) return ended;
+/** What has ended of the client's side. */
+interface Ends {
+  /** All output was handed over. */
+  readonly flowed: Promise<void>;
+  /** The client's input has ended. */
+  readonly inputEnded: Promise<void>;
+}
+
+/**
+ * The end of an attachment: the container's exit. One whose output ends before goes on for its input, since programs
+ * close their output; without any it is over too: its reader was too slow, or the output was closed.
+ */
+async function attachmentEnd(process: RemoteProcess | AttachedProcess, { flowed, inputEnded }: Ends): Promise<void> {
+  const { ended, stdin, stdout, stderr } = process;
+  const exited = ended.then(() => undefined);
+  if (!stdout && !stderr) return exited;
   const { promise: late, reject } = Promise.withResolvers<never>();
   const tooLate = (): void => reject(new Error('its output ended, or was not taken in time; the container runs on'));
   let timer: NodeJS.Timeout | null = null;
-  void flowed.then(() => void (timer = setTimeout(tooLate, exitAfterOutputMs).unref()));
+  let over = false;
+  const wait = (): void => {
+    if (!over) timer = setTimeout(tooLate, exitAfterOutputMs).unref();
+  };
+  const input = stdin && 'inputGone' in process ? process.inputGone : Promise.resolve();
+  const written = stdin ? inputEnded : Promise.race<void>([]);
+  void flowed.then(() => input.then(wait));
   try {
-    return await Promise.race([ended, late]);
+    return await Promise.race([exited, late, flowed.then(() => written)]);
   } finally {
+    over = true;
     if (timer) clearTimeout(timer);
   }
 }
@@ -128,7 +148,7 @@ class CommandSession {
       const inputEnded = Promise.withResolvers<void>();
       const flowed = this.#join(process, () => inputEnded.resolve());
       if (this.#request.kind === 'attach') {
-        const over = attachmentEnd(process, flowed).then(() => flowed);
+        const over = attachmentEnd(process, { flowed, inputEnded: inputEnded.promise }).then(() => flowed);
         await (detaches(process) ? Promise.race([over, inputEnded.promise]) : over);
         this.#client.finish(success);
         return this.#end('done', '');

@@ -108,6 +108,8 @@ export interface RemoteProcess {
 export interface AttachedProcess extends RemoteProcess {
   /** Whether the end of the client's input ends the attachment; otherwise it goes on until the container's output has ended. */
   readonly inputEndDetaches: boolean;
+  /** Resolves when no more input is taken: it has ended, the container has, or a reader was too slow and is detached. */
+  readonly inputGone: Promise<void>;
 }
 
 /** A connection to a port in a pod. */

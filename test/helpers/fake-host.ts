@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto';
 import type { Container, ContainerIdentity, ContainerStatus } from '../../src/container/container.ts';
 import { createContainer } from '../../src/container/create.ts';
 import { startContainer } from '../../src/container/start.ts';
+import { Starts } from '../../src/container/starts.ts';
 import { endProcesses, stopContainer } from '../../src/container/stop.ts';
 import { teardownContainer } from '../../src/container/teardown.ts';
 import type { ContainerId, ImageId, SandboxId } from '../../src/lib/id.ts';
@@ -207,6 +208,7 @@ export function fakeHost() {
   const stages = () => ({ stage: <T>(_: string, work: () => Promise<T>) => work() });
   const netnsPin = (id: string): string => `/netns/${id}`;
   const containerPorts = {
+    starts: new Starts(),
     records: containerRecords,
     locks,
     monitors: monitor,

@@ -36,11 +36,11 @@ const handlers = handlersConfig();
 const daemon = useDaemon(test, { flags: [`--config=${handlers.file}`, `--cdi-spec-dirs=${specs}`] });
 let pod: Pod;
 
-/** What a hook says of itself, a line each: what it read, its namespaces, directory, user and environment. */
+/** What a hook says of itself, a line each: what it read, its namespaces, directory, user, OOM score and environment. */
 const tell = [
   'cat; echo',
   ...['net', 'ipc', 'uts', 'mnt', 'pid'].map((kind) => `readlink /proc/self/ns/${kind}`),
-  'pwd; id -u; env | sort | tr "\\n" " "; echo',
+  'pwd; id -u; cat /proc/self/oom_score_adj; env | sort | tr "\\n" " "; echo',
 ].join('; ');
 
 test.before('a pod, and a hook', async () => {
@@ -81,6 +81,12 @@ const endlessOnes = (): string[] =>
     }
   });
 
+/** Whether the daemon has been told that a hook was ended with its container. */
+const wasKilled = (kind: HookKind): boolean =>
+  new RegExp(`${kind} hook \\S+ was killed, because its container or its pod is ended`).test(
+    readFileSync(daemon.logFile, 'utf8'),
+  );
+
 let serial = 0;
 
 /** A device with these hooks, as a container asks for it. */
@@ -103,8 +109,8 @@ const order = (): string[] => readFileSync(join(out, 'order'), 'utf8').trim().sp
 
 /** What a hook has said. */
 function told(name: string, text = readFileSync(join(out, name), 'utf8')) {
-  const [state = '', net, ipc, uts, mnt, pid, cwd, uid, env = ''] = text.split('\n');
-  return { state: JSON.parse(state) as Record<string, unknown>, net, ipc, uts, mnt, pid, cwd, uid, env };
+  const [state = '', net, ipc, uts, mnt, pid, cwd, uid, score, env = ''] = text.split('\n');
+  return { state: JSON.parse(state) as Record<string, unknown>, net, ipc, uts, mnt, pid, cwd, uid, score, env };
 }
 
 const namespaces = (of: number, ...kinds: string[]) =>
@@ -140,7 +146,8 @@ test.serial('CDI hooks: each kind in its order, in its namespaces, with the stat
     t.like(state, { ociVersion: '1.2.0', id, status, pid }, name);
     t.is((state['annotations'] as Record<string, string>)['io.kubernetes.cri.sandbox-id'], pod.id);
     const where = namespaces(daemon.pid, 'net', 'ipc', 'uts', 'mnt', 'pid');
-    t.deepEqual(rest, { ...where, cwd: state['bundle'] as string, uid: '0' } as typeof rest, name);
+    const as = { cwd: state['bundle'] as string, uid: '0', score: '0' };
+    t.deepEqual(rest, { ...where, ...as } as typeof rest, `${name}: not what a monitor is`);
     t.regex(env, /A=b c.*PATH=\/bin:\/usr\/bin/);
     t.notRegex(env, /HOME=/, 'nothing of the daemon’s environment');
   }
@@ -157,6 +164,7 @@ test.serial('CDI hooks: each kind in its order, in its namespaces, with the stat
   await remove(id);
   t.like(told('poststop').state, { id, status: 'stopped' });
   t.false('pid' in told('poststop').state);
+  t.is(told('poststop').score, '0');
   t.deepEqual(order().slice(5), ['poststop']);
 });
 
@@ -240,11 +248,58 @@ test.serial(
     const id = await creating;
     await daemon.runtime.StartContainer({ container_id: id });
     await remove(id);
+    t.deepEqual(endlessOnes(), [], 'the removal has ended the hook');
+    t.true(wasKilled('poststop'), 'and not the other way round');
     await fails(t, statusOf(daemon, id), { code: 'NOT_FOUND' });
     t.true(existsSync(join(out, 'poststop')));
     await remove(other);
   },
 );
+
+test.serial(
+  'a creation that failed does not wait for ever for its poststop hooks, and they have its bundle',
+  async (t) => {
+    const watch = `while :; do [ -e config.json ] || touch ${out}/gone; sleep 0.02; done`;
+    const wish = hooked(
+      { kind: 'createRuntime', does: 'echo there is no gpu >&2; exit 3' },
+      { kind: 'poststop', does: `${watch} & ${endless} & wait` },
+    );
+    const failure = { code: 'FAILED_PRECONDITION', message: /createRuntime hook \S+ ended with code 3/ } as const;
+    await fails(t, create(daemon, pod, scripted('true', wish)), failure);
+    t.deepEqual(endlessOnes(), []);
+    t.true(existsSync(join(out, 'poststop')));
+    t.false(existsSync(join(out, 'gone')));
+  },
+);
+
+test.serial('a stop does not wait for poststart hooks: they end with the container', async (t) => {
+  for (const timeout of [0, 3600]) {
+    const wish = hooked(
+      { kind: 'poststart', name: `poststart-${timeout}`, does: `${endless} & wait` },
+      { kind: 'poststop', name: `poststop-${timeout}` },
+    );
+    // one that ends by itself when it is told to
+    const id = await create(daemon, pod, scripted('trap "exit 7" TERM; while :; do sleep 0.1; done', wish));
+    const starting = t.throwsAsync(daemon.runtime.StartContainer({ container_id: id }), { message: /was stopped/ });
+    await until('the hook runs', () => endlessOnes().length > 0);
+    await daemon.runtime.StopContainer({ container_id: id, timeout });
+    await starting;
+    t.deepEqual(endlessOnes(), [], 'what the hook has started ends too');
+    t.like(await exited(daemon, id), { reason: 'Error', exit_code: timeout === 0 ? 137 : 7 });
+    await remove(id);
+    t.deepEqual(order().slice(-2), [`poststart-${timeout}`, `poststop-${timeout}`]);
+  }
+});
+
+test.serial('a removal ends a container that is being started, with its hooks', async (t) => {
+  const wish = hooked({ kind: 'poststart', does: `${endless} & wait` });
+  const id = await create(daemon, pod, scripted('sleep 3600', wish));
+  const starting = t.throwsAsync(daemon.runtime.StartContainer({ container_id: id }));
+  await until('the hook runs', () => endlessOnes().length > 0);
+  await remove(id);
+  await starting;
+  t.deepEqual(endlessOnes(), []);
+});
 
 test.serial('a pod that is stopped while a hook hangs goes', async (t) => {
   const doomed = await runPod(daemon);
@@ -292,6 +347,8 @@ else
     const { stdout } = await output(daemon, other, scripted('cat /told', wish));
     t.is(stdout, 'hooked\n');
     t.deepEqual(order(), kinds);
+    const where = { ...namespaces(daemon.pid, 'net', 'ipc', 'uts', 'pid'), score: '0' };
+    for (const kind of ['prestart', 'createRuntime', 'poststart', 'poststop'] as const) t.like(told(kind), where, kind);
     const failing = hooked({ kind: 'createContainer', does: 'echo there is no gpu; exit 3' });
     await t.throwsAsync(create(daemon, other, scripted('true', failing)), { message: /hook/ });
   });

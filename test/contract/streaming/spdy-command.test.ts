@@ -162,6 +162,42 @@ test('an attachment that the monitor gave up ends with its reason', async (t) =>
   t.regex(client.text(error), /not taken in time; the container runs on/);
 });
 
+test('an attachment with input outlives the output: a program may close that and read on', async (t) => {
+  const streaming = await testStreaming();
+  t.teardown(() => streaming.close());
+  const endOutput = async (n: number) => (await (await streaming.monitor.process(n)).stream('STDOUT')).end('last');
+  const writer = await SpdyClient.connect(streaming.attachUrl({ stdin: true, stdout: true }));
+  const { error, stdin } = await writer.openAll('error', 'stdin', 'stdout');
+  const input = await (await streaming.monitor.process(0)).stream('STDIN');
+  let text = '';
+  input.on('data', (bytes: Buffer) => void (text += bytes.toString()));
+  input.resume();
+  await endOutput(0);
+  // this one's time begins later, and ends with an error
+  const reader = await SpdyClient.connect(streaming.attachUrl({ stdout: true }));
+  await reader.openAll('error', 'stdout');
+  await endOutput(1);
+  await until('the reader is told', () => reader.closed);
+  t.false(writer.closed);
+  writer.send(stdin, 'more');
+  await until('input still comes', () => text === 'more');
+  streaming.monitor.pushExit('c', 0);
+  await until('it is closed', () => writer.closed);
+  t.is(writer.text(error), '{"metadata":{},"status":"Success"}');
+});
+
+test('an attachment that the monitor gave up ends with its reason, also one with input', async (t) => {
+  const streaming = await testStreaming();
+  t.teardown(() => streaming.close());
+  const client = await SpdyClient.connect(streaming.attachUrl({ stdin: true, stdout: true }));
+  const { error } = await client.openAll('error', 'stdin', 'stdout');
+  const process = await streaming.monitor.process();
+  (await process.stream('STDIN')).end();
+  (await process.stream('STDOUT')).end('last');
+  await until('it is closed', () => client.closed);
+  t.regex(client.text(error), /not taken in time; the container runs on/);
+});
+
 test('a client that leaves lets go of the process', async (t) => {
   const streaming = await testStreaming();
   t.teardown(() => streaming.close());

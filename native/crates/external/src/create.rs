@@ -10,6 +10,7 @@ use crate::runtime::{Flavor, Runtime};
 use crate::{console, gvisor, namespace, run};
 use podwright_container::error::{Kind, StepError, StepResult, failed, io_failed};
 use podwright_container::handles::Handles;
+use podwright_container::hooks::runtime as hooks;
 use podwright_container::place::Place;
 use podwright_container::report::{self, Report};
 use podwright_container::request::Overlay;
@@ -44,6 +45,8 @@ pub struct CreateRequest {
     pub terminal: bool,
     /// How long `create` may take.
     pub limit: Duration,
+    /// The process whose namespaces its hooks are run in; 0: it has none.
+    pub runtime_pid: i32,
 }
 
 /// Makes the container, waits for the go, starts it. For a fresh fork of a process with one thread. The end of the
@@ -78,6 +81,9 @@ fn make(request: &CreateRequest, handles: &Handles<'_>, note: &SharedNote) -> St
     bundle.write()?;
     rustix::process::chdir(request.bundle.as_str()).map_err(failed("enter the bundle", "chdir", &request.bundle))?;
     make_root(&runtime.root)?;
+    if request.runtime_pid != 0 {
+        hooks::enter(&hooks::namespaces(request.runtime_pid)?)?;
+    }
     if let Some(pod) = &runtime.pod {
         note.write(&format!("run {} for the pod's sandbox", runtime.name()));
         gvisor::ensure(runtime, pod, request.limit)?;
@@ -96,7 +102,7 @@ fn make(request: &CreateRequest, handles: &Handles<'_>, note: &SharedNote) -> St
     await_go(handles, note);
     match postponed {
         Some(error) => return Err(error),
-        None => start(request, &unified)?,
+        None => start(request, handles, &unified)?,
     }
     report::send(handles.socket, &Report::Started, None)?;
     if runtime.flavor == Flavor::Oci {
@@ -128,7 +134,7 @@ fn create(
     let argv = command::create(runtime, &request.id, &request.bundle, &files);
     let streams = if runtime.flavor == Flavor::Oci { Streams::Same } else { Streams::Null };
     let made = run_with_terminal(
-        &Call { runtime, argv: &argv, verb: "create", limit: request.limit, streams },
+        &Call { runtime, argv: &argv, verb: "create", limit: request.limit, streams, give_up: None },
         &files,
         handles,
         console,
@@ -201,11 +207,12 @@ fn await_go(handles: &Handles<'_>, note: &SharedNote) {
     }
 }
 
-fn start(request: &CreateRequest, unified: &Unified) -> StepResult<()> {
+fn start(request: &CreateRequest, handles: &Handles<'_>, unified: &Unified) -> StepResult<()> {
     let runtime = &request.runtime;
     let log = "start.log";
     let argv = command::start(runtime, &request.id, log);
-    let call = Call { runtime, argv: &argv, verb: "start", limit: START_LIMIT, streams: Streams::Same };
+    let give_up = Some(handles.socket);
+    let call = Call { runtime, argv: &argv, verb: "start", limit: START_LIMIT, streams: Streams::Same, give_up };
     let started = run::run(&call, log);
     let _ = rustix::fs::unlink(log);
     started.map_err(log::as_exec_failure)?;

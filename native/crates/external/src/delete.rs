@@ -5,10 +5,11 @@ use crate::run::{Call, Streams};
 use crate::runtime::Runtime;
 use crate::{namespace, run};
 use podwright_container::error::StepResult;
+use podwright_container::hooks::runtime as hooks;
 use podwright_container::place::strip;
 use podwright_container::report::{self, Report};
 use podwright_sys::{clone, signal};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::time::Duration;
 
@@ -28,9 +29,15 @@ pub enum Verb {
 }
 
 /// Carries a verb out on a container. For a fresh fork of a process with one thread.
-pub fn run(runtime: &Runtime, id: &str, verb: Verb, socket: &OwnedFd) -> ! {
-    let done = strip(&[socket.as_fd()]).and_then(|()| {
+///
+/// `namespaces`: those that its hooks are run in, none for a container without hooks.
+pub fn run(runtime: &Runtime, id: &str, verb: Verb, (socket, namespaces): (&OwnedFd, &[OwnedFd])) -> ! {
+    let keep: Vec<BorrowedFd<'_>> = namespaces.iter().chain([socket]).map(AsFd::as_fd).collect();
+    let done = strip(&keep).and_then(|()| {
         signal::reset_all();
+        if !namespaces.is_empty() {
+            hooks::enter(namespaces)?;
+        }
         run::null_streams()?;
         carry_out(runtime, id, verb)
     });
@@ -60,7 +67,7 @@ pub fn carry_out(runtime: &Runtime, id: &str, verb: Verb) -> StepResult<()> {
         Verb::Delete => command::delete(runtime, id, &log),
         Verb::Kill(signal, target) => command::kill(runtime, id, &log, signal, target),
     };
-    let ran = run::run(&Call { runtime, argv: &argv, verb: name, limit, streams: Streams::Same }, &log);
+    let ran = run::run(&Call { runtime, argv: &argv, verb: name, limit, streams: Streams::Same, give_up: None }, &log);
     let _ = rustix::fs::unlink(&log);
     match ran {
         // not every runtime takes --force for a container that it does not know

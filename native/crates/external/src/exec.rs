@@ -64,7 +64,7 @@ fn execute(request: &ExecRequest, handles: &Handles<'_>) -> StepResult<()> {
     bundle::write_private(&files.process, process.to_string().as_bytes())?;
     let argv = command::exec(runtime, &request.id, &files);
     let ran = run_with_terminal(
-        &Call { runtime, argv: &argv, verb: "exec", limit: LIMIT, streams: Streams::Same },
+        &Call { runtime, argv: &argv, verb: "exec", limit: LIMIT, streams: Streams::Same, give_up: None },
         &files,
         handles,
         console,

@@ -39,7 +39,7 @@ pub(crate) fn ensure(runtime: &Runtime, pod: &Pod, limit: Duration) -> StepResul
         ("start", command::start(runtime, &pod.id, &files.log)),
     ];
     for (verb, argv) in &calls {
-        run::run(&Call { runtime, argv, verb, limit, streams: Streams::Null }, &files.log)?;
+        run::run(&Call { runtime, argv, verb, limit, streams: Streams::Null, give_up: None }, &files.log)?;
     }
     crate::create::remove(&files);
     Unified::of(&pod.place)?.take_others()?;
@@ -69,7 +69,7 @@ fn waited(runtime: &Runtime, id: &str) -> StepResult<Option<i32>> {
     ))?;
     let argv = command::wait(runtime, id, "/dev/null");
     let streams = Streams::Output(writer.as_fd());
-    let running = run::start(&Call { runtime, argv: &argv, verb: "wait", limit: ALWAYS, streams })?;
+    let running = run::start(&Call { runtime, argv: &argv, verb: "wait", limit: ALWAYS, streams, give_up: None })?;
     drop(writer);
     let mut text = String::new();
     let read = std::fs::File::from(reader).take(64 * 1024).read_to_string(&mut text);

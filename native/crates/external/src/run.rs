@@ -79,6 +79,9 @@ pub(crate) struct Call<'a> {
     pub(crate) verb: &'a str,
     pub(crate) limit: Duration,
     pub(crate) streams: Streams<'a>,
+    /// Becomes readable, or ends, when the runtime is to be killed with what it has started. Then it has a session of
+    /// its own.
+    pub(crate) give_up: Option<BorrowedFd<'a>>,
 }
 
 /// Starts the runtime in the calling process's working directory. It dies with its caller.
@@ -86,7 +89,7 @@ pub(crate) struct Call<'a> {
 /// # Errors
 /// The program is not there; the failing call.
 pub(crate) fn start(call: &Call<'_>) -> StepResult<Running> {
-    let Call { runtime, argv, verb, limit, streams } = *call;
+    let Call { runtime, argv, verb, limit, streams, give_up } = *call;
     let program = Program::new(argv, &[PATH.to_owned()])?;
     let path = std::ffi::CString::new(runtime.path.as_str())
         .map_err(|_| failed("run the runtime", "execve", &runtime.path)(Errno::INVAL))?;
@@ -98,7 +101,8 @@ pub(crate) fn start(call: &Call<'_>) -> StepResult<Running> {
     let Forked::Parent(pid) = clone::fork(0, None)? else {
         // without a caller nobody waits for what it does
         let tied = set_parent_process_death_signal(Some(Signal::KILL));
-        if tied.is_ok() && streams.set().is_ok() {
+        let apart = give_up.is_none() || rustix::process::setsid().is_ok();
+        if tied.is_ok() && apart && streams.set().is_ok() {
             program.exec(&path);
         }
         clone::exit_now(NOT_EXECUTED);
@@ -132,12 +136,28 @@ impl Running {
     /// # Errors
     /// It failed, or took too long.
     pub(crate) fn finish(self, log: &str) -> StepResult<()> {
-        let ended = poll_until(&self, &[self.pidfd.as_fd()])?.contains(&true);
+        self.finish_unless(None, log)
+    }
+
+    /// The same, but it is killed with its process group when that descriptor becomes readable, or ends.
+    fn finish_unless(self, give_up: Option<BorrowedFd<'_>>, log: &str) -> StepResult<()> {
+        let watched: Vec<BorrowedFd<'_>> = [self.pidfd.as_fd()].into_iter().chain(give_up).collect();
+        let ready = poll_until(&self, &watched)?;
+        let (ended, given_up) = (ready.first() == Some(&true), ready.get(1) == Some(&true));
         if !ended {
             // our child, not reaped
+            let _ = give_up.map(|_| signal::send(-self.pid, 9));
             let _ = signal::send(self.pid, 9);
         }
         let code = reap(self.pid)?;
+        if !ended && given_up {
+            return Err(StepError::without_call(
+                Kind::Refused,
+                "run",
+                &self.what,
+                "its container was stopped meanwhile",
+            ));
+        }
         if !ended {
             return Err(StepError::without_call(Kind::Internal, "run", &self.what, "it did not end in time"));
         }
@@ -180,5 +200,5 @@ fn tail(path: &str) -> Option<String> {
 /// # Errors
 /// As [`start`] and [`Running::finish`].
 pub(crate) fn run(call: &Call<'_>, log: &str) -> StepResult<()> {
-    start(call)?.finish(log)
+    start(call)?.finish_unless(call.give_up, log)
 }

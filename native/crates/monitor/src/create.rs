@@ -54,7 +54,7 @@ impl Monitor {
         };
         self.check_container(request)?;
         let numbering = self.numbering(sandbox, request)?;
-        let hooks = Hooks::of(request)?;
+        let (hooks, external) = (Hooks::of(request)?, External::of(request)?);
         let deadline = if request.deadline_ms == 0 { DEADLINE_MS } else { request.deadline_ms };
         let child = fork_init(sandbox, request, &numbering, deadline)?;
         let key = self.key();
@@ -65,7 +65,7 @@ impl Monitor {
             return Err(sys_failure(&error));
         }
         self.timers.add(clock::deadline(deadline.into()), Due::CreateDeadline(key));
-        self.containers.insert(key, container(asker, request, child, hooks));
+        self.containers.insert(key, container(asker, request, child, (external, hooks)));
         Ok(())
     }
 
@@ -200,6 +200,7 @@ impl Monitor {
                 container.phase = Phase::Running;
                 container.started_at = clock::now().max(container.created_at + 1);
                 let reply = StartContainerReply { pid: container.pid, started_at: container.started_at };
+                self.send_postponed(key);
                 self.watch_oom(key);
                 if self.has_hooks(key, Moment::Started) {
                     return self.run_hooks(key, Moment::Started, Some((asker, reply)));
@@ -295,14 +296,19 @@ fn plan(request: &CreateContainer, sandbox: &Sandbox, pid: PidMode) -> Request {
     }
 }
 
-fn container(asker: Asker, request: &CreateContainer, child: Child, hooks: Option<Box<Hooks>>) -> Container {
+fn container(
+    asker: Asker,
+    request: &CreateContainer,
+    child: Child,
+    (external, hooks): (Option<External>, Option<Box<Hooks>>),
+) -> Container {
     let log = request.log.clone().unwrap_or_default();
     Container {
         id: request.container_id.clone(),
         cgroup: request.cgroup.clone().unwrap_or_default(),
         exit_file: request.exit_file.clone(),
         kill_rest: request.kill_rest_on_exit,
-        external: External::of(request),
+        external,
         hooks,
         log: Log::new(log.max_line_bytes, SCRATCH),
         log_path: log.path,

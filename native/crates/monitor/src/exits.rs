@@ -31,8 +31,11 @@ impl Monitor {
             return Ok(());
         }
         if self.is_undecided(key) {
-            let pid = self.containers.get(&key).map_or(0, |c| c.pid);
+            let (pid, stopped) = self.containers.get(&key).map_or((0, false), |c| (c.pid, c.stop.is_some()));
             self.strays.push((pid, ending));
+            if stopped {
+                self.end_external_start(key);
+            }
             return Ok(());
         }
         // Who forked it may hold the report socket longer than a short program lives: it was started.
@@ -103,6 +106,7 @@ impl Monitor {
         self.end_execs_of(key);
         self.forget_attachments(key);
         if let Some(stop) = stop {
+            self.end_creation_hooks(key); // a start that is stopped goes no further
             self.answer_stopped(key, stop)?;
         }
         if removed {
@@ -172,6 +176,7 @@ fn exit_fact(container: &Container, ending: Ending) -> ExitFact {
         log_dropped_bytes: container.log.dropped(),
         stopped: container.stop.is_some(),
         started_at: container.started_at,
+        ..ExitFact::default()
     }
 }
 
@@ -228,6 +233,7 @@ mod tests {
             log_dropped_bytes: 0,
             stopped: false,
             started_at: 1_700_000_000_000_000_000,
+            ..ExitFact::default()
         };
         let expected = "{\"version\":1,\"boot_id\":\"x-y\",\"containerId\":\"a\\\"b\",\"exitCode\":137,\"signal\":9,\
                         \"oomKilled\":true,\"oomKills\":\"2\",\"finishedAt\":\"1700000000000000001\",\"started\":true,\

@@ -7,6 +7,7 @@ use crate::reply::sys_failure;
 use crate::sandbox::{Sandbox, place, step_failure};
 use crate::server::Monitor;
 use podwright_container::handles::Handles;
+use podwright_container::hooks::runtime as hooks;
 use podwright_container::report;
 use podwright_container::request::Overlay;
 use podwright_container::shared_mount::SharedMount;
@@ -26,6 +27,8 @@ use std::time::Duration;
 #[derive(Debug)]
 pub(crate) struct External {
     runtime: Runtime,
+    /// Those that its hooks are run in; none: it has no hooks.
+    namespaces: Vec<OwnedFd>,
     /// The container's id as the runtime knows it; the container's own may be cleared.
     id: String,
     bundle: String,
@@ -61,10 +64,14 @@ pub(crate) struct RuntimeHelper {
 
 impl External {
     /// What a request says; none for the monitor's own containers.
-    pub(crate) fn of(request: &CreateContainer) -> Option<Self> {
-        let runtime = runtime(request.external.as_ref()?);
-        let (id, bundle) = (request.container_id.clone(), request.bundle.clone());
-        Some(Self { runtime, id, bundle, started: false, deletion: Deletion::Due, forget: false })
+    pub(crate) fn of(request: &CreateContainer) -> Result<Option<Self>, Box<Failure>> {
+        let Some(asked) = &request.external else { return Ok(None) };
+        let namespaces = match asked.runtime_pid {
+            0 => Vec::new(),
+            pid => hooks::namespaces(pid).map_err(|e| step_failure(&e))?,
+        };
+        let (runtime, id, bundle) = (runtime(asked), request.container_id.clone(), request.bundle.clone());
+        Ok(Some(Self { runtime, namespaces, id, bundle, started: false, deletion: Deletion::Due, forget: false }))
     }
 
     /// Whether signals to the container's process have to go through the runtime.
@@ -132,6 +139,7 @@ pub(crate) fn fork_create(
         log_path: request.log.as_ref().map(|l| l.path.clone()).unwrap_or_default(),
         terminal: request.terminal,
         limit: Duration::from_millis(limit_ms.into()),
+        runtime_pid: asked.runtime_pid,
     };
     let Forked::Parent(pid) = clone::fork(0, None).map_err(|e| sys_failure(&e))? else {
         let mut handles = Handles::new(socket.as_fd());
@@ -159,6 +167,15 @@ impl Monitor {
     pub(crate) fn decide(&mut self, key: u64) -> SysResult<()> {
         let pid = self.containers.get(&key).filter(|c| c.external.is_some()).map_or(0, |c| c.pid);
         if pid == 0 { Ok(()) } else { self.take_stray(pid) }
+    }
+
+    /// A container that is killed while its runtime's `start` is at work: that ends too, with the hooks that it runs.
+    pub(crate) fn end_external_start(&self, key: u64) {
+        let starts = |c: &&Container| c.external.is_some() && matches!(c.phase, Phase::Starting(_));
+        if let Some(report) = self.containers.get(&key).filter(starts).and_then(|c| c.report.as_ref()) {
+            // it may have ended this moment
+            let _ = rustix::net::shutdown(report, rustix::net::Shutdown::Write);
+        }
     }
 
     /// Begins to remove what the runtime has of a container that has ended, once.
@@ -203,7 +220,7 @@ impl Monitor {
         let Some(external) = self.containers.get(&container).and_then(|c| c.external.as_ref()) else { return Ok(()) };
         let (ours, theirs) = report::pair().map_err(|e| step_failure(&e))?;
         let Forked::Parent(_) = clone::fork(0, None).map_err(|e| sys_failure(&e))? else {
-            delete::run(&external.runtime, &external.id, verb, &theirs);
+            delete::run(&external.runtime, &external.id, verb, (&theirs, &external.namespaces));
         };
         let key = self.key();
         self.watch_report(key, &ours).map_err(|e| sys_failure(&e))?;

@@ -1,7 +1,7 @@
 //! Hooks of the runtime's namespaces: each moment's run in a process of its own, which is heard and never waited for.
 
 use crate::clock;
-use crate::container::Phase;
+use crate::container::{Container, Phase};
 use crate::reply::{Asker, failure, sys_failure};
 use crate::sandbox::step_failure;
 use crate::server::Monitor;
@@ -161,6 +161,9 @@ impl Monitor {
     }
 
     fn created_by_hooks(&mut self, key: u64, failed: Option<Box<Failure>>) -> SysResult<()> {
+        if self.containers.get(&key).is_some_and(|c| c.phase == Phase::Failed && !c.is_alive()) {
+            return self.forget_container(key); // its last hooks have waited for these
+        }
         if let Some(why) = failed {
             return self.container_failed(key, why);
         }
@@ -187,7 +190,9 @@ impl Monitor {
         if worked {
             return Ok(());
         }
-        if let Some(container) = self.containers.get_mut(&key).filter(|c| c.phase == Phase::Running && c.is_alive()) {
+        // of one that is being stopped the end tells more than hooks that had to go with it
+        let runs = |c: &&mut Container| c.phase == Phase::Running && c.is_alive() && c.stop.is_none();
+        if let Some(container) = self.containers.get_mut(&key).filter(runs) {
             container.start_failed = true;
             container.started_at = 0; // it counts as one that never was
             self.kill_container(key);
@@ -212,11 +217,12 @@ impl Monitor {
     /// Whether the poststop hooks of a container that has ended have run; they are begun if not.
     pub(crate) fn has_stopped(&mut self, key: u64) -> SysResult<bool> {
         let Some(container) = self.containers.get_mut(&key) else { return Ok(true) };
-        let waited = !container.removers.is_empty() || self.ending.is_some();
+        let removed = !container.removers.is_empty() || self.ending.is_some();
         let Some(hooks) = container.hooks.as_mut().filter(|h| h.stopped != Stopped::Done) else { return Ok(true) };
-        // a short program has ended while the hooks of its start still run: those come first
-        let starting = self.hook_runs.values().any(|run| run.container == key && run.moment == Moment::Started);
-        if hooks.stopped == Stopped::Due && !starting {
+        let waited = removed || hooks.held.is_some();
+        // hooks of its creation or its start may still run, or be ending: those come first
+        let busy = self.hook_runs.values().any(|run| run.container == key && run.moment != Moment::Stopped);
+        if hooks.stopped == Stopped::Due && !busy {
             hooks.stopped = Stopped::Running;
             self.run_hooks(key, Moment::Stopped, None)?;
         }
@@ -237,6 +243,17 @@ impl Monitor {
         None
     }
 
+    /// A container whose creation failed and whose last hooks are still to be run, or run.
+    pub(crate) fn with_last_hooks(&mut self, id: &str) -> Option<&mut Container> {
+        let ends = |c: &Container, h: &Hooks| match h.stopped {
+            Stopped::Due => c.id == id, // a process that is given up has no name any more, and may never end
+            Stopped::Running => h.id == id,
+            Stopped::Done => false,
+        };
+        let failed = |c: &Container| c.phase == Phase::Failed && c.hooks.as_ref().is_some_and(|h| ends(c, h));
+        self.containers.values_mut().find(|c| failed(c))
+    }
+
     /// Tells whoever waits why the creation failed.
     pub(crate) fn answer_held(&mut self, key: u64) -> SysResult<()> {
         let hooks = self.containers.get_mut(&key).and_then(|c| c.hooks.as_mut());
@@ -246,9 +263,16 @@ impl Monitor {
 
     /// The container is killed: its creation or its start goes no further.
     pub(crate) fn end_creation_hooks(&mut self, container: u64) {
+        self.end_external_start(container);
         let begun = |run: &HookRun| run.container == container && run.moment != Moment::Stopped;
         let keys: Vec<u64> = self.hook_runs.iter().filter(|(_, run)| begun(run)).map(|(key, _)| *key).collect();
         keys.into_iter().for_each(|key| self.end_hooks(key));
+    }
+
+    /// The pod ends: so long its hooks have from now on, all of them.
+    pub(crate) fn hurry_all_hooks(&mut self) {
+        self.hooks_end = Some(clock::deadline(HURRY_MS));
+        self.hurry_hooks(None);
     }
 
     /// Somebody waits for the end of the last hooks of a container, or of all: it comes soon, one way or the other.
@@ -256,8 +280,10 @@ impl Monitor {
         let wanted = |run: &HookRun| run.moment != Moment::Create && only.is_none_or(|key| run.container == key);
         let stopping = self.hook_runs.iter().filter(|(_, run)| wanted(run));
         let keys: Vec<u64> = stopping.map(|(key, _)| *key).collect();
+        // of a pod that ends all have the same time, whenever they began
+        let limit = self.hooks_end.unwrap_or_else(|| clock::deadline(HURRY_MS));
         for key in keys {
-            self.timers.add(clock::deadline(HURRY_MS), Due::HooksLimit(key));
+            self.timers.add(limit, Due::HooksLimit(key));
         }
     }
 

@@ -53,7 +53,7 @@ impl Monitor {
         }
         container.oom_told = oom_kills;
         let container_id = container.id.clone();
-        self.push(event::Event::Oom(OomFact { container_id, oom_kills, at: clock::now() }))
+        self.push(event::Event::Oom(OomFact { container_id, oom_kills, at: clock::now(), ..OomFact::default() }))
     }
 
     /// Stops watching.

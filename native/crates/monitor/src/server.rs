@@ -83,6 +83,8 @@ pub(crate) struct Monitor {
     pub(crate) helpers: BTreeMap<u64, RuntimeHelper>,
     /// Hooks at work, by key.
     pub(crate) hook_runs: BTreeMap<u64, HookRun>,
+    /// When hooks end, as the pod does.
+    pub(crate) hooks_end: Option<i64>,
     /// Helper processes by key.
     pub(crate) errands: BTreeMap<u64, Errand>,
     /// A checkpoint that waits for commands to end.
@@ -126,6 +128,7 @@ impl Monitor {
             reopens: BTreeMap::new(),
             helpers: BTreeMap::new(),
             hook_runs: BTreeMap::new(),
+            hooks_end: None,
             errands: BTreeMap::new(),
             waiting_checkpoint: None,
             strays: Vec::new(),

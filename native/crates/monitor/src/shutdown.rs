@@ -29,8 +29,8 @@ impl Monitor {
             // our child, not reaped yet
             let _ = signal::send(pause.pid, 9);
         }
-        self.hurry_hooks(None);
         if !again {
+            self.hurry_all_hooks();
             self.timers.add(clock::deadline(LIMIT_MS), Due::ShutdownLimit);
         }
         self.look_for_end()
@@ -65,7 +65,12 @@ impl Monitor {
         let Some(askers) = self.ending.take() else { return Ok(()) };
         let live = self.containers.values().filter(|c| c.phase != Phase::Ended);
         let stuck: Vec<String> = live.flat_map(|c| kill::stuck(&c.cgroup)).collect();
-        let text = format!("processes do not end: {}", stuck.join(", "));
+        let hooked = self
+            .containers
+            .values()
+            .filter(|c| c.phase == Phase::Ended && c.hooks.as_ref().is_some_and(|h| h.are_left()));
+        let hooked: Vec<String> = hooked.map(|c| format!("poststop hooks of container {}", c.id)).collect();
+        let text = format!("processes do not end: {}", [stuck, hooked].concat().join(", "));
         for asker in askers {
             self.answer(
                 asker,

@@ -25,6 +25,8 @@ pub(crate) struct Stop {
     pub(crate) deadline: i64,
     /// When it was killed, 0 before.
     pub(crate) killed_at: i64,
+    /// The signal that is sent when the program runs: it is only being started. 0: none.
+    pub(crate) postponed: i32,
     /// Who waits for the end.
     pub(crate) askers: Vec<Asker>,
 }
@@ -57,7 +59,12 @@ impl Monitor {
         let wait = if running { request.timeout_ms } else { 0 };
         let wanted = clock::deadline(wait);
         let (pid, first) = (container.pid, container.stop.is_none());
-        let stop = container.stop.get_or_insert_with(|| Stop { deadline: wanted, killed_at: 0, askers: Vec::new() });
+        let stop = container.stop.get_or_insert_with(|| Stop {
+            deadline: wanted,
+            killed_at: 0,
+            postponed: 0,
+            askers: Vec::new(),
+        });
         stop.askers.push(asker);
         stop.deadline = stop.deadline.min(wanted);
         let (deadline, killed) = (stop.deadline, stop.killed_at != 0);
@@ -69,6 +76,9 @@ impl Monitor {
             if container.external.as_ref().is_some_and(External::takes_signals) {
                 // one that cannot be sent is like one that is not heeded: the deadline follows
                 let _ = self.signal_external(key, request.signal);
+            } else if matches!(container.phase, Phase::Starting(_)) && container.external.is_none() {
+                // what sets the program up would not heed it
+                stop.postponed = request.signal;
             } else if pid != 0 {
                 // It may have ended this moment; its end is seen next.
                 let _ = signal::send(pid, request.signal);
@@ -76,6 +86,16 @@ impl Monitor {
         }
         self.timers.add(deadline, Due::StopDeadline(key));
         Ok(())
+    }
+
+    /// The program runs: the signal of a stop that came before is sent now.
+    pub(crate) fn send_postponed(&mut self, key: u64) {
+        let Some(container) = self.containers.get_mut(&key) else { return };
+        let signal = container.stop.as_mut().map_or(0, |stop| std::mem::take(&mut stop.postponed));
+        if signal != 0 && container.pid != 0 {
+            // it may have ended this moment; its end is seen next
+            let _ = signal::send(container.pid, signal);
+        }
     }
 
     /// A stop's grace is over, if it has not been shortened or ended meanwhile.
@@ -156,7 +176,16 @@ impl Monitor {
 
     /// Kills and forgets a container; one that is not here is forgotten already.
     pub(crate) fn remove_container(&mut self, asker: Asker, id: &str) -> SysResult<()> {
-        let Some(key) = self.container_key(id) else { return self.answer(asker, done()) };
+        let Some(key) = self.container_key(id) else {
+            // one whose creation failed is gone for everybody but its last hooks, which need its bundle
+            return match self.with_last_hooks(id) {
+                Some(failed) => {
+                    failed.removers.push(asker);
+                    Ok(())
+                }
+                None => self.answer(asker, done()),
+            };
+        };
         let Some(container) = self.containers.get_mut(&key) else { return Ok(()) };
         container.removers.push(asker);
         match container.phase {

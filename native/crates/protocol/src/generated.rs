@@ -432,6 +432,9 @@ pub struct ExternalRuntime {
     /// of RUNSC
     #[prost(message, optional, tag = "6")]
     pub pod: ::core::option::Option<external_runtime::Pod>,
+    /// whose network, ipc and uts namespaces its hooks are run in; 0: it has none
+    #[prost(int32, tag = "70")]
+    pub runtime_pid: i32,
 }
 /// Nested message and enum types in `ExternalRuntime`.
 pub mod external_runtime {
@@ -940,7 +943,7 @@ pub struct ExitFact {
     /// 0: none
     #[prost(int32, tag = "3")]
     pub signal: i32,
-    /// the main process was killed by the OOM killer, or the whole group was
+    /// the main process was killed by the OOM killer, or ended with 137 after one of its own was
     #[prost(bool, tag = "4")]
     pub oom_killed: bool,
     /// kills counted in the cgroup
@@ -959,6 +962,12 @@ pub struct ExitFact {
     /// unix nanoseconds; 0: never started
     #[prost(int64, tag = "10")]
     pub started_at: i64,
+    /// of the last kill; UNKNOWN without any
+    #[prost(enumeration = "oom_fact::Limit", tag = "70")]
+    pub oom_limit: i32,
+    /// that limit; 0: not known, or none
+    #[prost(uint64, tag = "71")]
+    pub oom_limit_bytes: u64,
 }
 /// Pushed to every connection that has said hello.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -992,10 +1001,75 @@ pub struct Note {
 pub struct OomFact {
     #[prost(string, tag = "1")]
     pub container_id: ::prost::alloc::string::String,
+    /// of the container so far
     #[prost(uint64, tag = "2")]
     pub oom_kills: u64,
     #[prost(int64, tag = "3")]
     pub at: i64,
+    #[prost(enumeration = "oom_fact::Limit", tag = "70")]
+    pub limit: i32,
+    /// 0: not known, or none
+    #[prost(uint64, tag = "71")]
+    pub limit_bytes: u64,
+    /// the container's main process is among those killed, or ended for it
+    #[prost(bool, tag = "72")]
+    pub main: bool,
+    /// since the last OomFact
+    #[prost(uint64, tag = "73")]
+    pub new_kills: u64,
+}
+/// Nested message and enum types in `OomFact`.
+pub mod oom_fact {
+    /// Whose memory limit was reached when the OOM killer struck.
+    #[derive(
+        Clone,
+        Copy,
+        Debug,
+        PartialEq,
+        Eq,
+        Hash,
+        PartialOrd,
+        Ord,
+        ::prost::Enumeration
+    )]
+    #[repr(i32)]
+    pub enum Limit {
+        Unknown = 0,
+        /// the container's
+        Own = 1,
+        /// that of the cgroup above the container's
+        Pod = 2,
+        /// one above the pod's
+        Above = 3,
+        /// none: the machine had no memory left
+        Node = 4,
+    }
+    impl Limit {
+        /// String value of the enum field names used in the ProtoBuf definition.
+        ///
+        /// The values are not transformed in any way and thus are considered stable
+        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+        pub fn as_str_name(&self) -> &'static str {
+            match self {
+                Self::Unknown => "UNKNOWN",
+                Self::Own => "OWN",
+                Self::Pod => "POD",
+                Self::Above => "ABOVE",
+                Self::Node => "NODE",
+            }
+        }
+        /// Creates an enum from field names used in the ProtoBuf definition.
+        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+            match value {
+                "UNKNOWN" => Some(Self::Unknown),
+                "OWN" => Some(Self::Own),
+                "POD" => Some(Self::Pod),
+                "ABOVE" => Some(Self::Above),
+                "NODE" => Some(Self::Node),
+                _ => None,
+            }
+        }
+    }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct LogTrouble {

@@ -63,7 +63,17 @@ fn prepare(task: &Task<'_>, socket: &OwnedFd) -> StepResult<()> {
     let keep: Vec<BorrowedFd<'_>> = task.namespaces.iter().map(AsFd::as_fd).chain([socket.as_fd()]).collect();
     place::strip(&keep)?;
     signal::reset_all();
-    for namespace in task.namespaces {
+    enter(task.namespaces)
+}
+
+/// Makes the calling process, one of a monitor's, what hooks of the runtime's namespaces are started from: in these
+/// namespaces, and as easy to be killed for memory as any other process; a monitor is not.
+///
+/// # Errors
+/// The errno of setns; the score cannot be set.
+pub fn enter(namespaces: &[OwnedFd]) -> StepResult<()> {
+    place::set_oom_score_adj(0)?;
+    for namespace in namespaces {
         rustix::thread::move_into_link_name_space(namespace.as_fd(), None).map_err(failed(
             "enter the runtime's namespaces",
             "setns",

@@ -1,5 +1,6 @@
 // Original file: proto/monitor.proto
 
+import type { _podwright_monitor_v1_OomFact_Limit, _podwright_monitor_v1_OomFact_Limit__Output } from '../../../podwright/monitor/v1/OomFact.ts';
 import type { Long } from '@grpc/proto-loader';
 
 export interface ExitFact {
@@ -13,6 +14,8 @@ export interface ExitFact {
   'logDroppedBytes'?: (number | string | Long);
   'stopped'?: (boolean);
   'startedAt'?: (number | string | Long);
+  'oomLimit'?: (_podwright_monitor_v1_OomFact_Limit);
+  'oomLimitBytes'?: (number | string | Long);
 }
 
 export interface ExitFact__Output {
@@ -26,4 +29,6 @@ export interface ExitFact__Output {
   'logDroppedBytes': (string);
   'stopped': (boolean);
   'startedAt': (string);
+  'oomLimit': (_podwright_monitor_v1_OomFact_Limit__Output);
+  'oomLimitBytes': (string);
 }

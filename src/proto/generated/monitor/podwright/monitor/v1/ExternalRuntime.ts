@@ -36,6 +36,7 @@ export interface ExternalRuntime {
   'hideUnified'?: (boolean);
   'flavor'?: (_podwright_monitor_v1_ExternalRuntime_Flavor);
   'pod'?: (_podwright_monitor_v1_ExternalRuntime_Pod | null);
+  'runtimePid'?: (number);
 }
 
 export interface ExternalRuntime__Output {
@@ -45,4 +46,5 @@ export interface ExternalRuntime__Output {
   'hideUnified': (boolean);
   'flavor': (_podwright_monitor_v1_ExternalRuntime_Flavor__Output);
   'pod': (_podwright_monitor_v1_ExternalRuntime_Pod__Output | null);
+  'runtimePid': (number);
 }

@@ -2,8 +2,12 @@
 # Run tests after bringing the machine and the build up to date.
 #
 #   hack/test.sh            all suites
-#   hack/test.sh SUITE...   some of: unit contract system faults conformance
-#                           and, in a machine of its own (hack/testbed): vm-checkpoint vm-disk
+#   hack/test.sh SUITE...   some of: unit contract system faults conformance vm-smoke
+#                           and, by name only: vm-checkpoint vm-disk vm
+#
+# Those with vm run in a machine of their own (hack/testbed). vm is system and conformance
+# in cgroup v2, with cgroupfs as driver (vm-v2) and with systemd (vm-systemd), an hour or
+# more each; vm-smoke is a few files of it, skipped where no machine can be had.
 #
 # unit needs nothing; contract, system, faults and conformance work on the real
 # kernel as root. conformance builds the test kit first (hack/testkit). Ends with
@@ -12,7 +16,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 [ -d "$HOME/.cargo/bin" ] && PATH=$PATH:$HOME/.cargo/bin
-[ $# -gt 0 ] && [ "$1" != all ] || set -- unit contract system faults conformance
+[ $# -gt 0 ] && [ "$1" != all ] || set -- unit contract system faults conformance vm-smoke
 hack/bootstrap.sh
 export PATH=$PWD/node_modules/.bin:$PATH
 hack/build.sh

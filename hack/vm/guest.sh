@@ -77,6 +77,7 @@ else
   [ -b $disk ] && mount -t ext4 -o noatime,nobarrier $disk /.scratch && \
     for d in containerd containers docker kubelet crio podwright testbed; do
       mkdir -p /.scratch/$d /var/lib/$d && mount --bind /.scratch/$d /var/lib/$d; done
+  mountpoint -q /sys/kernel/security || mount -t securityfs security /sys/kernel/security 2>/dev/null
   hostname testbed; ip link set lo up 2>/dev/null; echo 1 >/proc/sys/net/ipv4/ip_forward; calm
   base=/sys/fs/cgroup$(sed -n 's/^0:://p' /proc/self/cgroup)
   mkdir -p $base/agent; echo $$ >$base/agent/cgroup.procs

@@ -32,6 +32,14 @@ export interface CgroupMember {
   readonly description: string;
   /** The limits of the creation, null for none. */
   readonly resources: Resources | null;
+  /** It was made with a delegated cgroup, and the process is there. */
+  readonly delegated?: boolean;
+}
+
+/** What the owner of a delegated cgroup may do at most. */
+export interface CgroupBounds {
+  /** How many cgroups it may make. */
+  readonly maxDescendants: number;
 }
 
 /** What the control plane asks of cgroups. Paths are those of `path.ts`. */
@@ -42,9 +50,10 @@ export interface Cgroups {
   readonly own: OwnCgroups;
   /**
    * Makes the cgroup in every hierarchy and applies `resources`; one that is there is kept.
-   * Nothing is left behind on failure.
+   * Nothing is left behind on failure. With `delegated` the processes get a cgroup below it, which they may divide
+   * (cgroup v2 only).
    */
-  create(path: string, resources: Resources | null): Promise<CgroupFacts>;
+  create(path: string, resources: Resources | null, delegated?: CgroupBounds | null): Promise<CgroupFacts>;
   /**
    * Changes limits, all or none, and answers what the kernel now has.
    *
@@ -62,7 +71,8 @@ export interface Cgroups {
   tasks(groups: readonly { readonly path: string; readonly mainPid: number }[]): Promise<readonly CgroupTasks[]>;
   /**
    * To be called once a process is in a cgroup that was made here: systemd takes it over as a scope, and what it writes
-   * there is put right by `resources`, those of the creation. With the cgroupfs driver there is nothing to do.
+   * there is put right by `resources`, those of the creation. With the cgroupfs driver there is nothing to do, but for
+   * a delegated cgroup: its controllers are handed on.
    */
   settle(member: CgroupMember): Promise<void>;
   /** Kills every process in it and below, and waits until none is left (at most 10 s). */
@@ -105,8 +115,8 @@ export function createCgroups(native: CgroupNative, wanted: CgroupDriver | 'auto
     version,
     driver,
     own,
-    create: (path, resources) =>
-      doing(`create cgroup ${path}`, async () => (await native.cgroupCreate({ path, resources })).facts),
+    create: (path, resources, delegated = null) =>
+      doing(`create cgroup ${path}`, async () => (await native.cgroupCreate({ path, resources, delegated })).facts),
     update: (path, resources) =>
       doing(`update cgroup ${path}`, async () => {
         if (!bySystemd(path)) return native.cgroupUpdate({ path, resources });
@@ -121,12 +131,14 @@ export function createCgroups(native: CgroupNative, wanted: CgroupDriver | 'auto
         }
         return now;
       }),
-    settle: ({ path, pid, description, resources }) =>
+    settle: ({ path, pid, description, resources, delegated = false }) =>
       doing(`make a scope of cgroup ${path}`, async () => {
-        if (driver !== 'systemd' || !isScope(path)) return;
-        await native.systemdStartScope({ path, pid, description });
-        // systemd has an opinion of files for which it was told nothing (memory.oom.group, memory.min)
-        if (resources) await native.cgroupUpdate({ path, resources });
+        if (driver === 'systemd' && isScope(path)) {
+          await native.systemdStartScope({ path, pid, description });
+          // systemd has an opinion of files for which it was told nothing (memory.oom.group, memory.min)
+          if (resources) await native.cgroupUpdate({ path, resources });
+        }
+        if (delegated) await native.cgroupHandOn({ path, pid });
       }),
     read: (path) => doing(`read limits of cgroup ${path}`, () => native.cgroupRead({ path })),
     usage: (paths) => doing('read cgroup usage', async () => readUsageRecords(await native.cgroupUsage({ paths }))),

@@ -240,6 +240,9 @@ export const schema = {
     driver: setting(choice('auto', 'cgroupfs', 'systemd'), 'cgroupfs', {
       doc: 'Who makes cgroups; the kubelet is told by RuntimeConfig. auto: systemd where it is process 1 and the host has cgroup v2, else cgroupfs.',
     }),
+    writable: setting(flag, false, {
+      doc: 'Let containers divide their cgroup among cgroups of their own where the annotation "podwright.writable-cgroup" (or CRI-O\'s "io.kubernetes.cri-o.cgroup2-mount-hierarchy-rw") of their pod is "true". Their limits stay out of their reach. Needs cgroup v2; without this such pods are refused.',
+    }),
   },
   checkpoint: {
     criu: setting(text(/^[^/\0]+$|^\//, 'a name or an absolute path'), 'criu', {

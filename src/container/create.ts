@@ -28,8 +28,9 @@ import { externalRuntime, outsideSpec } from './outside.ts';
 import { checkCaptured, type ContainerRestore, restoreRequest } from './restored.ts';
 import { checkContainer, type HostLimits, logPathOf, pidMode, planContainer, targetOf } from './plan.ts';
 import { checkUser, userNamespaceOf } from './user-namespace.ts';
+import { wantsWritableCgroup, writableCgroupBounds } from './writable-cgroup.ts';
 import {
-  type CgroupResources,
+  type CgroupMember,
   cgroupResources,
   type ContainerCgroups,
   type ContainerFiles,
@@ -288,9 +289,10 @@ async function build(ports: CreateContainerPorts, identity: ContainerIdentity, p
     );
   const { privileged, seccomp } = config.security;
   const resources = config.resources && cgroupResources(config.resources);
+  const delegated = wantsWritableCgroup(config, parts.sandbox) ? writableCgroupBounds : null;
   const [snapshot, cgroup, filter] = await allEnded([
     stage('snapshot', () => ports.snapshots.prepare(id, parts.diskLimit)),
-    stage('cgroup', () => ports.cgroups.create(identity.cgroupPath, resources)),
+    stage('cgroup', () => ports.cgroups.create(identity.cgroupPath, resources, delegated)),
     stage('seccomp', () =>
       ports.seccomp(privileged || identity.runtime ? null : seccomp, spec.process.capabilities.bounding),
     ),
@@ -329,7 +331,7 @@ async function build(ports: CreateContainerPorts, identity: ContainerIdentity, p
       AbortSignal.timeout(hangsAfterMs),
     ),
   );
-  await settle(ports, identity, { pid: made.pid, resources });
+  await settle(ports, identity, { pid: made.pid, resources, delegated: delegated !== null });
   for (const note of made.notes) ports.onNote(id, note);
   return ports.records.update(id, { phase: 'created', pid: made.pid, startTime: made.startTime, notes: made.notes });
 }
@@ -338,7 +340,7 @@ async function build(ports: CreateContainerPorts, identity: ContainerIdentity, p
 async function settle(
   { cgroups }: CreateContainerPorts,
   { id, cgroupPath, runtime }: ContainerIdentity,
-  of: { readonly pid: number; readonly resources: CgroupResources | null },
+  of: Pick<CgroupMember, 'pid' | 'resources' | 'delegated'>,
 ): Promise<void> {
   if (runtime?.type === 'runsc') return;
   await cgroups.settle({ path: cgroupPath, description: `podwright container ${id}`, ...of });

@@ -9,6 +9,7 @@ import type { ResolvedUser } from '../oci/user.ts';
 import type { RequestedMount } from '../oci/mounts.ts';
 import type { NamespaceMode, Sandbox } from '../sandbox/sandbox.ts';
 import { type Container, type ContainerConfig, type ContainerDevice, containerState } from './container.ts';
+import { writableCgroup } from './writable-cgroup.ts';
 import { checkUserNamespace, ociIds, userNamespaceOf } from './user-namespace.ts';
 
 /** Facts of the host and of the daemon's config that a spec depends on. */
@@ -17,6 +18,8 @@ export interface HostLimits {
   readonly defaultCapabilities: readonly string[];
   readonly rlimits: Readonly<Record<string, { readonly soft: number; readonly hard: number }>>;
   readonly ownCgroupNamespace: boolean;
+  /** Why containers may not divide their cgroups on this node; null when they may. */
+  readonly noWritableCgroups: string | null;
   readonly privilegedDevices: boolean;
   /** Whether devices belong to the user and group that the container asks to run as. */
   readonly ownedDevices: boolean;
@@ -132,6 +135,7 @@ export function planContainer(input: PlanContainerInput): OciSpec {
     devices: input.host.ownedDevices ? config.devices.map((device) => owned(device, security)) : config.devices,
     security: { ...security, apparmorProfile: input.apparmor },
     oomScoreAdj: adjust,
+    writableCgroup: writableCgroup(config, sandbox, input.host.noWritableCgroups),
     image: input.image,
     user,
     pod: {

@@ -71,16 +71,29 @@ export interface CgroupResources {
   readonly unified: Readonly<Record<string, string>>;
 }
 
+/** A container's first process, which is in its cgroup. */
+export interface CgroupMember {
+  readonly path: string;
+  readonly pid: number;
+  readonly description: string;
+  /** The limits of the creation, null for none. */
+  readonly resources: CgroupResources | null;
+  /** The cgroup was made with one below it that the processes may divide. */
+  readonly delegated?: boolean;
+}
+
 export interface ContainerCgroups {
-  readonly create: (path: string, resources: CgroupResources | null) => Promise<CgroupFacts>;
+  /** `delegated`: with a cgroup below it that its processes may divide. */
+  readonly create: (
+    path: string,
+    resources: CgroupResources | null,
+    delegated?: { readonly maxDescendants: number } | null,
+  ) => Promise<CgroupFacts>;
+  /** The limits that the kernel has. */
+  readonly read: (path: string) => Promise<CgroupResources>;
   readonly update: (path: string, resources: CgroupResources) => Promise<CgroupResources>;
   /** To be called once a process is in it. */
-  readonly settle: (member: {
-    readonly path: string;
-    readonly pid: number;
-    readonly description: string;
-    readonly resources: CgroupResources | null;
-  }) => Promise<void>;
+  readonly settle: (member: CgroupMember) => Promise<void>;
   readonly kill: (path: string) => Promise<void>;
   readonly remove: (paths: readonly string[]) => Promise<void>;
 }

@@ -9,7 +9,7 @@ import { cgroupResources, type ContainerCgroups, type ContainerRecords } from '.
 export interface UpdateResourcesPorts {
   readonly records: ContainerRecords;
   readonly locks: KeyedLock;
-  readonly cgroups: Pick<ContainerCgroups, 'update'>;
+  readonly cgroups: Pick<ContainerCgroups, 'read' | 'update'>;
 }
 
 /** PURE: what a container's limits are after an update; what the update leaves out stays. */
@@ -41,7 +41,15 @@ export async function updateContainerResources(
     const container = findContainer(ports.records, id);
     const state = containerState(container);
     if (!mayAct('update', state)) throw failedPrecondition(`container ${id} is ${state}: its limits are gone`);
-    await ports.cgroups.update(container.identity.cgroupPath, cgroupResources(input.resources));
-    ports.records.update(id, { resources: mergeResources(container.status.resources, input.resources) });
+    const { cgroupPath } = container.identity;
+    const limits = await ports.cgroups.read(cgroupPath);
+    await ports.cgroups.update(cgroupPath, cgroupResources(input.resources));
+    try {
+      ports.records.update(id, { resources: mergeResources(container.status.resources, input.resources) });
+    } catch (error) {
+      // nobody would know of the new ones: all of an update or nothing
+      await ports.cgroups.update(cgroupPath, { ...limits, unified: container.status.resources?.unified ?? {} });
+      throw error;
+    }
   });
 }

@@ -60,6 +60,7 @@ export function creationPorts(hands: Hands, store: PodStore, { containerPorts, t
         config.container.defaultUlimits.map(({ name, soft, hard }) => [name, { soft, hard }]),
       ),
       ownCgroupNamespace: cgroups.version !== 'v1',
+      noWritableCgroups: noWritableCgroups(cgroups.version, config.cgroup.writable),
       privilegedDevices: !config.container.privilegedWithoutHostDevices,
       ownedDevices: config.container.deviceOwnershipFromSecurityContext,
     },
@@ -75,6 +76,12 @@ export function creationPorts(hands: Hands, store: PodStore, { containerPorts, t
   };
   const { records, monitors, files } = containerPorts;
   return { createPorts, execPorts: { records, monitors, files, seccomp, newExecId: hexId } };
+}
+
+/** Why containers may not divide their cgroups here, null when they may. */
+function noWritableCgroups(version: string, allowed: boolean): string | null {
+  if (version !== 'v2') return 'this host does not use cgroup v2 alone';
+  return allowed ? null : 'cgroup.writable is false on this node';
 }
 
 /** Logs each kind of note once: a clamped limit is the host's property, not the container's. */

@@ -175,7 +175,9 @@ export interface CgroupsExports {
   /** What this host has; cheap after the first call. */
   cgroupDetect(): Outcome<{ readonly version: CgroupVersion; /** Whether systemd can have cgroups. */ readonly systemd: boolean }>;
   /** Makes a cgroup in every hierarchy and applies limits; undone on failure. */
-  cgroupCreate(args: { readonly path: string; readonly resources: CgroupResources | null }): Promise<Outcome<{ readonly facts: CgroupFacts; readonly actual: CgroupResources }>>;
+  cgroupCreate(args: { readonly path: string; readonly resources: CgroupResources | null; readonly delegated: { readonly maxDescendants: number } | null }): Promise<Outcome<{ readonly facts: CgroupFacts; readonly actual: CgroupResources }>>;
+  /** Hands the controllers of a delegated cgroup on, once its process is there. */
+  cgroupHandOn(args: { readonly path: string; readonly pid: number }): Promise<Outcome<null>>;
   /** Changes limits, all or none; answers what the kernel then has. */
   cgroupUpdate(args: { readonly path: string; readonly resources: CgroupResources }): Promise<Outcome<CgroupResources>>;
   /** Makes the systemd scope of a cgroup that is there, with a process in it; one that is there is kept. */

@@ -24,6 +24,8 @@ export interface RequestedMount {
 
 export interface MountInput {
   readonly privileged: boolean;
+  /** Whether its processes may divide the cgroup that they are in. */
+  readonly writableCgroup: boolean;
   readonly readonlyRootfs: boolean;
   /** True: the pod's own /dev/shm, held by its monitor; false: the host's. */
   readonly podShm: boolean;
@@ -53,6 +55,7 @@ const terminalGroup = (ids: OciIdMaps | null): string[] =>
 
 const kernelMounts = (input: MountInput): OciMount[] => {
   const access = input.privileged ? 'rw' : 'ro';
+  const cgroupAccess = input.writableCgroup ? 'rw' : access;
   const closed = ['nosuid', 'noexec', 'nodev'];
   return [
     { destination: '/proc', type: 'proc', source: 'proc', options: closed },
@@ -73,7 +76,7 @@ const kernelMounts = (input: MountInput): OciMount[] => {
     input.ids !== null && input.hostNetwork
       ? { destination: '/sys', type: 'bind', source: '/sys', options: ['bind', 'rprivate', ...closed, access] }
       : { destination: '/sys', type: 'sysfs', source: 'sysfs', options: [...closed, access] },
-    { destination: '/sys/fs/cgroup', type: 'cgroup', source: 'cgroup', options: [...closed, 'relatime', access] },
+    { destination: '/sys/fs/cgroup', type: 'cgroup', source: 'cgroup', options: [...closed, 'relatime', cgroupAccess] },
     input.podShm
       ? { destination: '/dev/shm', type: podShmType, source: 'shm', options: closed }
       : { destination: '/dev/shm', type: 'bind', source: '/dev/shm', options: ['rbind', ...closed] },

@@ -33,6 +33,8 @@ export interface SpecInput {
     } | null;
   };
   readonly oomScoreAdj: number | null;
+  /** Whether its processes may divide the cgroup that they are in. */
+  readonly writableCgroup: boolean;
   readonly image: OciImageConfig;
   readonly user: ResolvedUser;
   readonly pod: {
@@ -109,6 +111,7 @@ export function buildSpec(input: SpecInput): OciSpec {
     hostname: '',
     mounts: buildMounts({
       privileged,
+      writableCgroup: input.writableCgroup,
       readonlyRootfs: security.readonlyRootfs,
       podShm: pod.shm,
       hostNetwork: pod.netns === null,

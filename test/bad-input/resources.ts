@@ -1,4 +1,5 @@
 // Wrong values of resources.
+import { hasController } from '../helpers/cgroups.ts';
 import { fine, hugeList, type Row, type Rows, textMap, wrong } from './row.ts';
 
 const leastInt64 = '-9223372036854775808';
@@ -12,6 +13,8 @@ const set: readonly Row[] = [
 ];
 // The pod's own resources and overhead are known to the kubelet's cgroup, not to one of ours.
 const applied = { at: /^(CreateContainer|UpdateContainerResources) /, host: true } as const;
+/** A processor or node that is not there; a host without the controller has a word for that first. */
+const notThere = { ...applied, code: hasController('cpuset') ? 'INVALID_ARGUMENT' : 'FAILED_PRECONDITION' } as const;
 
 export const resourceRows: Rows = {
   'LinuxContainerResources.cpu_period': [
@@ -37,8 +40,8 @@ export const resourceRows: Rows = {
     wrong('less than the memory of which it is a part', '262144', { beside: { memory_limit_in_bytes: '524288' } }),
   ],
   'LinuxContainerResources.oom_score_adj': [wrong('-1001', '-1001'), wrong('1001', '1001')],
-  'LinuxContainerResources.cpuset_cpus': [...set, wrong('a CPU that this host has not', '4000', applied)],
-  'LinuxContainerResources.cpuset_mems': [...set, wrong('a node that this host has not', '900', applied)],
+  'LinuxContainerResources.cpuset_cpus': [...set, wrong('a CPU that this host has not', '4000', notThere)],
+  'LinuxContainerResources.cpuset_mems': [...set, wrong('a node that this host has not', '900', notThere)],
   'LinuxContainerResources.hugepage_limits': [
     wrong('one size twice', [
       { page_size: '2MB', limit: '0' },

@@ -1,4 +1,5 @@
 // Wrong values of pod sandboxes.
+import { cgroupDriver } from '../helpers/cgroups.ts';
 import {
   absolutePath,
   anyPath,
@@ -83,7 +84,9 @@ export const sandboxRows: Rows = {
     wrong('the root', '/', { host: true }),
     wrong('a line break', '/podwright/a\nb', { host: true }),
     wrong('no slice name', 'a--b.slice', { host: true }),
-    wrong("a slice, but the driver is cgroupfs's", 'podwright-x.slice', { host: true }),
+    cgroupDriver === 'systemd'
+      ? wrong("a path, but the driver is systemd's", '/podwright/x', { host: true })
+      : wrong("a slice, but the driver is cgroupfs's", 'podwright-x.slice', { host: true }),
     ...anyPath,
   ],
   'LinuxPodSandboxConfig.sysctls': [

@@ -2,7 +2,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
-import { cgroupExists, cgroupFile } from '../helpers/cgroups.ts';
+import { cgroupExists, cgroupFile, containerPath } from '../helpers/cgroups.ts';
 import { crictl, tryCrictl } from '../helpers/crictl.ts';
 import { endsWithoutResidue, useDaemon } from '../helpers/daemon.ts';
 import { ask, makeOutside, type Outside } from '../helpers/outside.ts';
@@ -113,7 +113,7 @@ test.serial('the way out: a second network namespace is reached, and sees the ho
 });
 
 test.serial('the cpu quota throttles', async (t) => {
-  const path = `/podwright/pods/${pod}/${container}`;
+  const path = containerPath(pod, container);
   const throttled = (): number => Number(/nr_throttled (\d+)/.exec(cgroupFile(path, 'cpu.stat'))?.[1]);
   const before = throttled();
   await inside('sh', '-c', 'i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done');
@@ -135,7 +135,7 @@ test.serial('stats: what the container uses is told', async (t) => {
 
 test.serial('update: the kernel has the new limit, and the status tells it', async (t) => {
   await run('update', '--cpu-quota', '40000', container);
-  const path = `/podwright/pods/${pod}/${container}`;
+  const path = containerPath(pod, container);
   t.regex(cgroupFile(path, 'cpu.cfs_quota_us', 'cpu.max'), /^40000/);
   t.is((await inspect('inspect', container)).resources.linux.cpuQuota, '40000');
 });
@@ -167,7 +167,7 @@ test.serial('stop, rm: the process and its cgroup are gone, the log stays', asyn
   t.is((await inspect('inspect', container)).state, 'CONTAINER_EXITED');
   await run('rm', '--keep-logs', container);
   t.is(await run('ps', '-a', '-q'), '');
-  t.false(cgroupExists(`/podwright/pods/${pod}/${container}`));
+  t.false(cgroupExists(containerPath(pod, container)));
   t.regex(readFileSync(join(daemon.dir, 'logs/crictl/main.log'), 'utf8'), /hello/);
 });
 

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import test from 'ava';
 import { decodeRecord, encodeRecord } from '../../src/state/record.ts';
 import { hostInterfaceOf } from '../../src/network/bridge/plan.ts';
-import { cgroupExists, removeCgroupTree } from '../helpers/cgroups.ts';
+import { cgroupExists, podPath, removeCgroupTree } from '../helpers/cgroups.ts';
 import { endsWithoutResidue, useDaemon } from '../helpers/daemon.ts';
 import {
   containerConfig,
@@ -67,7 +67,7 @@ async function reboot(): Promise<void> {
     // its namespace may take it along at any moment
     spawnSync('ip', ['link', 'delete', hostInterfaceOf(id)]);
     await until('the interface is gone', () => !existsSync(link));
-    if (cgroupExists(`/podwright/pods/${id}`)) removeCgroupTree(`/podwright/pods/${id}`);
+    if (cgroupExists(podPath(id))) removeCgroupTree(podPath(id));
   }
   execFileSync('ip', ['link', 'delete', daemon.bridge]);
   const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();

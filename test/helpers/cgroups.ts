@@ -1,16 +1,27 @@
 // Cgroups of containers as the host sees them: files of a controller on v1, hybrid and v2 hosts, by one name.
 import { existsSync, readdirSync, readFileSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { containerCgroup, sandboxCgroup } from '../../src/cgroup/path.ts';
 import { cgroupMounts } from './residue.ts';
 
 /** Whether the controllers are on v1 hierarchies here. */
 export const legacy: boolean = existsSync('/sys/fs/cgroup/memory') || existsSync('/sys/fs/cgroup/cpu');
+
+/** `cgroup.driver` of the daemons under test where the run says so; null: podwright's own default. */
+export const cgroupDriver: string | null = process.env['PODWRIGHT_TEST_CGROUP_DRIVER'] ?? null;
 
 /** Directories of a cgroup path in every hierarchy that has it. */
 export const cgroupDirs = (path: string): string[] =>
   cgroupMounts()
     .map((mount) => join(mount, path))
     .filter((dir) => existsSync(dir));
+
+/** The cgroup of a pod without `cgroup_parent`. */
+export const podPath = (pod: string): string =>
+  sandboxCgroup(cgroupDriver === 'systemd' ? 'systemd' : 'cgroupfs', '', pod).path;
+
+/** The cgroup of a container in a pod without `cgroup_parent`. */
+export const containerPath = (pod: string, id: string): string => containerCgroup(podPath(pod), id);
 
 /** Whether a cgroup exists in any hierarchy. */
 export const cgroupExists = (path: string): boolean => cgroupDirs(path).length > 0;

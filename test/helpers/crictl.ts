@@ -46,7 +46,7 @@ export interface CrictlWatch {
 export async function watchCrictl(socket: string, ...args: string[]): Promise<CrictlWatch> {
   const program = join(await kitPrograms(), 'crictl');
   const endpoint = `unix://${socket}`;
-  const all = ['--config', '/dev/null', '-r', endpoint, '-i', endpoint, ...args];
+  const all = ['--config', '/dev/null', '-r', endpoint, '-i', endpoint, '-t', '60s', ...args];
   const child = spawn(program, all, { stdio: ['ignore', 'pipe', 'inherit'] });
   let printed = '';
   let running = true;

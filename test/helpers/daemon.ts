@@ -17,6 +17,7 @@ import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { TestFn } from 'ava';
+import { cgroupDriver } from './cgroups.ts';
 import { criClient, type CriClient } from './cri-client.ts';
 import { type Belongings, networkResidue, podResidue } from './residue.ts';
 import { serveImages } from './registry.ts';
@@ -125,6 +126,7 @@ export class TestDaemon implements Belongings {
     own.push(`--network-bridge=${this.bridge}`, `--network-subnet=${this.subnet}`, `--cni-conf-dir=${this.confDir}`);
     own.push(`--set=registry.registries_conf=${this.registriesConf}`);
     own.push(`--registry-config-path=${this.certsDir}`, `--metrics-address=127.0.0.1:${this.#metricsPort}`);
+    if (cgroupDriver !== null) own.push(`--set=cgroup.driver=${cgroupDriver}`);
     return [...own, '--log-level=debug', '--log-format=json', ...flags];
   }
 

@@ -2,6 +2,7 @@
 // and it can be told to fail at its n-th call.
 import { randomBytes } from 'node:crypto';
 import type { Container, ContainerIdentity, ContainerStatus } from '../../src/container/container.ts';
+import type { CgroupResources } from '../../src/container/ports.ts';
 import { createContainer } from '../../src/container/create.ts';
 import { startContainer } from '../../src/container/start.ts';
 import { Starts } from '../../src/container/starts.ts';
@@ -15,6 +16,19 @@ import { stopSandbox } from '../../src/sandbox/stop.ts';
 import { removeSandbox } from '../../src/sandbox/remove.ts';
 import { teardownSandbox } from '../../src/sandbox/teardown.ts';
 import type { SandboxIdentity, SandboxStatus } from '../../src/sandbox/sandbox.ts';
+
+const noLimits: CgroupResources = {
+  cpuShares: null,
+  cpuQuota: null,
+  cpuPeriod: null,
+  cpusetCpus: '',
+  cpusetMems: '',
+  memoryLimitBytes: null,
+  memorySwapLimitBytes: null,
+  hugepageLimits: [],
+  pidsLimit: null,
+  unified: {},
+};
 
 const hex = (): string => randomBytes(32).toString('hex');
 
@@ -85,6 +99,7 @@ export function fakeHost() {
       return facts;
     },
     update: async <R>(_: string, resources: R) => resources,
+    read: async () => noLimits,
     settle: async ({ path }: { readonly path: string }) => {
       step('cgroup.settle');
       if (!resources.has(`cgroup ${path}`)) throw new Error(`${path} was not made`);
@@ -244,6 +259,7 @@ export function fakeHost() {
       defaultCapabilities: [],
       rlimits: {},
       ownCgroupNamespace: true,
+      noWritableCgroups: null,
       privilegedDevices: true,
       ownedDevices: false,
     },

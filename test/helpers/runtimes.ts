@@ -1,6 +1,6 @@
 // Other OCI runtimes of this host, as handlers for a daemon under test.
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 
@@ -24,16 +24,22 @@ const find = (name: string): string | null =>
 /** Whether this host has v1 hierarchies and a unified tree beside them. */
 export const hybrid = existsSync('/sys/fs/cgroup/unified/cgroup.procs');
 
+/** User-mode Linux has not the ptrace(2) that gVisor's platforms need. */
+const userModeLinux = /User Mode Linux/.test(readFileSync('/proc/cpuinfo', 'utf8'));
+
 /** All of them, whether they are here or not. */
 export const runtimes: readonly TestRuntime[] = [
   { name: 'runc', path: find('runc'), args: [], hideUnified: false },
   { name: 'crun', path: find('crun'), args: [], hideUnified: hybrid },
   // systrap needs no hardware
-  { name: 'runsc', path: find('runsc'), args: ['--platform=systrap'], hideUnified: false },
+  { name: 'runsc', path: userModeLinux ? null : find('runsc'), args: ['--platform=systrap'], hideUnified: false },
 ];
 
 /** What a test that needs a missing runtime says at the end of its title. */
-export const missing = ({ name }: TestRuntime): string => `(no ${name} here: hack/testkit/install.sh deps runsc)`;
+export const missing = ({ name }: TestRuntime): string =>
+  name === 'runsc' && userModeLinux
+    ? '(gVisor does not run in user-mode Linux)'
+    : `(no ${name} here: hack/testkit/install.sh deps runsc)`;
 
 /** First line of what a runtime says of its version. */
 export const versionOf = (path: string): string =>

@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'no
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import test from 'ava';
+import { cgroupDriver } from '../helpers/cgroups.ts';
 import { dist, endsWithoutResidue, TestDaemon, useDaemon } from '../helpers/daemon.ts';
 import { containerConfig, exec, output, pull, runPod, scripted, sh, start, statusOf } from '../helpers/pods.ts';
 import { ref } from '../helpers/registry.ts';
@@ -38,7 +39,10 @@ test.serial('Version, Status and RuntimeConfig are as the kubelet needs them', a
   t.true(features?.supplemental_groups_policy);
   t.truthy(JSON.parse(info['config'] ?? 'null'));
   t.deepEqual((await daemon.runtime.Status({})).info, {});
-  t.is((await daemon.runtime.RuntimeConfig({})).linux?.cgroup_driver, 'CGROUPFS');
+  t.is(
+    (await daemon.runtime.RuntimeConfig({})).linux?.cgroup_driver,
+    cgroupDriver === 'systemd' ? 'SYSTEMD' : 'CGROUPFS',
+  );
   await daemon.runtime.UpdateRuntimeConfig({ runtime_config: { network_config: { pod_cidr: '' } } });
 });
 

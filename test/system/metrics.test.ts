@@ -3,7 +3,7 @@ import { existsSync, readdirSync, readFileSync, readlinkSync, statfsSync } from 
 import { join } from 'node:path';
 import test from 'ava';
 import { criStream } from '../helpers/cri-client.ts';
-import { cgroupDirs } from '../helpers/cgroups.ts';
+import { cgroupDirs, containerPath } from '../helpers/cgroups.ts';
 import { endsWithoutResidue, useDaemon } from '../helpers/daemon.ts';
 import { ask } from '../helpers/outside.ts';
 import { exec, podIp, pull, runPod, scripted, sh, start, type Pod } from '../helpers/pods.ts';
@@ -28,7 +28,7 @@ test.before('a pod with a container that has limits', async () => {
 });
 
 /** The container's directories in every hierarchy. */
-const ownDirs = (): string[] => cgroupDirs(`/podwright/pods/${pod.id}/${id}`);
+const ownDirs = (): string[] => cgroupDirs(containerPath(pod.id, id));
 
 interface Sample {
   readonly labels: Readonly<Record<string, string>>;

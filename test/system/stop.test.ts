@@ -3,7 +3,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { criStream } from '../helpers/cri-client.ts';
-import { cgroupDirs } from '../helpers/cgroups.ts';
+import { cgroupDirs, containerPath } from '../helpers/cgroups.ts';
 import { endsWithoutResidue, useDaemon } from '../helpers/daemon.ts';
 import {
   containerConfig,
@@ -57,7 +57,7 @@ const withFreezer = (freezer: Freezer, title: string, run: (t: ExecutionContext)
 };
 
 const freezerFile = (id: string, freezer: Freezer): string | undefined =>
-  cgroupDirs(`/podwright/pods/${pod.id}/${id}`)
+  cgroupDirs(containerPath(pod.id, id))
     .map((dir) => join(dir, freezer))
     .find((file) => existsSync(file));
 
@@ -113,7 +113,7 @@ test.serial('a process that the kernel does not let go is named, and the contain
   const mounts = [{ host_path: dir, container_path: '/stuck', propagation: 'PROPAGATION_PRIVATE' as const }];
   const id = await start(daemon, pod, scripted('ls /stuck/mount & echo ready; wait', { mounts }));
   await ready(id);
-  const procs = join(cgroupDirs(`/podwright/pods/${pod.id}/${id}`)[0] as string, 'cgroup.procs');
+  const procs = join(cgroupDirs(containerPath(pod.id, id))[0] as string, 'cgroup.procs');
   const states = (): string =>
     readFileSync(procs, 'utf8')
       .trim()

@@ -14,7 +14,13 @@ const base = containerConfig({ devices: [device] });
 
 function devicesOf(security: object, host: Partial<PlanContainerInput['host']>) {
   const config = { ...base, security: { ...base.security, ...security } };
-  const limits = { capabilities: [], defaultCapabilities: [], rlimits: {}, ownCgroupNamespace: true };
+  const limits = {
+    capabilities: [],
+    defaultCapabilities: [],
+    rlimits: {},
+    ownCgroupNamespace: true,
+    noWritableCgroups: null,
+  };
   const { annotations, linux } = planContainer({
     id: 'c',
     config,

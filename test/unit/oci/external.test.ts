@@ -30,6 +30,7 @@ const spec = (mounts: Parameters<typeof buildMounts>[0]['mounts'] = []): OciSpec
   hostname: '',
   mounts: buildMounts({
     privileged: false,
+    writableCgroup: false,
     readonlyRootfs: false,
     podShm: true,
     hostNetwork: false,

@@ -85,7 +85,15 @@ test('capability masks as the kernel prints them', (t) => {
 
 const files = { hosts: '/p/hosts', hostname: '/p/hostname', resolvConf: '/p/resolv.conf' };
 const own = { hostNetwork: false, ids: null };
-const input = { privileged: false, readonlyRootfs: false, podShm: true, files, mounts: [], ...own };
+const input = {
+  privileged: false,
+  writableCgroup: false,
+  readonlyRootfs: false,
+  podShm: true,
+  files,
+  mounts: [],
+  ...own,
+};
 const mount = {
   containerPath: '/data',
   hostPath: '/src',

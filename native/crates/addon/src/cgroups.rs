@@ -6,6 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use neon::prelude::*;
 use neon::types::extract::Json;
+use podwright_cgroups::delegate::{self, Bounds};
 use podwright_cgroups::stats::record::records;
 use podwright_cgroups::stats::{Depth, Stats, StatsReader};
 use podwright_cgroups::tasks::{self, Tasks};
@@ -98,6 +99,16 @@ struct TasksOf {
 struct CreateArgs {
     path: String,
     resources: Option<Resources>,
+    /// The processes may divide it; none: they may not.
+    #[serde(default)]
+    delegated: Option<Bounds>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct DelegateArgs {
+    path: String,
+    pid: i32,
 }
 
 #[derive(Serialize)]
@@ -122,8 +133,17 @@ fn cgroup_detect() -> Json<Outcome<Detected>> {
 /// Makes a cgroup in every hierarchy and applies limits; undone on failure.
 #[neon::export(task)]
 fn cgroup_create(Json(args): Json<CreateArgs>) -> Json<Outcome<Created>> {
-    let made = layout().and_then(|l| group::create(l, &args.path, args.resources.as_ref()));
+    let made = layout().and_then(|l| match args.delegated {
+        None => group::create(l, &args.path, args.resources.as_ref()),
+        Some(bounds) => group::create_delegated(l, &args.path, args.resources.as_ref(), bounds),
+    });
     Json(made.map(|(facts, actual)| Created { facts, actual }).into())
+}
+
+/// Hands the controllers of a delegated cgroup on, once its process is there.
+#[neon::export(task)]
+fn cgroup_hand_on(Json(args): Json<DelegateArgs>) -> Json<Outcome<()>> {
+    Json(layout().and_then(|l| delegate::settle(l, &args.path, args.pid)).into())
 }
 
 /// Changes limits, all or none; answers what the kernel then has.

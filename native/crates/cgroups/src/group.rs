@@ -7,7 +7,7 @@ use crate::file;
 use crate::journal::Journal;
 use crate::kill::{self, KillTarget};
 use crate::resources::Resources;
-use crate::{procs, tree, v1, v2};
+use crate::{delegate, procs, tree, v1, v2};
 use std::path::Path;
 use std::time::Duration;
 
@@ -29,6 +29,23 @@ pub fn create(layout: &Layout, path: &str, resources: Option<&Resources>) -> Res
         Err(e) => {
             journal.take_back();
             made.unmake();
+            Err(e)
+        }
+    }
+}
+
+/// As [`create`], with a cgroup below it that its processes may divide ([`delegate`]): for a cgroup that nobody has yet.
+pub fn create_delegated(
+    layout: &Layout,
+    path: &str,
+    resources: Option<&Resources>,
+    bounds: delegate::Bounds,
+) -> Result<(Facts, Resources)> {
+    let (facts, actual) = create(layout, path, resources)?;
+    match delegate::make(layout, path, bounds, facts) {
+        Ok(facts) => Ok((facts, actual)),
+        Err(e) => {
+            let _first_error_counts = remove(layout, path);
             Err(e)
         }
     }
@@ -160,7 +177,7 @@ fn apply(layout: &Layout, path: &str, r: &Resources, journal: &mut Journal) -> R
 fn apply_unified(layout: &Layout, path: &str, r: &Resources, journal: &mut Journal) -> Result<()> {
     match (layout.version, r.unified.keys().next(), layout.unified_dir(path)) {
         (_, None, _) => Ok(()),
-        (Version::V2, _, Some(dir)) => v2::unified::set(journal, &dir, &r.unified),
+        (Version::V2, _, Some(dir)) => v2::unified::set(journal, path, &dir, &r.unified),
         (_, Some(key), _) => {
             Err(CgroupError::UnifiedKey { key: key.clone(), reason: "this host does not use cgroup v2" })
         }

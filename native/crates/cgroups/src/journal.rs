@@ -38,13 +38,67 @@ impl Journal {
     /// and the limits can be read.
     pub fn take_back(self) {
         for (dir, name, before) in self.old.into_iter().flatten().rev() {
-            // io.max and its like print a line a device and take one line a write.
-            for line in before.lines() {
-                let _best_effort = file::write(&dir, &name, line);
-            }
-            if before.is_empty() {
-                let _best_effort = file::write(&dir, &name, "\n");
+            let now = file::read(&dir, &name).unwrap_or_default();
+            for line in undo(&name, &before, &now) {
+                let _best_effort = file::write(&dir, &name, &line);
             }
         }
+    }
+}
+
+/// Files with a line for each device, of which one write takes one (cgroup-v2.rst), and what takes a device's line away.
+const BY_DEVICE: [(&str, &str); 8] = [
+    ("io.max", "rbps=max wbps=max riops=max wiops=max"),
+    ("io.latency", "target=0"),
+    ("io.weight", "default"),
+    ("io.bfq.weight", "default"),
+    // the devices of these are always all there
+    ("io.cost.qos", ""),
+    ("rdma.max", ""),
+    ("misc.max", ""),
+    ("dmem.max", ""),
+];
+
+/// Whether a file has a line for each device.
+pub(crate) fn is_by_device(name: &str) -> bool {
+    BY_DEVICE.iter().any(|(file, _)| *file == name)
+}
+
+/// What to write, in order, so that a file which has `now` has `before` again. PURE.
+fn undo(name: &str, before: &str, now: &str) -> Vec<String> {
+    let key = |line: &str| line.split_whitespace().next().unwrap_or_default().to_owned();
+    if let Some((_, gone)) = BY_DEVICE.iter().find(|(file, _)| *file == name) {
+        let had: Vec<String> = before.lines().map(key).collect();
+        let new = now.lines().map(key).filter(|device| !had.contains(device) && !gone.is_empty());
+        return new.map(|device| format!("{device} {gone}")).chain(before.lines().map(str::to_owned)).collect();
+    }
+    match before {
+        "" => vec!["\n".to_owned()],
+        // "root invalid (why)"
+        _ if name == "cpuset.cpus.partition" => vec![key(before)],
+        _ => vec![before.to_owned()],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::undo;
+
+    #[test]
+    fn what_was_there_comes_back() {
+        assert_eq!(undo("memory.max", "max", "4096"), ["max"]);
+        assert_eq!(undo("cpuset.cpus", "", "0-1"), ["\n"]);
+        assert_eq!(undo("cpuset.cpus.partition", "root invalid (Parent is not a partition root)", "member"), ["root"]);
+    }
+
+    #[test]
+    fn devices_that_were_not_there_go_and_the_others_come_back() {
+        let before = "8:0 rbps=1048576 wbps=max riops=max wiops=max";
+        let now = "8:0 rbps=2097152 wbps=max riops=max wiops=max\n8:16 rbps=max wbps=4096 riops=max wiops=max";
+        assert_eq!(undo("io.max", before, now), ["8:16 rbps=max wbps=max riops=max wiops=max", before]);
+        assert_eq!(undo("io.weight", "default 100", "default 200\n8:0 50"), ["8:0 default", "default 100"]);
+        assert_eq!(undo("io.latency", "", "8:0 target=75000"), ["8:0 target=0"]);
+        assert_eq!(undo("rdma.max", "mlx4_0 hca_handle=2 hca_object=max", ""), ["mlx4_0 hca_handle=2 hca_object=max"]);
+        assert!(undo("misc.max", "", "").is_empty());
     }
 }

@@ -6,6 +6,7 @@
 //! enough to undo whatever was made under it. See cgroups(7) and the kernel's
 //! `Documentation/admin-guide/cgroup-v2.rst` and `cgroup-v1/`.
 
+pub mod delegate;
 pub mod detect;
 pub mod devices;
 pub mod error;

@@ -1,7 +1,7 @@
 //! The unified tree's files as text: what is written for a request and what is read back. Plain
 //! files in a temporary directory stand in for the kernel's, so nothing here needs cgroup v2.
 
-use podwright_cgroups::{CgroupError, HugepageLimit, Layout, Resources, Version, group};
+use podwright_cgroups::{CgroupError, HugepageLimit, Layout, Resources, Version, delegate, group};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -216,7 +216,7 @@ fn controllers_are_switched_on_from_the_root_down() -> Tested {
     group::create(&tree.layout, "/pod/new", None)?;
     for dir in [tree.root.clone(), tree.root.join("pod")] {
         let written = std::fs::read_to_string(dir.join("cgroup.subtree_control"))?;
-        assert_eq!(written.trim_end(), "+cpuset +io +memory");
+        assert_eq!(written.trim_end(), "+cpuset +io +memory +rdma");
     }
     assert!(Path::new(&tree.root.join("pod/new")).is_dir());
     group::remove(&tree.layout, "/pod/new")?;
@@ -243,5 +243,60 @@ fn facts_name_the_files_of_the_unified_tree() -> Tested {
     assert_eq!(facts.kill_file, format!("{dir}/cgroup.kill"));
     assert_eq!(facts.memory_events, format!("{dir}/memory.events.local"));
     assert_eq!((facts.procs_dir, facts.devices_v2_dir), (dir.clone(), dir));
+    Ok(())
+}
+
+#[test]
+fn a_map_of_files_is_written_whole_or_not_at_all() -> Tested {
+    let tree = Tree::usual()?;
+    // by the text of its file only: a kernel has no limit of RDMA without such a device
+    std::fs::write(tree.dir().join("rdma.max"), "mlx5_0 hca_handle=max hca_object=max\n")?;
+    std::fs::write(tree.dir().join("memory.zswap.max"), "max\n")?;
+    let map = |list: &[(&str, &str)]| {
+        let unified = list.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        Resources { unified, ..Resources::default() }
+    };
+    tree.update(&map(&[("rdma.max", "mlx5_0 hca_handle=4 hca_object=90000\n"), ("memory.zswap.max", "900")]))?;
+    assert_eq!(tree.text("rdma.max")?, "mlx5_0 hca_handle=4 hca_object=90000");
+    assert_eq!(tree.text("memory.zswap.max")?, "900");
+    let refused = tree.update(&map(&[("memory.high", "123"), ("pids.peak", "1")]));
+    assert!(matches!(refused, Err(CgroupError::UnifiedKey { .. })), "{refused:?}");
+    assert_eq!(tree.text("memory.high")?, "max");
+    Ok(())
+}
+
+#[test]
+fn a_partition_that_the_kernel_does_not_make_is_an_error() -> Tested {
+    let tree = Tree::usual()?;
+    // longer than what is written: plain files keep its tail, and the kernel keeps its reason
+    std::fs::write(tree.dir().join("cpuset.cpus.partition"), "none invalid (Parent is not a partition root)")?;
+    let wanted = [("cpuset.cpus.partition".to_owned(), "root".to_owned())].into();
+    let refused = tree.update(&Resources { unified: wanted, ..Resources::default() });
+    let message = refused.err().map(|e| e.to_string()).unwrap_or_default();
+    assert!(message.contains("root invalid (Parent is not a partition root)"), "{message}");
+    assert!(tree.text("cpuset.cpus.partition")?.starts_with("none"));
+    Ok(())
+}
+
+#[test]
+fn memory_max_of_the_map_is_refused_below_usage_too() -> Tested {
+    let tree = Tree::usual()?;
+    let wanted = [("memory.max".to_owned(), "500K".to_owned())].into();
+    let refused = tree.update(&Resources { unified: wanted, ..Resources::default() });
+    assert!(matches!(refused, Err(CgroupError::MemoryBelowUsage { limit: 512_000, .. })), "{refused:?}");
+    assert_eq!(tree.text("memory.max")?, "max");
+    Ok(())
+}
+
+#[test]
+fn a_delegated_cgroup_is_below_the_one_with_the_limits() -> Tested {
+    let tree = Tree::new(&[("memory.events", ""), ("memory.events.local", ""), ("cgroup.kill", "")])?;
+    let facts = podwright_cgroups::facts::facts(&tree.layout, "/pod/c");
+    let bounds = delegate::Bounds { max_descendants: 7 };
+    // a plain directory has not the files that the kernel makes in a new one: nothing is left of it
+    assert!(delegate::make(&tree.layout, "/pod/c", bounds, facts.clone()).is_err());
+    assert!(
+        delegate::make(&Layout { version: Version::Hybrid, ..tree.layout.clone() }, "/pod/c", bounds, facts).is_err()
+    );
     Ok(())
 }

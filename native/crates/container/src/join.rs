@@ -52,7 +52,7 @@ fn join(request: &JoinRequest, handles: &Handles<'_>, born_in_cgroup: bool) -> S
     place::strip(&handles.list())?;
     signal::reset_all();
     let origin = Origin::here()?;
-    place::enter(&request.place, born_in_cgroup)?;
+    place::enter_beside(&request.place, born_in_cgroup, request.pid)?;
     handles.set_streams()?;
     let process: Process =
         serde_json::from_str(&request.process).map_err(|e| StepError::invalid("read", "process", &e.to_string()))?;

@@ -45,6 +45,32 @@ pub fn enter(place: &Place, born_there: bool) -> StepResult<()> {
     Ok(())
 }
 
+/// As [`enter`], for a process that joins the container of `pid`: one that has divided its cgroup among cgroups of
+/// its own (systemd does) takes no process into it any more. Then the place is beside the container's process.
+///
+/// # Errors
+/// The cgroup file that could not be written.
+pub fn enter_beside(place: &Place, born_there: bool, pid: i32) -> StepResult<()> {
+    let busy = rustix::io::Errno::BUSY.raw_os_error();
+    match enter(place, born_there) {
+        Err(refused) if refused.errno == busy => {
+            let file = format!("/proc/{pid}/cgroup");
+            let text = std::fs::read_to_string(&file).map_err(io_failed("read", "read", &file))?;
+            let Some(unified_dir) = beside(&place.unified_dir, &text) else { return Err(refused) };
+            enter(&Place { unified_dir, ..place.clone() }, false)
+        }
+        done => done,
+    }
+}
+
+/// The v2 directory of the process whose /proc/PID/cgroup has this `text`, when it is below `dir`. PURE.
+fn beside(dir: &str, text: &str) -> Option<String> {
+    let own = text.lines().find_map(|line| line.strip_prefix("0::"))?;
+    // the longest way down to the process that the directory ends with is the directory's own path
+    let cut = own.char_indices().rev().find(|(at, c)| *c == '/' && *at > 0 && dir.ends_with(&own[..*at]))?.0;
+    Some(format!("{dir}{}", &own[cut..]))
+}
+
 /// Gives the v2 cgroup to a user of the host: what the kernel lists as safe to give, so limits stay ours.
 ///
 /// # Errors
@@ -94,5 +120,25 @@ pub fn set_oom_score_adj(wanted: i32) -> StepResult<Option<String>> {
             Ok(Some(format!("oom_score_adj {wanted} clamped to {current}: no CAP_SYS_RESOURCE")))
         }
         Err(e) => Err(io_failed("set", "write", FILE)(e)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::beside;
+
+    #[test]
+    fn the_place_beside_a_process_is_below_its_container() {
+        let dir = "/sys/fs/cgroup/podwright/pods/a/b";
+        for (text, found) in [
+            ("0::/podwright/pods/a/b/init.scope\n", Some("/sys/fs/cgroup/podwright/pods/a/b/init.scope")),
+            ("4:memory:/x\n0::/podwright/pods/a/b/x/y", Some("/sys/fs/cgroup/podwright/pods/a/b/x/y")),
+            ("0::/podwright/pods/a/b\n", None),
+            ("0::/elsewhere/b2\n", None),
+            ("0::/\n", None),
+            ("4:memory:/podwright/pods/a/b/c\n", None),
+        ] {
+            assert_eq!(beside(dir, text).as_deref(), found, "{text}");
+        }
     }
 }

@@ -16,10 +16,10 @@ pub(crate) struct ExecCgroup {
 }
 
 impl ExecCgroup {
-    /// Makes it for the exec of this key. Where it cannot be made the exec runs in the container's.
+    /// Makes it for the exec of this key. Where it cannot be made the exec runs in the container's; so does that of a
+    /// container which rules cgroups of its own, or it would be outside of what the container sees.
     pub(crate) fn make(container: &CgroupFacts, key: u64) -> Self {
-        let above = Path::new(&container.kill_file).parent().and_then(Path::to_str).filter(|dir| !dir.is_empty());
-        let directory = above.map(|dir| format!("{dir}/exec-{key}"));
+        let directory = above(container).map(|dir| format!("{dir}/exec-{key}"));
         Self { directory: directory.filter(|dir| std::fs::create_dir(dir).is_ok()) }
     }
 
@@ -69,6 +69,13 @@ impl ExecCgroup {
     }
 }
 
+/// The container's own directory; none without one, and where its processes are put below it. PURE.
+fn above(container: &CgroupFacts) -> Option<&str> {
+    let own = Path::new(&container.kill_file).parent().and_then(Path::to_str).filter(|dir| !dir.is_empty())?;
+    let place = container.place.as_ref().map_or(own, |place| place.unified_dir.as_str());
+    (place == own || place.is_empty()).then_some(own)
+}
+
 /// The processes of the container's cgroup that come from `pid`: by parents, or by its session.
 fn descendants(container: &CgroupFacts, pid: i32) -> Vec<i32> {
     if pid <= 0 {
@@ -94,4 +101,22 @@ fn descendants(container: &CgroupFacts, pid: i32) -> Vec<i32> {
         }
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::above;
+    use podwright_protocol::message::{CgroupFacts, CgroupPlace};
+
+    #[test]
+    fn execs_have_a_cgroup_below_the_containers_unless_it_rules_its_own() {
+        let facts = |kill: &str, place: &str| CgroupFacts {
+            kill_file: kill.into(),
+            place: Some(CgroupPlace { unified_dir: place.into(), v1_tasks: Vec::new() }),
+            ..CgroupFacts::default()
+        };
+        assert_eq!(above(&facts("/cg/a/cgroup.kill", "/cg/a")), Some("/cg/a"));
+        assert_eq!(above(&facts("/cg/a/cgroup.kill", "/cg/a/payload")), None);
+        assert_eq!(above(&facts("", "/cg/a")), None);
+    }
 }

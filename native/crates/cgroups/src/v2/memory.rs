@@ -56,6 +56,29 @@ fn swap_max(dir: &Path, memory: Option<i64>, total: i64) -> Result<i64> {
     }
 }
 
+/// What `memory.max` says in a `unified` map is as dangerous as the limit of its own field.
+///
+/// # Errors
+/// [`CgroupError::MemoryBelowUsage`]; a text that is no number is left to the kernel.
+pub fn room_for(path: &str, dir: &Path, text: &str) -> Result<()> {
+    match bytes(text.trim()) {
+        Some(limit) if file::exists(dir, MEMORY) => make_room(path, dir, limit),
+        _ => Ok(()),
+    }
+}
+
+/// A number with the suffix that the kernel's memparse() takes; none for "max" and what it refuses.
+fn bytes(text: &str) -> Option<u64> {
+    let (digits, shift) = match text.as_bytes().last()?.to_ascii_uppercase() {
+        b'K' => (&text[..text.len() - 1], 10),
+        b'M' => (&text[..text.len() - 1], 20),
+        b'G' => (&text[..text.len() - 1], 30),
+        b'T' => (&text[..text.len() - 1], 40),
+        _ => (text, 0),
+    };
+    digits.parse::<u64>().ok()?.checked_mul(1 << shift)
+}
+
 fn make_room(path: &str, dir: &Path, limit: u64) -> Result<()> {
     let used = usage(dir)?;
     if used <= limit {
@@ -98,4 +121,26 @@ pub fn get(dir: &Path, r: &mut Resources) -> Result<()> {
         _ => Some(-1),
     };
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::bytes;
+
+    #[test]
+    fn sizes_are_read_as_the_kernel_reads_them() {
+        for (text, value) in [
+            ("4096", Some(4096)),
+            ("64M", Some(64 << 20)),
+            ("1g", Some(1 << 30)),
+            ("2T", Some(2 << 40)),
+            ("max", None),
+            ("", None),
+            ("M", None),
+            ("99999999999999999999", None),
+            ("é", None),
+        ] {
+            assert_eq!(bytes(text), value, "{text}");
+        }
+    }
 }

@@ -3,8 +3,8 @@
 use crate::file;
 use std::path::Path;
 
-/// Controllers a container is limited and measured by.
-pub const CONTROLLERS: [&str; 6] = ["cpu", "cpuset", "io", "memory", "pids", "hugetlb"];
+/// Controllers a container is limited and measured by; the last three by `unified` alone.
+pub const CONTROLLERS: [&str; 9] = ["cpu", "cpuset", "io", "memory", "pids", "hugetlb", "rdma", "misc", "dmem"];
 
 /// Switches `wanted` on for the children of `dir`, as far as `dir` has them. Nobody is moved.
 ///

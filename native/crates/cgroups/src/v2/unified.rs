@@ -2,7 +2,8 @@
 
 use crate::error::{CgroupError, Result};
 use crate::file::{self, errno};
-use crate::journal::Journal;
+use crate::journal::{Journal, is_by_device};
+use crate::v2::memory;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -17,18 +18,41 @@ const NOT_LIMITS: [&str; 7] = [
     "memory.reclaim",
 ];
 
-/// Writes each value to its file.
-pub fn set(journal: &mut Journal, dir: &Path, map: &BTreeMap<String, String>) -> Result<()> {
+const PARTITION: &str = "cpuset.cpus.partition";
+
+/// Writes each value to its file; a line a write where a file has one for each device.
+pub fn set(journal: &mut Journal, path: &str, dir: &Path, map: &BTreeMap<String, String>) -> Result<()> {
     for (key, value) in map {
         check(key)?;
-        journal.set(dir, key, value).map_err(|e| match e.errno {
-            errno::ENOENT => {
-                CgroupError::UnifiedKey { key: key.clone(), reason: "no such file: unknown, or its controller is off" }
-            }
-            _ => e.into(),
-        })?;
+        if key == "memory.max" {
+            memory::room_for(path, dir, value)?;
+        }
+        let whole = [value.as_str()];
+        let lines: Vec<&str> =
+            if is_by_device(key) { value.lines().filter(|l| !l.trim().is_empty()).collect() } else { whole.into() };
+        for line in lines {
+            journal.set(dir, key, line).map_err(|e| match e.errno {
+                errno::ENOENT => CgroupError::UnifiedKey {
+                    key: key.clone(),
+                    reason: "no such file: unknown, or its controller is off",
+                },
+                _ => e.into(),
+            })?;
+        }
+        if key == PARTITION {
+            check_partition(dir)?;
+        }
     }
     Ok(())
+}
+
+/// The kernel takes a partition that cannot be, and says so when it is read ("root invalid (...)").
+fn check_partition(dir: &Path) -> Result<()> {
+    let now = file::read(dir, PARTITION)?;
+    if !now.contains("invalid") {
+        return Ok(());
+    }
+    Err(CgroupError::Value { field: PARTITION, value: now, reason: "is what the kernel makes of it" })
 }
 
 /// Reads the files of `asked` back.
@@ -52,7 +76,8 @@ fn check(key: &str) -> Result<()> {
     if !key.contains('.') || key.starts_with('.') {
         return refuse("is not the name of a cgroup file");
     }
-    if NOT_LIMITS.contains(&key) {
+    // a pressure file takes triggers, which end with the descriptor; a peak file is a measure
+    if NOT_LIMITS.contains(&key) || key.ends_with(".pressure") || key.ends_with(".peak") {
         return refuse("is not a limit");
     }
     Ok(())
@@ -64,10 +89,11 @@ mod tests {
 
     #[test]
     fn only_names_of_limits_pass() {
-        for good in ["memory.min", "memory.oom.group", "hugetlb.2MB.max"] {
+        for good in ["memory.min", "memory.oom.group", "hugetlb.2MB.max", "rdma.max", "misc.max", "cpu.max.burst"] {
             assert!(check(good).is_ok(), "{good}");
         }
-        for bad in ["", "..", ".", "../memory.max", "memory", "cgroup.procs", "a/b.c", "memory.max\0"] {
+        let names = ["", "..", ".", "../memory.max", "memory", "a/b.c", "memory.max\0"];
+        for bad in names.into_iter().chain(["cgroup.procs", "memory.reclaim", "io.pressure", "memory.swap.peak"]) {
             assert!(check(bad).is_err(), "{bad:?}");
         }
     }

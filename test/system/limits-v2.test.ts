@@ -1,0 +1,157 @@
+// Limits of cgroup v2 that come by the `unified` map: what the kernel does to those who go beyond, and what is refused.
+import { mkdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import test, { type ExecutionContext } from 'ava';
+import { cgroupDirs, cgroupFile, containerPath, podPath } from '../helpers/cgroups.ts';
+import { endsWithoutResidue, useDaemon } from '../helpers/daemon.ts';
+import { counted, limited, mebi, onDisk, withoutV2 } from '../helpers/limits.ts';
+import { create, exec, exited, fails, output, pull, runPod, sh, start, statusOf, type Pod } from '../helpers/pods.ts';
+import { until } from '../helpers/until.ts';
+import { writeSome } from '../helpers/write-some.ts';
+
+const daemon = useDaemon(test, onDisk);
+let pod: Pod;
+
+const v2 = withoutV2('memory') === null;
+if (v2)
+  test.before('a pod', async () => {
+    await pull(daemon);
+    pod = await runPod(daemon);
+  });
+
+/** A test that needs cgroup v2 with a controller. */
+function onV2(controller: string, title: string, run: (t: ExecutionContext) => Promise<void>): void {
+  const why = withoutV2(controller);
+  if (why === null) test.serial(title, run);
+  else test.serial.skip(`${title} (${why})`, run);
+}
+
+const path = (id: string): string => containerPath(pod.id, id);
+const remove = (id: string) => daemon.runtime.RemoveContainer({ container_id: id });
+const update = (id: string, linux: object) => daemon.runtime.UpdateContainerResources({ container_id: id, linux });
+const memory = (bytes: number) => ({
+  memory_limit_in_bytes: String(bytes),
+  memory_swap_limit_in_bytes: String(bytes),
+});
+
+onV2('memory', 'memory.high slows down who is above it, and kills nobody', async (t) => {
+  const unified = { 'memory.high': String(16 * mebi) };
+  const id = await start(daemon, pod, limited({ ...memory(256 * mebi), unified }, 'exec tail /dev/zero'));
+  await until('it was throttled', () => counted(path(id), 'memory.events', 'high') > 10);
+  t.is(counted(path(id), 'memory.events', 'max'), 0, 'it never came near its limit');
+  t.is((await statusOf(daemon, id)).state, 'CONTAINER_RUNNING');
+  await remove(id);
+});
+
+onV2('memory', 'memory.oom.group ends all of a container when one of it is killed', async (t) => {
+  const script = 'tail /dev/zero; echo survived';
+  const alone = await output(daemon, pod, limited(memory(16 * mebi), script));
+  t.is(alone.stdout, 'survived\n');
+  const unified = { 'memory.oom.group': '1' };
+  const together = await output(daemon, pod, limited({ ...memory(16 * mebi), unified }, script));
+  t.like(together, { stdout: '', status: { exit_code: 137 } });
+});
+
+onV2('memory', 'memory.min and memory.low keep what others give back', async (t) => {
+  const cached = 24 * mebi;
+  const script = `dd if=/dev/zero of=/file bs=1M count=24 2>/dev/null; sync; cat /file > /dev/null; sleep 3600`;
+  const kept = { 'memory.min': String(48 * mebi) };
+  const low = { 'memory.low': String(48 * mebi) };
+  const ids: string[] = [];
+  for (const unified of [kept, low, {}]) ids.push(await start(daemon, pod, limited({ unified }, script)));
+  const held = (id: string): number => counted(path(id), 'memory.stat', 'file');
+  await until('each has its file in the cache', () => ids.every((id) => held(id) >= cached));
+  await until('the one that is not protected gave back', () => {
+    writeSome(join(cgroupDirs(podPath(pod.id))[0] as string, 'memory.reclaim'), String(8 * mebi));
+    return held(ids[2] as string) < cached / 2;
+  });
+  t.true(held(ids[0] as string) >= cached, 'memory.min');
+  t.true(held(ids[1] as string) >= cached, 'memory.low');
+  for (const id of ids) await remove(id);
+});
+
+onV2('memory', 'a memory.max below what is in use is refused by this way too, and nothing changes', async (t) => {
+  const id = await start(daemon, pod, limited(memory(96 * mebi)));
+  t.is((await exec(daemon, id, ...sh('dd if=/dev/zero of=/dev/shm/full bs=1M count=32 2>/dev/null'))).code, 0);
+  await fails(t, update(id, { cpu_shares: '300', unified: { 'memory.max': '8M' } }), {
+    code: 'FAILED_PRECONDITION',
+    message: /below its usage/,
+  });
+  t.is(cgroupFile(path(id), 'memory.max'), String(96 * mebi));
+  t.is(cgroupFile(path(id), 'cpu.weight'), '100', 'all of an update or nothing');
+  t.is((await statusOf(daemon, id)).state, 'CONTAINER_RUNNING');
+  await remove(id);
+});
+
+onV2('io', 'io.max bounds what is written to a disk, and an update lifts it', async (t) => {
+  const dir = join(daemon.dir, 'disk');
+  mkdirSync(dir);
+  const { dev } = statSync(dir);
+  const device = `${(dev >> 8) & 0xfff}:${dev & 0xff}`;
+  const unified = { 'io.max': `${device} wbps=1048576` };
+  const mounts = [{ host_path: dir, container_path: '/disk' }];
+  const id = await start(daemon, pod, { ...limited({ unified }), mounts });
+  t.is(cgroupFile(path(id), 'io.max'), `${device} rbps=max wbps=1048576 riops=max wiops=max`);
+  const write = 'dd if=/dev/zero of=/disk/file bs=1M count=4 conv=fsync';
+  const before = performance.now();
+  t.is((await exec(daemon, id, ...sh(write))).code, 0);
+  const seconds = (performance.now() - before) / 1000;
+  t.true(seconds > 2, `4 MiB at 1 MiB/s took ${seconds} s`);
+  const written = /wbytes=(\d+)/.exec(cgroupFile(path(id), 'io.stat'))?.[1];
+  t.true(Number(written) >= 4 * mebi, `${written} bytes are on its account`);
+  await update(id, { unified: { 'io.max': `${device} wbps=max` } });
+  t.is(cgroupFile(path(id), 'io.max'), '');
+  await fails(t, update(id, { unified: { 'io.max': `${device} wbps=4096`, 'no.such.file': '1' } }), {
+    code: 'INVALID_ARGUMENT',
+  });
+  t.is(cgroupFile(path(id), 'io.max'), '', 'a device that had no limit has none again');
+  await remove(id);
+});
+
+onV2('pids', 'a fork above pids.max is refused', async (t) => {
+  const id = await start(daemon, pod, limited({ unified: { 'pids.max': '6' } }));
+  const { stderr } = await exec(daemon, id, ...sh('for i in 1 2 3 4 5 6 7 8; do sleep 1 & done; wait'));
+  t.regex(stderr, /fork/);
+  t.true(counted(path(id), 'pids.events', 'max') > 0);
+  await remove(id);
+});
+
+onV2('cpu', 'cpu.max.burst lends what was not used before', async (t) => {
+  const resources = { cpu_period: '100000', cpu_quota: '20000', unified: { 'cpu.max.burst': '20000' } };
+  const id = await start(daemon, pod, limited(resources, 'while :; do :; done'));
+  // it begins with all that it may save
+  await until('it has used its savings', () => counted(path(id), 'cpu.stat', 'nr_bursts') > 0);
+  t.true(counted(path(id), 'cpu.stat', 'burst_usec') > 0);
+  await remove(id);
+});
+
+onV2('misc', 'misc.max is written line by line: by the text of its file only, for no resource is here', async (t) => {
+  const id = await create(daemon, pod, limited({}));
+  t.is(cgroupFile(path(id), 'misc.max'), '');
+  await fails(t, update(id, { unified: { 'misc.max': 'nothing 1' } }), { code: 'INVALID_ARGUMENT' });
+  await remove(id);
+});
+
+onV2('memory', 'what is no limit, or no file here, is refused by name and nothing changes', async (t) => {
+  const id = await start(daemon, pod, limited({ unified: { 'memory.high': String(64 * mebi) } }));
+  for (const key of ['memory.reclaim', 'memory.pressure', 'memory.peak', 'memory.nothing', 'cgroup.freeze']) {
+    const message = new RegExp(key.replaceAll('.', '\\.'));
+    const call = update(id, { unified: { 'memory.high': String(32 * mebi), [key]: '1' } });
+    await fails(t, call, { code: 'INVALID_ARGUMENT', message });
+    t.is(cgroupFile(path(id), 'memory.high'), String(64 * mebi), key);
+  }
+  t.like((await statusOf(daemon, id)).resources?.linux, { unified: { 'memory.high': String(64 * mebi) } });
+  await remove(id);
+});
+
+onV2('memory', 'who is above memory.max is killed', async (t) => {
+  const id = await start(
+    daemon,
+    pod,
+    limited({ unified: { 'memory.max': '16M', 'memory.swap.max': '0' } }, 'exec tail /dev/zero'),
+  );
+  t.like(await exited(daemon, id), { exit_code: 137, reason: 'OOMKilled' });
+  await remove(id);
+});
+
+if (v2) endsWithoutResidue(test, daemon);

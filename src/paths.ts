@@ -15,6 +15,8 @@ export interface Paths {
   readonly layersDir: string;
   readonly snapshotsDir: string;
   readonly ingestDir: string;
+  /** Notes on files that are being saved elsewhere. */
+  readonly savesDir: string;
   readonly trashDir: string;
   readonly quarantineDir: string;
   readonly networksDir: string;
@@ -54,6 +56,7 @@ export function buildPaths(root: string, state: string, socket: string): Paths {
     layersDir: inRoot('layers'),
     snapshotsDir: inRoot('snapshots'),
     ingestDir: inRoot('ingest'),
+    savesDir: inRoot('saves'),
     trashDir: inRoot('trash'),
     quarantineDir: inRoot('quarantine'),
     networksDir: inRoot('networks'),

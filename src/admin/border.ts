@@ -10,9 +10,10 @@ import type {
 import { cancelled, Failure, invalidArgument } from '../lib/failure.ts';
 import { adminServiceDefinition } from '../proto/admin-codec.ts';
 import type { AdminHandlers } from '../proto/generated/admin/podwright/v1/Admin.ts';
-import type { PullEvent } from '../proto/generated/admin/podwright/v1/PullEvent.ts';
-import { encodeCall, encodeInspection, encodePull } from './encode.ts';
+import { encodeCall, encodeInspection } from './encode.ts';
 import { serveRepair, serveSave, serveVerify, stepWriter } from './image-verbs.ts';
+import { servePull, servePush } from './registry-verbs.ts';
+import { encodePull } from './running-pull.ts';
 import type { AdminVerbs } from './verbs.ts';
 
 /** What the border needs of the house. */
@@ -44,7 +45,8 @@ export interface AdminService {
 export function adminService(verbs: AdminVerbs, ports: AdminPorts): AdminService {
   const handlers: AdminHandlers = {
     Load: streaming('Load', ports, (call, signal) => load(call, verbs, signal)),
-    Pull: streaming('Pull', ports, (call, signal) => pull(call, verbs, signal)),
+    Pull: streaming('Pull', ports, (call, signal) => servePull(call, verbs, signal)),
+    Push: streaming('Push', ports, (call, signal) => servePush(call, verbs, signal)),
     Pulls: unary('Pulls', ports, async () => ({ pulls: (await verbs.pulls()).map(encodePull) })),
     Save: streaming('Save', ports, (call, signal) => serveSave(call, verbs, signal)),
     VerifyImages: streaming('VerifyImages', ports, (call, signal) => serveVerify(call, verbs, signal)),
@@ -75,20 +77,6 @@ async function load(call: LoadCall, verbs: AdminVerbs, signal: AbortSignal): Pro
   if (!path.startsWith('/')) throw invalidArgument(`path must be absolute, not ${JSON.stringify(path)}`);
   const images = await verbs.load({ path, reference }, stepWriter(call as never), signal);
   for (const { id, tags } of images) call.write({ image: { id, tags: [...tags] } });
-}
-
-type PullCall = Parameters<AdminHandlers['Pull']>[0];
-
-async function pull(call: PullCall, verbs: AdminVerbs, signal: AbortSignal): Promise<void> {
-  const { reference, username, password } = call.request;
-  if (password !== '' && username === '') throw invalidArgument('a password needs a user name');
-  // nobody needs what a slow reader missed
-  let full = false;
-  call.on('drain', () => (full = false));
-  const write = (event: PullEvent): void => void (full = !call.write(event));
-  const input = { reference, username, password };
-  const id = await verbs.pull(input, (progress) => full || write({ progress: encodePull(progress) }), signal);
-  write({ id });
 }
 
 /** One call's end, told to log and metrics. */

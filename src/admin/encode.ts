@@ -1,9 +1,8 @@
 // PURE
 // Domain values of the admin service to its messages.
 import type { InspectResponse } from '../proto/generated/admin/podwright/v1/InspectResponse.ts';
-import type { RunningPull as RunningPullMessage } from '../proto/generated/admin/podwright/v1/RunningPull.ts';
 import type { TracedCall as TracedCallMessage } from '../proto/generated/admin/podwright/v1/TracedCall.ts';
-import type { Inspection, RunningPull, TracedCall } from './verbs.ts';
+import type { Inspection, TracedCall } from './verbs.ts';
 
 /** podwright.v1.TracedCall. */
 export function encodeCall({ rpc, subject, startedAtMs, stages }: TracedCall): TracedCallMessage {
@@ -20,13 +19,6 @@ export function encodeCall({ rpc, subject, startedAtMs, stages }: TracedCall): T
     })),
   };
 }
-
-/** podwright.v1.RunningPull. */
-export const encodePull = ({ reference, startedAt, layers }: RunningPull): RunningPullMessage => ({
-  reference,
-  startedAtMs: String(startedAt / 1_000_000n),
-  layers: layers.map(({ digest, stage, bytes, totalBytes }) => ({ digest, stage, doneBytes: bytes, totalBytes })),
-});
 
 const environmentKeys = new Set(['env', 'envs']);
 

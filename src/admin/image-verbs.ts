@@ -8,7 +8,7 @@ import type { ContentFinding as FindingMessage } from '../proto/generated/admin/
 import type { LoadStep as StepMessage } from '../proto/generated/admin/podwright/v1/LoadStep.ts';
 
 const formats = ['docker-archive', 'oci-archive', 'oci-dir'] as const;
-const compressions = ['none', 'gzip', 'zstd'] as const;
+export const compressions = ['none', 'gzip', 'zstd'] as const;
 
 /** How far a load, a save or a verification has come. */
 export interface LoadStep {
@@ -96,7 +96,8 @@ export function stepWriter<Event extends object>(call: ServerWritableStream<neve
 
 type Call<M extends 'Save' | 'VerifyImages' | 'RepairImages'> = Parameters<AdminHandlers[M]>[0];
 
-const oneOf = <T extends string>(what: string, value: string, of: readonly T[]): T => {
+/** A text of a request that must be one of some. Throws invalid-argument. */
+export const oneOf = <T extends string>(what: string, value: string, of: readonly T[]): T => {
   const found = of.find((one) => one === value);
   if (found === undefined)
     throw invalidArgument(`${what} must be one of ${of.join(', ')}, not ${JSON.stringify(value)}`);

@@ -1,32 +1,17 @@
 // The verbs behind the admin service, in domain terms; daemon.ts fills them in.
 // Must not hold logic or know protobuf.
 import type { ImageAdminVerbs, LoadStep } from './image-verbs.ts';
+import type { RegistryVerbs } from './registry-verbs.ts';
+import type { RunningPull } from './running-pull.ts';
 
 export type { LoadStep } from './image-verbs.ts';
+export type { RunningPull } from './running-pull.ts';
 
 /** An image that a load brought. */
 export interface LoadedImage {
   /** Digest of the image's config. */
   readonly id: string;
   readonly tags: readonly string[];
-}
-
-/** A pull under way. */
-export interface RunningPull {
-  /** Written out in full. */
-  readonly reference: string;
-  /** Unix nanoseconds. */
-  readonly startedAt: bigint;
-  /** Bottom first; empty until the manifest is known. */
-  readonly layers: readonly {
-    /** Of the compressed blob. */
-    readonly digest: string;
-    /** The addon's word for it, or `present`, `done`. */
-    readonly stage: string;
-    /** Compressed bytes. */
-    readonly bytes: number;
-    readonly totalBytes: number;
-  }[];
 }
 
 /** One call that built a pod. */
@@ -64,19 +49,13 @@ export interface Finding {
 }
 
 /** Each rejects with a Failure; anything else is a bug and answered as INTERNAL. */
-export interface AdminVerbs extends ImageAdminVerbs {
+export interface AdminVerbs extends ImageAdminVerbs, RegistryVerbs {
   /** Takes an image from an archive or a layout at an absolute path. `reference` is "" to keep the names in it. */
   readonly load: (
     input: { readonly path: string; readonly reference: string },
     onStep: (step: LoadStep) => void,
     signal: AbortSignal,
   ) => Promise<readonly LoadedImage[]>;
-  /** Brings an image from its registry; answers its id. `username` is "" for the node's own credentials. */
-  readonly pull: (
-    input: { readonly reference: string; readonly username: string; readonly password: string },
-    onProgress: (pull: RunningPull) => void,
-    signal: AbortSignal,
-  ) => Promise<string>;
   /** Pulls that run now, the oldest first. */
   readonly pulls: () => Promise<readonly RunningPull[]>;
   /** Calls of the sandbox whose id begins so, oldest first; "" is the one that was started last. */

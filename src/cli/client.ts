@@ -29,6 +29,7 @@ interface Methods {
   readonly ListImages: ImageServiceDefinition['ListImages'];
   readonly Load: AdminDefinition['Load'];
   readonly Pull: AdminDefinition['Pull'];
+  readonly Push: AdminDefinition['Push'];
   readonly Pulls: AdminDefinition['Pulls'];
   readonly Save: AdminDefinition['Save'];
   readonly VerifyImages: AdminDefinition['VerifyImages'];
@@ -43,7 +44,7 @@ interface Methods {
 
 type Encodes<M extends keyof Methods> = Parameters<Methods[M]['requestSerialize']>[0];
 type Decodes<M extends keyof Methods> = ReturnType<Methods[M]['responseDeserialize']>;
-type Streaming = 'Load' | 'Pull' | 'Save' | 'VerifyImages' | 'RepairImages' | 'Shutdown';
+type Streaming = 'Load' | 'Pull' | 'Push' | 'Save' | 'VerifyImages' | 'RepairImages' | 'Shutdown';
 
 /** A connection to a daemon. Every failure is a Failure of the kind that the daemon sent. */
 export interface Client {

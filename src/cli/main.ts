@@ -1,4 +1,5 @@
 // argv → program → exit code.
+import { writeFile } from 'node:fs/promises';
 import { connect } from './client.ts';
 import { runProgram } from './program.ts';
 import type { Terminal } from './session.ts';
@@ -25,6 +26,7 @@ const terminal: Terminal = {
   nowMs: Date.now,
   directory: process.cwd(),
   connect,
+  writeFile: (path, text) => writeFile(path, text),
   streams: {
     stdin: process.stdin,
     stdout,

@@ -16,6 +16,7 @@ import { forwardPorts } from './port-forward.ts';
 import { pullImage } from './pull.ts';
 import { listPulls } from './pulls.ts';
 import { listContainers } from './ps.ts';
+import { withAccessOptions } from './registry-access.ts';
 import { command, type Run, type Shell, type Terminal } from './session.ts';
 import { shutdown } from './shutdown.ts';
 import { showStatus } from './status.ts';
@@ -70,8 +71,8 @@ function buildProgram(shell: Shell, fail: (text: string) => void): Command {
   add('status', 'Whether the node can run pods, and what it runs', showStatus);
   add('pods', 'The pods', listPods);
   add('ps', 'The running containers', listContainers).option('-a, --all', 'created and exited ones too');
-  add('pull <image>', 'Pull an image from its registry', pullImage)
-    .option('-c, --creds <user:password>', "credentials for its registry (default: the node's own)")
+  withAccessOptions(add('pull <image>', 'Pull an image from its registry', pullImage))
+    .option('--platform <os/arch[/variant]>', "of an image for several platforms (default: this machine's)")
     .option('-q, --quiet', 'print the id only');
   add('pulls', 'The pulls that run now, whoever asked for them', listPulls).option(
     '-w, --watch',

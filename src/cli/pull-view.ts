@@ -39,15 +39,18 @@ export function nextRates(before: Rates, layers: readonly LayerState[], atMs: nu
   return after;
 }
 
-const isOver = (stage: string): boolean => stage === 'done' || stage === 'present';
+const isOver = (stage: string): boolean => stage === 'done' || stage === 'present' || stage === 'mounted';
 
 /** 12 digits, as Docker shows layers. */
 const shortDigest = (digest: string): string => digest.replace(/^sha256:/, '').slice(0, 12);
 
-const words: Readonly<Record<string, string>> = { done: 'pulled', present: 'already here', syncing: 'writing out' };
+type Words = Readonly<Record<string, string>>;
+
+const pullWords: Words = { done: 'pulled', present: 'already here', syncing: 'writing out' };
 
 /** One line for each layer: id, state, and while bytes come a bar, how many, and how fast. */
-export function barLines(layers: readonly LayerState[], rates: Rates): string[] {
+export function barLines(layers: readonly LayerState[], rates: Rates, own: Words = {}): string[] {
+  const words = { ...pullWords, ...own };
   return layers.map(({ digest, stage, doneBytes, totalBytes }) => {
     const state = `${shortDigest(digest)}  ${words[stage] ?? stage}`;
     const total = Number(totalBytes);
@@ -57,14 +60,29 @@ export function barLines(layers: readonly LayerState[], rates: Rates): string[] 
     const full = total === 0 ? barWidth : Math.floor((barWidth * done) / total);
     const bar = `[${'='.repeat(full)}${full < barWidth ? '>' : ''}${' '.repeat(Math.max(0, barWidth - full - 1))}]`;
     const rate = rates.get(digest)?.perSecond ?? 0;
-    const speed = stage === 'downloading' && rate > 0 ? `  ${bytes(rate)}/s` : '';
+    const speed = (stage === 'downloading' || stage === 'uploading') && rate > 0 ? `  ${bytes(rate)}/s` : '';
     return `${state.padEnd(26)}${bar} ${bytes(done)} / ${bytes(total)}${speed}`;
   });
 }
 
 /** What is worth a line of its own when nothing can be drawn over: layers that begin, wait, or end. */
-export function changedLines(before: ReadonlyMap<string, string>, layers: readonly LayerState[]): string[] {
-  const told = new Set(['downloading', 'waiting', 'unpacking', 'present', 'done']);
+// oxlint-disable-next-line max-params -- two states, and how stages are called
+export function changedLines(
+  before: ReadonlyMap<string, string>,
+  layers: readonly LayerState[],
+  own: Words = {},
+): string[] {
+  const words = { ...pullWords, ...own };
+  const told = new Set([
+    'downloading',
+    'waiting',
+    'unpacking',
+    'compressing',
+    'uploading',
+    'mounted',
+    'present',
+    'done',
+  ]);
   return layers.flatMap(({ digest, stage, totalBytes }) =>
     before.get(digest) === stage || !told.has(stage)
       ? []

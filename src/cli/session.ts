@@ -26,6 +26,8 @@ export interface Terminal {
   /** The current directory. */
   readonly directory: string;
   readonly connect: (socket: string) => Client;
+  /** Writes a text file that the user named. */
+  readonly writeFile: (path: string, text: string) => Promise<void>;
   readonly streams: OwnStreams;
 }
 

@@ -69,6 +69,9 @@ async function inspect({ pods, images, config, recovery }: AdminParts, id: strin
   throw notFound(`no sandbox, container or image is called ${id}`);
 }
 
+/** Of what was set aside, so many are listed. */
+const mostQuarantined = 100;
+
 async function doctor({ pods, images, network, recovery }: AdminParts): Promise<Finding[]> {
   const findings: Finding[] = [];
   const warn = (subject: string, problem: string, advice: string): void =>
@@ -86,6 +89,8 @@ async function doctor({ pods, images, network, recovery }: AdminParts): Promise<
   if (network.owedReleases() > 0) warn('network', `${network.owedReleases()} releases are owed`, '');
   for (const { noun, id, why: reason } of [...recovery.setAside, ...images.setAside])
     wrong(`${noun} ${id}`, reason, 'look at it in the quarantine directory; remove it there when it is not needed');
+  for (const each of (await images.quarantined()).slice(0, mostQuarantined))
+    warn(`quarantine ${each}`, 'it was damaged and has been set aside', 'look at it; remove it when it is not needed');
   for (const { identity, status } of pods.sandboxes.list()) {
     const subject = `sandbox ${identity.id.slice(0, 13)}`;
     if (status.phase === 'removing')
@@ -112,7 +117,7 @@ export function composeAdmin(parts: AdminParts): AdminService {
   const { images, trace, recovery, log, end } = parts;
   const verbs: AdminVerbs = {
     load: (input, onStep, signal) => images.load(input, onStep, signal),
-    pull: (input, onProgress, signal) => images.pull(input, onProgress, signal),
+    ...images.registry,
     pulls: async () => images.progress(),
     ...images.admin((chainId) => containersOn(parts.pods, chainId)),
     async trace(sandboxId) {

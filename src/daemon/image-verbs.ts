@@ -1,10 +1,9 @@
 // ImageService's verbs over the image room. Wires, decides nothing.
 import type { ContentFinding, ContentHooks, ImageAdminVerbs } from '../admin/image-verbs.ts';
-import type { AdminVerbs, RunningPull } from '../admin/verbs.ts';
+import type { AdminVerbs } from '../admin/verbs.ts';
 import type { ImageVerbs } from '../cri/verbs.ts';
 import type { Images } from '../image/images.ts';
 import type { VerifyHooks } from '../image/integrity.ts';
-import { formatReference, parseReference } from '../image/reference.ts';
 import type { ImageId } from '../lib/id.ts';
 
 /** All of them. */
@@ -18,6 +17,9 @@ export const imageVerbs = (images: Images): ImageVerbs => ({
         runtimeHandler: '',
         auth: credentials,
         namespace: pod?.namespace ?? null,
+        authFile: null,
+        skipVerify: false,
+        platform: null,
       },
       signal,
     ),
@@ -39,33 +41,6 @@ export const loadVerb =
   async ({ path, reference }, onStep, signal) => {
     const found = await images.load({ path, reference, onStep }, signal);
     return found.map(({ id, repoTags }) => ({ id, tags: repoTags }));
-  };
-
-/** How often a caller of `podwright pull` is told how far it is, in milliseconds. */
-const tellEveryMs = 200;
-
-/** `podwright pull`. Calls for an image that is being pulled already see the same progress. */
-export const pullVerb =
-  (images: Images): AdminVerbs['pull'] =>
-  async ({ reference, username, password }, onProgress, signal) => {
-    const label = formatReference(parseReference(reference));
-    const tell = (): void => {
-      const running: RunningPull | undefined = images.progress().findLast((one) => one.reference === label);
-      if (running) onProgress(running);
-    };
-    const auth =
-      username === ''
-        ? null
-        : { username, password, auth: '', serverAddress: '', identityToken: '', registryToken: '' };
-    const timer = setInterval(tell, tellEveryMs);
-    try {
-      return await images.pull(
-        { reference, userSpecifiedImage: reference, annotations: {}, runtimeHandler: '', auth, namespace: null },
-        signal,
-      );
-    } finally {
-      clearInterval(timer);
-    }
   };
 
 /** What the verbs need besides the room. */

@@ -19,7 +19,8 @@ import type { RecordWriter } from '../state/record.ts';
 import { readImageName } from '../image/verify.ts';
 import { createStorage } from '../storage/storage.ts';
 import { createVerification } from '../verification/verification.ts';
-import { imageAdminVerbs, imageVerbs, loadVerb, pullVerb } from './image-verbs.ts';
+import { imageAdminVerbs, imageVerbs, loadVerb } from './image-verbs.ts';
+import { registryVerbs } from './registry-verbs.ts';
 
 export interface ImageParts {
   readonly config: Config;
@@ -128,7 +129,7 @@ export async function composeImages(parts: ImageParts) {
     storage,
     verbs: imageVerbs(images),
     load: loadVerb(images),
-    pull: pullVerb(images),
+    registry: registryVerbs(images),
     admin: (containersOn: (chainId: string) => string[]) =>
       imageAdminVerbs(images, {
         containersOn,
@@ -138,6 +139,8 @@ export async function composeImages(parts: ImageParts) {
     count: () => records.list().length,
     find: images.find,
     progress: images.progress,
+    /** Paths of what was set aside, now and earlier: records, and layers that were repaired under containers. */
+    quarantined: async () => (await listNames(paths.quarantineDir)).map((name) => `${paths.quarantineDir}/${name}`),
     /** Records that could not be read, for doctor. */
     setAside,
     hold: images.hold,

@@ -1,8 +1,11 @@
 // PullImage of an OCI artifact: its files come into one layer of their own, which containers can mount.
 // Must not unpack anything: a file is its layer's bytes.
 import { createHash } from 'node:crypto';
+import { Failure } from '../lib/failure.ts';
 import type { ChainId, Digest, ImageId } from '../lib/id.ts';
+import { longestConfig } from '../registry/manifest.ts';
 import type { Repository, ResolvedImage } from '../registry/repository.ts';
+import { emptyDigest } from './artifact-blobs.ts';
 import { type ArtifactFile, artifactFiles } from './artifact-files.ts';
 import { eachBounded } from './bounded.ts';
 import { nameImage, type Names } from './commit.ts';
@@ -42,7 +45,7 @@ export async function buildArtifact(ctx: ImageContext, job: ArtifactPull, signal
   const files = artifactFiles(manifest.layers, label);
   const chainId = artifactChain(manifest.digest);
   const size = files.reduce((sum, file) => sum + file.size, 0);
-  const release = ctx.leases.hold([chainId, manifest.digest, target.digest]);
+  const release = ctx.leases.hold([chainId, manifest.digest, target.digest, manifest.config.digest]);
   try {
     progress.expect([{ digest: manifest.digest, chainId, size }]);
     const present = ctx.storage.layers.has(chainId);
@@ -52,6 +55,7 @@ export async function buildArtifact(ctx: ImageContext, job: ArtifactPull, signal
     progress.arrived(chainId, present ? 'present' : 'done');
     signal.throwIfAborted();
     for (const { digest, bytes } of [manifest, target]) await ctx.storage.content.put(digest, bytes);
+    const config = await keepConfig(ctx, job, signal);
     const now = ctx.clock.now();
     const record: ImageRecord = {
       id: manifest.digest as string as ImageId,
@@ -67,7 +71,7 @@ export async function buildArtifact(ctx: ImageContext, job: ArtifactPull, signal
       mediaType: manifest.mediaType,
       targetDigest: target.digest,
       blobsKept: false,
-      artifact: { type: manifest.artifactType ?? '' },
+      artifact: { type: manifest.artifactType ?? '', ...(config === null ? {} : { config }) },
       userSpecifiedImage: '',
       annotations: {},
       pulledAt: now,
@@ -76,6 +80,21 @@ export async function buildArtifact(ctx: ImageContext, job: ArtifactPull, signal
     return await nameImage(ctx, record, names);
   } finally {
     release();
+  }
+}
+
+/** Keeps the config, which saving and pushing need: null for none that has to be kept. Containers do without. */
+async function keepConfig(ctx: ImageContext, job: ArtifactPull, signal: AbortSignal): Promise<Digest | null> {
+  const { config } = job.resolved.manifest;
+  if (config.digest === emptyDigest || config.size > longestConfig) return null;
+  try {
+    if (!ctx.storage.content.has(config.digest))
+      await ctx.storage.content.put(config.digest, await job.repository.config(config, signal));
+    return config.digest;
+  } catch (error) {
+    // registries have been seen that take a manifest without it
+    if (!(error instanceof Failure) || error.kind !== 'not-found') throw error;
+    return null;
   }
 }
 

@@ -53,6 +53,7 @@ export function garbage(facts: GarbageFacts): Garbage {
 
 /** The blobs that a record needs: config, manifests, and its layers where they are kept. */
 export function blobsOf(record: ImageRecord): string[] {
-  const documents = [record.id as string, record.manifestDigest, record.targetDigest];
+  const config = record.artifact?.config;
+  const documents = [record.id as string, record.manifestDigest, record.targetDigest, ...(config ? [config] : [])];
   return record.blobsKept ? [...documents, ...record.layers.map((layer) => layer.digest)] : documents;
 }

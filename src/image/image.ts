@@ -80,8 +80,11 @@ export interface ImageRecord {
   readonly targetDigest: Digest;
   /** Whether the compressed layers are in the content store too. */
   readonly blobsKept: boolean;
-  /** Set for an OCI artifact, whose one layer has its files by their names; records of earlier releases have none. */
-  readonly artifact?: { readonly type: string } | null;
+  /**
+   * Set for an OCI artifact, whose one layer has its files by their names; records of earlier releases have none.
+   * `config` is its config's digest where that is kept.
+   */
+  readonly artifact?: { readonly type: string; readonly config?: Digest } | null;
   /** Records of images that were made while there was no policy have none. */
   readonly proof?: ImageProof | null;
   /** CRI ImageSpec of the latest pull. */

@@ -25,6 +25,7 @@ import type {
 import type { PullView } from './progress.ts';
 import { imageUsage, prune, type PrunedImage, type UsageRow } from './prune.ts';
 import { pull } from './pull.ts';
+import { push, type PushedImage, type PushRequest } from './push.ts';
 import { remove } from './remove.ts';
 import { type RepairedImage, repairImages } from './repair.ts';
 import { save, type SavedImage, type SaveRequest } from './save.ts';
@@ -56,6 +57,7 @@ export interface Images {
   /** Repairs what a crash left; once, after the records and the storage were loaded. */
   readonly start: () => Promise<ImagesReport>;
   readonly pull: (request: PullRequest, signal: AbortSignal) => Promise<ImageId>;
+  readonly push: (request: PushRequest, signal: AbortSignal) => Promise<PushedImage>;
   readonly load: (request: LoadRequest, signal: AbortSignal) => Promise<Image[]>;
   readonly save: (request: SaveRequest, signal: AbortSignal) => Promise<SavedImage[]>;
   /** Holds the content of images against its digests; all images for no references. */
@@ -91,7 +93,7 @@ const graceMs = 600_000;
 export function createImages(options: ImagesOptions): Images {
   const { storage, clock, log, inUseChains } = options;
   const leases: Leases = new Leases((keys) => sweeper.freed(keys));
-  const layout = new KeptLayout(options);
+  const layout = new KeptLayout({ ...options, leases });
   const { records } = layout;
   const sweeper = new Sweeper({ storage, records, leases, clock, log, inUseChains, graceMs });
   const ctx: ImageContext & { quarantineDir: string } = {
@@ -111,6 +113,7 @@ export function createImages(options: ImagesOptions): Images {
       return report;
     },
     pull: (request, signal) => pull(ctx, request, signal),
+    push: (request, signal) => push(ctx, request, signal),
     load: (request, signal) => load(ctx, request, signal),
     save: (request, signal) => save(ctx, request, signal),
     verify: (references, hooks, signal) => verifyImages(ctx, { records: namedImages(ctx, references), hooks }, signal),

@@ -1,16 +1,24 @@
 // Keeps the index of the content directory true: an OCI layout of all images whose blobs are kept.
 // Must not hold anybody up: it is written in the background, from the records.
+import { createHash } from 'node:crypto';
+import type { Digest } from '../lib/id.ts';
+import { mediaTypes } from '../registry/manifest.ts';
+import type { ImageRecord } from './image.ts';
 import type { ImageContext, ImageRecordIndex } from './ports.ts';
-import { layoutIndex } from './save-format.ts';
+import { layoutIndex, newManifest, ociLayerType } from './save-format.ts';
+
+type LayoutContext = Pick<ImageContext, 'storage' | 'log' | 'records' | 'leases'>;
 
 /** Writes the index when records change. */
 export class KeptLayout {
-  readonly #ctx: Pick<ImageContext, 'storage' | 'log'> & { readonly records: ImageRecordIndex };
+  readonly #ctx: LayoutContext;
   #written = '';
+  /** Lets go of the twins that the index names. */
+  #release: () => void = () => undefined;
   #running: Promise<void> = Promise.resolve();
   #due = false;
 
-  constructor(ctx: Pick<ImageContext, 'storage' | 'log' | 'records'>) {
+  constructor(ctx: LayoutContext) {
     this.#ctx = ctx;
   }
 
@@ -43,19 +51,40 @@ export class KeptLayout {
 
   async #write(): Promise<void> {
     this.#due = false;
-    const { storage, records, log } = this.#ctx;
+    const { storage, records, leases, log } = this.#ctx;
     const kept = records.list().filter((record) => record.blobsKept && !record.artifact);
-    const images = kept.flatMap(({ manifestDigest: digest, mediaType, repoTags }) => {
-      const size = storage.content.size(digest);
-      return size === null ? [] : [{ manifest: { mediaType, digest, size }, tags: repoTags }];
-    });
-    const text = `${layoutIndex(images)}\n`;
-    if (text === this.#written) return;
     try {
+      const images = (await Promise.all(kept.map((record) => this.#entry(record)))).filter((one) => one !== null);
+      const text = `${layoutIndex(images)}\n`;
+      const release = leases.hold(images.flatMap(({ twin }) => (twin === null ? [] : [twin.digest])));
+      this.#release();
+      this.#release = release;
+      if (text === this.#written) return;
       await storage.content.writeIndex(text);
       this.#written = text;
     } catch (error) {
       log.warn({ error }, 'the index of kept blobs could not be written');
     }
+  }
+
+  /** What the index says of an image; null for one whose manifest is not here. */
+  async #entry({ manifestDigest, mediaType, repoTags: tags, id, layers }: ImageRecord) {
+    const { content } = this.#ctx.storage;
+    const size = content.size(manifestDigest);
+    const configSize = content.size(id as string as Digest);
+    if (size === null || configSize === null) return null;
+    const manifest = { mediaType, digest: manifestDigest, size };
+    if (mediaType !== mediaTypes.dockerManifest) return { manifest, tags, twin: null };
+    const original = (await content.read(manifestDigest))?.toString('utf8') ?? '{}';
+    const blobs = layers.map((layer) => ({
+      mediaType: ociLayerType(layer.mediaType),
+      digest: layer.digest,
+      size: layer.blobBytes,
+    }));
+    const config = { mediaType: '', digest: id as string as Digest, size: configSize };
+    const bytes = Buffer.from(newManifest(config, blobs, original));
+    const digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}` as string as Digest;
+    await content.put(digest, bytes);
+    return { manifest, tags, twin: { mediaType: mediaTypes.ociManifest, digest, size: bytes.length } };
   }
 }

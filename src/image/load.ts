@@ -1,6 +1,7 @@
 // Loads images from an archive on disk: a docker archive, or an OCI layout (directory or tar).
 // Must not trust a name of a file: everything with a digest is checked against it.
 import { createHash } from 'node:crypto';
+import { dirname } from 'node:path';
 import { failedPrecondition, invalidArgument, notFound, unimplemented } from '../lib/failure.ts';
 import { type Digest, isDigest } from '../lib/id.ts';
 import {
@@ -119,12 +120,17 @@ async function fromLayout(ctx: ImageContext, archive: Archive, { index, path }: 
   for (const entries of groups.values()) {
     for (const entry of withoutPlatform(entries) ?? choosePlatform(ctx.platform, entries).slice(0, 1)) {
       const image = await descend(ctx, archive, { entry, path, depth: 0 });
-      if (image) found.push({ ...image, tags: layoutTags(entry.annotations) });
+      // an image may be there twice: by a manifest of Docker's type, and by an OCI one for those who know no other
+      if (image && !found.some((one) => isSame(one, image, entry)))
+        found.push({ ...image, tags: layoutTags(entry.annotations) });
     }
   }
   if (found.length === 0) throw notFound(`image archive ${path} has nothing for ${platformText(ctx.platform)}`);
   return found;
 }
+
+const isSame = ({ config, tags }: Found, image: Omit<Found, 'tags'>, { annotations }: IndexEntry): boolean =>
+  config.digest === image.config.digest && tags.join(' ') === layoutTags(annotations).join(' ');
 
 /** Entries that all say nothing of a platform are images of their own; null if one does. */
 const withoutPlatform = (entries: readonly IndexEntry[]): readonly IndexEntry[] | null =>
@@ -189,12 +195,15 @@ async function loadOne(ctx: ImageContext, { archive, request, found }: Job, sign
     );
   }
   const chain = chainIds(diffIds);
-  const release = ctx.leases.hold(chain);
+  const known = ctx.records.get(found.config.digest);
+  const release = ctx.leases.hold([...chain, ...found.layers.flatMap(({ digest }) => digest ?? [])]);
   try {
-    const limit = ctx.config().maxParallelDownloads;
+    const { maxParallelDownloads: limit, keepBlobs } = ctx.config();
     const jobs = found.layers.map((layer, at) => ({ ...layer, chainId: chain[at], diffId: diffIds[at] }) as LayerJob);
+    // of a layer without a digest of its own nobody could say that it is the same
+    const keep = (keepBlobs || known?.blobsKept === true) && jobs.every(({ digest }) => digest !== null);
     const layers = await eachBounded(jobs, { limit, signal }, (job, own) =>
-      unpack(ctx, { archive, request, job }, own),
+      bring(ctx, { archive, request, job, keep }, own),
     );
     const manifest = found.manifest ?? writeManifest(found.config, layers);
     const target = found.target ?? manifest;
@@ -210,7 +219,7 @@ async function loadOne(ctx: ImageContext, { archive, request, found }: Job, sign
         proof: null,
       };
       const config = { ...found.config, parsed };
-      const record = await commitImage(ctx, { config, manifest, target, layers, blobsKept: false, names });
+      const record = await commitImage(ctx, { config, manifest, target, layers, blobsKept: keep, names });
       ctx.log.info({ path, id: record.id, tags: found.tags }, 'image loaded');
       return imageView(record, ctx.config().pinned);
     } finally {
@@ -227,9 +236,48 @@ const digestsOf = (tags: readonly string[], digest: Digest): string[] => [
 
 type LayerJob = Found['layers'][number] & Pick<ImageLayer, 'chainId' | 'diffId'>;
 
+interface Bring {
+  readonly archive: Archive;
+  readonly request: LoadRequest;
+  readonly job: LayerJob;
+  /** Whether the blob is kept too. */
+  readonly keep: boolean;
+}
+
+/** A layer, and its blob where that is to be kept: as it is unpacked, or copied if the layer was here before. */
+async function bring(
+  ctx: ImageContext,
+  { archive, request, job, keep }: Bring,
+  signal: AbortSignal,
+): Promise<ImageLayer> {
+  const { content, exports } = ctx.storage;
+  const { digest } = job;
+  if (!keep || digest === null || content.has(digest))
+    return unpack(ctx, { archive, request, job, keepAt: null }, signal);
+  const claim = await content.claim(digest);
+  try {
+    const layer = await unpack(ctx, { archive, request, job, keepAt: claim.path }, signal);
+    const entry = archive.entry(job.entry);
+    if (entry === null)
+      throw failedPrecondition(`image archive ${request.path} has no file ${JSON.stringify(job.entry)}`);
+    const source = { type: 'entry', path: archive.path, entry, digest } as const;
+    const copy = { source, what: `blob ${digest}`, compression: 'none', onBytes: () => undefined } as const;
+    if (!(await content.isAt(claim.path))) await exports.into(dirname(claim.path), copy, signal);
+    content.adopt(digest, entry.size);
+    return layer;
+  } finally {
+    await claim.end();
+  }
+}
+
+interface Unpack extends Omit<Bring, 'keep'> {
+  /** Where the blob is put when the layer is unpacked, null for nowhere. */
+  readonly keepAt: string | null;
+}
+
 async function unpack(
   ctx: ImageContext,
-  { archive, request, job }: { archive: Archive; request: LoadRequest; job: LayerJob },
+  { archive, request, job, keepAt }: Unpack,
   signal: AbortSignal,
 ): Promise<ImageLayer> {
   const entry = archive.entry(job.entry);
@@ -241,7 +289,13 @@ async function unpack(
   const layer = await ctx.storage.layers.ensure(blob, signal, (from) => {
     if (entry === null)
       throw failedPrecondition(`image archive ${request.path} has no file ${JSON.stringify(job.entry)}`);
-    return from({ type: 'archive', path: archive.path, entry, verifyDigest: job.digest !== null });
+    return from({
+      type: 'archive',
+      path: archive.path,
+      entry,
+      verifyDigest: job.digest !== null,
+      keepBlobPath: keepAt,
+    });
   });
   step(size);
   // without a digest of its own the blob is what it was when it was unpacked, here or at an earlier pull

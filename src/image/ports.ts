@@ -46,6 +46,12 @@ export interface PullRequest {
   readonly auth: AuthConfig | null;
   /** Namespace of the pod, null if not said. */
   readonly namespace: string | null;
+  /** An auth.json or config.json in place of the node's own, absolute. Not of the CRI, as what follows. */
+  readonly authFile: string | null;
+  /** Takes any certificate of the registry. */
+  readonly skipVerify: boolean;
+  /** Null for this machine's. */
+  readonly platform: Platform | null;
 }
 
 /** How a pull ended, for metrics. */

@@ -1,8 +1,9 @@
 // PullImage: a reference becomes an image that is complete here.
 // Must not move bytes or know HTTP: the registry and the storage do.
 import { createHash } from 'node:crypto';
-import { Failure, type FailureKind, failedPrecondition, failureChain } from '../lib/failure.ts';
+import { Failure, type FailureKind, failedPrecondition, failureChain, notFound } from '../lib/failure.ts';
 import { type Digest, digestHex, type ImageId } from '../lib/id.ts';
+import { isFor, platformText } from '../registry/platform.ts';
 import type { Repository, ResolvedImage } from '../registry/repository.ts';
 import type { Layer, LayerSource } from '../storage/layers.ts';
 import type { LayerBlob } from '../storage/ports.ts';
@@ -66,6 +67,9 @@ const callerKey = (request: PullRequest, namespace: string | null): string =>
     .update(
       JSON.stringify([
         request.auth,
+        request.authFile,
+        request.skipVerify,
+        request.platform,
         request.runtimeHandler,
         request.userSpecifiedImage,
         request.annotations,
@@ -94,18 +98,23 @@ async function pullOnce(ctx: ImageContext, job: Pull, signal: AbortSignal): Prom
     digest: reference.digest,
     label,
     auth: request.auth,
+    authFile: request.authFile,
+    skipVerify: request.skipVerify,
   });
   const known = findImage(ctx.records.list(), label);
-  if (known && isComplete(ctx, known)) {
+  if (known && isComplete(ctx, known) && suits(ctx, known, request)) {
     const digest = await repository.probe(signal);
     const kept = digest === known.targetDigest ? await keepKnown(ctx, { known, job, repository }, signal) : null;
     if (kept !== null) return kept;
   }
-  const resolved = await repository.resolve(ctx.platform, signal);
+  const resolved = await repository.resolve(request.platform ?? ctx.platform, signal);
   const subject = { target: resolved.target, manifestDigest: resolved.manifest.digest };
   const proof = await admitPull(ctx, { ...job, ...subject, repository, before: null }, signal);
-  const names = namesOf(job, resolved.target.digest, proof);
-  const same = ctx.records.list().find((r) => r.manifestDigest === resolved.manifest.digest);
+  const names = namesOf(job, { target: resolved.target.digest, manifest: resolved.manifest.digest }, proof);
+  const { platform } = request;
+  const same = ctx.records
+    .list()
+    .find((r) => r.manifestDigest === resolved.manifest.digest && (platform === null || isFor(platform, r.platform)));
   const kept = same ? await keepAs(ctx, same, { names, target: resolved.target }) : null;
   if (kept !== null) return kept;
   const make = resolved.manifest.artifactType === null ? build : buildArtifact;
@@ -123,7 +132,10 @@ async function keepKnown(ctx: ImageContext, { known, job, repository }: Known, s
   const target = await targetOf(ctx, known);
   const { manifestDigest, proof: before = null } = known;
   const proof = await admitPull(ctx, { ...job, target, manifestDigest, repository, before }, signal);
-  return keepAs(ctx, known, { names: namesOf(job, known.targetDigest, proof), target: null });
+  return keepAs(ctx, known, {
+    names: namesOf(job, { target: known.targetDigest, manifest: manifestDigest }, proof),
+    target: null,
+  });
 }
 
 interface Keep {
@@ -155,11 +167,27 @@ const isComplete = (ctx: ImageContext, record: ImageRecord): boolean =>
   (!(ctx.config().keepBlobs || record.blobsKept) ||
     record.layers.every((layer) => ctx.storage.content.has(layer.digest)));
 
-const namesOf = ({ reference, request }: Pull, target: Digest, proof: ImageProof | null): Names => {
+/** Whether an image that is here is for the platform that is wanted. What comes without an index may be for any. */
+function suits(
+  ctx: ImageContext,
+  { platform, targetDigest, manifestDigest }: ImageRecord,
+  asked: PullRequest,
+): boolean {
+  if (asked.platform === null && targetDigest === manifestDigest) return true;
+  return isFor(asked.platform ?? ctx.platform, platform);
+}
+
+interface Digests {
+  readonly target: Digest;
+  readonly manifest: Digest;
+}
+
+const namesOf = ({ reference, request }: Pull, { target, manifest }: Digests, proof: ImageProof | null): Names => {
   const tag = repoTag(reference);
   return {
     tags: tag === null ? [] : [tag],
-    digests: [repoDigest(reference, target)],
+    // whoever asks for an index by its digest means this machine's part of it
+    digests: [repoDigest(reference, request.platform === null ? target : manifest)],
     askedDigests: reference.digest === null ? [] : [repoDigest(reference, reference.digest)],
     userSpecifiedImage: request.userSpecifiedImage,
     annotations: request.annotations,
@@ -208,11 +236,14 @@ async function build(ctx: ImageContext, job: Build, signal: AbortSignal): Promis
 }
 
 /** What must come, bottom first; the manifest and the config must agree on it. */
-function layerBlobs({ label, resolved }: Build, parsed: ParsedConfig): LayerBlob[] {
+function layerBlobs({ label, resolved, request }: Build, parsed: ParsedConfig): LayerBlob[] {
   const { layers } = resolved.manifest;
   const { diffIds, platform } = parsed;
   if (platform.os !== '' && platform.os !== 'linux') {
     throw failedPrecondition(`image ${label} is for ${platform.os}, not for linux`);
+  }
+  if (request.platform !== null && !isFor(request.platform, platform)) {
+    throw notFound(`image ${label} is for ${platformText(platform)} only, not for ${platformText(request.platform)}`);
   }
   if (layers.length !== diffIds.length) {
     throw failedPrecondition(

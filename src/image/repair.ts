@@ -125,7 +125,9 @@ async function again(ctx: Context, { record, own }: Broken, signal: AbortSignal)
   if (left.length === own.length) return held;
   const reference = record.repoDigests[0];
   const { userSpecifiedImage, annotations } = record;
-  const request = { userSpecifiedImage, annotations, runtimeHandler: '', auth: null, namespace: null };
+  const asked = { userSpecifiedImage, annotations, runtimeHandler: '', auth: null, namespace: null };
+  // the credentials are the node's own: nobody's are kept
+  const request = { ...asked, authFile: null, skipVerify: false, platform: null };
   try {
     if (reference === undefined) throw new NoSource();
     await pull(ctx, { ...request, reference }, signal);

@@ -18,6 +18,8 @@ export interface SavedParts {
   readonly layers: readonly SavedBlob[];
   readonly manifest: SavedBlob;
   readonly tags: readonly string[];
+  /** An OCI manifest of the same config and layers, for readers of layouts that know no other; null where `manifest` is one. */
+  readonly twin: SavedBlob | null;
 }
 
 /** The type of an image's layer in an OCI manifest, by how it is compressed. */
@@ -48,14 +50,25 @@ export function newManifest(config: SavedBlob, layers: readonly SavedBlob[], ori
 /** The file that makes a directory an OCI layout (image-spec, image-layout.md). */
 export const ociLayout = JSON.stringify({ imageLayoutVersion: '1.0.0' });
 
-/** A layout's index: one entry for each name, with the name as skopeo, umoci and containerd look for it. */
-export function layoutIndex(images: readonly Pick<SavedParts, 'manifest' | 'tags'>[]): string {
-  const manifests = images.flatMap(({ manifest, tags }) => {
+const refName = 'org.opencontainers.image.ref.name';
+const containerdName = 'io.containerd.image.name';
+
+/**
+ * A layout's index: one entry for each name, with the name as skopeo, umoci and containerd look for it. A manifest of
+ * Docker's type has containerd's name only, and its twin the other: skopeo 1.9 passes over that type, and umoci wants a
+ * name once.
+ */
+export function layoutIndex(images: readonly Pick<SavedParts, 'manifest' | 'tags' | 'twin'>[]): string {
+  const manifests = images.flatMap(({ manifest, tags, twin }): object[] => {
     if (tags.length === 0) return [manifest];
-    return tags.map((tag) => ({
-      ...manifest,
-      annotations: { 'io.containerd.image.name': tag, 'org.opencontainers.image.ref.name': tag },
-    }));
+    return tags.flatMap((tag): object[] =>
+      twin === null
+        ? [{ ...manifest, annotations: { [containerdName]: tag, [refName]: tag } }]
+        : [
+            { ...manifest, annotations: { [containerdName]: tag } },
+            { ...twin, annotations: { [refName]: tag } },
+          ],
+    );
   });
   return JSON.stringify({ schemaVersion: 2, mediaType: mediaTypes.ociIndex, manifests });
 }

@@ -1,9 +1,11 @@
 // Saves images to a file or a directory: what `docker save` writes, or an OCI layout.
 // Must not change the store: layers are put together again from what is unpacked.
 import { createHash } from 'node:crypto';
-import { failedPrecondition, invalidArgument, notFound, unimplemented } from '../lib/failure.ts';
+import { failedPrecondition, invalidArgument, notFound } from '../lib/failure.ts';
 import type { Digest } from '../lib/id.ts';
+import { mediaTypes } from '../registry/manifest.ts';
 import type { Compression, ExportSink, ExportSource, Written } from '../storage/exports.ts';
+import { type ArtifactBlob, artifactBlobs } from './artifact-blobs.ts';
 import { blobsOf } from './garbage.ts';
 import { findImage, type ImageLayer, type ImageRecord } from './image.ts';
 import type { ImageContext } from './ports.ts';
@@ -53,19 +55,19 @@ interface Wanted {
 
 /**
  * Saves images. Config digests and diff ids are those of the images in any case; the manifest is where all its blobs
- * are here. Throws not-found, invalid-argument, already-exists, failed-precondition (damaged content), unimplemented (artifacts).
+ * are here. Throws not-found, invalid-argument, already-exists, failed-precondition (damaged content).
  */
 export async function save(ctx: ImageContext, request: SaveRequest, signal: AbortSignal): Promise<SavedImage[]> {
   const { path, format, references } = request;
   if (references.length === 0) throw invalidArgument('no image to save was named');
-  const wanted = wantedImages(ctx, references);
+  const wanted = wantedImages(ctx, request);
   const release = ctx.leases.hold(wanted.flatMap(({ record }) => [...record.chain, ...blobsOf(record)]));
   try {
     const sink = await (format === 'oci-dir' ? ctx.storage.exports.directory(path) : ctx.storage.exports.archive(path));
     try {
       const job: Job = { sink, request, written: new Map(), signal };
       const parts: SavedParts[] = [];
-      for (const one of wanted) parts.push(await saveOne(ctx, job, one));
+      for (const one of wanted) parts.push(await (one.record.artifact ? saveArtifact : saveOne)(ctx, job, one));
       await describe(sink, format, parts);
       await sink.commit();
       ctx.log.info({ path, format, images: wanted.map(({ record }) => record.id) }, 'images saved');
@@ -83,13 +85,13 @@ export async function save(ctx: ImageContext, request: SaveRequest, signal: Abor
 }
 
 /** Each image once: by the tags it was named by, else by all it has. */
-function wantedImages(ctx: ImageContext, references: readonly string[]): Wanted[] {
+function wantedImages(ctx: ImageContext, { references, format }: SaveRequest): Wanted[] {
   const wanted = new Map<string, Wanted>();
   for (const text of references) {
     const record = findImage(ctx.records.list(), text);
     if (record === null) throw notFound(`image ${JSON.stringify(text)} is not here`);
-    if (record.artifact)
-      throw unimplemented(`${text} is an artifact of type ${record.artifact.type}: only images are saved`);
+    if (record.artifact && format === 'docker-archive')
+      throw invalidArgument(`${text} is an artifact, which no docker archive can hold: save it in an OCI format`);
     const { reference } = parseImageQuery(text);
     const named = reference && repoTag(reference);
     const tags = named !== null && record.repoTags.includes(named) ? [named] : record.repoTags;
@@ -122,7 +124,24 @@ async function saveOne(ctx: ImageContext, job: Job, { record, tags }: Wanted): P
     ? await document(ctx, job, { digest: record.manifestDigest, size: original.length })
     : await text(job, newManifest({ ...config, mediaType: '' }, layers, original.toString('utf8')));
   const mediaType = same ? record.mediaType : 'application/vnd.oci.image.manifest.v1+json';
-  return { config: { ...config, mediaType: '' }, layers, manifest: { mediaType, ...manifest }, tags };
+  const saved = { config: { ...config, mediaType: '' }, layers, manifest: { mediaType, ...manifest }, tags };
+  if (mediaType !== mediaTypes.dockerManifest) return { ...saved, twin: null };
+  const twin = await text(job, newManifest(saved.config, layers, original.toString('utf8')));
+  return { ...saved, twin: { mediaType: mediaTypes.ociManifest, ...twin } };
+}
+
+/** An artifact is its manifest and the blobs that it names, byte for byte. */
+async function saveArtifact(ctx: ImageContext, job: Job, { record, tags }: Wanted): Promise<SavedParts> {
+  const { manifest, config, layers } = await artifactBlobs(ctx, record);
+  const blob = async ({ digest, size, source }: ArtifactBlob): Promise<SavedBlob> => {
+    const step = { key: digest, source, what: `blob ${digest}`, compression: 'none', totalBytes: size } as const;
+    return { mediaType: '', ...(await once(job, step)) };
+  };
+  const saved: SavedBlob[] = [];
+  for (const layer of layers) saved.push(await blob(layer));
+  const { manifestDigest: digest, mediaType } = record;
+  const written = await document(ctx, job, { digest, size: manifest.length });
+  return { config: await blob(config), layers: saved, manifest: { mediaType, ...written }, tags, twin: null };
 }
 
 const missing = (record: ImageRecord, what: string) =>

@@ -4,12 +4,14 @@
 import type { CarryExports } from './carry-calls.ts';
 import type { ExportExports } from './export-calls.ts';
 import type { FetchExports } from './fetch-calls.ts';
+import type { SendExports } from './send-calls.ts';
 import type { Outcome } from './outcome.ts';
 import type { QuotaExports } from './quota-calls.ts';
 import type { RootfsExports } from './rootfs-calls.ts';
 
 export type * from './carry-calls.ts';
 export type * from './export-calls.ts';
+export type * from './send-calls.ts';
 export type * from './fetch-calls.ts';
 export type * from './outcome.ts';
 export type * from './quota-calls.ts';
@@ -36,7 +38,7 @@ export interface ProcessExports {
 
 // ---- quota.rs: quota-calls.ts
 // ---- rootfs.rs: rootfs-calls.ts
-// ---- fetch.rs: fetch-calls.ts, export-calls.ts
+// ---- fetch.rs: fetch-calls.ts, export-calls.ts, send-calls.ts
 
 // ---- carry.rs: carry-calls.ts
 
@@ -342,4 +344,4 @@ export interface NetworkExports {
 }
 
 /** The raw module, as `require` gives it. */
-export type RawAddon = CarryExports & CgroupsExports & SeccompExports & ProcessExports & QuotaExports & RootfsExports & FetchExports & ExportExports & NetworkExports;
+export type RawAddon = CarryExports & CgroupsExports & SeccompExports & ProcessExports & QuotaExports & RootfsExports & FetchExports & ExportExports & SendExports & NetworkExports;

@@ -97,7 +97,7 @@ export interface FetchProgress {
   readonly bytes: number;
   readonly totalBytes: number;
   readonly unpackedBytes: number;
-  readonly stage: 'queued' | 'connecting' | 'downloading' | 'waiting' | 'unpacking' | 'syncing';
+  readonly stage: 'queued' | 'connecting' | 'downloading' | 'waiting' | 'unpacking' | 'syncing' | 'uploading';
 }
 
 /** One file of an archive: a docker archive (tar), an OCI layout (tar or directory). */

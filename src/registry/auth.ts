@@ -29,6 +29,8 @@ export interface AuthOptions {
   readonly named: { readonly host: string; readonly repository: string };
   /** For hosts that the caller's credentials are not for. */
   readonly node: NodeCredentials;
+  /** What tokens are asked for: leave to push has leave to pull in it. */
+  readonly actions: 'pull' | 'pull,push';
   /** The proxy for a token server. */
   readonly proxyFor: (url: URL) => string | null;
 }
@@ -39,6 +41,7 @@ export class AuthSession {
   readonly #bound: BoundCredentials;
   readonly #named: AuthOptions['named'];
   readonly #node: NodeCredentials;
+  readonly #actions: AuthOptions['actions'];
   readonly #proxyFor: (url: URL) => string | null;
   /** Authorization by endpoint base, once an endpoint has asked for it. */
   readonly #headers = new Map<string, string>();
@@ -51,6 +54,7 @@ export class AuthSession {
     this.#bound = options.bound;
     this.#named = options.named;
     this.#node = options.node;
+    this.#actions = options.actions;
   }
 
   /** What to send as Authorization, null for nothing (yet). */
@@ -128,7 +132,7 @@ export class AuthSession {
   }
 
   async #token(asked: Asked & { readonly challenge: Challenge }, signal: AbortSignal): Promise<string> {
-    const request = tokenRequest({ ...asked, proxyFor: this.#proxyFor });
+    const request = tokenRequest({ ...asked, actions: this.#actions, proxyFor: this.#proxyFor });
     const response = await this.#send(request, signal);
     const { host } = new URL(request.url);
     if (response.status !== 200) throw this.refusal(response, host);
@@ -145,13 +149,16 @@ interface Asked {
 
 interface TokenNeed extends Asked {
   readonly challenge: Challenge;
+  readonly actions: AuthOptions['actions'];
   readonly proxyFor: (url: URL) => string | null;
 }
 
 function tokenRequest(need: TokenNeed): HttpRequest {
   const { endpoint, challenge, credentials } = need;
   const realm = realmOf(endpoint, challenge, credentials);
-  const scope = challenge.parameters.scope || `repository:${endpoint.repository}:pull`;
+  const own = `repository:${endpoint.repository}:${need.actions}`;
+  const scope =
+    need.actions === 'pull' ? challenge.parameters.scope || own : withScope(challenge.parameters.scope, own);
   const query = new URLSearchParams();
   if (challenge.parameters.service) query.set('service', challenge.parameters.service);
   for (const part of scope.split(' ')) if (part !== '') query.append('scope', part);
@@ -168,6 +175,13 @@ function tokenRequest(need: TokenNeed): HttpRequest {
   return credentials.type === 'identity'
     ? { ...common, ...refreshTrade(realm, query, { scope, token: credentials.token }) }
     : { ...common, ...tokenQuery(realm, query, credentials) };
+}
+
+/** The scopes of a challenge with one of ours in place of that for the same repository: a token is asked for once. */
+function withScope(asked: string | undefined, own: string): string {
+  const resource = own.slice(0, own.lastIndexOf(':') + 1);
+  const others = (asked ?? '').split(' ').filter((part) => part !== '' && !part.startsWith(resource));
+  return [own, ...others].join(' ');
 }
 
 function realmOf(endpoint: Endpoint, challenge: Challenge, credentials: Credentials): URL {
@@ -262,12 +276,15 @@ export function withAuth(send: Send, session: AuthSession): Exchange {
     const once = (): Promise<HttpResponse> => {
       const { material: tls, proxy, connectMs } = endpoint;
       const headers = headersFor(endpoint, session, ask.headers);
-      return send({ ...ask, headers, body: null, tls, proxy, connectMs, reach: 'any' }, signal);
+      return send({ ...ask, headers, body: ask.body ?? null, tls, proxy, connectMs, reach: 'any' }, signal);
     };
+    const sent = session.header(endpoint);
     let response = await once();
     // a host it was redirected to may not ask for what is for the endpoint
     const asked = response.status === 401 && !response.strayed;
-    if (asked && (await session.answer(endpoint, response, signal))) response = await once();
+    // another request beside this one may have been asked first
+    const proved = asked && session.header(endpoint) !== sent;
+    if (proved || (asked && (await session.answer(endpoint, response, signal)))) response = await once();
     if (response.status < 200 || response.status > 299) throw session.refusal(response, endpoint.host);
     return response;
   };

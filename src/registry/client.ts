@@ -11,10 +11,10 @@ import { TransportError, transportError } from './transport-error.ts';
 
 /** A request and what is needed to send it. */
 export interface HttpRequest {
-  readonly method: 'GET' | 'HEAD' | 'POST';
+  readonly method: 'GET' | 'HEAD' | 'POST' | 'PUT';
   readonly url: string;
   readonly headers: Readonly<Record<string, string>>;
-  readonly body: string | null;
+  readonly body: string | Uint8Array | null;
   readonly tls: TlsMaterial;
   readonly proxy: string | null;
   readonly connectMs: number;
@@ -91,10 +91,13 @@ export function createHttpClient(options: HttpClientOptions): HttpClient {
 
 const hostOf = (url: string): string => URL.parse(url)?.host ?? url;
 
+/** What writes is not sent elsewhere because a server says so. */
+const isReading = ({ method }: HttpRequest): boolean => method === 'GET' || method === 'HEAD';
+
 /** The request that follows a redirect, or null. Another origin sees no header that could be a secret. */
 function redirectOf(request: HttpRequest, response: HttpResponse): HttpRequest | null {
   const location = response.headers.location;
-  if (![301, 302, 303, 307, 308].includes(response.status) || location === undefined || request.method === 'POST')
+  if (![301, 302, 303, 307, 308].includes(response.status) || location === undefined || !isReading(request))
     return null;
   const from = new URL(request.url);
   const refuse = (why: string): never => {

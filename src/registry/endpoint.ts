@@ -31,6 +31,8 @@ export interface Endpoint {
   /** May be asked what a tag means; may be asked for content by digest. */
   readonly canResolve: boolean;
   readonly canPull: boolean;
+  /** May be sent content. */
+  readonly canPush: boolean;
   readonly tls: TlsFiles;
   readonly material: TlsMaterial;
   /** Fixed headers of its hosts.toml. */

@@ -1,8 +1,9 @@
 // The endpoints of a name: registries.conf says at which hosts and under which path, the hosts.toml of each
 // host how it is spoken to. Must not speak to a host.
+import { failedPrecondition } from '../lib/failure.ts';
 import type { Endpoint } from './endpoint.ts';
-import { type HostsOptions, hostEndpoints } from './hosts.ts';
-import { locate, type Name } from './locations.ts';
+import { type HostsOptions, hostEndpoints, pushEndpoints } from './hosts.ts';
+import { locate, type Location, type Name } from './locations.ts';
 import { mergeRegistriesConf, noRegistriesConf, parseRegistriesConf, type RegistriesConf } from './registries-conf.ts';
 
 export interface EndpointsOptions extends HostsOptions {
@@ -14,13 +15,36 @@ export interface EndpointsOptions extends HostsOptions {
 
 const longestFile = 1024 * 1024;
 
+/** A name to look for, and whether its caller takes any certificate of the registry that it names. */
+export interface Wanted extends Name {
+  readonly skipVerify: boolean;
+}
+
 /** The endpoints of a name in the order they are asked. Throws permission-denied for a name that is blocked. */
-export async function findEndpoints(options: EndpointsOptions, name: Name): Promise<Endpoint[]> {
+export async function findEndpoints(options: EndpointsOptions, name: Wanted): Promise<Endpoint[]> {
+  const found: Endpoint[] = [];
+  for (const location of await locations(options, name)) found.push(...(await hostEndpoints(options, location)));
+  return found;
+}
+
+/**
+ * Where content of a name is sent: to the registry that it names, never to a mirror or to where registries.conf moves
+ * it. Throws permission-denied for a name that is blocked, failed-precondition where the registry is read-only by hosts.toml.
+ */
+export async function findPushEndpoints(options: EndpointsOptions, name: Wanted): Promise<Endpoint[]> {
+  const named = (await locations(options, name)).find(({ isNamed }) => isNamed);
+  const { host, path: repository, skipVerify } = name;
+  const location = named ?? { host, repository, insecure: false, skipVerify, isNamed: true };
+  const found = (await pushEndpoints(options, location)).filter(({ canPush }) => canPush);
+  if (found.length === 0)
+    throw failedPrecondition(`hosts.toml of registry ${host} does not have the capability "push"`);
+  return found;
+}
+
+async function locations(options: EndpointsOptions, name: Wanted): Promise<Location[]> {
   const conf = await readRegistriesConf(options);
   for (const note of conf.notes) options.onNote(note);
-  const found: Endpoint[] = [];
-  for (const location of locate(conf, name)) found.push(...(await hostEndpoints(options, location)));
-  return found;
+  return locate(conf, name).map((at) => ({ ...at, skipVerify: name.skipVerify && at.isNamed }));
 }
 
 /** The file and its drop-ins in the order of their names, as they are now. */

@@ -5,10 +5,12 @@ import type { HttpResponse } from './client.ts';
 
 /** What is asked of an endpoint. */
 export interface Ask {
-  readonly method: 'GET' | 'HEAD';
+  readonly method: 'GET' | 'HEAD' | 'POST' | 'PUT';
   /** The whole URL (endpoint.ts repositoryUrl). */
   readonly url: string;
   readonly headers: Readonly<Record<string, string>>;
+  /** Of a POST or PUT; left out for none. */
+  readonly body?: Uint8Array;
   readonly maxBytes: number;
 }
 

@@ -4,7 +4,7 @@
 import { parse, TomlError } from 'smol-toml';
 import { failedPrecondition } from '../lib/failure.ts';
 
-/** What a host may be asked for. Pushing and referrers are read, but nobody asks for them. */
+/** What a host may be asked for. Referrers are read, but nobody asks for them. */
 export type Capability = 'pull' | 'resolve' | 'push' | 'referrers';
 
 /** A certificate of ours and its key: the same file where it holds both. */

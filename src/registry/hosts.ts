@@ -1,6 +1,7 @@
 // Finds the hosts.toml of a host and makes endpoints of it. Read at every pull: changes need no restart.
 // Must not speak to a host.
 import { failedPrecondition, invalidArgument } from '../lib/failure.ts';
+import { canonicalRegistry } from '../lib/registry-host.ts';
 import { canonicalHost } from './credentials.ts';
 import { type Endpoint, systemTls, type TlsFiles, type TlsMaterial } from './endpoint.ts';
 import { type ClientFiles, type HostEntry, type HostsFile, parseHostsFile } from './hosts-toml.ts';
@@ -30,20 +31,26 @@ export async function hostEndpoints(options: HostsOptions, location: Location): 
   const at = { options, location, dir };
   const made: Endpoint[] = [];
   for (const entry of file.mirrors) made.push(...(await endpointsOf(at, entry)));
-  const own = file.server ?? plainEntry;
-  if (own.url !== '') return [...made, ...(await endpointsOf(at, own))];
+  return [...made, ...(await serverEndpoints(at, file.server ?? plainEntry))];
+}
+
+/** Those of the host itself (or its `server`): where content is sent, as mirrors only have copies. */
+export async function pushEndpoints(options: HostsOptions, location: Location): Promise<Endpoint[]> {
+  const { file, dir } = await readHostsFile(options, location);
+  return serverEndpoints({ options, location, dir }, file.server ?? plainEntry);
+}
+
+async function serverEndpoints(at: Where, own: HostEntry): Promise<Endpoint[]> {
+  const { location, dir } = at;
+  const lax = location.skipVerify ? { skipVerify: true } : {};
+  if (own.url !== '') return endpointsOf(at, { ...own, ...lax });
   const url = defaultUrl(location.host);
   // what the host's own directory says counts before registries.conf
-  if (!location.insecure || dir !== '' || url.startsWith('http:')) {
-    return [...made, ...(await endpointsOf(at, { ...own, url }))];
-  }
+  const insecure = (location.insecure && dir === '') || location.skipVerify;
+  if (!insecure || url.startsWith('http:')) return endpointsOf(at, { ...own, url });
   const [encrypted] = await endpointsOf(at, { ...own, url, skipVerify: true });
   const plain = await endpointsOf(at, { ...own, url: url.replace(/^https:/, 'http:') });
-  return [
-    ...made,
-    ...(encrypted ? [encrypted] : []),
-    ...plain.map((p) => ({ ...p, insteadOf: encrypted?.base ?? null })),
-  ];
+  return [...(encrypted ? [encrypted] : []), ...plain.map((p) => ({ ...p, insteadOf: encrypted?.base ?? null }))];
 }
 
 /** Directory names that a registry's settings may have: `host`, or `host_port_` and `host:port`; then `_default`. */
@@ -53,13 +60,26 @@ export function hostDirectories(registry: string): string[] {
   return [...own, '_default'];
 }
 
+/**
+ * The directories that may have a location's settings, the spelling of the name first: what is said of a registry holds
+ * however its host is written (Reg.Example:443 and reg.example, index.docker.io and docker.io).
+ */
+async function directoriesFor({ hostsDir, listDir }: HostsOptions, { host, isNamed }: Location): Promise<string[]> {
+  const own = canonicalRegistry(host);
+  const written = [...hostDirectories(host), ...hostDirectories(own)].filter((name) => name !== '_default');
+  const others = (await listDir(hostsDir)).filter((name) => canonicalRegistry(registryOf(name)) === own);
+  return [...new Set([...written, ...others]), ...(isNamed ? ['_default'] : [])];
+}
+
+/** The registry that a directory is named after: `host_port_` is `host:port`. */
+const registryOf = (directory: string): string => directory.replace(/_([0-9]+)_$/, ':$1');
+
 const nothing: HostsFile = { mirrors: [], server: null };
 
 /** `_default` is for hosts that references name, not for those that registries.conf leads to. */
 async function readHostsFile(options: HostsOptions, location: Location): Promise<{ file: HostsFile; dir: string }> {
   if (options.hostsDir === '') return { file: nothing, dir: '' };
-  for (const name of hostDirectories(location.host)) {
-    if (name === '_default' && !location.isNamed) continue;
+  for (const name of await directoriesFor(options, location)) {
     const dir = `${options.hostsDir}/${name}`;
     const text = await options.readText(`${dir}/hosts.toml`, longestFile);
     if (text !== null) return { file: parseHostsFile(text, `${dir}/hosts.toml`), dir };
@@ -125,6 +145,7 @@ async function endpointsOf(where: Where, entry: HostEntry): Promise<Endpoint[]> 
     isOrigin: isOrigin && location.isNamed,
     canResolve: entry.capabilities.includes('resolve'),
     canPull: entry.capabilities.includes('pull'),
+    canPush: entry.capabilities.includes('push'),
     headers: entry.headers,
     sharesCredentials: entry.credentialsFrom === 'origin',
     namespace: isOrigin ? null : location.host,

@@ -21,13 +21,15 @@ export interface Location {
   /** Repository at that host. */
   readonly repository: string;
   readonly insecure: boolean;
+  /** Whether the caller takes any certificate of it, whatever the files say. */
+  readonly skipVerify: boolean;
   /** Whether host and repository are those of the name. */
   readonly isNamed: boolean;
 }
 
 /** The places of a name in the order they are asked. Throws permission-denied for one that is blocked. */
 export function locate(conf: RegistriesConf, name: Name): Location[] {
-  const own: Location = { host: name.host, repository: name.path, insecure: false, isNamed: true };
+  const own: Location = { host: name.host, repository: name.path, insecure: false, skipVerify: false, isNamed: true };
   const rule = ruleFor(conf.rules, name);
   if (rule === null) return [own];
   if (rule.blocked) {
@@ -79,7 +81,7 @@ function matchedLength(text: string, prefix: string): number | null {
 function rewrite(place: Place, rule: RegistryRule, name: Name): Location {
   const { host, path } = name;
   const stays = place.location === '' || place.location === rule.prefix;
-  if (stays) return { host, repository: path, insecure: place.insecure, isNamed: true };
+  if (stays) return { host, repository: path, insecure: place.insecure, skipVerify: false, isNamed: true };
   const text = `${canonicalRegistry(host)}/${path}`;
   const matched = Math.min(matchedLength(written(name), canonicalPlace(rule.prefix)) ?? 0, text.length);
   const moved = `${withoutTag(place.location)}${text.slice(matched)}`;
@@ -93,6 +95,7 @@ function rewrite(place: Place, rule: RegistryRule, name: Name): Location {
     host: moved.slice(0, slash).toLowerCase(),
     repository: moved.slice(slash + 1),
     insecure: place.insecure,
+    skipVerify: false,
     isNamed: moved === text,
   };
 }

@@ -1,5 +1,6 @@
 // The node's own credentials: files of the operator, read anew each time they are needed.
 // Must not keep anything between two requests.
+import { failedPrecondition } from '../lib/failure.ts';
 import { findInFile, parseAuthFile } from './auth-file.ts';
 import type { AskHelper } from './credential-helper.ts';
 import { anonymous, type Credentials } from './credentials.ts';
@@ -11,6 +12,8 @@ export type NodeCredentials = (host: string, repository: string, signal: AbortSi
 export interface NodeCredentialsOptions {
   /** auth.json or config.json files; the first that has something counts. One that does not exist has nothing. */
   readonly files: readonly string[];
+  /** Whether that is an error: the caller named the file. */
+  readonly mustExist: boolean;
   readonly readText: ReadText;
   readonly askHelper: AskHelper;
 }
@@ -22,6 +25,8 @@ export function nodeCredentials(options: NodeCredentialsOptions): NodeCredential
   return async (host, repository, signal) => {
     for (const path of options.files) {
       const text = await options.readText(path, longestFile);
+      if (text === null && options.mustExist)
+        throw failedPrecondition(`registry credentials file ${path} does not exist`);
       if (text === null) continue;
       const found = findInFile(parseAuthFile(text, path), host, repository);
       const credentials = found.helper === null ? found.credentials : await options.askHelper(found.helper, signal);

@@ -1,6 +1,7 @@
 // PURE
 // Which manifest of an index is for this machine (image-spec, image-index.md; containerd's order).
 // Must not look at the machine: the host's platform is a value.
+import { invalidArgument } from '../lib/failure.ts';
 import type { IndexEntry } from './manifest.ts';
 
 /** OCI names: os `linux`, architecture `amd64`, variant `v8` or "". */
@@ -28,6 +29,17 @@ export const platformOf = (arch: string): Platform =>
 /** `linux/arm64/v8`. */
 export const platformText = (p: Platform): string =>
   [p.os, p.architecture, p.variant].filter((part) => part !== '').join('/');
+
+/** Reads `linux/arm64` or `linux/arm/v7`. Throws invalid-argument. */
+export function parsePlatform(text: string): Platform {
+  const [, os, architecture, variant = ''] = /^([a-z0-9]+)\/([a-z0-9_-]+)(?:\/([a-z0-9]+))?$/i.exec(text) ?? [];
+  if (os === undefined || architecture === undefined)
+    throw invalidArgument(
+      `platform ${JSON.stringify(text)} is not of the form os/architecture or os/architecture/variant`,
+    );
+  const name = architecture.toLowerCase();
+  return { os: os.toLowerCase(), architecture: spellings[name] ?? name, variant: variant.toLowerCase() };
+}
 
 const spellings: Readonly<Record<string, string>> = {
   x86_64: 'amd64',
@@ -68,20 +80,26 @@ function preferences(host: Platform): { architecture: string; variants: readonly
  * systems do not come at all.
  */
 export function choosePlatform(host: Platform, entries: readonly IndexEntry[]): IndexEntry[] {
-  const ranks = preferences(host);
-  const rank = (entry: IndexEntry): number => {
-    if (entry.platform === null) return Number.MAX_SAFE_INTEGER;
-    const { os, variant } = entry.platform;
-    if (os !== host.os) return -1;
-    const name = entry.platform.architecture.toLowerCase();
-    const architecture = spellings[name] ?? name;
-    const at = ranks.findIndex((r) => r.architecture === architecture);
-    const within = at < 0 ? -1 : (ranks[at]?.variants.indexOf(variant.toLowerCase()) ?? -1);
-    return within < 0 ? -1 : at * 100 + within;
-  };
+  const rankOf = ranking(host);
   return entries
-    .map((entry) => ({ entry, rank: rank(entry) }))
+    .map((entry) => ({ entry, rank: entry.platform === null ? Number.MAX_SAFE_INTEGER : rankOf(entry.platform) }))
     .filter((r) => r.rank >= 0)
     .sort((a, b) => a.rank - b.rank)
     .map((r) => r.entry);
+}
+
+/** Whether what is made for `made` runs on `host`. A config without a platform says nothing against it. */
+export const isFor = (host: Platform, made: Platform): boolean =>
+  (made.os === '' && made.architecture === '') || ranking(host)(made) >= 0;
+
+/** How well a platform does for a host: 0 is best, below 0 is not at all. */
+function ranking(host: Platform): (made: Platform) => number {
+  const ranks = preferences(host);
+  return ({ os, architecture, variant }) => {
+    if (os !== host.os) return -1;
+    const name = architecture.toLowerCase();
+    const at = ranks.findIndex((r) => r.architecture === (spellings[name] ?? name));
+    const within = at < 0 ? -1 : (ranks[at]?.variants.indexOf(variant.toLowerCase()) ?? -1);
+    return within < 0 ? -1 : at * 100 + within;
+  };
 }

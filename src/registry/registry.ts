@@ -1,15 +1,16 @@
-// Pulls from any OCI distribution registry: composes client, auth, retry and mirrors.
+// Pulls from and pushes to any OCI distribution registry: composes client, auth, retry and mirrors.
 // Must not keep anything of a caller after its request, nor write to disk.
 import type { Digest } from '../lib/id.ts';
-import { AuthSession, withAuth } from './auth.ts';
+import { type AuthOptions, AuthSession, withAuth } from './auth.ts';
 import { createHttpClient } from './client.ts';
 import { type AuthConfig, bindCredentials } from './credentials.ts';
 import { createHelperRunner } from './credential-helper.ts';
-import { findEndpoints } from './endpoints.ts';
+import { findEndpoints, findPushEndpoints } from './endpoints.ts';
 import type { ListDir, ReadText } from './hosts.ts';
 import { EndpointList } from './mirrors.ts';
-import { nodeCredentials } from './node-credentials.ts';
+import { type NodeCredentials, nodeCredentials } from './node-credentials.ts';
 import { proxyFor, type ProxySettings } from './proxy.ts';
+import { openPushRepository, type PushRepository } from './push-repository.ts';
 import { openRepository, type Repository } from './repository.ts';
 import { type RetryPolicy, withRetry } from './retry.ts';
 
@@ -24,12 +25,18 @@ export interface OpenRequest {
   /** The reference written out, for failures. */
   readonly label: string;
   readonly auth: AuthConfig | null;
+  /** An auth.json or config.json in place of the node's own, absolute; null for those. */
+  readonly authFile: string | null;
+  /** Whether the caller takes any certificate of the registry, whatever hosts.toml says. */
+  readonly skipVerify: boolean;
 }
 
 /** Port: the registries of the world. */
 export interface Registry {
   /** Reads the host's settings and opens the repository for one request. Sends nothing yet. */
   open(request: OpenRequest): Promise<Repository>;
+  /** The same for pushing to it. */
+  openPush(request: OpenRequest): Promise<PushRepository>;
   /** Ends idle connections. */
   close(): void;
 }
@@ -89,26 +96,40 @@ export function createRegistry(options: RegistryOptions): Registry {
   const { proxies, timeouts, retry, readText } = options;
   const askHelper = createHelperRunner({ env: options.helperEnv, timeoutMs: timeouts.helperMs });
   const onNote = once(options.onNote);
-  const node = nodeCredentials({ files: options.authFiles, readText, askHelper });
+  const nodeOf = (authFile: string | null): NodeCredentials =>
+    authFile === null
+      ? nodeCredentials({ files: options.authFiles, mustExist: false, readText, askHelper })
+      : nodeCredentials({ files: [authFile], mustExist: true, readText, askHelper });
+  const settings = { ...options, onNote, connectMs: timeouts.connectMs };
+  const sessionOf = ({ auth, host, path, authFile }: OpenRequest, actions: AuthOptions['actions']): AuthSession =>
+    new AuthSession({
+      send: client.send,
+      bound: bindCredentials(auth, host),
+      named: { host, repository: path },
+      node: nodeOf(authFile),
+      actions,
+      proxyFor: (url) => proxyFor(proxies, url),
+    });
   return {
     open: async (request) => {
-      const bound = bindCredentials(request.auth, request.host);
-      const endpoints = await findEndpoints({ ...options, onNote, connectMs: timeouts.connectMs }, request);
-      const session = new AuthSession({
-        send: client.send,
-        bound,
-        named: { host: request.host, repository: request.path },
-        node,
-        proxyFor: (url) => proxyFor(proxies, url),
-      });
-      return openRepository({
-        label: request.label,
-        tag: request.tag,
-        digest: request.digest,
-        endpoints: new EndpointList(endpoints),
+      const session = sessionOf(request, 'pull');
+      const endpoints = new EndpointList(await findEndpoints(settings, request));
+      const { label, tag, digest } = request;
+      const exchange = withRetry(withAuth(client.send, session), retry);
+      return openRepository({ label, tag, digest, endpoints, session, exchange, retry });
+    },
+    openPush: async (request) => {
+      const session = sessionOf(request, 'pull,push');
+      const endpoints = new EndpointList(await findPushEndpoints(settings, request));
+      const exchange = withRetry(withAuth(client.send, session), retry);
+      const { label } = request;
+      return openPushRepository({
+        label,
+        endpoints,
         session,
-        exchange: withRetry(withAuth(client.send, session), retry),
+        exchange,
         retry,
+        proxyFor: (url) => proxyFor(proxies, url),
       });
     },
     close: () => client.close(),

@@ -27,7 +27,7 @@ export async function retrying<T>(policy: RetryPolicy, signal: AbortSignal, atte
       return await attempt();
     } catch (error) {
       signal.throwIfAborted();
-      const pause = n < policy.attempts ? pauseBefore(error, n, policy) : null;
+      const pause = n < policy.attempts ? retryPause(error, n, policy) : null;
       if (pause === null) throw error;
       await policy.sleep(pause, signal);
     }
@@ -40,7 +40,8 @@ export const withRetry =
   (endpoint, ask, signal) =>
     retrying(policy, signal, () => exchange(endpoint, ask, signal));
 
-function pauseBefore(error: unknown, attempt: number, policy: RetryPolicy): number | null {
+/** Milliseconds to wait after a failed attempt, counted from 1; null if another one does not help. */
+export function retryPause(error: unknown, attempt: number, policy: RetryPolicy): number | null {
   const backoff = Math.min(policy.longestMs, policy.baseMs * 2 ** (attempt - 1) * (1 + policy.random() / 2));
   if (error instanceof StatusError) {
     if (!passing.has(error.status)) return null;

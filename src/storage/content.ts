@@ -181,6 +181,11 @@ export class Content {
     if (left <= 0 && !this.has(digest)) await this.#removeFile(digest);
   }
 
+  /** Whether a claimed blob has been put at its path: by rename, so that it is whole. */
+  async isAt(path: string): Promise<boolean> {
+    return (await lstat(path).catch(() => null)) !== null;
+  }
+
   /** Takes note of a blob that was put at `path(digest)`. */
   adopt(digest: Digest, size: number): void {
     this.#note(digestHex(digest), size);

@@ -2,22 +2,27 @@
 // Must not decide what belongs into an image: it is told each blob.
 import { createReadStream } from 'node:fs';
 import { lstat, mkdir, readdir, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { alreadyExists, invalidArgument } from '../lib/failure.ts';
 import type { Digest } from '../lib/id.ts';
 import type { ExportBlobRequest, ExportInto, ExportSource } from '../native/boundary.ts';
 import { fetchCall } from './fetch-call.ts';
 import { diskFailure, fetchFailure } from './native-failure.ts';
 import type { StorageNative } from './ports.ts';
+import { SaveNotes } from './save-notes.ts';
 
 export type { ExportSource } from '../native/boundary.ts';
 /** How layers are compressed on their way out. */
 export type Compression = ExportBlobRequest['compression'];
 
-type ExportNative = Pick<
-  StorageNative,
-  'verifyBlob' | 'exportBlob' | 'finishArchive' | 'syncFs' | 'fetchCancel' | 'fetchProgress'
->;
+export interface ExportsOptions {
+  readonly native: Pick<
+    StorageNative,
+    'verifyBlob' | 'exportBlob' | 'beginArchive' | 'finishArchive' | 'syncFs' | 'fetchCancel' | 'fetchProgress'
+  >;
+  /** Has a note on each file that is being written, by which a start removes those of a daemon that was killed. */
+  readonly savesDir: string;
+}
 
 /** One piece of work, and whom to tell how far it is. */
 export interface ExportJob {
@@ -50,10 +55,17 @@ const tellMs = 250;
 
 /** Writes blobs out. */
 export class Exports {
-  readonly #native: ExportNative;
+  readonly #native: ExportsOptions['native'];
+  readonly #notes: SaveNotes;
 
-  constructor(native: ExportNative) {
+  constructor({ native, savesDir }: ExportsOptions) {
     this.#native = native;
+    this.#notes = new SaveNotes(savesDir);
+  }
+
+  /** Removes what a daemon that was killed has left half written. In the background: the disks are anybody's. */
+  sweep(): Promise<void> {
+    return this.#notes.sweep();
   }
 
   /** Reads a blob to its end. Throws failed-precondition if it is not what its digest says; the bytes read. */
@@ -67,20 +79,28 @@ export class Exports {
   /** A tar file at an absolute path; a regular file there is replaced at the end. */
   async archive(path: string): Promise<ExportSink> {
     const to = await archivePlace(path);
-    const part = join(dirname(to), `.${basename(to).slice(0, 100)}.${process.pid}-${(works += 1)}.part`);
-    const discard = (): Promise<void> => rm(part, { force: true });
+    const part = await this.#notes.begin(to);
+    const discard = async (): Promise<void> => {
+      await rm(part.path, { force: true });
+      await part.end();
+    };
+    const failed = (error: unknown): never => {
+      throw fetchFailure(error, `save images to ${to}`, '');
+    };
+    const { inode } = await this.#native.beginArchive({ path: part.path }).catch(async (error: unknown) => {
+      await part.end();
+      return failed(error);
+    });
+    const into = { type: 'archive', path: part.path, inode } as const;
     return {
-      blob: (job, signal) => this.#export(job, { type: 'archive', path: part, name: null }, signal),
+      blob: (job, signal) => this.#export(job, { ...into, name: null }, signal),
       describe: async (name, text) => {
         const job = { source: { type: 'text', text } as const, what: name, onBytes: () => undefined };
-        await this.#export({ ...job, compression: 'none' }, { type: 'archive', path: part, name }, never);
+        await this.#export({ ...job, compression: 'none' }, { ...into, name }, never);
       },
       commit: async () => {
-        try {
-          await this.#native.finishArchive({ path: part, to });
-        } catch (error) {
-          throw fetchFailure(error, `save images to ${to}`, '');
-        }
+        await this.#native.finishArchive({ path: part.path, inode, to }).catch(failed);
+        await part.end();
       },
       discard,
     };
@@ -89,18 +109,29 @@ export class Exports {
   /** A directory at an absolute path where nothing is, or an empty one. */
   async directory(path: string): Promise<ExportSink> {
     const to = await directoryPlace(path);
-    const part = join(dirname(to), `.${basename(to).slice(0, 100)}.${process.pid}-${(works += 1)}.part`);
-    const blobs = join(part, 'blobs', 'sha256');
-    await tried(`save images to ${to}`, () => mkdir(blobs, { recursive: true, mode: 0o755 }));
+    const part = await this.#notes.begin(to);
+    const blobs = join(part.path, 'blobs', 'sha256');
+    const saving = <T>(work: () => Promise<T>): Promise<T> => tried(`save images to ${to}`, work);
+    const discard = async (): Promise<void> => {
+      await rm(part.path, { recursive: true, force: true });
+      await part.end();
+    };
+    try {
+      await saving(() => mkdir(part.path, { mode: 0o755 }).then(() => mkdir(blobs, { recursive: true, mode: 0o755 })));
+    } catch (error) {
+      await discard();
+      throw error;
+    }
     return {
       blob: (job, signal) => this.#export(job, { type: 'directory', path: blobs }, signal),
-      describe: (name, text) => tried(`save images to ${to}`, () => writeFile(join(part, name), text, { mode: 0o644 })),
+      describe: (name, text) => saving(() => writeFile(join(part.path, name), text, { mode: 0o644, flag: 'wx' })),
       commit: () =>
-        tried(`save images to ${to}`, async () => {
-          await this.#native.syncFs({ path: part });
-          await rename(part, to);
+        saving(async () => {
+          await this.#native.syncFs({ path: part.path });
+          await rename(part.path, to);
+          await part.end();
         }),
-      discard: () => rm(part, { recursive: true, force: true }),
+      discard,
     };
   }
 
@@ -113,6 +144,11 @@ export class Exports {
     } finally {
       await rm(path, { force: true });
     }
+  }
+
+  /** A blob into a directory of ours, named by the hex of its digest. */
+  into(path: string, job: ExportJob & { readonly compression: Compression }, signal: AbortSignal): Promise<Written> {
+    return this.#export(job, { type: 'directory', path }, signal);
   }
 
   async #export(
@@ -145,9 +181,9 @@ export class Exports {
 
 const never = new AbortController().signal;
 
-async function tried(doing: string, work: () => Promise<unknown>): Promise<void> {
+async function tried<T>(doing: string, work: () => Promise<T>): Promise<T> {
   try {
-    await work();
+    return await work();
   } catch (error) {
     throw diskFailure(error, doing);
   }

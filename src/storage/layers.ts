@@ -43,6 +43,7 @@ export type LayerSource =
       readonly entry: { readonly name: string; readonly offset: number; readonly size: number };
       /** Whether `blob.digest` is of the bytes as stored there. */
       readonly verifyDigest: boolean;
+      readonly keepBlobPath: string | null;
     };
 
 /** What is to be put together: its chain id, the bytes of all files, and what it is called in failures. */
@@ -315,7 +316,7 @@ export class Layers {
     const { limits } = bounds;
     if (source.type === 'archive') {
       const expected = { digest: source.verifyDigest ? digest : null, diffId };
-      const destination = { stagingDir, keepBlobPath: null };
+      const destination = { stagingDir, keepBlobPath: source.keepBlobPath };
       return native.unpackFromArchive({
         handle,
         path: source.path,

@@ -29,7 +29,9 @@ export type StorageNative = Pick<
   | 'unpackFromArchive'
   | 'verifyBlob'
   | 'exportBlob'
+  | 'beginArchive'
   | 'finishArchive'
+  | 'sendBlob'
   | 'syncFs'
 >;
 

@@ -6,6 +6,7 @@ import type { FetchProgress } from '../native/boundary.ts';
 import { Archives } from './archives.ts';
 import { Content } from './content.ts';
 import { Exports } from './exports.ts';
+import { Outgoing } from './outgoing.ts';
 import { Layers, type LayersReport } from './layers.ts';
 import type { FetchBounds, StorageNative } from './ports.ts';
 import { Projects } from './projects.ts';
@@ -18,6 +19,7 @@ export interface StoragePaths {
   readonly contentDir: string;
   readonly snapshotsDir: string;
   readonly ingestDir: string;
+  readonly savesDir: string;
   readonly trashDir: string;
 }
 
@@ -47,6 +49,7 @@ export interface Storage {
   readonly archives: Archives;
   readonly rootfsFiles: RootfsFiles;
   readonly exports: Exports;
+  readonly outgoing: Outgoing;
   /** Reads what is there, sweeps what is unfinished; freeing goes on in the background. */
   load(): Promise<StorageReport>;
   /** Fetches and unpackings that run. */
@@ -74,6 +77,7 @@ export function createStorage(options: StorageOptions): Storage {
   const projects = new Projects({ dir: snapshotsDir, firstProject: options.firstProject, native });
   const snapshots = new Snapshots({ snapshotsDir, trashDir, native, projects, clock });
   const archives = new Archives({ ingestDir: paths.ingestDir, native, trashDir: paths.trashDir });
+  const exports = new Exports({ native, savesDir: paths.savesDir });
   const rootfsFiles = new RootfsFiles({ native, lowerDirs: (chain) => layers.lowerDirs(chain) });
   return {
     layers,
@@ -82,11 +86,13 @@ export function createStorage(options: StorageOptions): Storage {
     projects,
     archives,
     rootfsFiles,
-    exports: new Exports(native),
+    exports,
+    outgoing: new Outgoing({ ingestDir: paths.ingestDir, native, exports, bounds }),
     load: async () => {
       await snapshots.load();
       await projects.load(options.onError);
       await archives.load();
+      exports.sweep().catch(options.onError);
       const report = { layers: await layers.load(), droppedBlobs: await content.load() };
       native.sweepTrash({ trashDir: paths.trashDir }).catch(options.onError);
       return report;

@@ -113,7 +113,8 @@ export async function openImageRoom(t: ExecutionContext, native: StorageNative, 
     registry.close();
     await native.sweepTrash({ trashDir: paths.trashDir }); // or its removal would meet ours
   });
-  const request = { userSpecifiedImage: '', annotations: {}, runtimeHandler: '', auth: null, namespace: null };
+  const asked = { userSpecifiedImage: '', annotations: {}, runtimeHandler: '', auth: null, namespace: null };
+  const request = { ...asked, authFile: null, skipVerify: false, platform: null };
   return {
     root,
     paths,

@@ -1,4 +1,5 @@
-// The test kit's registry (CNCF distribution) once more, with TLS and a guard, over the kit's images, read-only.
+// The test kit's registry (CNCF distribution) once more, with TLS and a guard: over the kit's images, read-only, or with
+// a store of its own that can be pushed to.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -26,11 +27,11 @@ const guardLines = (guard: Guard): string =>
     ? `  htpasswd: {realm: test, path: ${guard.file}}`
     : `  token: {realm: "${guard.realm}", service: ${tokenService}, issuer: ${guard.issuer}, jwks: ${guard.jwks}}`;
 
-/** Starts it on a free port; its files are in `dir`, its images those of the kit. */
+/** Starts it on a free port; its files are in `dir`, its images those of the kit, or those of `store`, where they are pushed. */
 export async function startRealRegistry(
   dir: string,
   name: string,
-  by: { guard: Guard; tls: Certificates },
+  by: { guard: Guard; tls: Certificates; store?: string },
 ): Promise<RealRegistry> {
   const bin = await kitPrograms();
   const [config, log] = [join(dir, `${name}.yml`), join(dir, `${name}.log`)];
@@ -39,8 +40,8 @@ export async function startRealRegistry(
     `version: 0.1
 log: {level: info, accesslog: {disabled: true}}
 storage:
-  filesystem: {rootdirectory: ${join(dirname(bin), 'registry/data')}}
-  maintenance: {readonly: {enabled: true}}
+  filesystem: {rootdirectory: ${by.store ?? join(dirname(bin), 'registry/data')}}
+  maintenance: {readonly: {enabled: ${by.store === undefined}}}
 http:
   addr: 127.0.0.1:0
   tls: {certificate: ${by.tls.cert}, key: ${by.tls.key}}

@@ -66,6 +66,8 @@ export async function setup(t: ExecutionContext, options: Partial<RegistryOption
         digest: digest as never,
         label: `${host}/team/app:${tag}`,
         auth: auth && { ...noAuth, ...auth },
+        authFile: null,
+        skipVerify: false,
       }),
   };
 }

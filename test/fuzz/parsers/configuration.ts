@@ -69,7 +69,7 @@ export const hostsTarget = fc.asyncProperty(hostsFiles, async (text) => {
     proxies: { http: '', https: '', none: '' },
     connectMs: 1,
   };
-  const location = { host: 'r.io', repository: 'a', insecure: true, isNamed: true };
+  const location = { host: 'r.io', repository: 'a', insecure: true, skipVerify: false, isNamed: true };
   const found = await hostEndpoints(options, location).catch((error: unknown) =>
     checkFailure(['failed-precondition'], error),
   );

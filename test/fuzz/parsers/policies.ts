@@ -99,6 +99,7 @@ const endpoint = {
   isOrigin: true,
   canResolve: true,
   canPull: true,
+  canPush: false,
   ...systemTls,
   headers: [],
   sharesCredentials: false,

@@ -234,7 +234,9 @@ test('a pull tells its progress and then its id', async (t) => {
   const client = connect(socket);
   t.teardown(() => client.close());
   const events = await collect(client.stream('Pull', { reference: 'a:1', username: 'me', password: 'x' }));
-  t.deepEqual(inputs, [{ reference: 'a:1', username: 'me', password: 'x' }]);
+  t.deepEqual(inputs, [
+    { reference: 'a:1', platform: '', username: 'me', password: 'x', authFile: null, skipVerify: false },
+  ]);
   t.is(events.at(-1)?.id, 'sha256:2');
   const told = {
     reference: running.reference,

@@ -42,6 +42,7 @@ async function run(line: string, answers: Answers = {}): Promise<Ran> {
     block: () => false,
     nowMs: () => 1_700_000_100_000,
     directory: '/home/somebody',
+    writeFile: async () => undefined,
     streams: { stdin, stdout: sink, stderr: sink, interrupted: Promise.resolve() },
     connect: (socket: string) => {
       ran.socket = socket;
@@ -259,6 +260,8 @@ const layer = (stage: string, doneBytes: string): object => ({
   totalBytes: '2097152',
 });
 
+const access = { authFile: '', skipTlsVerify: false };
+
 test('pull tells each change of a layer on a line where there is no terminal, and prints the id', async (t) => {
   const progress = (stage: string, done: string): object => ({
     progress: { reference: 'r', layers: [layer(stage, done)] },
@@ -272,10 +275,10 @@ test('pull tells each change of a layer on a line where there is no terminal, an
   const { code, out, calls } = await run('pull --creds me:a:b busybox', { Pull: events });
   t.is(code, 0);
   t.is(out, 'sha256:1\n');
-  t.deepEqual(calls, [['Pull', { reference: 'busybox', username: 'me', password: 'a:b' }]]);
+  t.deepEqual(calls, [['Pull', { reference: 'busybox', platform: '', username: 'me', password: 'a:b', ...access }]]);
   const refused = await run('pull --creds me busybox', { Pull: [] });
   t.is(refused.code, 1);
-  t.is(refused.err, 'podwright: --creds must be user:password\n');
+  t.regex(refused.err, /no password for me: give it by --password-stdin/);
 });
 
 test('pulls shows how far each is', async (t) => {

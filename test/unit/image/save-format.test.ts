@@ -35,8 +35,8 @@ test('types of layers, by whatever name they came', (t) => {
 test('an index has one entry for each name, and one for an image without', (t) => {
   const { manifests } = JSON.parse(
     layoutIndex([
-      { manifest: blob('a'), tags: ['r/x:1', 'r/x:2'] },
-      { manifest: blob('b'), tags: [] },
+      { manifest: blob('a'), tags: ['r/x:1', 'r/x:2'], twin: null },
+      { manifest: blob('b'), tags: [], twin: null },
     ]),
   ) as { manifests: { digest: string; annotations?: Record<string, string> }[] };
   t.deepEqual(
@@ -45,8 +45,27 @@ test('an index has one entry for each name, and one for an image without', (t) =
   );
 });
 
+test("a manifest of Docker's type is named for containerd, its twin for those who know OCI only", (t) => {
+  const { manifests } = JSON.parse(layoutIndex([{ manifest: blob('a'), tags: ['r/x:1'], twin: blob('b') }])) as {
+    manifests: { digest: string; annotations: Record<string, string> }[];
+  };
+  t.deepEqual(
+    manifests.map((one) => [one.digest, one.annotations]),
+    [
+      [digest('a'), { 'io.containerd.image.name': 'r/x:1' }],
+      [digest('b'), { 'org.opencontainers.image.ref.name': 'r/x:1' }],
+    ],
+  );
+});
+
 test("docker's documents", (t) => {
-  const image = { config: blob('c'), layers: [blob('1'), blob('2')], manifest: blob('m'), tags: ['h:5000/r/x:1'] };
+  const image = {
+    config: blob('c'),
+    layers: [blob('1'), blob('2')],
+    manifest: blob('m'),
+    tags: ['h:5000/r/x:1'],
+    twin: null,
+  };
   t.deepEqual(JSON.parse(dockerManifest([image])), [
     {
       Config: `blobs/sha256/${'c'.repeat(64)}`,

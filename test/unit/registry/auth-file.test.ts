@@ -92,6 +92,7 @@ test('files in their order, helpers asked, files that are not there skipped, cha
   const asked: string[] = [];
   const lookup = nodeCredentials({
     files: ['/missing', '/one', '/two'],
+    mustExist: false,
     readText: async (path) => files.get(path) ?? null,
     askHelper: async ({ program, server }) => {
       asked.push(`${program} ${server}`);

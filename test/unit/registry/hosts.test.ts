@@ -4,7 +4,7 @@ import { hostDirectories, hostEndpoints } from '../../../src/registry/hosts.ts';
 import { parseHostsFile } from '../../../src/registry/hosts-toml.ts';
 
 const noProxy = { http: '', https: '', none: '' };
-const named = (host: string) => ({ host, repository: 'team/app', insecure: false, isNamed: true });
+const named = (host: string) => ({ host, repository: 'team/app', insecure: false, skipVerify: false, isNamed: true });
 const options = (files: Readonly<Record<string, string>>) => ({
   hostsDir: '/certs.d',
   readText: async (path: string) => files[path] ?? null,

@@ -173,7 +173,7 @@ async function endpoints(files: Readonly<Record<string, string>>, host = 'r.io')
       proxies: { http: '', https: '', none: '' },
       connectMs: 10,
     },
-    { host, path: 'team/app', tag: 'v1', digest: null },
+    { host, path: 'team/app', tag: 'v1', digest: null, skipVerify: false },
   );
   return { notes, found, bases: found.map((e) => `${e.base}/${e.repository}`) };
 }

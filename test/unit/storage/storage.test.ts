@@ -38,6 +38,7 @@ async function setup(t: ExecutionContext, root = temporaryRoot(t)): Promise<Made
       contentDir: `${root}/content`,
       snapshotsDir: `${root}/snapshots`,
       ingestDir: `${root}/ingest`,
+      savesDir: `${root}/saves`,
       trashDir: `${root}/trash`,
     },
     native,
@@ -59,7 +60,9 @@ async function makeLayer({ root, storage }: Made, chainId: ChainId, text = chain
   const digest = digestOf(Buffer.from(text)) as string as Digest;
   const blob = { chainId, diffId: digest, digest, size: text.length, mediaType: 'm' };
   const entry = { name: 'layer', offset: 0, size: text.length };
-  await storage.layers.ensure(blob, never, (unpack) => unpack({ type: 'archive', path, entry, verifyDigest: true }));
+  await storage.layers.ensure(blob, never, (unpack) =>
+    unpack({ type: 'archive', path, entry, verifyDigest: true, keepBlobPath: null }),
+  );
 }
 
 test('a layer is there after one rename, and after a restart', async (t) => {
@@ -183,6 +186,7 @@ test('layer records that are damaged, foreign or newer', async (t) => {
       contentDir: `${made.root}/content`,
       snapshotsDir: `${made.root}/snapshots`,
       ingestDir: `${made.root}/ingest`,
+      savesDir: `${made.root}/saves`,
       trashDir: `${made.root}/trash`,
     },
     native: made.native,

@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use neon::prelude::*;
 use neon::types::extract::Json;
-use podwright_fetch::request::{EntryAt, ExportBlob, FetchBlob, FetchLayer, UnpackFromArchive, VerifyBlob};
+use podwright_fetch::request::{EntryAt, ExportBlob, FetchBlob, FetchLayer, SendBlob, UnpackFromArchive, VerifyBlob};
 use podwright_fetch::{self as fetch, FetchError, Job};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -212,17 +212,63 @@ fn export_blob<'cx>(cx: &mut Cx<'cx>, Json(request): Json<ExportBlob>) -> JsResu
     })
 }
 
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SentBlob {
+    status: u16,
+    location: Option<String>,
+    range: Option<String>,
+    retry_after: Option<String>,
+    leads: &'static str,
+    body: String,
+}
+
+/// A blob, or a part of one, to a registry.
+#[neon::export]
+fn send_blob<'cx>(cx: &mut Cx<'cx>, Json(request): Json<SendBlob>) -> JsResult<'cx, JsPromise> {
+    let job = register("push blob", &request.handle, request.file.size);
+    on_thread(cx, "push", move || {
+        let sent = fetch::send_blob(&request, &job?)?;
+        Ok::<_, FetchError>(SentBlob {
+            status: sent.status,
+            location: sent.location,
+            range: sent.range,
+            retry_after: sent.retry_after,
+            leads: if sent.leads == fetch::Reach::Machine { "machine" } else { "network" },
+            body: STANDARD.encode(sent.body),
+        })
+    })
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct FinishArchive {
     path: PathBuf,
+    inode: String,
     to: PathBuf,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BeginArchive {
+    path: PathBuf,
+}
+
+#[derive(Serialize)]
+struct Begun {
+    inode: String,
+}
+
+/// Makes an empty archive.
+#[neon::export]
+fn begin_archive<'cx>(cx: &mut Cx<'cx>, Json(args): Json<BeginArchive>) -> JsResult<'cx, JsPromise> {
+    on_thread(cx, "export", move || Ok::<_, FetchError>(Begun { inode: fetch::begin_archive(&args.path)? }))
 }
 
 /// Ends an archive and puts it in its place.
 #[neon::export]
 fn finish_archive<'cx>(cx: &mut Cx<'cx>, Json(args): Json<FinishArchive>) -> JsResult<'cx, JsPromise> {
     on_thread(cx, "export", move || {
-        Ok::<_, FetchError>(Verified { bytes: fetch::finish_archive(&args.path, &args.to)? })
+        Ok::<_, FetchError>(Verified { bytes: fetch::finish_archive(&args.path, &args.inode, &args.to)? })
     })
 }

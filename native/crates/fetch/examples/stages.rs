@@ -85,6 +85,7 @@ fn source(layer: &Layer) -> Source {
         proxy: None,
         connect_ms: 10_000,
         stall_ms: 30_000,
+        answer_ms: 30_000,
         attempts: 1,
     }
 }

@@ -20,9 +20,11 @@ use ureq::{Agent, Error, Proxy, Timeout};
 /// Response headers larger than this are refused; signed URLs in Location are a few kB.
 const MAX_HEADER_BYTES: usize = 64 << 10;
 
-/// An agent of its own for a fetch: shutting it down interrupts that fetch and no other.
-pub(crate) fn agent(source: &Source, with_client_cert: bool, bounds: &Arc<Bounds>) -> Result<Agent, Cause> {
+/// An agent of its own for a fetch: shutting it down interrupts that fetch and no other. `own_host` is false for hosts it
+/// was redirected to.
+pub(crate) fn agent(source: &Source, own_host: bool, bounds: &Arc<Bounds>) -> Result<Agent, Cause> {
     let stall = Some(Duration::from_millis(source.stall_ms.max(1)));
+    let answer = Some(Duration::from_millis(source.answer_ms.max(1)));
     let connect = Some(Duration::from_millis(source.connect_ms.max(1)));
     let proxy = match &source.proxy {
         None => None,
@@ -40,12 +42,12 @@ pub(crate) fn agent(source: &Source, with_client_cert: bool, bounds: &Arc<Bounds
         .timeout_resolve(connect)
         .timeout_connect(connect)
         .timeout_send_request(stall)
-        .timeout_recv_response(stall)
+        .timeout_recv_response(answer)
         .timeout_per_read(stall)
         .timeout_per_write(stall)
         .max_response_header_size(MAX_HEADER_BYTES)
         .build();
-    let tls = TlsConnector(tls_config(&source.tls, with_client_cert)?);
+    let tls = TlsConnector(tls_config(&source.tls, own_host)?);
     let connector = ().chain(ConnectProxyConnector::default()).chain(TcpConnector::default()).chain(tls);
     Ok(Agent::with_parts(
         config,
@@ -80,8 +82,12 @@ impl Resolver for BoundResolver {
         })?;
         let authority = uri.authority().map_or("", |authority| authority.as_str());
         let addresses: Vec<_> = found.iter().map(SocketAddr::ip).collect();
-        self.bounds.check(authority, &addresses).map_err(|e| Error::Io(io::Error::other(e)))?;
-        Ok(found)
+        let within = self.bounds.within(authority, &addresses).map_err(|e| Error::Io(io::Error::other(e)))?;
+        let mut usable = self.inner.empty();
+        for (address, _) in found.iter().zip(within).filter(|(_, within)| *within) {
+            usable.push(*address);
+        }
+        Ok(usable)
     }
 }
 

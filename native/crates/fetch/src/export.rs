@@ -13,7 +13,7 @@ use output::Output;
 use podwright_sys::priority::set_thread_behind_process;
 use std::io::{self, Write};
 
-pub use output::finish_archive;
+pub use output::{begin_archive, finish_archive};
 
 /// Below the daemon and containers, as unpacking.
 const NICE: i32 = 5;
@@ -86,6 +86,9 @@ fn copy(from: &ExportSource, job: &Job, out: &mut dyn Write) -> Result<u64, Caus
         ExportSource::Layer { layer_dir, diff_id } => source::layer(layer_dir, &Digest::parse(diff_id)?, job, out),
         ExportSource::File { path, digest, size } => {
             source::file(path, (&Digest::parse(digest)?, *size), job, out).map(|()| *size)
+        }
+        ExportSource::Entry { path, entry, digest } => {
+            source::entry(path, entry, &Digest::parse(digest)?, job, out).map(|()| entry.size)
         }
         ExportSource::Text { text } => {
             out.write_all(text.as_bytes())?;

@@ -19,9 +19,10 @@ pub(crate) enum Stage {
     Waiting,
     Unpacking,
     Syncing,
+    Uploading,
 }
 
-const STAGES: [&str; 6] = ["queued", "connecting", "downloading", "waiting", "unpacking", "syncing"];
+const STAGES: [&str; 7] = ["queued", "connecting", "downloading", "waiting", "unpacking", "syncing", "uploading"];
 
 /// A running fetch's figures (`FetchProgress` of boundary.ts).
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -23,12 +23,15 @@ mod reach;
 mod redirect;
 pub mod request;
 mod tls;
+mod upload;
 mod url;
 mod verify;
 
 pub use blob::{FetchedBlob, MAX_IN_MEMORY, fetch_blob};
 pub use cause::{Cause, FetchError};
 pub use digest::Digest;
-pub use export::{ExportedBlob, export_blob, finish_archive, verify_blob};
+pub use export::{ExportedBlob, begin_archive, export_blob, finish_archive, verify_blob};
 pub use job::{Job, Progress, cancel, progress};
 pub use layer::{UnpackedLayer, fetch_layer, unpack_from_archive};
+pub use reach::Reach;
+pub use upload::{SentBlob, send_blob};

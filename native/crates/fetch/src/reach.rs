@@ -1,17 +1,20 @@
 //! Where a server may lead a download: the caller may name any address, a redirect may not lead to this machine
 //! or to the metadata service of its cloud. The same rules as for documents (`registry/reach.ts`).
 
+use podwright_sys::own_addresses::own_addresses;
+use serde::Deserialize;
 use std::collections::HashMap;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::{Mutex, PoisonError};
 
 /// How far a host may be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Reach {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Reach {
     /// The caller named it.
     Any,
-    /// A server of this machine named it: loopback is allowed.
+    /// A server of this machine named it: it may be on this machine too.
     Machine,
     /// Another server named it.
     Network,
@@ -19,20 +22,33 @@ pub(crate) enum Reach {
 
 impl Reach {
     /// Whether an address may be connected to.
-    pub(crate) fn has(self, address: IpAddr) -> bool {
+    pub(crate) fn has(self, address: IpAddr, own: &Own) -> bool {
         let address = address.to_canonical();
         match self {
             Self::Any => true,
             Self::Machine => !is_forbidden(address),
-            Self::Network => !is_forbidden(address) && !is_own(address),
+            Self::Network => !is_forbidden(address) && !own.has(address),
         }
     }
 }
 
-fn is_own(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(v4) => v4.is_loopback() || v4.octets()[0] == 0,
-        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unspecified(),
+/// The addresses of this machine, looked up when a redirect asks for them: most downloads have none.
+#[derive(Debug)]
+pub(crate) struct Own(fn() -> Option<Vec<IpAddr>>);
+
+impl Own {
+    /// Those of the interfaces as they are then.
+    pub(crate) fn of_interfaces() -> Self {
+        Self(|| own_addresses().ok())
+    }
+
+    /// Whether an address, in canonical form, leads to this machine. One that cannot be told does.
+    fn has(&self, address: IpAddr) -> bool {
+        let loopback = match address {
+            IpAddr::V4(v4) => v4.is_loopback() || v4.octets()[0] == 0,
+            IpAddr::V6(v6) => v6.is_loopback() || v6.is_unspecified(),
+        };
+        loopback || (self.0)().is_none_or(|own| own.iter().any(|one| one.to_canonical() == address))
     }
 }
 
@@ -52,29 +68,30 @@ fn is_forbidden(address: IpAddr) -> bool {
 pub(crate) struct Bounds {
     /// Whether a proxy resolves names: then only addresses that are written out can be looked at.
     proxied: bool,
+    own: Own,
     hosts: Mutex<HashMap<String, Host>>,
 }
 
 #[derive(Debug)]
 struct Host {
     reach: Reach,
-    /// Whether it was found on loopback.
+    /// Whether it was found on this machine.
     here: bool,
 }
 
 impl Bounds {
     /// Knows no host yet.
     pub(crate) fn new(proxied: bool) -> Self {
-        Self { proxied, hosts: Mutex::default() }
+        Self { proxied, own: Own::of_interfaces(), hosts: Mutex::default() }
     }
 
     /// Lets a host be asked. What the caller named stays so, whoever names it later.
     pub(crate) fn admit(&self, authority: &str, reach: Reach) -> Result<(), OutOfReach> {
         let literal = bare(authority).parse::<IpAddr>().ok();
-        if literal.is_some_and(|address| !reach.has(address)) {
+        if literal.is_some_and(|address| !reach.has(address, &self.own)) {
             return Err(OutOfReach);
         }
-        let here = literal.is_some_and(is_own);
+        let here = literal.is_some_and(|address| self.own.has(address.to_canonical()));
         let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
         let host = hosts.entry(authority.to_owned()).or_insert(Host { reach, here });
         if host.reach != Reach::Any {
@@ -83,15 +100,21 @@ impl Bounds {
         Ok(())
     }
 
-    /// Checks what a host's name was resolved to.
-    pub(crate) fn check(&self, authority: &str, addresses: &[IpAddr]) -> Result<(), OutOfReach> {
+    /// Which of the addresses that a host's name was resolved to may be connected to, none being an error: a name may
+    /// have the addresses of all nodes, and this one's among them.
+    pub(crate) fn within(&self, authority: &str, addresses: &[IpAddr]) -> Result<Vec<bool>, OutOfReach> {
         if self.proxied {
-            return Ok(());
+            return Ok(vec![true; addresses.len()]);
         }
         let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
         let host = hosts.entry(authority.to_owned()).or_insert(Host { reach: Reach::Network, here: false });
-        host.here = addresses.iter().all(|address| is_own(address.to_canonical()));
-        if addresses.iter().all(|address| host.reach.has(*address)) { Ok(()) } else { Err(OutOfReach) }
+        let within: Vec<bool> = addresses.iter().map(|address| host.reach.has(*address, &self.own)).collect();
+        let mut used = addresses.iter().zip(&within).filter(|(_, within)| **within).peekable();
+        if used.peek().is_none() {
+            return Err(OutOfReach);
+        }
+        host.here = used.all(|(address, _)| self.own.has(address.to_canonical()));
+        Ok(within)
     }
 
     /// How far a host may lead.
@@ -127,11 +150,22 @@ mod tests {
 
     #[test]
     fn addresses_within_reach() {
+        let interfaces = Own(|| Some(vec!["10.1.2.3".parse().expect("address"), "fd00::9".parse().expect("address")]));
         let has = |text: &str| {
             let address: IpAddr = text.parse().expect("address");
-            [Reach::Any, Reach::Machine, Reach::Network].map(|reach| reach.has(address))
+            [Reach::Any, Reach::Machine, Reach::Network].map(|reach| reach.has(address, &interfaces))
         };
-        for own in ["127.0.0.1", "127.9.9.9", "0.0.0.0", "::1", "::", "::ffff:127.0.0.1"] {
+        for own in [
+            "127.0.0.1",
+            "127.9.9.9",
+            "0.0.0.0",
+            "::1",
+            "::",
+            "::ffff:127.0.0.1",
+            "10.1.2.3",
+            "::ffff:10.1.2.3",
+            "fd00::9",
+        ] {
             assert_eq!(has(own), [true, true, false], "{own}");
         }
         for bad in [
@@ -147,6 +181,7 @@ mod tests {
         for other in ["10.0.0.1", "192.168.1.1", "8.8.8.8", "fd00::1", "2001:db8::1"] {
             assert_eq!(has(other), [true, true, true], "{other}");
         }
+        assert!(Own(|| None).has("10.0.0.1".parse().expect("address")), "what cannot be told is ours");
     }
 
     #[test]
@@ -154,15 +189,18 @@ mod tests {
         let bounds = Bounds::new(false);
         let loopback = [IpAddr::V4(Ipv4Addr::LOCALHOST)];
         bounds.admit("registry.example:5000", Reach::Any).expect("named by the caller");
-        bounds.check("registry.example:5000", &loopback).expect("wherever it is");
+        bounds.within("registry.example:5000", &loopback).expect("wherever it is");
         assert_eq!(bounds.led_by("registry.example:5000"), Reach::Machine);
         bounds.admit("registry.example:5000", Reach::Network).expect("named again");
-        bounds.check("registry.example:5000", &loopback).expect("still the caller's");
+        bounds.within("registry.example:5000", &loopback).expect("still the caller's");
         bounds.admit("cdn.example", Reach::Network).expect("a name");
-        bounds.check("cdn.example", &loopback).expect_err("resolved to this machine");
-        bounds.check("unknown.example", &loopback).expect_err("nobody admitted it");
+        bounds.within("cdn.example", &loopback).expect_err("resolved to this machine");
+        let both = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1))];
+        assert_eq!(bounds.within("cdn.example", &both).expect("one is elsewhere"), [false, true]);
+        assert_eq!(bounds.led_by("cdn.example"), Reach::Network);
+        bounds.within("unknown.example", &loopback).expect_err("nobody admitted it");
         bounds.admit("[::ffff:169.254.169.254]:80", Reach::Machine).expect_err("written out");
-        Bounds::new(true).check("proxy.example", &loopback).expect("the proxy is the caller's");
+        Bounds::new(true).within("proxy.example", &loopback).expect("the proxy is the caller's");
     }
 
     #[test]

@@ -13,7 +13,7 @@ use ureq::{Agent, Body};
 /// As curl and Go: beyond this it is a loop.
 const MAX_HOPS: usize = 10;
 
-/// Agents of a fetch: with our certificate for the host itself, without for others.
+/// Agents of a fetch: with our certificate and leave to skip verification for the host itself, without for others.
 pub(crate) struct Client<'a> {
     source: &'a Source,
     url: Url,
@@ -71,7 +71,7 @@ impl<'a> Client<'a> {
     }
 
     fn agent(&mut self, own_host: bool, job: &Job) -> Result<Agent, Cause> {
-        if own_host || self.source.tls.client_cert.is_none() {
+        if own_host || (self.source.tls.client_cert.is_none() && !self.source.tls.skip_verify) {
             return Ok(self.own.clone());
         }
         let other = match self.other.take() {

@@ -1,5 +1,6 @@
 //! What callers ask for, in the words of boundary.ts.
 
+use crate::reach::Reach;
 use podwright_rootfs::Limits;
 use serde::Deserialize;
 use std::fmt;
@@ -56,6 +57,8 @@ pub struct Source {
     pub connect_ms: u64,
     /// Milliseconds without a byte.
     pub stall_ms: u64,
+    /// Milliseconds from the request's last byte to the answer's first.
+    pub answer_ms: u64,
     /// Connections at most.
     pub attempts: u32,
 }
@@ -174,6 +177,81 @@ pub struct FetchBlob {
     pub keep_blob_path: Option<PathBuf>,
 }
 
+/// How a blob is sent.
+#[derive(Debug, Clone, Copy, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum SendMethod {
+    /// The whole, or the end of what went before.
+    Put,
+    /// A part.
+    Patch,
+}
+
+impl SendMethod {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Put => "PUT",
+            Self::Patch => "PATCH",
+        }
+    }
+}
+
+/// A file that is to be sent.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SendFile {
+    /// Its path, through no link at its end.
+    pub path: PathBuf,
+    /// Its digest.
+    pub digest: String,
+    /// Its bytes.
+    pub size: u64,
+}
+
+/// `SendBlobRequest` of boundary.ts.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SendBlob {
+    /// The caller's name for this work.
+    pub handle: String,
+    /// How.
+    pub method: SendMethod,
+    /// Where to.
+    pub url: String,
+    headers: Vec<Header>,
+    allow_http: bool,
+    tls: Tls,
+    proxy: Option<ProxyUrl>,
+    connect_ms: u64,
+    stall_ms: u64,
+    answer_ms: u64,
+    /// Where the url's host may be.
+    pub reach: Reach,
+    /// What.
+    pub file: SendFile,
+    /// The part's first byte.
+    pub begin: u64,
+    /// The one behind its last.
+    pub end: u64,
+}
+
+impl SendBlob {
+    /// The part that says where to send it.
+    pub fn source(&self) -> Source {
+        Source {
+            url: self.url.clone(),
+            headers: self.headers.clone(),
+            allow_http: self.allow_http,
+            tls: self.tls.clone(),
+            proxy: self.proxy.clone(),
+            connect_ms: self.connect_ms,
+            stall_ms: self.stall_ms,
+            answer_ms: self.answer_ms,
+            attempts: 1,
+        }
+    }
+}
+
 macro_rules! has_source {
     ($($request:ty),*) => {$(
         impl $request {
@@ -187,6 +265,7 @@ macro_rules! has_source {
                     proxy: self.proxy.clone(),
                     connect_ms: self.connect_ms,
                     stall_ms: self.stall_ms,
+                    answer_ms: self.stall_ms,
                     attempts: self.attempts,
                 }
             }
@@ -255,6 +334,15 @@ pub enum ExportSource {
         /// Its bytes.
         size: u64,
     },
+    /// A file of an archive that is loaded: a plain tar or a directory.
+    Entry {
+        /// The archive.
+        path: PathBuf,
+        /// The file in it.
+        entry: EntryAt,
+        /// Its digest.
+        digest: String,
+    },
     /// A document.
     Text {
         /// Its text.
@@ -288,10 +376,12 @@ pub enum ExportCompression {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]
 pub enum ExportInto {
-    /// Behind what the tar has; made if absent. `name` null: `blobs/<algorithm>/<hex>`.
+    /// Behind what the tar has, which the caller made. `name` null: `blobs/<algorithm>/<hex>`.
     Archive {
         /// The tar.
         path: PathBuf,
+        /// Its inode's number: nobody else's file is written.
+        inode: String,
         /// The entry's name, at most 100 bytes.
         name: Option<String>,
     },

@@ -20,11 +20,12 @@ const STORES: [&str; 6] = [
     "/etc/ssl/cert.pem",
 ];
 
-/// The settings of one host; `with_client_cert` is false for a host it was redirected to.
-pub(crate) fn tls_config(tls: &Tls, with_client_cert: bool) -> Result<Arc<ClientConfig>, Cause> {
+/// The settings of one host. `own_host` is false for one it was redirected to: our certificate is not for that, nor is
+/// leave to be anybody.
+pub(crate) fn tls_config(tls: &Tls, own_host: bool) -> Result<Arc<ClientConfig>, Cause> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let client = match (&tls.client_cert, &tls.client_key) {
-        (Some(cert), Some(key)) if with_client_cert => Some((chain(cert)?, cert, key)),
+        (Some(cert), Some(key)) if own_host => Some((chain(cert)?, cert, key)),
         (Some(_), None) | (None, Some(_)) => {
             return Err(Cause::Request("a client certificate and its key come together"));
         }
@@ -33,7 +34,7 @@ pub(crate) fn tls_config(tls: &Tls, with_client_cert: bool) -> Result<Arc<Client
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .map_err(|e| Cause::Tls(e.to_string()))?;
-    let builder = if tls.skip_verify {
+    let builder = if tls.skip_verify && own_host {
         let schemes = provider.signature_verification_algorithms.supported_schemes();
         builder.dangerous().with_custom_certificate_verifier(Arc::new(Unverified(schemes)))
     } else {

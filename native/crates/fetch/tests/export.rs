@@ -8,7 +8,7 @@ mod tar_builder;
 use podwright_fetch::archive::{index, read_entry};
 use podwright_fetch::request::EntryAt;
 use podwright_fetch::{
-    ExportedBlob, FetchError, Job, cancel, export_blob, finish_archive, unpack_from_archive, verify_blob,
+    ExportedBlob, FetchError, Job, begin_archive, cancel, export_blob, finish_archive, unpack_from_archive, verify_blob,
 };
 use scratch::{Scratch, failure, noise, sha256};
 use serde_json::{Value, json};
@@ -56,13 +56,16 @@ fn an_archive_of_layers_and_documents_is_read_back() {
     assert_eq!(verify(&dir, &tar).expect("verify"), tar.len() as u64);
     let (part, done) = (s.root.join("part"), s.root.join("done.tar"));
     let source = json!({ "type": "layer", "layerDir": dir, "diffId": sha256(&tar) });
-    let into = json!({ "type": "archive", "path": part, "name": null });
+    let inode = begin_archive(&part).expect("begin");
+    assert!(begin_archive(&part).is_err(), "over nothing that is there");
+    let into = json!({ "type": "archive", "path": part, "inode": inode, "name": null });
     let plain = export(source.clone(), "none", into.clone()).expect("plain");
     assert_eq!((plain.digest.as_str(), plain.bytes), (&*sha256(&tar), tar.len() as u64));
     let packed = [export(source.clone(), "gzip", into.clone()), export(source.clone(), "zstd", into.clone())];
     let text = json!({ "type": "text", "text": "[1]" });
-    export(text, "none", json!({ "type": "archive", "path": part, "name": "manifest.json" })).expect("text");
-    finish_archive(&part, &done).expect("finish");
+    export(text, "none", json!({ "type": "archive", "path": part, "inode": inode, "name": "manifest.json" }))
+        .expect("text");
+    finish_archive(&part, &inode, &done).expect("finish");
     let found = index(&done, &s.root).expect("index");
     assert_eq!(found.entries.len(), 4);
     assert_eq!(found.files.get("manifest.json").map(String::as_str), Some("[1]"));
@@ -132,4 +135,36 @@ fn a_cancelled_verification_ends() {
     let request = json!({ "handle": handle, "source": { "type": "layer", "layerDir": dir, "diffId": sha256(&tar) } });
     let request = serde_json::from_value(request).expect("request");
     assert_eq!(failure(verify_blob(&request, &job)).0, "cancel");
+}
+
+#[test]
+fn what_took_the_archives_place_is_not_written() {
+    let s = Scratch::new();
+    let (part, theirs) = (s.root.join("part"), s.write("theirs", "as it was"));
+    let inode = begin_archive(&part).expect("begin");
+    std::fs::remove_file(&part).expect("remove");
+    std::fs::hard_link(&theirs, &part).expect("link");
+    let into = json!({ "type": "archive", "path": part, "inode": inode, "name": "x" });
+    let (stage, _, message) = failure(export(json!({ "type": "text", "text": "ours" }), "none", into));
+    assert!(stage == "archive" && message.contains("was replaced"), "{message}");
+    assert!(finish_archive(&part, &inode, &s.root.join("done")).is_err());
+    assert_eq!(std::fs::read(theirs).expect("read"), b"as it was");
+}
+
+#[test]
+fn a_file_of_an_archive_is_copied_out_and_held_against_its_digest() {
+    let s = Scratch::new();
+    let data = noise(600_000);
+    let archive = s.write("archive", [b"before".as_slice(), &data, b"behind"].concat());
+    let out = s.root.join("out");
+    std::fs::create_dir(&out).expect("mkdir");
+    let entry = json!({ "name": "blob", "offset": 6, "size": data.len() });
+    let source = |digest: String| json!({ "type": "entry", "path": archive, "entry": entry, "digest": digest });
+    let into = json!({ "type": "directory", "path": out });
+    let done = export(source(sha256(&data)), "none", into.clone()).expect("export");
+    assert_eq!(done.digest.to_string(), sha256(&data));
+    assert_eq!(std::fs::read(out.join(&sha256(&data)[7..])).expect("read"), data);
+    let (stage, ..) = failure(export(source(sha256(b"other")), "none", into));
+    assert_eq!(stage, "digest");
+    assert_eq!(std::fs::read_dir(&out).expect("list").count(), 1);
 }

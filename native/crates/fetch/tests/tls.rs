@@ -145,6 +145,31 @@ fn a_host_that_asks_gets_our_certificate_and_no_other_does() {
 }
 
 #[test]
+fn leave_to_be_anybody_is_for_the_host_itself() {
+    let (s, ca, blob) = (Scratch::new(), Authority::new(), noise(100));
+    let other = Server::start("127.0.0.1:0", Some(ca.server("127.0.0.1", false)), |_| Reply::new(200, &noise(100)));
+    let to = url(&other);
+    let first = Server::start("127.0.0.1:0", Some(ca.server("10.0.0.1", false)), move |_| Reply::redirect(&to));
+    let fetch = |tls: serde_json::Value| get(&blob_request(&url(&first), &blob, json!({ "tls": tls, "attempts": 1 })));
+    let (stage, _, message) = failure(fetch(json!({ "skipVerify": true })));
+    assert!(stage == "tls" && message.contains("UnknownIssuer"), "{message}");
+    assert!(other.requests().is_empty());
+    let known = json!({ "skipVerify": true, "caFiles": [s.write("ca.pem", ca.issuer.pem())] });
+    fetch(known).expect("the other is who it says");
+    let again = Arc::new(std::sync::atomic::AtomicU32::new(0));
+    let counted = Arc::clone(&again);
+    let own = Server::start("127.0.0.1:0", Some(ca.server("10.0.0.1", false)), move |_| {
+        if counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed) == 0 {
+            Reply::redirect("/elsewhere")
+        } else {
+            Reply::new(200, &noise(100))
+        }
+    });
+    let tls = json!({ "tls": { "skipVerify": true }, "attempts": 1 });
+    get(&blob_request(&url(&own), &blob, tls)).expect("within the host");
+}
+
+#[test]
 fn bad_certificate_files_are_named() {
     let (s, ca, blob) = (Scratch::new(), Authority::new(), noise(10));
     let (certificate, ..) = ca.issue("a");

@@ -22,6 +22,9 @@ import type { PullRequest as _podwright_v1_PullRequest, PullRequest__Output as _
 import type { PulledLayer as _podwright_v1_PulledLayer, PulledLayer__Output as _podwright_v1_PulledLayer__Output } from './podwright/v1/PulledLayer.ts';
 import type { PullsRequest as _podwright_v1_PullsRequest, PullsRequest__Output as _podwright_v1_PullsRequest__Output } from './podwright/v1/PullsRequest.ts';
 import type { PullsResponse as _podwright_v1_PullsResponse, PullsResponse__Output as _podwright_v1_PullsResponse__Output } from './podwright/v1/PullsResponse.ts';
+import type { PushEvent as _podwright_v1_PushEvent, PushEvent__Output as _podwright_v1_PushEvent__Output } from './podwright/v1/PushEvent.ts';
+import type { PushRequest as _podwright_v1_PushRequest, PushRequest__Output as _podwright_v1_PushRequest__Output } from './podwright/v1/PushRequest.ts';
+import type { PushedImage as _podwright_v1_PushedImage, PushedImage__Output as _podwright_v1_PushedImage__Output } from './podwright/v1/PushedImage.ts';
 import type { RepairImagesEvent as _podwright_v1_RepairImagesEvent, RepairImagesEvent__Output as _podwright_v1_RepairImagesEvent__Output } from './podwright/v1/RepairImagesEvent.ts';
 import type { RepairedImage as _podwright_v1_RepairedImage, RepairedImage__Output as _podwright_v1_RepairedImage__Output } from './podwright/v1/RepairedImage.ts';
 import type { RunningPull as _podwright_v1_RunningPull, RunningPull__Output as _podwright_v1_RunningPull__Output } from './podwright/v1/RunningPull.ts';
@@ -67,6 +70,9 @@ export interface ProtoGrpcType {
       PulledLayer: MessageTypeDefinition<_podwright_v1_PulledLayer, _podwright_v1_PulledLayer__Output>
       PullsRequest: MessageTypeDefinition<_podwright_v1_PullsRequest, _podwright_v1_PullsRequest__Output>
       PullsResponse: MessageTypeDefinition<_podwright_v1_PullsResponse, _podwright_v1_PullsResponse__Output>
+      PushEvent: MessageTypeDefinition<_podwright_v1_PushEvent, _podwright_v1_PushEvent__Output>
+      PushRequest: MessageTypeDefinition<_podwright_v1_PushRequest, _podwright_v1_PushRequest__Output>
+      PushedImage: MessageTypeDefinition<_podwright_v1_PushedImage, _podwright_v1_PushedImage__Output>
       RepairImagesEvent: MessageTypeDefinition<_podwright_v1_RepairImagesEvent, _podwright_v1_RepairImagesEvent__Output>
       RepairedImage: MessageTypeDefinition<_podwright_v1_RepairedImage, _podwright_v1_RepairedImage__Output>
       RunningPull: MessageTypeDefinition<_podwright_v1_RunningPull, _podwright_v1_RunningPull__Output>

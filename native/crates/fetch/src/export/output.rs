@@ -5,7 +5,7 @@ use crate::cause::{Cause, FetchError};
 use crate::digest::Digest;
 use crate::request::ExportInto;
 use podwright_sys::errno::SysError;
-use rustix::fs::{self, Mode, OFlags};
+use rustix::fs::{self, FileType, Mode, OFlags};
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
@@ -29,11 +29,8 @@ enum Place {
 impl Output {
     pub(crate) fn open(into: &ExportInto) -> Result<Self, Cause> {
         let place = match into {
-            ExportInto::Archive { path, name } => {
-                let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-                let fd = fs::open(path, flags, Mode::from_raw_mode(0o600))
-                    .map_err(|e| disk("write archive", "open", e, path))?;
-                let mut file = File::from(fd);
+            ExportInto::Archive { path, inode, name } => {
+                let mut file = open_made(path, inode)?;
                 let begin = file
                     .seek(SeekFrom::End(0))
                     .and_then(|begin| file.write_all(&[0; BLOCK as usize]).map(|()| begin))
@@ -93,14 +90,49 @@ impl Write for Output {
     }
 }
 
+/// Makes an empty tar where nothing is: its inode's number, by which those who write it know it.
+///
+/// # Errors
+/// Of making it; also where something is.
+pub fn begin_archive(path: &Path) -> Result<String, FetchError> {
+    let begin = || {
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let fd =
+            fs::open(path, flags, Mode::from_raw_mode(0o600)).map_err(|e| disk("write archive", "open", e, path))?;
+        let stat = fs::fstat(&fd).map_err(|e| disk("write archive", "fstat", e, path))?;
+        Ok(stat.st_ino.to_string())
+    };
+    begin().map_err(|cause| FetchError {
+        operation: "save",
+        object: path.display().to_string(),
+        from: String::new(),
+        cause: Box::new(cause),
+    })
+}
+
+/// Opens the tar that the caller made: what somebody put in its place since, in a directory of theirs, is not written.
+fn open_made(path: &Path, inode: &str) -> Result<File, Cause> {
+    let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let fd = fs::open(path, flags, Mode::empty()).map_err(|e| disk("write archive", "open", e, path))?;
+    let stat = fs::fstat(&fd).map_err(|e| disk("write archive", "fstat", e, path))?;
+    if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile && stat.st_ino.to_string() == inode {
+        Ok(File::from(fd))
+    } else {
+        Err(Cause::Archive(format!("{} was replaced while it was written", path.display())))
+    }
+}
+
 /// Ends the tar at `path`, syncs it, and puts it in its place: over a file that is there.
 ///
 /// # Errors
 /// Of writing, or of the rename.
-pub fn finish_archive(path: &Path, to: &Path) -> Result<u64, FetchError> {
+pub fn finish_archive(path: &Path, inode: &str, to: &Path) -> Result<u64, FetchError> {
     let finish = || {
-        let mut file = File::options().append(true).open(path).map_err(|e| failed(&e, path))?;
-        file.write_all(&[0; 2 * BLOCK as usize]).and_then(|()| file.sync_data()).map_err(|e| failed(&e, path))?;
+        let mut file = open_made(path, inode)?;
+        file.seek(SeekFrom::End(0))
+            .and_then(|_| file.write_all(&[0; 2 * BLOCK as usize]))
+            .and_then(|()| file.sync_data())
+            .map_err(|e| failed(&e, path))?;
         let bytes = file.metadata().map_err(|e| failed(&e, path))?.len();
         fs::rename(path, to).map_err(|e| disk("put archive in its place", "rename", e, to))?;
         podwright_rootfs::sync_dir(to.parent().unwrap_or(Path::new("/")))?;

@@ -1,11 +1,13 @@
 //! Where an exported blob's bytes come from; each source is held against its digest.
 
+use crate::archive::EntryReader;
 use crate::blob::disk;
 use crate::cause::Cause;
 use crate::digest::{Digest, Hasher};
 use crate::job::Job;
 use crate::layer_dir::{has_index, open_index};
 use crate::piece::PIECE;
+use crate::request::EntryAt;
 use podwright_rootfs::{RebuildError, rebuild_tar};
 use podwright_sys::errno::SysError;
 use rustix::fs::{self, Mode, OFlags};
@@ -54,12 +56,23 @@ pub(crate) fn file(path: &Path, (digest, size): (&Digest, u64), job: &Job, out: 
     if checked.bytes != size {
         return Err(Cause::Mismatch { what: "size", got: checked.bytes.to_string(), expected: size.to_string() });
     }
-    let got = checked.hasher.finish();
-    if got == *digest {
-        Ok(())
-    } else {
-        Err(Cause::Mismatch { what: "digest", got: got.to_string(), expected: digest.to_string() })
+    checked.held_against(digest)
+}
+
+/// A file of an archive.
+pub(crate) fn entry(
+    archive: &Path,
+    entry: &EntryAt,
+    digest: &Digest,
+    job: &Job,
+    out: &mut dyn Write,
+) -> Result<(), Cause> {
+    let mut reader = EntryReader::open(archive, entry)?;
+    let mut checked = Checked { hasher: digest.hasher(), bytes: 0, job, out };
+    while let Some(piece) = reader.piece(job.pool())? {
+        checked.write_all(&piece).map_err(|e| job.check().err().unwrap_or_else(|| e.into()))?;
     }
+    checked.held_against(digest)
 }
 
 /// Hashes what passes, tells how far it is, and ends when the caller wants no more.
@@ -68,6 +81,17 @@ struct Checked<'a> {
     bytes: u64,
     job: &'a Job,
     out: &'a mut dyn Write,
+}
+
+impl Checked<'_> {
+    fn held_against(self, digest: &Digest) -> Result<(), Cause> {
+        let got = self.hasher.finish();
+        if got == *digest {
+            Ok(())
+        } else {
+            Err(Cause::Mismatch { what: "digest", got: got.to_string(), expected: digest.to_string() })
+        }
+    }
 }
 
 impl Write for Checked<'_> {

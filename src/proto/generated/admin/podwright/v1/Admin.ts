@@ -16,6 +16,8 @@ import type { PullEvent as _podwright_v1_PullEvent, PullEvent__Output as _podwri
 import type { PullRequest as _podwright_v1_PullRequest, PullRequest__Output as _podwright_v1_PullRequest__Output } from '../../podwright/v1/PullRequest.ts';
 import type { PullsRequest as _podwright_v1_PullsRequest, PullsRequest__Output as _podwright_v1_PullsRequest__Output } from '../../podwright/v1/PullsRequest.ts';
 import type { PullsResponse as _podwright_v1_PullsResponse, PullsResponse__Output as _podwright_v1_PullsResponse__Output } from '../../podwright/v1/PullsResponse.ts';
+import type { PushEvent as _podwright_v1_PushEvent, PushEvent__Output as _podwright_v1_PushEvent__Output } from '../../podwright/v1/PushEvent.ts';
+import type { PushRequest as _podwright_v1_PushRequest, PushRequest__Output as _podwright_v1_PushRequest__Output } from '../../podwright/v1/PushRequest.ts';
 import type { RepairImagesEvent as _podwright_v1_RepairImagesEvent, RepairImagesEvent__Output as _podwright_v1_RepairImagesEvent__Output } from '../../podwright/v1/RepairImagesEvent.ts';
 import type { SaveEvent as _podwright_v1_SaveEvent, SaveEvent__Output as _podwright_v1_SaveEvent__Output } from '../../podwright/v1/SaveEvent.ts';
 import type { SaveRequest as _podwright_v1_SaveRequest, SaveRequest__Output as _podwright_v1_SaveRequest__Output } from '../../podwright/v1/SaveRequest.ts';
@@ -82,6 +84,11 @@ export interface AdminClient extends grpc.Client {
   pulls(argument: _podwright_v1_PullsRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_podwright_v1_PullsResponse__Output>): grpc.ClientUnaryCall;
   pulls(argument: _podwright_v1_PullsRequest, callback: grpc.requestCallback<_podwright_v1_PullsResponse__Output>): grpc.ClientUnaryCall;
   
+  Push(argument: _podwright_v1_PushRequest, metadata: grpc.Metadata, options?: grpc.CallOptions): grpc.ClientReadableStream<_podwright_v1_PushEvent__Output>;
+  Push(argument: _podwright_v1_PushRequest, options?: grpc.CallOptions): grpc.ClientReadableStream<_podwright_v1_PushEvent__Output>;
+  push(argument: _podwright_v1_PushRequest, metadata: grpc.Metadata, options?: grpc.CallOptions): grpc.ClientReadableStream<_podwright_v1_PushEvent__Output>;
+  push(argument: _podwright_v1_PushRequest, options?: grpc.CallOptions): grpc.ClientReadableStream<_podwright_v1_PushEvent__Output>;
+  
   RepairImages(argument: _podwright_v1_VerifyImagesRequest, metadata: grpc.Metadata, options?: grpc.CallOptions): grpc.ClientReadableStream<_podwright_v1_RepairImagesEvent__Output>;
   RepairImages(argument: _podwright_v1_VerifyImagesRequest, options?: grpc.CallOptions): grpc.ClientReadableStream<_podwright_v1_RepairImagesEvent__Output>;
   repairImages(argument: _podwright_v1_VerifyImagesRequest, metadata: grpc.Metadata, options?: grpc.CallOptions): grpc.ClientReadableStream<_podwright_v1_RepairImagesEvent__Output>;
@@ -128,6 +135,8 @@ export interface AdminHandlers extends grpc.UntypedServiceImplementation {
   
   Pulls: grpc.handleUnaryCall<_podwright_v1_PullsRequest__Output, _podwright_v1_PullsResponse>;
   
+  Push: grpc.handleServerStreamingCall<_podwright_v1_PushRequest__Output, _podwright_v1_PushEvent>;
+  
   RepairImages: grpc.handleServerStreamingCall<_podwright_v1_VerifyImagesRequest__Output, _podwright_v1_RepairImagesEvent>;
   
   Save: grpc.handleServerStreamingCall<_podwright_v1_SaveRequest__Output, _podwright_v1_SaveEvent>;
@@ -148,6 +157,7 @@ export interface AdminDefinition extends grpc.ServiceDefinition {
   PruneImages: MethodDefinition<_podwright_v1_PruneImagesRequest, _podwright_v1_PruneImagesResponse, _podwright_v1_PruneImagesRequest__Output, _podwright_v1_PruneImagesResponse__Output>
   Pull: MethodDefinition<_podwright_v1_PullRequest, _podwright_v1_PullEvent, _podwright_v1_PullRequest__Output, _podwright_v1_PullEvent__Output>
   Pulls: MethodDefinition<_podwright_v1_PullsRequest, _podwright_v1_PullsResponse, _podwright_v1_PullsRequest__Output, _podwright_v1_PullsResponse__Output>
+  Push: MethodDefinition<_podwright_v1_PushRequest, _podwright_v1_PushEvent, _podwright_v1_PushRequest__Output, _podwright_v1_PushEvent__Output>
   RepairImages: MethodDefinition<_podwright_v1_VerifyImagesRequest, _podwright_v1_RepairImagesEvent, _podwright_v1_VerifyImagesRequest__Output, _podwright_v1_RepairImagesEvent__Output>
   Save: MethodDefinition<_podwright_v1_SaveRequest, _podwright_v1_SaveEvent, _podwright_v1_SaveRequest__Output, _podwright_v1_SaveEvent__Output>
   Shutdown: MethodDefinition<_podwright_v1_ShutdownRequest, _podwright_v1_ShutdownEvent, _podwright_v1_ShutdownRequest__Output, _podwright_v1_ShutdownEvent__Output>

@@ -5,10 +5,16 @@ export interface PullRequest {
   'reference'?: (string);
   'username'?: (string);
   'password'?: (string);
+  'authFile'?: (string);
+  'platform'?: (string);
+  'skipTlsVerify'?: (boolean);
 }
 
 export interface PullRequest__Output {
   'reference': (string);
   'username': (string);
   'password': (string);
+  'authFile': (string);
+  'platform': (string);
+  'skipTlsVerify': (boolean);
 }

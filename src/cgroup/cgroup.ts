@@ -13,9 +13,9 @@ import type {
 import { errno, NativeError } from '../native/errors.ts';
 import type { Native } from '../native/load.ts';
 import { type CgroupDriver, isScope, isSlice, type OwnCgroups, ownCgroups } from './path.ts';
-import { type CgroupUsage, readUsageRecords } from './usage-record.ts';
+import { type EncodedUsage, usageMessages } from './usage-answer.ts';
 
-export type { CgroupUsage } from './usage-record.ts';
+export type { EncodedUsage } from './usage-answer.ts';
 export type { CgroupFacts, CgroupPlace, CgroupStats, CgroupTasks, CgroupVersion } from '../native/boundary.ts';
 
 /**
@@ -42,6 +42,18 @@ export interface CgroupBounds {
   readonly maxDescendants: number;
 }
 
+/** Paths of cgroups whose usage is wanted: what is told of them differs. */
+export interface UsageQuestion {
+  readonly containers: readonly string[];
+  readonly pods: readonly string[];
+}
+
+/** Their usage, in order. */
+export interface UsageAnswer {
+  readonly containers: readonly EncodedUsage[];
+  readonly pods: readonly EncodedUsage[];
+}
+
 /** What the control plane asks of cgroups. Paths are those of `path.ts`. */
 export interface Cgroups {
   readonly version: CgroupVersion;
@@ -63,8 +75,8 @@ export interface Cgroups {
   update(path: string, resources: Resources): Promise<Resources>;
   /** The limits the kernel has. */
   read(path: string): Promise<Resources>;
-  /** What CRI reports of many cgroups, in one call, in order; `null` for one that does not exist. */
-  usage(paths: readonly string[]): Promise<readonly (CgroupUsage | null)[]>;
+  /** What CRI reports of many cgroups, in one call, in order. Each has its own time, at or after `now` (unix nanoseconds). */
+  usage(of: UsageQuestion, now: bigint): Promise<UsageAnswer>;
   /** All that is counted of many cgroups, in one call, in order; `null` for one that does not exist. */
   stats(paths: readonly string[]): Promise<readonly (CgroupStats | null)[]>;
   /** What runs in many cgroups and below them, in order; nothing in one that does not exist. `mainPid` 0: none. */
@@ -141,7 +153,7 @@ export function createCgroups(native: CgroupNative, wanted: CgroupDriver | 'auto
         if (delegated) await native.cgroupHandOn({ path, pid });
       }),
     read: (path) => doing(`read limits of cgroup ${path}`, () => native.cgroupRead({ path })),
-    usage: (paths) => doing('read cgroup usage', async () => readUsageRecords(await native.cgroupUsage({ paths }))),
+    usage: (of, now) => doing('read cgroup usage', () => usageOf(native, of, now)),
     stats: (paths) => doing('read cgroup usage', () => native.cgroupStats({ paths })),
     tasks: (groups) => doing('look at processes of cgroups', () => native.cgroupTasks({ groups })),
     kill: (path) => doing(`kill cgroup ${path}`, async () => void (await native.cgroupKill({ path }))),
@@ -155,6 +167,12 @@ export function createCgroups(native: CgroupNative, wanted: CgroupDriver | 'auto
       }),
     monitorPlace: () => doing(`create cgroup ${own.monitors}`, () => native.cgroupMonitorLeaf({ path: own.monitors })),
   };
+}
+
+async function usageOf(native: CgroupNative, { containers, pods }: UsageQuestion, now: bigint): Promise<UsageAnswer> {
+  const answer = await native.cgroupUsage({ containers, pods, now: String(now) });
+  const all = usageMessages(answer, containers.length + pods.length);
+  return { containers: all.slice(0, containers.length), pods: all.slice(containers.length) };
 }
 
 /** The addon's stage names that are not system calls (native/crates/addon/src/cgroups.rs). */

@@ -3,55 +3,11 @@
 import type { Container } from '../container/container.ts';
 import type { Sandbox } from '../sandbox/sandbox.ts';
 
-/** One pressure line (cgroup-v2 `*.pressure`). CRI PsiData. */
-export interface PressureLine {
-  /** Nanoseconds (the kernel counts microseconds). */
-  readonly totalNanos: bigint;
-  /** Percent. */
-  readonly avg10: number;
-  readonly avg60: number;
-  readonly avg300: number;
-}
-
-/** CRI PsiStats. */
-export interface Pressure {
-  readonly full: PressureLine;
-  readonly some: PressureLine;
-}
-
-/** CRI CpuUsage. */
-export interface CpuUsage {
-  readonly timestamp: bigint;
-  readonly usageCoreNanos: bigint;
-  readonly usageNanoCores: bigint | null;
-  readonly pressure: Pressure | null;
-}
-
-/** CRI MemoryUsage. */
-export interface MemoryUsage {
-  readonly timestamp: bigint;
-  readonly workingSetBytes: bigint;
-  /** Only with a limit. */
-  readonly availableBytes: bigint | null;
-  readonly usageBytes: bigint;
-  readonly rssBytes: bigint;
-  readonly pageFaults: bigint;
-  readonly majorPageFaults: bigint;
-  readonly pressure: Pressure | null;
-}
-
-/** CRI SwapUsage. */
-export interface SwapUsage {
-  readonly timestamp: bigint;
-  readonly availableBytes: bigint | null;
-  readonly usageBytes: bigint;
-}
-
-/** CRI IoUsage. */
-export interface IoUsage {
-  readonly timestamp: bigint;
-  readonly pressure: Pressure | null;
-}
+/**
+ * What a cgroup's reading gave, as protobuf: the fields of ContainerStats (cpu, memory, swap, io) or of
+ * LinuxPodSandboxStats (cpu, memory, process, io). Empty when there was nothing to read.
+ */
+export type EncodedUsage = Uint8Array;
 
 /** CRI FilesystemUsage; `mountpoint` is one the kubelet can statfs(2). */
 export interface FilesystemUsage {
@@ -61,14 +17,11 @@ export interface FilesystemUsage {
   readonly inodesUsed: bigint;
 }
 
-/** CRI ContainerStats; null parts for a container that does not run. */
+/** CRI ContainerStats. */
 export interface ContainerUsage {
   readonly container: Container;
-  readonly cpu: CpuUsage | null;
-  readonly memory: MemoryUsage | null;
-  readonly swap: SwapUsage | null;
-  readonly io: IoUsage | null;
-  readonly writableLayer: FilesystemUsage | null;
+  readonly measured: EncodedUsage;
+  readonly writableLayer: FilesystemUsage;
 }
 
 /** CRI NetworkInterfaceUsage. */
@@ -90,12 +43,9 @@ export interface NetworkUsage {
 /** CRI PodSandboxStats on Linux. */
 export interface SandboxUsage {
   readonly sandbox: Sandbox;
-  readonly cpu: CpuUsage | null;
-  readonly memory: MemoryUsage | null;
-  readonly io: IoUsage | null;
+  readonly measured: EncodedUsage;
   /** Null with the host's network. */
   readonly network: NetworkUsage | null;
-  readonly processCount: { readonly timestamp: bigint; readonly count: bigint } | null;
   readonly containers: readonly ContainerUsage[];
 }
 

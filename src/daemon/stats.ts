@@ -1,5 +1,5 @@
 // The composition of statistics and metrics of pods. Wires, decides nothing.
-import type { Cgroups } from '../cgroup/cgroup.ts';
+import type { Cgroups, UsageQuestion } from '../cgroup/cgroup.ts';
 import type { Config } from '../config/schema.ts';
 import type { Network } from '../network/network.ts';
 import type { Paths } from '../paths.ts';
@@ -32,7 +32,7 @@ export function composeStats({ config, pods, cgroups, network, images, paths, no
   const ports = {
     containers: pods.containers,
     sandboxes: pods.sandboxes,
-    cgroupUsage: (groups: readonly string[]) => cgroups.usage(groups),
+    cgroupUsage: (of: UsageQuestion, at: bigint) => cgroups.usage(of, at),
     cgroupStats: (groups: readonly string[]) => cgroups.stats(groups),
     layerUsage: (id: string) => snapshots.usage(id),
     interfaces: (sandbox: Sandbox) => network.interfaceStats(sandbox.identity.id),

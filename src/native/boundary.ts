@@ -194,8 +194,8 @@ export interface CgroupsExports {
   /** SIGKILL to all until none is left, at most 10 s. */
   cgroupKill(args: { readonly path: string }): Promise<Outcome<null>>;
   cgroupProcs(args: { readonly path: string }): Promise<Outcome<readonly number[]>>;
-  /** What CRI reports, in order: base64 of one record for each cgroup (cgroups/src/stats/record.rs). */
-  cgroupUsage(args: { readonly paths: readonly string[] }): Promise<Outcome<string>>;
+  /** What CRI reports, in order, encoded for it: containers, then pods (StatsReader::usage). `now` is in unix nanoseconds. */
+  cgroupUsage(args: { readonly containers: readonly string[]; readonly pods: readonly string[]; readonly now: string }): Promise<Outcome<ArrayBuffer>>;
   /** One batch read of all, in order; null for a cgroup that does not exist. */
   cgroupStats(args: { readonly paths: readonly string[] }): Promise<Outcome<readonly (CgroupStats | null)[]>>;
   /** What runs in many cgroups, in order; nothing in one that does not exist. `mainPid` 0: none. */
@@ -326,6 +326,8 @@ export interface NetworkExports {
   networkInterfaceStats(args: {
     readonly pods: readonly { readonly hostInterface: string | null; readonly podInterface: string; readonly netns: string | null }[];
   }): Promise<Outcome<readonly (readonly NetworkCounters[] | null)[]>>;
+  /** Closes what reading its traffic keeps open in a pod's network namespace, which lives on by it. */
+  networkForgetStats(args: { readonly netns: string }): Promise<Outcome<null>>;
   /** Makes or repairs the chains, jumps and fixed rules of a bridge (iptables-restore); rules of pods stay. */
   networkEnsureRules(args: NetworkRulesArgs): Promise<Outcome<null>>;
   /** Gives a pod exactly the wanted published ports; forgets UDP flows that know it otherwise (conntrack). */

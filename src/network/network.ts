@@ -115,6 +115,8 @@ class PodNetwork {
   /** Whether the default subnet was found free: only then its bridge is made, and then it has a route of its own. */
   #subnetIsFree = false;
   readonly #owed = new Set<string>();
+  /** Sandboxes that are being released. */
+  readonly #leaving = new Set<string>();
   /** Sandboxes of before whose record cannot be read: what they have is unknown, and must not be collected. */
   readonly #unread = new Set<string>();
   #pluginStatus: { readonly config: NetworkConfig; readonly until: number; readonly problem: string } | null = null;
@@ -208,7 +210,10 @@ class PodNetwork {
   }
 
   async detach(sandboxId: string, netns: string | null): Promise<void> {
+    const known = this.#attached.get(sandboxId)?.netns ?? netns;
+    this.#leaving.add(sandboxId);
     try {
+      if (known !== null) await this.#stats.forget(known);
       const record = this.#readable(sandboxId);
       if (record === null) await this.#options.native.networkDetach({ hostInterface: hostInterfaceOf(sandboxId) });
       else if (record.driver === 'bridge') await this.#bridges.detach({ ...record, pod: record.request });
@@ -221,6 +226,8 @@ class PodNetwork {
     } catch (error) {
       this.#owed.add(sandboxId);
       throw error;
+    } finally {
+      this.#leaving.delete(sandboxId);
     }
   }
 
@@ -348,7 +355,11 @@ class PodNetwork {
 
   async interfaceStats(sandboxId: string): Promise<readonly InterfaceCounters[]> {
     const attached = this.#attached.get(sandboxId);
-    return attached ? this.#stats.of({ ...attached.view, netns: attached.netns }) : [];
+    // one that is being released, or was and not wholly, must not be looked into again: that would keep its namespace
+    if (!attached || this.#leaving.has(sandboxId) || this.#owed.has(sandboxId)) return [];
+    const { view, netns, on } = attached;
+    // what a plugin calls the host's end need not be all that the pod has
+    return this.#stats.of({ ...view, hostInterface: on ? view.hostInterface : null, netns });
   }
 }
 

@@ -1,7 +1,7 @@
 // What the verbs of stats ask of the rest of the house.
 import type { Container } from '../container/container.ts';
 import type { Sandbox } from '../sandbox/sandbox.ts';
-import type { CgroupStats, CgroupTasks, CgroupUsage } from '../cgroup/cgroup.ts';
+import type { CgroupStats, CgroupTasks, UsageAnswer, UsageQuestion } from '../cgroup/cgroup.ts';
 
 export type { CgroupTasks } from '../cgroup/cgroup.ts';
 
@@ -31,7 +31,7 @@ export interface InterfaceTraffic extends InterfaceCounters {
 export interface StatsPorts {
   readonly containers: { readonly list: () => Container[]; readonly find: (id: string) => Container | undefined };
   readonly sandboxes: { readonly list: () => Sandbox[]; readonly find: (id: string) => Sandbox | undefined };
-  readonly cgroupUsage: (paths: readonly string[]) => Promise<readonly (CgroupUsage | null)[]>;
+  readonly cgroupUsage: (of: UsageQuestion, now: bigint) => Promise<UsageAnswer>;
   readonly layerUsage: (containerId: string) => Promise<LayerUsage>;
   readonly interfaces: (sandbox: Sandbox) => Promise<readonly InterfaceCounters[]>;
   readonly snapshotsDir: string;

@@ -4,7 +4,6 @@ import { labelsMatch } from '../lib/labels.ts';
 import { type Container, containerState } from '../container/container.ts';
 import type { Sandbox } from '../sandbox/sandbox.ts';
 import type { StatsPorts } from './ports.ts';
-import { cpuRates } from './rates.ts';
 import { containerUsage, podUsage } from './usage.ts';
 
 export interface UsageFilter {
@@ -30,11 +29,10 @@ const podsFor = ({ sandboxes }: StatsPorts, filter: UsageFilter): Sandbox[] =>
         labelsMatch(s.identity.config.labels, filter.labels),
     );
 
-/** The verbs of stats. Holds only the last CPU point of each cgroup, for rates. */
+/** The verbs of stats. */
 export function statsVerbs(ports: StatsPorts) {
-  const rates = cpuRates(ports);
-  const usageOf = containerUsage(ports, rates);
-  const usageOfPods = podUsage(ports, rates);
+  const usageOf = (containers: readonly Container[]) => containerUsage(ports, containers);
+  const usageOfPods = (sandboxes: readonly Sandbox[]) => podUsage(ports, sandboxes);
   return {
     /** ContainerStats: one container; without its cgroup only the writable layer. */
     async containerStats(id: string) {
@@ -45,11 +43,7 @@ export function statsVerbs(ports: StatsPorts) {
       return usage;
     },
     /** ListContainerStats: running containers. */
-    async listContainerStats(filter: UsageFilter) {
-      const all = await usageOf(containersFor(ports, filter));
-      rates.prune();
-      return all;
-    },
+    listContainerStats: (filter: UsageFilter) => usageOf(containersFor(ports, filter)),
     /** PodSandboxStats: one pod with its containers. */
     async podSandboxStats(id: string) {
       const sandbox = id === '' ? undefined : ports.sandboxes.find(id);
@@ -59,10 +53,6 @@ export function statsVerbs(ports: StatsPorts) {
       return usage;
     },
     /** ListPodSandboxStats: pods that are ready. */
-    async listPodSandboxStats(filter: UsageFilter) {
-      const all = await usageOfPods(podsFor(ports, filter));
-      rates.prune();
-      return all;
-    },
+    listPodSandboxStats: (filter: UsageFilter) => usageOfPods(podsFor(ports, filter)),
   };
 }

@@ -1,79 +1,78 @@
-// Usage of containers and of pods, each read in one batch.
+// Usage of containers and of pods, all of a question read in one batch.
+import type { EncodedUsage } from '../cgroup/cgroup.ts';
 import { type Container, containerState } from '../container/container.ts';
 import type { Sandbox } from '../sandbox/sandbox.ts';
-import { cgroupUsage } from './derive.ts';
-import type { StatsPorts } from './ports.ts';
-import type { CpuRates } from './rates.ts';
+import type { InterfaceCounters, StatsPorts } from './ports.ts';
 
+const nothing: EncodedUsage = new Uint8Array();
 const big = (value: number): bigint => BigInt(Math.round(value));
 
 /** Reads usage of containers; of one that does not run, the writable layer only. */
-export function containerUsage(ports: StatsPorts, rates: CpuRates) {
-  async function writableLayer(id: string) {
-    const { bytes, inodes } = await ports.layerUsage(id);
-    return { timestamp: ports.now(), mountpoint: ports.snapshotsDir, usedBytes: big(bytes), inodesUsed: big(inodes) };
-  }
-
-  return async function usageOf(containers: readonly Container[]) {
-    const running = containers.filter((c) => containerState(c) === 'running');
-    const samples = await ports.cgroupUsage(running.map((c) => c.identity.cgroupPath));
-    const sampled = new Map(running.map((c, at) => [c.identity.id, samples[at] ?? null]));
-    const timestamp = ports.now();
-    return Promise.all(
-      containers.map(async (container) => {
-        const { id, cgroupPath } = container.identity;
-        const sample = sampled.get(id) ?? null;
-        const usage = sample && cgroupUsage(sample, timestamp, rates.of(cgroupPath, sample));
-        const parts = usage ?? { cpu: null, memory: null, swap: null, io: null };
-        return { container, ...parts, writableLayer: await writableLayer(id) };
-      }),
-    );
-  };
+export async function containerUsage(ports: StatsPorts, containers: readonly Container[]) {
+  const running = containers.filter((c) => containerState(c) === 'running');
+  const paths = running.map((c) => c.identity.cgroupPath);
+  const [samples, layers] = await Promise.all([
+    ports.cgroupUsage({ containers: paths, pods: [] }, ports.now()),
+    writableLayers(ports, containers),
+  ]);
+  const sampled = new Map(running.map((c, at) => [c, samples.containers[at]]));
+  return layers.map((writableLayer, at) => {
+    const container = containers[at] as Container;
+    return { container, measured: sampled.get(container) ?? nothing, writableLayer };
+  });
 }
 
 /** Reads usage of pods with their running containers. */
-export function podUsage(ports: StatsPorts, rates: CpuRates) {
-  const usageOf = containerUsage(ports, rates);
-
-  return async function usageOfPods(sandboxes: readonly Sandbox[]) {
-    const samples = await ports.cgroupUsage(sandboxes.map((s) => s.identity.cgroupPath));
-    const asked = new Set<string>(sandboxes.map((s) => s.identity.id));
-    const running = ports.containers
-      .list()
-      .filter((c) => asked.has(c.identity.sandboxId) && containerState(c) === 'running');
-    const containers = Map.groupBy(await usageOf(running), (usage) => usage.container.identity.sandboxId);
-    const timestamp = ports.now();
-    return Promise.all(
-      sandboxes.map(async (sandbox, at) => {
-        const { id, cgroupPath } = sandbox.identity;
-        const sample = samples[at] ?? null;
-        const usage = sample && cgroupUsage(sample, timestamp, rates.of(cgroupPath, sample));
-        const { cpu, memory, io } = usage ?? { cpu: null, memory: null, io: null };
-        const processCount = sample?.pids ? { timestamp, count: sample.pids.current } : null;
-        return {
-          sandbox,
-          cpu,
-          memory,
-          io,
-          network: await traffic(ports, sandbox),
-          processCount,
-          containers: containers.get(id) ?? [],
-        };
-      }),
-    );
+export async function podUsage(ports: StatsPorts, sandboxes: readonly Sandbox[]) {
+  const asked = new Set<string>(sandboxes.map((s) => s.identity.id));
+  const running = ports.containers
+    .list()
+    .filter((c) => asked.has(c.identity.sandboxId) && containerState(c) === 'running');
+  const wanted = {
+    containers: running.map((c) => c.identity.cgroupPath),
+    pods: sandboxes.map((s) => s.identity.cgroupPath),
   };
+  const [samples, layers, networks] = await Promise.all([
+    ports.cgroupUsage(wanted, ports.now()),
+    writableLayers(ports, running),
+    Promise.all(sandboxes.map((sandbox) => traffic(ports, sandbox))),
+  ]);
+  const usages = layers.map((writableLayer, at) => {
+    const container = running[at] as Container;
+    return { container, measured: samples.containers[at] ?? nothing, writableLayer };
+  });
+  const containers = Map.groupBy(usages, ({ container }) => container.identity.sandboxId);
+  return sandboxes.map((sandbox, at) => ({
+    sandbox,
+    measured: samples.pods[at] ?? nothing,
+    network: networks[at] ?? null,
+    containers: containers.get(sandbox.identity.id) ?? [],
+  }));
+}
+
+/** The writable layers of containers, in order. */
+async function writableLayers({ layerUsage, snapshotsDir, now }: StatsPorts, containers: readonly Container[]) {
+  const usages = await Promise.all(containers.map(({ identity }) => layerUsage(identity.id)));
+  const timestamp = now();
+  return usages.map(({ bytes, inodes }) => ({
+    timestamp,
+    mountpoint: snapshotsDir,
+    usedBytes: big(bytes),
+    inodesUsed: big(inodes),
+  }));
 }
 
 /** Traffic of a pod's interfaces; null on the host's network. */
-async function traffic(ports: StatsPorts, sandbox: Sandbox) {
+async function traffic({ interfaces, now }: StatsPorts, sandbox: Sandbox) {
   if (sandbox.identity.config.security.namespaces.network === 'node') return null;
-  const all = (await ports.interfaces(sandbox)).map((i) => ({
-    name: i.name,
-    rxBytes: big(i.rxBytes),
-    rxErrors: big(i.rxErrors),
-    txBytes: big(i.txBytes),
-    txErrors: big(i.txErrors),
-  }));
-  const [first = null, ...others] = all;
-  return { timestamp: ports.now(), defaultInterface: first, others };
+  const [first = null, ...others] = (await interfaces(sandbox)).map(usageOfInterface);
+  return { timestamp: now(), defaultInterface: first, others };
 }
+
+const usageOfInterface = (i: InterfaceCounters) => ({
+  name: i.name,
+  rxBytes: big(i.rxBytes),
+  rxErrors: big(i.rxErrors),
+  txBytes: big(i.txBytes),
+  txErrors: big(i.txErrors),
+});

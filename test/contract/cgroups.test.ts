@@ -10,12 +10,14 @@ import {
   type CgroupPlace,
   type Cgroups,
   type CgroupStats,
-  type CgroupUsage,
   createCgroups,
   type Resources,
+  type UsageAnswer,
 } from '../../src/cgroup/cgroup.ts';
 import { Failure } from '../../src/lib/failure.ts';
 import { loadNative } from '../../src/native/load.ts';
+import { criMessage } from '../../src/proto/cri-codec.ts';
+import type { ContainerStats__Output } from '../../src/proto/generated/cri/runtime/v1/ContainerStats.ts';
 
 const addon = process.env['PODWRIGHT_ADDON'] ?? resolve('dist/addon.node');
 const cannotRun = ((): string | null => {
@@ -58,32 +60,70 @@ async function running(shell: ChildProcess): Promise<ChildProcess> {
   return shell;
 }
 
-const untimed = (usage: CgroupUsage | null) => usage && { ...usage, timestampNs: 0n };
-
-/** The long form's numbers where the short form has whole ones. */
-function asUsage({ timestampNs, cpu, memory, pids, psi }: CgroupStats): CgroupUsage {
-  const lines = (of: { readonly some: { totalUs: number }; readonly full: { totalUs: number } }) => ({
-    some: { ...of.some, totalUs: BigInt(of.some.totalUs) },
-    full: { ...of.full, totalUs: BigInt(of.full.totalUs) },
-  });
-  const whole = (value: number | null) => (value === null ? null : BigInt(value));
-  return {
-    timestampNs: BigInt(timestampNs),
-    cpu: cpu && { usageNs: BigInt(cpu.usageNs) },
-    memory: memory && {
-      usage: BigInt(memory.usage),
-      workingSet: BigInt(memory.workingSet),
-      rss: BigInt(memory.rss),
-      pageFaults: BigInt(memory.pageFaults),
-      majorPageFaults: BigInt(memory.majorPageFaults),
-      available: whole(memory.available),
-      swapUsage: whole(memory.swapUsage),
-      swapLimit: whole(memory.swapLimit),
-    },
-    pids: pids && { current: BigInt(pids.current) },
-    psi: psi && { cpu: lines(psi.cpu), memory: lines(psi.memory), io: lines(psi.io) },
-  } as CgroupUsage;
+/** What the answers say to a client, without times and rates. */
+function asRead({ containers, pods }: UsageAnswer) {
+  const read = (name: string, bytes: Uint8Array): object =>
+    JSON.parse(
+      JSON.stringify(criMessage(name).deserialize(Buffer.from(bytes)), (key, value: unknown) =>
+        key === 'timestamp' || key === 'usage_nano_cores' ? undefined : value,
+      ),
+    ) as object;
+  return [
+    ...containers.map((bytes) => read('ContainerStats', bytes)),
+    ...pods.map((bytes) => read('LinuxPodSandboxStats', bytes)),
+  ];
 }
+
+const count = (value: number | null) => (value === null ? null : { value: String(value) });
+type Psi = NonNullable<CgroupStats['psi']>['cpu'];
+const psiStats = (of: Psi | undefined) => {
+  const data = ({ totalUs, avg10, avg60, avg300 }: Psi['some']) => ({
+    Total: String(totalUs * 1000),
+    Avg10: avg10,
+    Avg60: avg60,
+    Avg300: avg300,
+  });
+  return of ? { Full: data(of.full), Some: data(of.some) } : null;
+};
+
+/** CpuUsage, MemoryUsage and IoUsage by the long form's numbers. */
+const commonParts = ({ cpu, memory, psi }: CgroupStats) => ({
+  cpu: cpu && { usage_core_nano_seconds: count(cpu.usageNs), psi: psiStats(psi?.cpu) },
+  memory: memory && {
+    working_set_bytes: count(memory.workingSet),
+    available_bytes: count(memory.available),
+    usage_bytes: count(memory.usage),
+    rss_bytes: count(memory.rss),
+    page_faults: count(memory.pageFaults),
+    major_page_faults: count(memory.majorPageFaults),
+    psi: psiStats(psi?.memory),
+  },
+  io: psi && { psi: psiStats(psi.io) },
+});
+
+/** ContainerStats by the long form's numbers. */
+const containerStats = (stats: CgroupStats) => ({
+  attributes: null,
+  ...commonParts(stats),
+  swap:
+    stats.memory?.swapUsage === null || stats.memory === null
+      ? null
+      : {
+          swap_usage_bytes: count(stats.memory.swapUsage),
+          swap_available_bytes: count(
+            stats.memory.swapLimit === null ? null : stats.memory.swapLimit - stats.memory.swapUsage,
+          ),
+        },
+  writable_layer: null,
+});
+
+/** LinuxPodSandboxStats by the long form's numbers. */
+const podStats = (stats: CgroupStats) => ({
+  ...commonParts(stats),
+  network: null,
+  process: stats.pids && { process_count: count(stats.pids.current) },
+  containers: [],
+});
 
 real(title('limits given are limits had'), async (t) => {
   const { cgroups, path } = room(t);
@@ -151,29 +191,56 @@ real(title('usage, processes and kill of a running shell'), async (t) => {
   t.deepEqual(await ended, [null, 'SIGKILL']);
 });
 
-real(title('the short form tells the same as the long one'), async (t) => {
+real(title('what is encoded for CRI is what the long form tells'), async (t) => {
   const { cgroups, path } = room(t);
   const facts = await cgroups.create(`${path}/c`, { ...limits, memorySwapLimitBytes: 80 * MiB });
   await running(shellIn(facts.place, "x=$(head -c 3000000 /dev/zero | tr '\\0' a); echo; sleep 60"));
-  const asked = [`${path}/c`, `${path}/none`, path];
+  const [container, none] = [`${path}/c`, `${path}/none`];
+  const asked = { containers: [container, none], pods: [container, path, none] };
   // the kernel may count between two readings: what both readings of the short form agree on, the long one says too
   for (const deadline = performance.now() + 20_000; ;) {
-    const before = await cgroups.usage(asked);
-    const whole = await cgroups.stats(asked);
-    const after = await cgroups.usage(asked);
-    t.is(before[1], null);
-    t.is(whole[1], null);
-    const filled = (before[0]?.memory?.rss ?? 0n) > 3_000_000n;
-    if (filled && isDeepStrictEqual(before.map(untimed), after.map(untimed))) {
+    const before = await cgroups.usage(asked, 1n);
+    const [one, root] = await cgroups.stats([container, path]);
+    const after = await cgroups.usage(asked, 1n);
+    t.is(before.containers[1]?.byteLength, 0, 'there is no such cgroup');
+    t.is(before.pods[2]?.byteLength, 0);
+    if (!one?.memory || !root) throw new Error('the cgroups are not there');
+    if (one.memory.rss > 3_000_000 && isDeepStrictEqual(asRead(before), asRead(after))) {
+      const empty = asRead({ containers: [new Uint8Array()], pods: [new Uint8Array()] });
       t.deepEqual(
-        before.map(untimed),
-        whole.map((stats) => stats && untimed(asUsage(stats))),
+        asRead(before),
+        [containerStats(one), empty[0], podStats(one), podStats(root), empty[1]].map((o) => ({ ...o })),
       );
-      t.true((before[0]?.timestampNs ?? 0n) > 1_700_000_000_000_000_000n);
       break;
     }
     if (performance.now() > deadline) throw new Error('usage of a sleeping shell changes all the time');
   }
+  await cgroups.kill(path);
+});
+
+real(title('times are those of the asking clock and never repeat; rates begin with the second reading'), async (t) => {
+  const { cgroups, path } = room(t);
+  const facts = await cgroups.create(path, null);
+  await running(shellIn(facts.place, 'while :; do :; done'));
+  const read = async (now: bigint) => {
+    const { containers } = await cgroups.usage({ containers: [path], pods: [] }, now);
+    const { cpu } = criMessage('ContainerStats').deserialize(
+      Buffer.from(containers[0] ?? []),
+    ) as ContainerStats__Output;
+    return { at: BigInt(cpu?.timestamp ?? 0), cores: cpu?.usage_nano_cores };
+  };
+  const start = 1_700_000_000_000_000_000n;
+  const first = await read(start);
+  t.true(first.at >= start && first.at < start + 60_000_000_000n);
+  t.is(first.cores, null);
+  const second = await read(start - 1_000_000_000n);
+  t.true(second.at > first.at, 'also when the clock of the caller goes back');
+  // a busy loop has a rate as soon as it was given the processor between two readings
+  let rate = 0;
+  for (const deadline = performance.now() + 20_000; rate === 0 && performance.now() < deadline;) {
+    rate = Number((await read(start + BigInt(Math.round(performance.now() * 1e6)))).cores?.value ?? 0);
+  }
+  t.true(rate > 0);
   await cgroups.kill(path);
 });
 
@@ -195,14 +262,15 @@ real(title('the files of a hundred cgroups stay open, and no more'), async (t) =
   const paths = Array.from({ length: 100 }, (_, at) => `${path}/c${at}`);
   for (const each of paths) await cgroups.create(each, null);
   const reads = {
-    'all statistics': () => cgroups.stats(paths),
-    usage: () => cgroups.usage(paths),
+    'all statistics': async () => (await cgroups.stats(paths)).map((found) => found !== null),
+    usage: async () =>
+      (await cgroups.usage({ containers: paths, pods: [] }, 1n)).containers.map((bytes) => bytes.byteLength > 0),
   };
   for (const [what, read] of Object.entries(reads)) {
     let best = Infinity;
     for (let round = 0; round < 20; round++) {
       const begin = performance.now();
-      t.true((await read()).every((found) => found !== null));
+      t.true((await read()).every(Boolean));
       best = Math.min(best, performance.now() - begin);
     }
     t.log(`${what} of 100 cgroups in ${best.toFixed(2)} ms at best`);

@@ -1,20 +1,9 @@
 // PURE
 // Usage of containers and pods to answers, as protobuf bytes: they are asked for every few seconds and never the same,
-// and the codec takes 0.1 ms for each. What the kernel does not say is left out.
+// and the codec takes 0.1 ms for each. What comes from a cgroup is encoded where it is read.
 // Field numbers are those of runtime/v1/api.proto.
 import type { FilesystemUsage as FilesystemMessage } from '../../proto/generated/cri/runtime/v1/FilesystemUsage.ts';
-import type {
-  ContainerUsage,
-  CpuUsage,
-  FilesystemUsage,
-  InterfaceUsage,
-  MemoryUsage,
-  NetworkUsage,
-  Pressure,
-  PressureLine,
-  SandboxUsage,
-  SwapUsage,
-} from '../usage.ts';
+import type { ContainerUsage, FilesystemUsage, InterfaceUsage, NetworkUsage, SandboxUsage } from '../usage.ts';
 import { Writer } from './wire.ts';
 
 /** Enough for a container with some labels; more is made when needed. */
@@ -33,53 +22,6 @@ const part =
   (to: Writer, number: number, from: T | null): void => {
     if (from !== null) to.message(number, () => write(to, from));
   };
-
-function line(to: Writer, from: PressureLine): void {
-  to.count(1, from.totalNanos);
-  to.double(2, from.avg10);
-  to.double(3, from.avg60);
-  to.double(4, from.avg300);
-}
-const linePart = part(line);
-
-function pressure(to: Writer, from: Pressure): void {
-  linePart(to, 1, from.full);
-  linePart(to, 2, from.some);
-}
-const pressurePart = part(pressure);
-
-function cpu(to: Writer, from: CpuUsage): void {
-  to.count(1, from.timestamp);
-  wrapped(to, 2, from.usageCoreNanos);
-  wrapped(to, 3, from.usageNanoCores);
-  pressurePart(to, 4, from.pressure);
-}
-const cpuPart = part(cpu);
-
-function memory(to: Writer, from: MemoryUsage): void {
-  to.count(1, from.timestamp);
-  wrapped(to, 2, from.workingSetBytes);
-  wrapped(to, 3, from.availableBytes);
-  wrapped(to, 4, from.usageBytes);
-  wrapped(to, 5, from.rssBytes);
-  wrapped(to, 6, from.pageFaults);
-  wrapped(to, 7, from.majorPageFaults);
-  pressurePart(to, 8, from.pressure);
-}
-const memoryPart = part(memory);
-
-function swap(to: Writer, from: SwapUsage): void {
-  to.count(1, from.timestamp);
-  wrapped(to, 2, from.availableBytes);
-  wrapped(to, 3, from.usageBytes);
-}
-const swapPart = part(swap);
-
-function io(to: Writer, from: { readonly timestamp: bigint; readonly pressure: Pressure | null }): void {
-  to.count(1, from.timestamp);
-  pressurePart(to, 2, from.pressure);
-}
-const ioPart = part(io);
 
 function filesystem(to: Writer, from: FilesystemUsage): void {
   to.count(1, from.timestamp);
@@ -161,28 +103,17 @@ const ofSandbox = ({ sandbox: { identity } }: SandboxUsage): Buffer =>
 
 function container(to: Writer, from: ContainerUsage): void {
   to.field(1, ofContainer(from));
-  cpuPart(to, 2, from.cpu);
-  memoryPart(to, 3, from.memory);
+  to.bytes(from.measured);
   filesystemPart(to, 4, from.writableLayer);
-  swapPart(to, 5, from.swap);
-  ioPart(to, 6, from.io);
 }
 const containerPart = part(container);
-
-const processPart = part<NonNullable<SandboxUsage['processCount']>>((to, { timestamp, count }) => {
-  to.count(1, timestamp);
-  wrapped(to, 2, count);
-});
 
 function sandbox(to: Writer, from: SandboxUsage): void {
   to.field(1, ofSandbox(from));
   to.message(2, () => {
-    cpuPart(to, 1, from.cpu);
-    memoryPart(to, 2, from.memory);
+    to.bytes(from.measured);
     networkPart(to, 3, from.network);
-    processPart(to, 4, from.processCount);
     for (const one of from.containers) containerPart(to, 5, one);
-    ioPart(to, 6, from.io);
   });
 }
 

@@ -1,42 +1,26 @@
 import test from 'ava';
 import * as fc from 'fast-check';
 import { encodeContainerUsages, encodeSandboxUsages } from '../../../src/cri/convert/stats.ts';
-import type { ContainerUsage, CpuUsage, MemoryUsage, Pressure, SandboxUsage } from '../../../src/cri/usage.ts';
+import type { ContainerUsage, SandboxUsage } from '../../../src/cri/usage.ts';
 import { criMessage } from '../../../src/proto/cri-codec.ts';
+import type { ContainerStats__Output } from '../../../src/proto/generated/cri/runtime/v1/ContainerStats.ts';
+import type { LinuxPodSandboxStats__Output } from '../../../src/proto/generated/cri/runtime/v1/LinuxPodSandboxStats.ts';
 import { containerConfig, sandboxConfig } from '../../helpers/builders.ts';
 
 // How values read after a trip through the codec.
 const count = (value: bigint) => ({ value: String(value) });
 const maybe = <T, R>(value: T | null, to: (value: T) => R): R | null => (value === null ? null : to(value));
-const psi = ({ full, some }: Pressure) => {
-  const [Full, Some] = [full, some].map((of) => ({
-    Total: String(of.totalNanos),
-    Avg10: of.avg10,
-    Avg60: of.avg60,
-    Avg300: of.avg300,
-  }));
-  return { Full, Some };
-};
-const cpu = (of: CpuUsage) => ({
-  timestamp: String(of.timestamp),
-  usage_core_nano_seconds: count(of.usageCoreNanos),
-  usage_nano_cores: maybe(of.usageNanoCores, count),
-  psi: maybe(of.pressure, psi),
-});
-const memory = (of: MemoryUsage) => ({
-  timestamp: String(of.timestamp),
-  working_set_bytes: count(of.workingSetBytes),
-  available_bytes: maybe(of.availableBytes, count),
-  usage_bytes: count(of.usageBytes),
-  rss_bytes: count(of.rssBytes),
-  page_faults: count(of.pageFaults),
-  major_page_faults: count(of.majorPageFaults),
-  psi: maybe(of.pressure, psi),
-});
-const io = (of: { readonly timestamp: bigint; readonly pressure: Pressure | null }) => ({
-  timestamp: String(of.timestamp),
-  psi: maybe(of.pressure, psi),
-});
+/** The fields that come from a cgroup, as the codec reads them. */
+const read = (name: string, bytes: Uint8Array) => criMessage(name).deserialize(Buffer.from(bytes));
+function measuredOfContainer(bytes: Uint8Array) {
+  const { cpu, memory, swap, io } = read('ContainerStats', bytes) as ContainerStats__Output;
+  return { cpu, memory, swap, io };
+}
+function measuredOfPod(bytes: Uint8Array) {
+  const { cpu, memory, process, io } = read('LinuxPodSandboxStats', bytes) as LinuxPodSandboxStats__Output;
+  return { cpu, memory, process, io };
+}
+
 const containerStats = (of: ContainerUsage) => {
   const { id, config } = of.container.identity;
   return {
@@ -46,20 +30,13 @@ const containerStats = (of: ContainerUsage) => {
       labels: config.labels,
       annotations: config.annotations,
     },
-    cpu: maybe(of.cpu, cpu),
-    memory: maybe(of.memory, memory),
-    swap: maybe(of.swap, (s) => ({
-      timestamp: String(s.timestamp),
-      swap_available_bytes: maybe(s.availableBytes, count),
-      swap_usage_bytes: count(s.usageBytes),
-    })),
-    io: maybe(of.io, io),
-    writable_layer: maybe(of.writableLayer, (w) => ({
-      timestamp: String(w.timestamp),
-      fs_id: { mountpoint: w.mountpoint },
-      used_bytes: count(w.usedBytes),
-      inodes_used: count(w.inodesUsed),
-    })),
+    ...measuredOfContainer(of.measured),
+    writable_layer: {
+      timestamp: String(of.writableLayer.timestamp),
+      fs_id: { mountpoint: of.writableLayer.mountpoint },
+      used_bytes: count(of.writableLayer.usedBytes),
+      inodes_used: count(of.writableLayer.inodesUsed),
+    },
   };
 };
 const sandboxStats = (of: SandboxUsage) => {
@@ -74,16 +51,13 @@ const sandboxStats = (of: SandboxUsage) => {
   return {
     attributes: { id, metadata: { ...config.metadata }, labels: config.labels, annotations: config.annotations },
     linux: {
-      cpu: maybe(of.cpu, cpu),
-      memory: maybe(of.memory, memory),
+      ...measuredOfPod(of.measured),
       network: maybe(of.network, (n) => ({
         timestamp: String(n.timestamp),
         default_interface: maybe(n.defaultInterface, traffic),
         interfaces: n.others.map(traffic),
       })),
-      process: maybe(of.processCount, (p) => ({ timestamp: String(p.timestamp), process_count: count(p.count) })),
       containers: of.containers.map(containerStats),
-      io: maybe(of.io, io),
     },
     windows: null,
   };
@@ -96,21 +70,19 @@ const uint64 = fc.oneof(
 );
 const int64 = fc.bigInt(0n, 2n ** 63n - 1n);
 const optional = <T>(of: fc.Arbitrary<T>) => fc.option(of, { nil: null });
+const value = fc.record({ value: uint64.map(String) });
+const timestamp = int64.map(String);
 const percent = fc.constantFrom(0, 0.01, 12.5, 99.99, 100);
-const line = fc.record({ totalNanos: uint64, avg10: percent, avg60: percent, avg300: percent });
-const pressure = optional(fc.record({ full: line, some: line }));
-const cpuUsage = fc.record({ timestamp: int64, usageCoreNanos: uint64, usageNanoCores: optional(uint64), pressure });
-const memoryUsage = fc.record({
-  timestamp: int64,
-  workingSetBytes: uint64,
-  availableBytes: optional(uint64),
-  usageBytes: uint64,
-  rssBytes: uint64,
-  pageFaults: uint64,
-  majorPageFaults: uint64,
-  pressure,
-});
-const ioUsage = fc.record({ timestamp: int64, pressure });
+const line = fc.record({ Total: uint64.map(String), Avg10: percent, Avg60: percent, Avg300: percent });
+const psi = optional(fc.record({ Full: line, Some: line }));
+const cpu = optional(fc.record({ timestamp, usage_core_nano_seconds: value, usage_nano_cores: optional(value), psi }));
+const memory = optional(fc.record({ timestamp, working_set_bytes: value, available_bytes: optional(value), psi }));
+const io = optional(fc.record({ timestamp, psi }));
+const swap = optional(fc.record({ timestamp, swap_usage_bytes: value, swap_available_bytes: optional(value) }));
+const process = optional(fc.record({ timestamp, process_count: value }));
+const encoded = (name: string) => (message: object) => new Uint8Array(criMessage(name).serialize(message));
+const ofContainer = fc.record({ cpu, memory, swap, io }).map(encoded('ContainerStats'));
+const ofPod = fc.record({ cpu, memory, process, io }).map(encoded('LinuxPodSandboxStats'));
 const text = fc.oneof(fc.constantFrom('', 'ü', 'x'.repeat(300)), fc.string());
 const words = fc.dictionary(fc.constantFrom('a', 'b.c/d', 'é'), text, { noNullPrototype: true });
 const attempt = fc.constantFrom(0, 1, 2 ** 32 - 1);
@@ -121,18 +93,13 @@ const containerUsage = fc.record({
         identity: { id: 'c'.repeat(64), config: { ...containerConfig(), ...maps, metadata: { name, attempt: tries } } },
       }) as ContainerUsage['container'],
   ),
-  cpu: optional(cpuUsage),
-  memory: optional(memoryUsage),
-  swap: optional(fc.record({ timestamp: int64, availableBytes: optional(uint64), usageBytes: uint64 })),
-  io: optional(ioUsage),
-  writableLayer: optional(
-    fc.record({
-      timestamp: int64,
-      mountpoint: fc.constantFrom('/s', '/' + 'y'.repeat(200)),
-      usedBytes: uint64,
-      inodesUsed: uint64,
-    }),
-  ),
+  measured: ofContainer,
+  writableLayer: fc.record({
+    timestamp: int64,
+    mountpoint: fc.constantFrom('/s', '/' + 'y'.repeat(200)),
+    usedBytes: uint64,
+    inodesUsed: uint64,
+  }),
 });
 const interfaceUsage = fc.record({
   name: fc.constantFrom('eth0', 'net1'),
@@ -151,9 +118,7 @@ const sandboxUsage = fc.record({
       },
     } as SandboxUsage['sandbox'];
   }),
-  cpu: optional(cpuUsage),
-  memory: optional(memoryUsage),
-  io: optional(ioUsage),
+  measured: ofPod,
   network: optional(
     fc.record({
       timestamp: int64,
@@ -161,7 +126,6 @@ const sandboxUsage = fc.record({
       others: fc.array(interfaceUsage, { maxLength: 3 }),
     }),
   ),
-  processCount: optional(fc.record({ timestamp: int64, count: uint64 })),
   containers: fc.array(containerUsage, { maxLength: 3 }),
 });
 

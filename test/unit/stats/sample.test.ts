@@ -2,7 +2,6 @@ import test from 'ava';
 import type { Container } from '../../../src/container/container.ts';
 import type { ContainerId, ImageId, SandboxId } from '../../../src/lib/id.ts';
 import type { Sandbox } from '../../../src/sandbox/sandbox.ts';
-import type { CgroupUsage } from '../../../src/cgroup/cgroup.ts';
 import { statsVerbs } from '../../../src/stats/sample.ts';
 import { containerConfig, sandboxConfig } from '../../helpers/builders.ts';
 
@@ -53,26 +52,17 @@ const container = (id: string, sandboxId: string): Container => ({
     notes: [],
   },
 });
-const sample = (usageNs: bigint, timestampNs: bigint): CgroupUsage => ({
-  timestampNs,
-  cpu: { usageNs },
-  memory: null,
-  pids: { current: 1n },
-  psi: null,
-});
-
 function node(containers: Container[], sandboxes: Sandbox[]) {
   let clock = 1_000n;
-  let cpu = 0n;
   const read: string[] = [];
   const measured: string[] = [];
   const verbs = statsVerbs({
     containers: { list: () => containers, find: (id) => containers.find((c) => c.identity.id === id) },
     sandboxes: { list: () => sandboxes, find: (id) => sandboxes.find((s) => s.identity.id === id) },
-    cgroupUsage: async (paths) => {
-      read.push(...paths);
-      cpu += 5_000_000n;
-      return paths.map(() => sample(cpu, cpu * 2n));
+    cgroupUsage: async (of) => {
+      read.push(...of.containers, ...of.pods);
+      const told = (path: string) => Buffer.from(path);
+      return { containers: of.containers.map(told), pods: of.pods.map(told) };
     },
     layerUsage: async (id) => {
       measured.push(id);
@@ -108,23 +98,36 @@ test('each pod of the list has its own containers', async (t) => {
   );
 });
 
-test('rates come from the second reading on, of pods and of containers', async (t) => {
-  const { verbs } = node([container('a', 's1')], [sandbox('s1')]);
-  const first = await verbs.podSandboxStats('s1');
-  t.is(first.cpu?.usageNanoCores, null);
-  const second = await verbs.podSandboxStats('s1');
-  t.is(second.cpu?.usageNanoCores, 500_000_000n);
-  t.is(second.containers[0]?.cpu?.usageNanoCores, 500_000_000n);
+test('each has what was read of its own cgroup', async (t) => {
+  const { verbs } = node(
+    [container('a', 's1'), container('b', 's2'), container('c', 's1')],
+    [sandbox('s1'), sandbox('s2')],
+  );
+  const filter = { id: '', podSandboxId: '', labels: {} };
+  const containers = await verbs.listContainerStats(filter);
+  t.deepEqual(
+    containers.map(({ measured }) => String(Buffer.from(measured))),
+    ['/p/s1/a', '/p/s2/b', '/p/s1/c'],
+  );
+  const pods = await verbs.listPodSandboxStats(filter);
+  t.deepEqual(
+    pods.map(({ measured, containers: of }) =>
+      [measured, ...of.map((c) => c.measured)].map((m) => String(Buffer.from(m))),
+    ),
+    [
+      ['/p/s1', '/p/s1/a', '/p/s1/c'],
+      ['/p/s2', '/p/s2/b'],
+    ],
+  );
 });
 
-test('what is gone is not remembered, whichever list is asked for', async (t) => {
-  const containers = [container('a', 's1')];
-  const { verbs } = node(containers, [sandbox('s1')]);
-  const filter = { id: '', podSandboxId: '', labels: {} };
-  await verbs.listPodSandboxStats(filter);
-  const [gone] = containers.splice(0);
-  await verbs.listPodSandboxStats(filter);
-  if (gone) containers.push(gone);
-  const [pod] = await verbs.listPodSandboxStats(filter);
-  t.is(pod?.containers[0]?.cpu?.usageNanoCores, null);
+test('of a container that does not run only the writable layer is read', async (t) => {
+  const created = container('a', 's1');
+  const stopped = { ...created, status: { ...created.status, pid: 0, startedAt: 0n } };
+  const { verbs, read, measured } = node([stopped], [sandbox('s1')]);
+  const usage = await verbs.containerStats('a');
+  t.is(usage.measured.byteLength, 0);
+  t.is(usage.writableLayer.usedBytes, 1n);
+  t.deepEqual(read, []);
+  t.deepEqual(measured, ['a']);
 });

@@ -1,14 +1,11 @@
 //! Cgroups: each export is one function of the `podwright-cgroups` crate.
 
 use crate::error::{NativeFailure, Outcome};
-use crate::long_work::on_thread;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use crate::long_work::{on_thread, settle_bytes};
 use neon::prelude::*;
 use neon::types::extract::Json;
 use podwright_cgroups::delegate::{self, Bounds};
-use podwright_cgroups::stats::record::records;
-use podwright_cgroups::stats::{Depth, Stats, StatsReader};
+use podwright_cgroups::stats::{Stats, StatsReader};
 use podwright_cgroups::tasks::{self, Tasks};
 use podwright_cgroups::{CgroupError, Facts, Layout, Place, Resources, Version, group, systemd};
 use serde::{Deserialize, Serialize};
@@ -17,7 +14,7 @@ use std::time::Duration;
 
 /// How long a kill waits for the last process to be gone.
 const KILL_LIMIT: Duration = Duration::from_secs(10);
-/// Descriptors kept for reading usage: about 18 a container. The hard limit of a process can be
+/// Descriptors kept for reading usage: six to eighteen a container. The hard limit of a process can be
 /// as low as 20,000 for everything.
 const MOST_OPEN: usize = 4096;
 
@@ -79,6 +76,15 @@ struct PathArgs {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct PathsArgs {
     paths: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct UsageArgs {
+    containers: Vec<String>,
+    pods: Vec<String>,
+    /// Unix nanoseconds: too many for a number of JavaScript.
+    now: String,
 }
 
 #[derive(Deserialize)]
@@ -210,18 +216,23 @@ fn cgroup_procs(Json(args): Json<PathArgs>) -> Json<Outcome<Vec<i32>>> {
 /// All that is counted of many cgroups, in order; null for one that does not exist.
 #[neon::export(task)]
 fn cgroup_stats(Json(args): Json<PathsArgs>) -> Json<Outcome<Vec<Option<Stats>>>> {
-    Json(read(&args.paths, Depth::All).into())
+    Json(with_reader(|reader| reader.read(&args.paths)).into())
 }
 
-/// What CRI reports of many cgroups: base64 of one record for each (`stats::record`), in order.
-#[neon::export(task)]
-fn cgroup_usage(Json(args): Json<PathsArgs>) -> Json<Outcome<String>> {
-    Json(read(&args.paths, Depth::Usage).map(|all| STANDARD.encode(records(&all))).into())
+/// What CRI reports of many cgroups, encoded for it (`StatsReader::usage`): an ArrayBuffer.
+#[neon::export]
+fn cgroup_usage<'cx>(cx: &mut Cx<'cx>, Json(args): Json<UsageArgs>) -> JsResult<'cx, JsPromise> {
+    let read = move || {
+        let no_time = |_| CgroupError::Value { field: "now", value: args.now.clone(), reason: "not in nanoseconds" };
+        let now = args.now.parse().map_err(no_time)?;
+        with_reader(|reader| reader.usage(&args.containers, &args.pods, now))
+    };
+    Ok(cx.task(read).promise(|mut cx, read| settle_bytes(&mut cx, read)))
 }
 
-fn read(paths: &[String], depth: Depth) -> Result<Vec<Option<Stats>>, CgroupError> {
+fn with_reader<T>(read: impl FnOnce(&mut StatsReader) -> Result<T, CgroupError>) -> Result<T, CgroupError> {
     let layout = layout()?;
-    reader().get_or_insert_with(|| StatsReader::new(layout.clone(), MOST_OPEN)).read(paths, depth)
+    read(reader().get_or_insert_with(|| StatsReader::new(layout.clone(), MOST_OPEN)))
 }
 
 /// What runs in many cgroups, in order.

@@ -39,6 +39,25 @@ where
     }
 }
 
+/// `{ok: ArrayBuffer}` or `{err}`: an outcome whose value is bytes.
+pub(crate) fn settle_bytes<'cx, E: Into<NativeFailure>>(
+    cx: &mut Cx<'cx>,
+    done: Result<Vec<u8>, E>,
+) -> JsResult<'cx, JsValue> {
+    match done {
+        Ok(bytes) => {
+            let outcome = cx.empty_object();
+            let bytes = JsArrayBuffer::from_slice(cx, &bytes)?;
+            outcome.set(cx, "ok", bytes)?;
+            Ok(outcome.upcast())
+        }
+        Err(e) => {
+            let outcome: Outcome<()> = Err::<(), E>(e).into();
+            Ok(Json(outcome).try_into_js(cx)?.upcast())
+        }
+    }
+}
+
 fn failure(operation: &str, syscall: &str, errno: i32, reason: &str) -> NativeFailure {
     NativeFailure {
         operation: operation.into(),

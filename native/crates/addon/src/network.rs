@@ -8,13 +8,16 @@ use crate::error::{NativeFailure, Outcome};
 use crate::long_work::on_thread;
 use neon::prelude::*;
 use neon::types::extract::Json;
-use podwright_netlink::{BridgeSetup, Cidr, Counters, NetlinkError, PodAttachment, Route};
+use podwright_netlink::{
+    BridgeSetup, Cidr, Counters, NetlinkError, PodAttachment, Route, Traffic, TrafficOf, TrafficReader,
+};
 use podwright_sys::errno::SysError;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::fs::{File, TryLockError, create_dir_all};
 use std::os::fd::IntoRawFd;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 impl From<NetlinkError> for NativeFailure {
     fn from(error: NetlinkError) -> Self {
@@ -256,6 +259,12 @@ struct StatsOf {
     netns: Option<PathBuf>,
 }
 
+impl From<StatsOf> for TrafficOf {
+    fn from(of: StatsOf) -> Self {
+        Self { host_interface: of.host_interface, pod_interface: of.pod_interface, netns: of.netns }
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct InterfaceStats {
@@ -290,30 +299,41 @@ fn pod_interface(name: &str, counters: Counters) -> PodInterface {
     }
 }
 
-/// Traffic of many pods as they see it, in the order asked; null for one that has no network. Read
-/// from the host's ends in one walk; a pod without one is entered.
+/// Sockets kept in pods whose network has no end in the host.
+const MOST_INSIDE: usize = 1024;
+static TRAFFIC: Mutex<Option<TrafficReader>> = Mutex::new(None);
+
+/// The reader is only a cache: what a panic left of it is used on.
+fn with_traffic<T>(work: impl FnOnce(&mut TrafficReader) -> T) -> T {
+    let mut reader = TRAFFIC.lock().unwrap_or_else(PoisonError::into_inner);
+    work(reader.get_or_insert_with(|| TrafficReader::new(MOST_INSIDE)))
+}
+
+/// Traffic of many pods as they see it, in the order asked; null for one that has no network.
 #[neon::export]
 fn network_interface_stats<'cx>(
     cx: &mut FunctionContext<'cx>,
     Json(request): Json<InterfaceStats>,
 ) -> JsResult<'cx, JsPromise> {
     on_own_thread(cx, move || {
-        let outer: HashMap<String, Counters> =
-            podwright_netlink::list_links("")?.into_iter().map(|link| (link.name, link.counters)).collect();
-        let stats: Vec<Option<Vec<PodInterface>>> = request.pods.iter().map(|pod| stats_of(pod, &outer)).collect();
-        Ok(stats)
+        let pods: Vec<TrafficOf> = request.pods.into_iter().map(StatsOf::into).collect();
+        let read = with_traffic(|reader| reader.read(&pods))?;
+        let named = |traffic: Traffic| traffic.iter().map(|(name, c)| pod_interface(name, *c)).collect();
+        Ok(read.into_iter().map(|traffic| traffic.map(named)).collect::<Vec<Option<Vec<PodInterface>>>>())
     })
 }
 
-fn stats_of(pod: &StatsOf, outer: &HashMap<String, Counters>) -> Option<Vec<PodInterface>> {
-    let known = pod.host_interface.as_ref().and_then(|name| outer.get(name));
-    if let Some(counters) = known {
-        let seen = counters.from_the_other_end();
-        return Some(vec![pod_interface(&pod.pod_interface, seen)]);
-    }
-    // a pod that ends while it is asked has no traffic to report
-    let inner = podwright_netlink::pod_counters(pod.netns.as_deref()?).ok()?;
-    Some(inner.iter().map(|(name, c)| pod_interface(name, *c)).collect())
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct ForgetStats {
+    netns: PathBuf,
+}
+
+/// Lets go of a pod's network namespace, which reading its traffic may have kept.
+#[neon::export(task)]
+fn network_forget_stats(Json(request): Json<ForgetStats>) -> Json<Outcome<()>> {
+    with_traffic(|reader| reader.forget(&request.netns));
+    Json(Outcome::Ok(()))
 }
 
 #[derive(Deserialize)]

@@ -1,22 +1,37 @@
 //! Usage of many cgroups in one call. Numbers are the kernel's; rates are made from them elsewhere.
 
+mod batch;
 pub(crate) mod files;
+mod group;
+mod message;
 pub mod parse;
 pub mod reader;
-pub mod record;
 mod v1;
 mod v2;
+mod wire;
 
-pub use reader::{Depth, StatsReader};
+pub use reader::StatsReader;
 
 #[cfg(feature = "serde")]
 use serde::Serialize;
+
+/// How much is read of a cgroup.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Depth {
+    /// CPU time, memory with its faults, swap and what is available, pressure: the third of the files that CRI's
+    /// ContainerStats needs.
+    Container,
+    /// Tasks too.
+    Pod,
+    /// Also peaks, limits, throttling, devices and huge pages.
+    All,
+}
 
 /// Usage of a cgroup and everything below it. A part is `None` where this host does not count it.
 #[derive(Debug, Clone, Default, PartialEq)]
 #[cfg_attr(feature = "serde", derive(Serialize), serde(rename_all = "camelCase"))]
 pub struct Stats {
-    /// Unix time when the CPU time was read, nanoseconds.
+    /// Unix time when the CPU time was read, nanoseconds; never the same twice.
     pub timestamp_ns: u64,
     /// CPU time.
     pub cpu: Option<Cpu>,

@@ -3,7 +3,7 @@
 
 mod scratch;
 
-use podwright_cgroups::stats::{Depth, StatsReader};
+use podwright_cgroups::stats::StatsReader;
 use podwright_cgroups::{CgroupError, HugepageLimit, Version, group, oom};
 use scratch::{MIB, Scratch, Tested, wait_until};
 use std::path::Path;
@@ -66,7 +66,7 @@ fn memory_above_the_limit_kills_and_is_counted() -> Tested {
     let (code, _) = s.run("x=$(head -c 100000000 /dev/zero | tr '\\0' a); echo ${#x}")?;
     assert_ne!(code, Some(0));
     assert!(oom::kills(events)? >= 1);
-    let stats = StatsReader::new(s.layout.clone(), 100).read(std::slice::from_ref(&s.path), Depth::All)?;
+    let stats = StatsReader::new(s.layout.clone(), 100).read(std::slice::from_ref(&s.path))?;
     let memory = stats[0].as_ref().and_then(|s| s.memory).ok_or("no memory usage")?;
     // Not failcnt: with both limits equal it is the one of memory and swap that is hit on v1.
     assert!(memory.oom_kills >= 1);
@@ -82,7 +82,7 @@ fn a_cpu_quota_throttles() -> Tested {
         r.cpu_period = Some(100_000);
     })?;
     s.run("timeout 1 sh -c 'while :; do :; done'")?;
-    let stats = StatsReader::new(s.layout.clone(), 100).read(std::slice::from_ref(&s.path), Depth::All)?;
+    let stats = StatsReader::new(s.layout.clone(), 100).read(std::slice::from_ref(&s.path))?;
     let cpu = stats[0].as_ref().and_then(|s| s.cpu).ok_or("no cpu usage")?;
     let quota = cpu.quota.ok_or("nothing of its quota")?;
     assert!(quota.throttled_periods >= 5 && quota.throttled_ns > 100_000_000, "{cpu:?}");
@@ -100,7 +100,7 @@ fn a_memory_limit_below_usage_is_refused_and_nothing_changes() -> Tested {
     })?;
     let mut holder = s.sh("x=$(head -c 40000000 /dev/zero | tr '\\0' a); echo ready; read y < /dev/null; sleep 30")?;
     wait_until("40 MB held", || {
-        let stats = StatsReader::new(s.layout.clone(), 100).read(std::slice::from_ref(&s.path), Depth::All);
+        let stats = StatsReader::new(s.layout.clone(), 100).read(std::slice::from_ref(&s.path));
         stats.is_ok_and(|s| s[0].as_ref().and_then(|s| s.memory).is_some_and(|m| m.rss > 40_000_000))
     });
     let refused = s.update(|r| {

@@ -1,6 +1,6 @@
 //! Usage as the unified tree prints it, from plain files in a temporary directory.
 
-use podwright_cgroups::stats::{Depth, Hugetlb, Io, IoCost, Quota, StatsReader};
+use podwright_cgroups::stats::{Hugetlb, Io, IoCost, Quota, StatsReader};
 use podwright_cgroups::{Layout, Version};
 
 #[test]
@@ -43,7 +43,7 @@ fn the_unified_trees_files_are_understood() -> Result<(), Box<dyn std::error::Er
         v1: Vec::new(),
         hugepage_sizes: vec!["2MB".into(), "1GB".into()],
     };
-    let read = StatsReader::new(layout, 100).read(&["/c".into()], Depth::All);
+    let read = StatsReader::new(layout, 100).read(&["/c".into()]);
     std::fs::remove_dir_all(&root)?;
     let stats = read?.pop().flatten().ok_or("no usage")?;
     let cpu = stats.cpu.ok_or("no cpu")?;

@@ -1,5 +1,5 @@
 //! Numbers of the kernel's netlink interfaces that the `libc` crate has no name for
-//! (linux/if_link.h, linux/if_addr.h, linux/veth.h, linux/netfilter/nfnetlink_conntrack.h).
+//! (linux/rtnetlink.h, linux/if_link.h, linux/if_addr.h, linux/veth.h, linux/netfilter/nfnetlink_conntrack.h).
 
 pub(crate) const HEADER_LEN: usize = 16;
 pub(crate) const NLM_F_DUMP_INTR: u16 = 0x10;
@@ -7,6 +7,10 @@ pub(crate) const NLMSGERR_ATTR_MSG: u16 = 1;
 pub(crate) const NLM_F_ACK_TLVS: u16 = 0x200;
 pub(crate) const NLA_F_NESTED: u16 = 1 << 15;
 pub(crate) const NLA_TYPE_MASK: u16 = 0x3fff;
+
+pub(crate) const RTM_NEWSTATS: u16 = 92;
+pub(crate) const RTM_GETSTATS: u16 = 94;
+pub(crate) const IFLA_STATS_LINK_64: u16 = 1;
 
 pub(crate) const IFLA_ADDRESS: u16 = 1;
 pub(crate) const IFLA_IFNAME: u16 = 3;

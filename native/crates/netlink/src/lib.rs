@@ -14,6 +14,7 @@ mod pod;
 mod route;
 mod socket;
 mod sysctl;
+mod traffic;
 
 pub use address::Cidr;
 pub use bridge::{BridgeSetup, remove_bridge, set_up_bridge, set_up_route_localnet};
@@ -21,5 +22,6 @@ pub use conntrack::{PublishedPort, forget_udp_flows};
 pub use error::{NetlinkError, NetlinkResult};
 pub use link::{Counters, Link, default_route_mtu, delete_link, find_link, list_links};
 pub use netns::inside;
-pub use pod::{Attached, PodAttachment, attach, attach_on_this_thread, loopback_up, pod_counters};
+pub use pod::{Attached, PodAttachment, attach, attach_on_this_thread, loopback_up};
 pub use route::Route;
+pub use traffic::{Traffic, TrafficOf, TrafficReader};

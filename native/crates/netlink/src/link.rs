@@ -110,7 +110,8 @@ pub(crate) fn read_link(reply: &Reply) -> Option<Link> {
     })
 }
 
-fn read_counters(value: &[u8]) -> Option<Counters> {
+/// Reads a `struct rtnl_link_stats64`.
+pub(crate) fn read_counters(value: &[u8]) -> Option<Counters> {
     let field = |position: usize| u64_at(value, position * 8);
     Some(Counters {
         rx_packets: field(0)?,

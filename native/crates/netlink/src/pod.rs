@@ -7,7 +7,7 @@ use crate::kernel::{
     IFLA_ADDRESS, IFLA_BRPORT_MODE, IFLA_IFALIAS, IFLA_IFNAME, IFLA_INFO_DATA, IFLA_INFO_KIND, IFLA_LINKINFO,
     IFLA_MASTER, IFLA_MTU, IFLA_NET_NS_FD, IFLA_PROTINFO, VETH_INFO_PEER,
 };
-use crate::link::{Counters, Link, all, delete, find, get_link, ifinfo, read_link, set_up};
+use crate::link::{Link, delete, find, get_link, ifinfo, read_link, set_up};
 use crate::message::Message;
 use crate::netns::{current, enter, throwaway};
 use crate::route::{Route, add_route};
@@ -68,17 +68,7 @@ pub fn loopback_up(netns: &Path) -> NetlinkResult<()> {
     })
 }
 
-/// Counters of all interfaces but loopback in a namespace, as seen from inside.
-pub fn pod_counters(netns: &Path) -> NetlinkResult<Vec<(String, Counters)>> {
-    throwaway(|| {
-        enter(netns)?;
-        let links = all(&mut Socket::route()?)?;
-        let carrying = links.into_iter().filter(|link| link.index != LOOPBACK);
-        Ok(carrying.map(|link| (link.name, link.counters)).collect())
-    })
-}
-
-/// The same for a caller that made a thread for this: it stays in the pod's namespace and must end.
+/// `attach` for a caller that made a thread for this: it stays in the pod's namespace and must end.
 pub fn attach_on_this_thread(wanted: &PodAttachment) -> NetlinkResult<Attached> {
     let mut host = Socket::route()?;
     let host_netns = current()?;

@@ -4,12 +4,12 @@
 #![allow(unsafe_code, clippy::unwrap_used)]
 
 use podwright_netlink::{
-    BridgeSetup, Cidr, PodAttachment, Route, attach, delete_link, find_link, inside, list_links, pod_counters,
-    remove_bridge, set_up_bridge,
+    BridgeSetup, Cidr, PodAttachment, Route, Traffic, TrafficOf, TrafficReader, attach, delete_link, find_link, inside,
+    list_links, remove_bridge, set_up_bridge,
 };
 use rustix::thread::{UnshareFlags, gettid};
 use std::net::{IpAddr, TcpListener, TcpStream, UdpSocket};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -27,6 +27,14 @@ fn on_a_host(test: impl FnOnce() + Send + 'static) {
     if let Err(panic) = thread.join() {
         std::panic::resume_unwind(panic);
     }
+}
+
+fn inside_of(netns: &Path) -> TrafficOf {
+    TrafficOf { host_interface: None, pod_interface: "eth0".into(), netns: Some(netns.to_owned()) }
+}
+
+fn traffic_inside(netns: &Path) -> Traffic {
+    TrafficReader::new(1).read(&[inside_of(netns)]).unwrap().remove(0).unwrap()
 }
 
 /// An empty network namespace, alive as long as this is.
@@ -105,7 +113,7 @@ fn pods_reach_each_other_and_the_host() {
         assert_eq!(host.alias, "podwright:11");
         assert_eq!(host.mtu, 1400);
         assert_eq!(host.master, Some(find_link("pwt0").unwrap().unwrap().index));
-        let counters = pod_counters(&one.netns).unwrap();
+        let counters = traffic_inside(&one.netns);
         let (_, seen_inside) = counters.iter().find(|(name, _)| name == "eth0").unwrap();
         let from_outside = find_link(&host.name).unwrap().unwrap();
         assert!(seen_inside.rx_bytes > 0);
@@ -136,10 +144,55 @@ fn a_second_attach_repairs_and_a_stale_pair_is_replaced() {
         // the same id in another namespace: after a reboot, or a pod that was made anew
         let second = pod();
         assert!(attach(&wanted(&second, 21)).unwrap().created);
-        assert!(pod_counters(&first.netns).unwrap().is_empty());
+        assert!(traffic_inside(&first.netns).is_empty());
         // another id in a pod that is connected already
         let error = attach(&wanted(&second, 22)).unwrap_err();
         assert_eq!(error.errno(), libc::EEXIST, "{error}");
+    });
+}
+
+#[test]
+fn traffic_is_the_same_from_either_end_and_sockets_are_bounded() {
+    on_a_host(|| {
+        set_up_bridge(&bridge()).unwrap();
+        let pods = [pod(), pod()];
+        let ends = [wanted(&pods[0], 41), wanted(&pods[1], 42)];
+        for end in &ends {
+            attach(end).unwrap();
+        }
+        let by_host = |at: usize| TrafficOf {
+            host_interface: Some(ends[at].host_interface.clone()),
+            ..inside_of(&pods[at].netns)
+        };
+        let mut reader = TrafficReader::new(1);
+        let all = [by_host(0), inside_of(&pods[1].netns), by_host(1), inside_of(&pods[0].netns)];
+        for round in 0..2 {
+            inside(&pods[1].netns, || {
+                let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
+                for _ in 0..50 {
+                    assert_eq!(socket.send_to(&[0; 1000], "10.213.1.1:9").unwrap(), 1000);
+                }
+                Ok(())
+            })
+            .unwrap();
+            let read = reader.read(&all).unwrap();
+            let of = |at: usize| read[at].as_ref().unwrap()[0].1;
+            let least = 50_000 * (round + 1);
+            assert!(of(1).tx_bytes >= least && of(2).tx_bytes >= least, "{read:?}");
+            assert!(of(0).tx_bytes < 50_000, "the other pod has sent nothing");
+            assert!(of(2).tx_packets <= of(1).tx_packets, "what left the pod came to the host");
+            assert_eq!(read[3].as_ref().unwrap()[0].0, "eth0");
+            assert_eq!(reader.sockets_inside(), 1);
+        }
+        // made anew under the same name: its number is another
+        assert!(delete_link(&ends[0].host_interface).unwrap());
+        let read = reader.read(&all[..1]).unwrap();
+        assert_eq!(read, [Some(Vec::new())], "asked from inside, where nothing is left");
+        attach(&ends[0]).unwrap();
+        assert_eq!(reader.read(&all[..1]).unwrap()[0].as_ref().map(Vec::len), Some(1));
+        reader.forget(&pods[0].netns);
+        reader.forget(&pods[1].netns);
+        assert_eq!(reader.sockets_inside(), 0);
     });
 }
 

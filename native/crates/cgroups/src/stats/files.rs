@@ -31,6 +31,11 @@ impl Files {
         self.open.len()
     }
 
+    /// Closes all of them; the next read opens them again.
+    pub(crate) fn close(&mut self) {
+        self.open.clear();
+    }
+
     /// Reads file number `key`, which is `dir/name`; `None` when there is no such file.
     pub(crate) fn read<'t>(
         &mut self,

@@ -17,9 +17,14 @@ pub fn limit(text: &[u8]) -> Option<u64> {
 
 /// Shows each "key value" line of a flat keyed file.
 pub fn keyed(text: &[u8], mut each: impl FnMut(&[u8], u64)) {
+    keyed_text(text, |key, value| each(key, number(value)));
+}
+
+/// The same with the text of the value: of a long file few lines are wanted, and numbers take time.
+pub fn keyed_text(text: &[u8], mut each: impl FnMut(&[u8], &[u8])) {
     for line in lines(text) {
         if let Some(space) = line.iter().position(|b| *b == b' ') {
-            each(&line[..space], number(&line[space + 1..]));
+            each(&line[..space], &line[space + 1..]);
         }
     }
 }
@@ -60,9 +65,11 @@ fn psi_line<'a>(words: impl Iterator<Item = &'a [u8]>) -> PsiLine {
     line
 }
 
-/// "12.34"
+/// "12.34": two digits behind the point, as the kernel prints loads.
 fn percent(text: &[u8]) -> f64 {
-    std::str::from_utf8(text).ok().and_then(|t| t.parse().ok()).unwrap_or(0.0)
+    let point = text.iter().position(|b| *b == b'.').unwrap_or(text.len());
+    let hundredths = text.get(point + 1..).map_or(0, number);
+    (number(&text[..point]) * 100 + hundredths) as f64 / 100.0
 }
 
 /// "8:16" of the start of a line, and the rest behind the space.

@@ -1,72 +1,64 @@
 //! The batch read, with the files of recently read cgroups kept open.
 
-use super::files::{Files, Missing, Text};
-use super::{Stats, v1, v2};
+use super::batch::{Beginning, Finished, Unit, run};
+use super::group::{Clock, Group};
+use super::message::{self, Told};
+use super::wire::Wire;
+use super::{Depth, Stats};
 use crate::detect::{Layout, check_path};
 use crate::error::Result;
 use std::collections::HashMap;
-use std::path::PathBuf;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::Arc;
 
-/// Reads usage. Holds at most `most_open` descriptors plus those of the cgroup at hand; the
+/// Cgroups that are remembered, with files or without. One is forgotten when it is removed here; that of a pod
+/// may be removed by whoever made it.
+const MOST_KNOWN: usize = 4096;
+/// Bytes of one answer with pressure and all else.
+const ROOM: usize = 320;
+
+/// Reads usage. Holds at most `most_open` descriptors plus those of the cgroups at hand; the
 /// cgroups longest not read lose theirs first.
 #[derive(Debug)]
 pub struct StatsReader {
-    layout: Layout,
+    layout: Arc<Layout>,
     most_open: usize,
     open: usize,
     turn: u64,
     groups: HashMap<String, Group>,
-    text: Text,
-}
-
-/// How much is read of a cgroup.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Depth {
-    /// CPU time, memory with its faults, swap and what is available, tasks, pressure: half of the files.
-    Usage,
-    /// Also peaks, limits, throttling, devices and huge pages.
-    All,
-}
-
-/// A cgroup's open files and directories.
-#[derive(Debug)]
-pub(crate) struct Group {
-    pub(crate) files: Files,
-    pub(crate) dirs: Dirs,
-    /// Page sizes it counts; looked for once, because most cgroups have none and two failed opens
-    /// cost as much as half the other files.
-    pub(crate) page_sizes: Option<Vec<String>>,
-    last_read: u64,
-}
-
-/// Where the files are; `None` where this host lacks the controller.
-#[derive(Debug)]
-pub(crate) struct Dirs {
-    pub(crate) cpu: Option<PathBuf>,
-    pub(crate) cpuacct: Option<PathBuf>,
-    pub(crate) memory: Option<PathBuf>,
-    pub(crate) pids: Option<PathBuf>,
-    pub(crate) blkio: Option<PathBuf>,
-    pub(crate) hugetlb: Option<PathBuf>,
-    pub(crate) unified: Option<PathBuf>,
 }
 
 impl StatsReader {
     /// A reader over `layout` that keeps at most `most_open` files open.
     pub fn new(layout: Layout, most_open: usize) -> Self {
-        Self { layout, most_open, open: 0, turn: 0, groups: HashMap::new(), text: Text::new() }
+        Self { layout: Arc::new(layout), most_open, open: 0, turn: 0, groups: HashMap::new() }
     }
 
-    /// Usage of each cgroup, in order; `None` for one that does not exist. What `depth` leaves out has its default.
-    pub fn read(&mut self, paths: &[String], depth: Depth) -> Result<Vec<Option<Stats>>> {
-        self.turn += 1;
-        let mut all = Vec::with_capacity(paths.len());
-        for path in paths {
-            check_path(path)?;
-            all.push(self.read_one(path, depth)?);
+    /// All that is counted of each cgroup, in order; `None` for one that does not exist.
+    pub fn read(&mut self, paths: &[String]) -> Result<Vec<Option<Stats>>> {
+        let wanted = paths.iter().map(|path| (path, Depth::All));
+        let (places, units) = self.take(wanted)?;
+        let read = self.keep(units, Clock::of_the_wall())?;
+        Ok(places.into_iter().map(|at| read[at].as_ref().map(|(stats, _)| stats.clone())).collect())
+    }
+
+    /// What CRI reports of containers, then of pods, in order: of each four bytes of length (little-endian) and
+    /// so many of protobuf, the fields of ContainerStats and of LinuxPodSandboxStats that come from a cgroup. Length 0: it
+    /// does not exist. `unix_ns` is what the clock of the caller says.
+    pub fn usage(&mut self, containers: &[String], pods: &[String], unix_ns: u64) -> Result<Vec<u8>> {
+        // pods first: of a path that is both, more is read
+        let wanted = pods.iter().map(|path| (path, Depth::Pod));
+        let wanted = wanted.chain(containers.iter().map(|path| (path, Depth::Container)));
+        let (places, units) = self.take(wanted)?;
+        let read = self.keep(units, Clock::set_to(unix_ns))?;
+        let mut answer = Wire::with_room(places.len() * ROOM);
+        let (of_pods, of_containers) = places.split_at(pods.len());
+        for at in of_containers {
+            answer.framed(|to| tell(to, &read[*at], message::container));
         }
-        Ok(all)
+        for at in of_pods {
+            answer.framed(|to| tell(to, &read[*at], message::pod));
+        }
+        Ok(answer.into_bytes())
     }
 
     /// Closes the files of a cgroup that was removed, and of those below it.
@@ -87,111 +79,86 @@ impl StatsReader {
         self.open
     }
 
-    fn read_one(&mut self, path: &str, depth: Depth) -> Result<Option<Stats>> {
-        // A second time, for a cgroup that was removed and made again since its files were opened.
-        for _ in 0..2 {
-            let (mut group, held) = match self.groups.remove(path) {
-                Some(group) => {
-                    let held = group.files.count();
-                    (group, held)
-                }
-                None => (Group { files: Files::new(), dirs: self.dirs(path), page_sizes: None, last_read: 0 }, 0),
-            };
-            self.open -= held;
-            match sample(&self.layout, &mut group, depth, &mut self.text) {
-                Ok(stats) => {
-                    if stats.is_some() {
-                        self.keep(path, group);
-                    }
-                    return Ok(stats);
-                }
-                Err(Missing::Stale) => {}
-                Err(Missing::Failed(e)) => return Err(e.into()),
-            }
+    /// What is to be read, each cgroup once, and which of it answers each question.
+    fn take<'p>(
+        &mut self,
+        wanted: impl Iterator<Item = (&'p String, Depth)> + Clone,
+    ) -> Result<(Vec<usize>, Vec<Unit>)> {
+        wanted.clone().try_for_each(|(path, _)| check_path(path))?;
+        self.turn += 1;
+        let mut seen: HashMap<&str, usize> = HashMap::new();
+        let mut units: Vec<Unit> = Vec::new();
+        let mut places = Vec::new();
+        for (path, depth) in wanted {
+            let at = *seen.entry(path).or_insert_with(|| {
+                let known = self.groups.remove(path);
+                let mut group = known.unwrap_or_else(|| Group::new(&self.layout, path));
+                group.last_read = self.turn;
+                units.push(Unit { path: path.clone(), group, depth, stats: Ok(None), nano_cores: None });
+                units.len() - 1
+            });
+            places.push(at);
         }
-        Ok(None)
+        Ok((places, units))
     }
 
-    fn keep(&mut self, path: &str, mut group: Group) {
-        group.last_read = self.turn;
-        self.open += group.files.count();
-        self.groups.insert(path.to_owned(), group);
-        while self.open > self.most_open {
-            // Of a batch larger than the bound the last stay, so that each batch has some hits.
-            let Some(oldest) = self.groups.iter().min_by_key(|(_, g)| g.last_read).map(|(path, _)| path.clone()) else {
-                return;
-            };
-            if let Some(group) = self.groups.remove(&oldest) {
+    /// Reads the units and keeps their groups; the first failure, if there is one.
+    fn keep(&mut self, units: Vec<Unit>, clock: Clock) -> Result<Vec<Reading>> {
+        let layout = Arc::clone(&self.layout);
+        let Finished { units, open, crowded } =
+            run(Beginning { layout, clock, units, open: self.open, most_open: self.most_open });
+        self.open = open;
+        let mut readings = Vec::with_capacity(units.len());
+        let mut failure = Ok(());
+        for Unit { path, group, stats, nano_cores, .. } in units {
+            match stats {
+                Ok(Some(stats)) => {
+                    readings.push(Some((stats, nano_cores)));
+                    self.groups.insert(path, group);
+                    continue;
+                }
+                Ok(None) => {}
+                Err(e) => failure = failure.and(Err(e)),
+            }
+            readings.push(None);
+            self.open -= group.files.count();
+        }
+        if crowded {
+            self.make_room();
+        }
+        self.drop_the_oldest();
+        failure.map(|()| readings)
+    }
+
+    /// Closes the files of what was not read in this turn.
+    fn make_room(&mut self) {
+        for group in self.groups.values_mut().filter(|group| group.last_read < self.turn) {
+            self.open -= group.files.count();
+            group.files.close();
+        }
+    }
+
+    fn drop_the_oldest(&mut self) {
+        let over = self.groups.len().saturating_sub(MOST_KNOWN);
+        if over == 0 {
+            return;
+        }
+        let mut by_age: Vec<(u64, String)> =
+            self.groups.iter().map(|(path, group)| (group.last_read, path.clone())).collect();
+        by_age.sort_unstable();
+        for (_, path) in by_age.into_iter().take(over) {
+            if let Some(group) = self.groups.remove(&path) {
                 self.open -= group.files.count();
             }
         }
     }
-
-    fn dirs(&self, path: &str) -> Dirs {
-        let l = &self.layout;
-        Dirs {
-            cpu: l.v1_dir("cpu", path),
-            cpuacct: l.v1_dir("cpuacct", path),
-            memory: l.v1_dir("memory", path),
-            pids: l.v1_dir("pids", path),
-            blkio: l.v1_dir("blkio", path),
-            hugetlb: l.v1_dir("hugetlb", path),
-            unified: l.unified_dir(path),
-        }
-    }
 }
 
-/// One cgroup's usage; `None` when it does not exist.
-fn sample(
-    layout: &Layout,
-    group: &mut Group,
-    depth: Depth,
-    text: &mut Text,
-) -> std::result::Result<Option<Stats>, Missing> {
-    let mut stats = Stats { timestamp_ns: now_ns(), ..Stats::default() };
-    // A hybrid host may have any controller in either tree.
-    v1::cpu(group, depth, text, &mut stats)?;
-    if stats.cpu.is_none() {
-        v2::cpu(group, text, &mut stats)?;
-    }
-    v1::memory(group, depth, text, &mut stats)?;
-    if stats.memory.is_none() {
-        v2::memory(group, depth, text, &mut stats)?;
-    }
-    v1::pids(group, depth, text, &mut stats)?;
-    if stats.pids.is_none() {
-        v2::pids(group, depth, text, &mut stats)?;
-    }
-    if stats.cpu.is_none() && stats.memory.is_none() && stats.pids.is_none() {
-        return Ok(None);
-    }
-    v2::pressure(group, text, &mut stats)?;
-    if depth == Depth::Usage {
-        return Ok(Some(stats));
-    }
-    if group.page_sizes.is_none() {
-        group.page_sizes = Some(page_sizes(&layout.hugepage_sizes, &group.dirs));
-    }
-    v1::io(group, text, &mut stats)?;
-    if group.dirs.blkio.is_none() {
-        v2::io(group, text, &mut stats)?;
-    }
-    v1::hugetlb(group, text, &mut stats)?;
-    v2::hugetlb(group, text, &mut stats)?;
-    Ok(Some(stats))
-}
+/// What was read of a cgroup, with its rate; `None`: it does not exist.
+type Reading = Option<(Stats, Option<u64>)>;
 
-/// The sizes whose files are there.
-fn page_sizes(all: &[String], dirs: &Dirs) -> Vec<String> {
-    let (dir, file) = match (&dirs.hugetlb, &dirs.unified) {
-        (Some(dir), _) => (dir, "usage_in_bytes"),
-        (None, Some(dir)) => (dir, "current"),
-        (None, None) => return Vec::new(),
-    };
-    all.iter().filter(|size| dir.join(format!("hugetlb.{size}.{file}")).exists()).cloned().collect()
-}
-
-fn now_ns() -> u64 {
-    // A clock before 1970 gives 0.
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_nanos() as u64)
+fn tell(to: &mut Wire, reading: &Reading, write: impl Fn(&mut Wire, &Stats, Told)) {
+    if let Some((stats, nano_cores)) = reading {
+        write(to, stats, Told { timestamp_ns: stats.timestamp_ns, nano_cores: *nano_cores });
+    }
 }

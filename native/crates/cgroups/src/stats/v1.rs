@@ -1,8 +1,8 @@
 //! Usage as v1 controllers print it.
 
 use super::files::{Missing, Text};
-use super::reader::{Depth, Group};
-use super::{Cpu, Hugetlb, Memory, Pids, Quota, Stats, parse};
+use super::group::Group;
+use super::{Cpu, Depth, Hugetlb, Memory, Pids, Quota, Stats, parse};
 
 type Done = std::result::Result<(), Missing>;
 
@@ -14,7 +14,7 @@ pub(super) fn cpu(group: &mut Group, depth: Depth, text: &mut Text, stats: &mut 
     let Some(dir) = &dirs.cpuacct else { return Ok(()) };
     let Some(usage) = files.read(1, dir, "cpuacct.usage", text)? else { return Ok(()) };
     let mut cpu = Cpu { usage_ns: parse::number(usage), ..Cpu::default() };
-    if depth == Depth::Usage {
+    if depth != Depth::All {
         stats.cpu = Some(cpu);
         return Ok(());
     }
@@ -48,29 +48,42 @@ pub(super) fn memory(group: &mut Group, depth: Depth, text: &mut Text, stats: &m
     let Some(dir) = &dirs.memory else { return Ok(()) };
     let Some(content) = files.read(10, dir, "memory.stat", text)? else { return Ok(()) };
     let mut memory = Memory::default();
-    parse::keyed(content, |key, value| match key {
-        b"total_cache" => memory.cache = value,
-        b"total_rss" => memory.rss = value,
-        b"total_swap" => memory.swap_usage = Some(value),
-        b"total_pgfault" => memory.page_faults = value,
-        b"total_pgmajfault" => memory.major_page_faults = value,
-        b"pgfault" => memory.own_page_faults = Some(value),
-        b"pgmajfault" => memory.own_major_page_faults = Some(value),
-        b"total_mapped_file" => memory.mapped_file = value,
-        b"total_active_file" => memory.active_file = value,
-        b"total_inactive_file" => memory.inactive_file = value,
-        _ => {}
+    // the limits of all above it too, each `None` for none: mostly there are none, and the files of its own need no reading
+    let mut limit = None;
+    let mut swap_counted = None;
+    parse::keyed_text(content, |key, value| {
+        let into = match key {
+            b"total_cache" => &mut memory.cache,
+            b"total_rss" => &mut memory.rss,
+            b"total_swap" => memory.swap_usage.get_or_insert_default(),
+            b"total_pgfault" => &mut memory.page_faults,
+            b"total_pgmajfault" => &mut memory.major_page_faults,
+            b"pgfault" => memory.own_page_faults.get_or_insert_default(),
+            b"pgmajfault" => memory.own_major_page_faults.get_or_insert_default(),
+            b"total_mapped_file" => &mut memory.mapped_file,
+            b"total_active_file" => &mut memory.active_file,
+            b"total_inactive_file" => &mut memory.inactive_file,
+            b"hierarchical_memory_limit" => return limit = parse::limit(value),
+            b"hierarchical_memsw_limit" => return swap_counted = Some(parse::limit(value)),
+            _ => return,
+        };
+        *into = parse::number(value);
     });
     if let Some(content) = files.read(11, dir, "memory.usage_in_bytes", text)? {
         memory.usage = parse::number(content);
     }
-    if let Some(content) = files.read(12, dir, "memory.limit_in_bytes", text)? {
+    if limit.is_some()
+        && let Some(content) = files.read(12, dir, "memory.limit_in_bytes", text)?
+    {
         memory.limit = parse::limit(content);
     }
-    if let Some(content) = files.read(15, dir, "memory.memsw.limit_in_bytes", text)? {
-        memory.swap_limit = parse::limit(content).map(|both| both.saturating_sub(memory.limit.unwrap_or(0)));
-    } else {
-        memory.swap_usage = None;
+    match swap_counted {
+        None => memory.swap_usage = None,
+        Some(None) => {}
+        Some(Some(_)) => {
+            let both = files.read(15, dir, "memory.memsw.limit_in_bytes", text)?.and_then(parse::limit);
+            memory.swap_limit = both.map(|both| both.saturating_sub(memory.limit.unwrap_or(0)));
+        }
     }
     if depth == Depth::All {
         peaks(group, text, &mut memory)?;
@@ -107,7 +120,7 @@ pub(super) fn pids(group: &mut Group, depth: Depth, text: &mut Text, stats: &mut
     let Some(current) = files.read(20, dir, "pids.current", text)?.map(parse::number) else { return Ok(()) };
     let limit = match depth {
         Depth::All => files.read(21, dir, "pids.max", text)?.and_then(parse::limit),
-        Depth::Usage => None,
+        Depth::Container | Depth::Pod => None,
     };
     stats.pids = Some(Pids { current, limit });
     Ok(())

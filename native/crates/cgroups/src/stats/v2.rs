@@ -1,8 +1,8 @@
 //! Usage as the unified tree prints it.
 
 use super::files::{Missing, Text};
-use super::reader::{Depth, Group};
-use super::{Cpu, Hugetlb, Io, IoCost, Memory, Pids, Pressure, Stats, parse};
+use super::group::Group;
+use super::{Cpu, Depth, Hugetlb, Io, IoCost, Memory, Pids, Pressure, Stats, parse};
 
 type Done = std::result::Result<(), Missing>;
 
@@ -32,16 +32,19 @@ pub(super) fn memory(group: &mut Group, depth: Depth, text: &mut Text, stats: &m
     let Some(usage) = files.read(110, dir, "memory.current", text)?.map(parse::number) else { return Ok(()) };
     let mut memory = Memory { usage, ..Memory::default() };
     if let Some(content) = files.read(111, dir, "memory.stat", text)? {
-        parse::keyed(content, |key, value| match key {
-            b"anon" => memory.rss = value,
-            b"file" => memory.cache = value,
-            b"kernel" => memory.kernel = Some(value),
-            b"file_mapped" => memory.mapped_file = value,
-            b"active_file" => memory.active_file = value,
-            b"inactive_file" => memory.inactive_file = value,
-            b"pgfault" => memory.page_faults = value,
-            b"pgmajfault" => memory.major_page_faults = value,
-            _ => {}
+        parse::keyed_text(content, |key, value| {
+            let into = match key {
+                b"anon" => &mut memory.rss,
+                b"file" => &mut memory.cache,
+                b"kernel" => memory.kernel.get_or_insert_default(),
+                b"file_mapped" => &mut memory.mapped_file,
+                b"active_file" => &mut memory.active_file,
+                b"inactive_file" => &mut memory.inactive_file,
+                b"pgfault" => &mut memory.page_faults,
+                b"pgmajfault" => &mut memory.major_page_faults,
+                _ => return,
+            };
+            *into = parse::number(value);
         });
     }
     memory.limit = files.read(112, dir, "memory.max", text)?.and_then(parse::limit);
@@ -68,7 +71,7 @@ pub(super) fn pids(group: &mut Group, depth: Depth, text: &mut Text, stats: &mut
     let Some(current) = files.read(120, dir, "pids.current", text)?.map(parse::number) else { return Ok(()) };
     let limit = match depth {
         Depth::All => files.read(121, dir, "pids.max", text)?.and_then(parse::limit),
-        Depth::Usage => None,
+        Depth::Container | Depth::Pod => None,
     };
     stats.pids = Some(Pids { current, limit });
     Ok(())

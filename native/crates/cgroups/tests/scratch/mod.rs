@@ -85,9 +85,9 @@ impl Drop for Scratch {
     }
 }
 
-/// Waits until `done`, at most five seconds.
+/// Waits until `done`, at most twenty seconds.
 pub(crate) fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
-    let end = Instant::now() + Duration::from_secs(5);
+    let end = Instant::now() + Duration::from_secs(20);
     while !done() {
         assert!(Instant::now() < end, "{what} did not happen");
         std::thread::sleep(Duration::from_millis(5));

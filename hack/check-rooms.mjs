@@ -17,6 +17,7 @@ export const floors = [
     'monitor',
     'seccomp',
     'apparmor',
+    'selinux',
     'events',
     'metrics',
     'trace',
@@ -61,7 +62,7 @@ const outside = [
   {
     module: /^node:fs(\/|$)/,
     rooms:
-      /^(state|storage|network|monitor|seccomp)\/|^apparmor\/kernel\.ts$|^registry\/hosts\.ts$|^verification\/(policy-files|verifier)\.ts$|^recovery\/observe\.ts$|^config\/load\.ts$|^(cli\/)?main\.ts$/,
+      /^(state|storage|network|monitor|seccomp)\/|^(apparmor|selinux)\/kernel\.ts$|^registry\/hosts\.ts$|^verification\/(policy-files|verifier)\.ts$|^recovery\/observe\.ts$|^config\/load\.ts$|^(cli\/)?main\.ts$/,
   },
   {
     module: /^node:child_process$/,

@@ -33,11 +33,6 @@ function told(policy) {
       return ['done', ''];
     case 'ignored':
       return ['ignored', policy.because];
-    case 'ignored-without':
-      return [
-        'ignored',
-        `where the kernel has no ${policy.module === 'selinux' ? 'SELinux' : 'AppArmor'}; UNIMPLEMENTED where it has`,
-      ];
     default:
       throw new TypeError(`no words for ${policy.is}`);
   }

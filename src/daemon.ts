@@ -112,7 +112,7 @@ export async function startDaemon(config: Config, log: Log): Promise<Daemon> {
     images: images.verbs,
     services: [composeAdmin({ ...rooms, recovery, end: ended.resolve })],
     ports: recovery.rpcPorts,
-    host: { ...pods.facts, handlers: Object.keys(config.node.runtimes) },
+    host: { handlers: Object.keys(config.node.runtimes) },
   });
   writePidFile(paths.pidFile);
   metrics.setSources(metricSources({ pods, network, images }));

@@ -5,7 +5,7 @@
 #   hack/testkit/install.sh WHAT...    some of: deps (system packages, runc and crun among them)
 #                                      critools cni registry cribench runsc (gVisor)
 #                                      peers (containerd, shim, runc), crio, all,
-#                                      criu (Debian's)
+#                                      criu, secilc (Debian's)
 #   hack/testkit/install.sh --where    print the directory of the binaries
 #
 # The cache is $PODWRIGHT_TESTKIT_CACHE, else $XDG_CACHE_HOME/podwright-testkit,
@@ -128,6 +128,10 @@ install() {
   fi
   if [ "$t" = criu ]; then # for tests in a machine of hack/testbed, which shows what is installed here
     apt_need criu tar iptables
+    return
+  fi
+  if [ "$t" = secilc ]; then # compiles a SELinux policy, for the same
+    apt_need secilc attr
     return
   fi
   v=$(version_of "$t")

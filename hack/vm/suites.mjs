@@ -16,6 +16,11 @@ const driver = (name) => ({ PODWRIGHT_TEST_CGROUP_DRIVER: name });
  */
 export const machines = {
   'vm-checkpoint': { tool: 'criu', options: ['-e', 'qemu', '-m', '4096'], files: ['test/vm/checkpoint.test.ts'] },
+  'vm-selinux': {
+    tool: 'secilc',
+    options: ['-e', 'qemu', '-m', '4096', '--append', 'security=selinux'],
+    files: ['test/vm/selinux.test.ts'],
+  },
   'vm-disk': { options: [], files: ['test/system/disk-limits.test.ts'] },
   'vm-v2': { options: ['-m', '4096'], env: driver('cgroupfs'), suites: ['system', 'conformance'] },
   'vm-systemd': {

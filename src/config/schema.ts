@@ -205,6 +205,12 @@ export const schema = {
     seccompRoot: setting(path(), '/var/lib/kubelet/seccomp', {
       doc: 'Directory to which Localhost seccomp profiles are relative.',
     }),
+    selinux: setting(choice('auto', 'off'), 'auto', {
+      doc: 'SELinux contexts of containers (docs/selinux.md). auto: where the kernel has a policy loaded; off: the policy alone decides, and what pods ask for counts for nothing.',
+    }),
+    selinuxCategoryRange: setting(integer(3, 1024), 1024, {
+      doc: "Categories, from c0 on, that pods' SELinux levels are made of, two for each pod.",
+    }),
     defaultSysctls: setting(
       list(sysctl, 'parameters such as "net.core.somaxconn=1024"'),
       ['net.ipv4.ip_unprivileged_port_start=0', 'net.ipv4.ping_group_range=0 2147483647'],

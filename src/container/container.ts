@@ -7,6 +7,7 @@ import type {
   NamespaceOptions,
   PodRuntime,
   SecurityProfile,
+  SelinuxLabels,
   SelinuxOptions,
   UserNamespace,
 } from '../sandbox/sandbox.ts';
@@ -138,6 +139,8 @@ export interface ContainerIdentity {
   readonly cgroupPath: string;
   /** What made it; null, or absent in records of 0.1: podwright itself. */
   readonly runtime?: PodRuntime | null;
+  /** Its contexts; absent in older records: none. */
+  readonly selinux?: SelinuxLabels;
   /** The effective stop signal, a Linux name. */
   readonly stopSignal: string;
   /** Unix nanoseconds. */

@@ -10,7 +10,7 @@ import { captured } from '../oci/captured.ts';
 import { effectiveStopSignal } from '../oci/signals.ts';
 import { type ResolvedUser, resolveUser } from '../oci/user.ts';
 import type { SpecEdits } from '../oci/types.ts';
-import type { Sandbox, SecurityProfile } from '../sandbox/sandbox.ts';
+import type { Sandbox, SecurityProfile, SelinuxLabels } from '../sandbox/sandbox.ts';
 import {
   type Container,
   type ContainerConfig,
@@ -26,7 +26,8 @@ import { checkHooks, hooksRequest } from './hooks.ts';
 import { prepareGvisorPod } from './gvisor-pod.ts';
 import { externalRuntime, outsideSpec } from './outside.ts';
 import { checkCaptured, type ContainerRestore, restoreRequest } from './restored.ts';
-import { checkContainer, type HostLimits, logPathOf, pidMode, planContainer, targetOf } from './plan.ts';
+import { checkContainer, type HostLimits, logPathOf, numbering, planContainer, targetOf } from './plan.ts';
+import { labelWish, type LabelWish, podLabels, type RelabelLimits, relabelRequest } from './selinux.ts';
 import { checkUser, userNamespaceOf } from './user-namespace.ts';
 import { wantsWritableCgroup, writableCgroupBounds } from './writable-cgroup.ts';
 import {
@@ -62,6 +63,9 @@ export interface CreateContainerPorts {
   readonly seccomp: (profile: SecurityProfile | null, capabilities: readonly string[]) => Promise<SeccompFilter>;
   /** The AppArmor profile of a container, "" for none; fails where it cannot be applied. */
   readonly apparmor: (profile: SecurityProfile | null, privileged: boolean) => Promise<string>;
+  /** The SELinux contexts of a container in a pod. */
+  readonly selinux: (wish: LabelWish, pod: SelinuxLabels | null) => SelinuxLabels;
+  readonly relabelLimits: RelabelLimits;
   /** What the CDI devices of a container change in its spec. */
   readonly cdi: (config: ContainerConfig) => Promise<SpecEdits>;
   /** The same profile as runtime-spec `linux.seccomp`, null for none: for runtimes that compile it themselves. */
@@ -215,6 +219,7 @@ async function createFrom(ports: CreateContainerPorts, config: ContainerConfig, 
     logPath: logPathOf(config, sandbox),
     cgroupPath: ports.cgroupPathOf(sandbox.identity.cgroupPath, id),
     runtime: sandbox.identity.runtime ?? null,
+    selinux: ports.selinux(labelWish(config, sandbox), podLabels(sandbox)),
     stopSignal: effectiveStopSignal(config.stopSignal, image.config.stopSignal),
     createdAt: ports.now(),
   };
@@ -314,9 +319,7 @@ async function build(ports: CreateContainerPorts, identity: ContainerIdentity, p
         },
         cgroup: prepared ? { ...cgroup, memoryEvents: prepared.memoryEvents } : cgroup,
         log: { path: identity.logPath, maxLineBytes: ports.maxLogLineBytes },
-        terminal: config.tty,
-        stdin: config.stdin,
-        stdinOnce: config.stdinOnce,
+        ...streams(config),
         seccompBpf: filter.bpf,
         seccompFlags: filter.flags,
         exitFile: ports.files.exitFile(id),
@@ -327,6 +330,7 @@ async function build(ports: CreateContainerPorts, identity: ContainerIdentity, p
         external: externalRuntime(identity.runtime ?? null, spec, { ...outside, pod: prepared?.pod ?? null }),
         restore: restoreRequest(parts.restore),
         hooks: identity.runtime ? null : hooksRequest(spec, ports.pid),
+        relabel: relabelRequest({ identity, files: input.files, limits: ports.relabelLimits }),
       },
       AbortSignal.timeout(hangsAfterMs),
     ),
@@ -345,6 +349,8 @@ async function settle(
   if (runtime?.type === 'runsc') return;
   await cgroups.settle({ path: cgroupPath, description: `podwright container ${id}`, ...of });
 }
+
+const streams = ({ tty, stdin, stdinOnce }: ContainerConfig) => ({ terminal: tty, stdin, stdinOnce });
 
 /** What stands in the bundle: our own spec, or that of the runtime which makes the container. */
 async function specFor(
@@ -365,16 +371,6 @@ async function specFor(
   });
 }
 
-/** Whose pid namespace, as a monitor is told: one that does not know targets refuses the pid. */
-const numbering = (config: ContainerConfig, target: Container | null) => {
-  const mode = pidMode(config);
-  return {
-    pid: (mode === 'target' ? 'container' : mode).toUpperCase() as 'POD' | 'CONTAINER' | 'NODE',
-    targetContainerId: target?.identity.id ?? '',
-    targetPid: target?.status.pid ?? 0,
-  };
-};
-
 function specInput(ports: CreateContainerPorts, identity: ContainerIdentity, parts: Parts) {
   const pod = parts.sandbox.identity.config;
   const hostNetwork = pod.security.namespaces.network === 'node';
@@ -390,6 +386,7 @@ function specInput(ports: CreateContainerPorts, identity: ContainerIdentity, par
     files: ports.files.podFilePaths(identity.sandboxId),
     edits: parts.edits,
     apparmor: parts.apparmor,
+    selinux: identity.selinux,
     mounts: withLayers(identity.config, parts.volumes, (chain) => ports.snapshots.lowerDirs(chain)),
     hostname: hostNetwork || pod.hostname === '' ? host.hostname : pod.hostname,
     host: ports.host,

@@ -7,9 +7,10 @@ import { buildSpec } from '../oci/spec.ts';
 import type { OciImageConfig, OciSpec, SpecEdits } from '../oci/types.ts';
 import type { ResolvedUser } from '../oci/user.ts';
 import type { RequestedMount } from '../oci/mounts.ts';
-import type { NamespaceMode, Sandbox } from '../sandbox/sandbox.ts';
+import type { NamespaceMode, Sandbox, SelinuxLabels } from '../sandbox/sandbox.ts';
 import { type Container, type ContainerConfig, type ContainerDevice, containerState } from './container.ts';
 import { writableCgroup } from './writable-cgroup.ts';
+import { specLabels } from './selinux.ts';
 import { checkUserNamespace, ociIds, userNamespaceOf } from './user-namespace.ts';
 
 /** Facts of the host and of the daemon's config that a spec depends on. */
@@ -41,6 +42,7 @@ export interface PlanContainerInput {
   readonly edits: SpecEdits;
   /** AppArmor profile, "" for none. */
   readonly apparmor: string;
+  readonly selinux: SelinuxLabels | undefined;
   readonly host: HostLimits;
 }
 
@@ -95,6 +97,16 @@ export function targetOf(
   return target;
 }
 
+/** Whose pid namespace, as a monitor is told: one that does not know targets refuses the pid. */
+export const numbering = (config: ContainerConfig, target: Container | null) => {
+  const mode = pidMode(config);
+  return {
+    pid: (mode === 'target' ? 'container' : mode).toUpperCase() as 'POD' | 'CONTAINER' | 'NODE',
+    targetContainerId: target?.identity.id ?? '',
+    targetPid: target?.status.pid ?? 0,
+  };
+};
+
 /** Annotations in the spec by which tools tell whose container it is (containerd's keys). */
 const specAnnotations = (input: PlanContainerInput): Record<string, string> => {
   const { metadata } = input.sandbox.identity.config;
@@ -133,7 +145,7 @@ export function planContainer(input: PlanContainerInput): OciSpec {
     tty: config.tty,
     mounts: input.mounts,
     devices: input.host.ownedDevices ? config.devices.map((device) => owned(device, security)) : config.devices,
-    security: { ...security, apparmorProfile: input.apparmor },
+    security: { ...security, apparmorProfile: input.apparmor, selinux: specLabels(input.selinux) },
     oomScoreAdj: adjust,
     writableCgroup: writableCgroup(config, sandbox, input.host.noWritableCgroups),
     image: input.image,

@@ -143,6 +143,16 @@ export interface HooksRequest {
   readonly runtimePid: number;
 }
 
+/** proto Relabel. */
+export interface RelabelRequest {
+  /** The SELinux context. */
+  readonly label: string;
+  readonly sources: readonly string[];
+  readonly files: readonly string[];
+  readonly refused: readonly string[];
+  readonly refusedTrees: readonly string[];
+}
+
 /** proto CreateContainer. */
 export interface CreateContainerRequest {
   readonly containerId: string;
@@ -174,6 +184,8 @@ export interface CreateContainerRequest {
   readonly restore: RestoreRequest | null;
   /** The hooks that the monitor runs; null: there are none. */
   readonly hooks: HooksRequest | null;
+  /** Sources of mounts that are given the container's SELinux context; null: none. */
+  readonly relabel: RelabelRequest | null;
 }
 
 /** proto Restore. */

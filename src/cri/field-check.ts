@@ -1,7 +1,7 @@
 // PURE
 // Enforces field-policy.ts on decoded requests. Must not decide policy.
-import { invalidArgument, unimplemented } from '../lib/failure.ts';
-import { type FieldPolicy, fieldPolicies, type HostSecurity } from './field-policy.ts';
+import { invalidArgument } from '../lib/failure.ts';
+import { type FieldPolicy, fieldPolicies, type HostOffers } from './field-policy.ts';
 
 /** One field as the JSON descriptor of the proto has it. */
 export interface FieldDescriptor {
@@ -16,7 +16,7 @@ export interface FieldDescriptor {
 /** What the check needs of the proto: the fields of a message; null when the type is not a message. */
 export type MessageFields = (type: string) => readonly FieldDescriptor[] | null;
 
-/** Fails with UNIMPLEMENTED naming the first field that is set and not honoured. */
+/** Fails naming the first field whose value this host has not. */
 export type FieldCheck = (request: object) => void;
 
 type Check = (value: unknown, path: string) => void;
@@ -25,14 +25,14 @@ type Check = (value: unknown, path: string) => void;
  * The check of one request message. Only what can be refused is visited: a request without such
  * fields costs nothing. Throws at build time for a field without a policy.
  */
-export function fieldCheck(type: string, fields: MessageFields, host: HostSecurity): FieldCheck {
+export function fieldCheck(type: string, fields: MessageFields, host: HostOffers): FieldCheck {
   const check = messageCheck(type, { fields, host, known: new Map() });
   return (request) => check?.(request, '');
 }
 
 interface Building {
   readonly fields: MessageFields;
-  readonly host: HostSecurity;
+  readonly host: HostOffers;
   readonly known: Map<string, Check | null>;
 }
 
@@ -72,8 +72,6 @@ function fieldCheckOf(type: string, field: FieldDescriptor, building: Building):
     }
     case 'ignored':
       return null;
-    case 'ignored-without':
-      return building.host[policy.module] ? refuseIfSet(field) : null;
     case 'handler':
       return handlerCheck(building.host.handlers ?? []);
   }
@@ -88,28 +86,6 @@ function each(field: FieldDescriptor, inner: Check): Check {
   if (field.repeated) return (value, path) => (value as unknown[]).forEach((item, i) => inner(item, `${path}[${i}]`));
   return (value, path) => {
     if (value !== null && value !== undefined) inner(value, path);
-  };
-}
-
-/** Decoded defaults that are not null, as the codec gives them: 64-bit integers are decimal texts. */
-const scalarDefaults: Readonly<Record<string, unknown>> = {
-  string: '',
-  bool: false,
-  int32: 0,
-  uint32: 0,
-  double: 0,
-  int64: '0',
-  uint64: '0',
-};
-
-function refuseIfSet({ type, repeated, map }: FieldDescriptor): Check {
-  const isSet = (value: unknown): boolean => {
-    if (repeated) return (value as unknown[]).length > 0;
-    if (map) return Object.keys(value as object).length > 0;
-    return value !== (scalarDefaults[type] ?? null);
-  };
-  return (value, path) => {
-    if (isSet(value)) throw unimplemented(`${path} is not supported yet`);
   };
 }
 

@@ -2,9 +2,8 @@
 // What becomes of each request field (ruling 14): the one table that field-check.ts enforces and
 // docs/status.md is made of. Must not look at requests.
 
-/** What a request can ask of this host: which security modules of the kernel are on, which handlers there are. */
-export interface HostSecurity {
-  readonly selinux: boolean;
+/** What a request can ask of this host: which handlers there are. */
+export interface HostOffers {
   /** Names of the runtime handlers beside our own; none without. */
   readonly handlers?: readonly string[];
 }
@@ -15,15 +14,12 @@ export type FieldPolicy =
   | { readonly is: 'honoured' }
   /** Never looked at. `because` is for docs/status.md. */
   | { readonly is: 'ignored'; readonly because: string }
-  /** Ignored where the module is off; UNIMPLEMENTED where it is on (ruling 18). */
-  | { readonly is: 'ignored-without'; readonly module: 'selinux' }
   /** A runtime handler: one that nobody has configured is INVALID_ARGUMENT. */
   | { readonly is: 'handler' };
 
 const done: FieldPolicy = { is: 'honoured' };
 const ignored = (because: string): FieldPolicy => ({ is: 'ignored', because });
 const handler: FieldPolicy = { is: 'handler' };
-const selinux: FieldPolicy = { is: 'ignored-without', module: 'selinux' };
 
 const windows = ignored('for Windows; with no `linux` beside it the call is INVALID_ARGUMENT');
 const sameSandbox = ignored('repeats what RunPodSandbox was given: the sandbox keeps that');
@@ -71,7 +67,7 @@ export const fieldPolicies: Readonly<Record<string, Readonly<Record<string, Fiel
   },
   LinuxSandboxSecurityContext: {
     namespace_options: done,
-    selinux_options: selinux,
+    selinux_options: done,
     run_as_user: done,
     run_as_group: done,
     readonly_rootfs: done,
@@ -87,6 +83,7 @@ export const fieldPolicies: Readonly<Record<string, Readonly<Record<string, Fiel
   IDMapping: { host_id: done, container_id: done, length: done },
   Int64Value: { value: done },
   SecurityProfile: { profile_type: done, localhost_ref: done },
+  SELinuxOption: { user: done, role: done, type: done, level: done },
   LinuxContainerResources: {
     cpu_period: done,
     cpu_quota: done,
@@ -163,7 +160,7 @@ export const fieldPolicies: Readonly<Record<string, Readonly<Record<string, Fiel
     container_path: done,
     host_path: done,
     readonly: done,
-    selinux_relabel: selinux,
+    selinux_relabel: done,
     propagation: done,
     uidMappings: done,
     gidMappings: done,
@@ -179,7 +176,7 @@ export const fieldPolicies: Readonly<Record<string, Readonly<Record<string, Fiel
     capabilities: done,
     privileged: done,
     namespace_options: done,
-    selinux_options: selinux,
+    selinux_options: done,
     run_as_user: done,
     run_as_group: done,
     run_as_username: done,

@@ -2,7 +2,7 @@
 import { connect } from 'node:net';
 import { Server, ServerCredentials, type ServiceDefinition, type UntypedServiceImplementation } from '@grpc/grpc-js';
 import { failedPrecondition, failureChain, internal, invalidArgument } from '../lib/failure.ts';
-import type { HostSecurity } from './field-policy.ts';
+import type { HostOffers } from './field-policy.ts';
 import { imageService } from './image-service.ts';
 import { maxMessageBytes, type RpcPorts } from './rpc.ts';
 import { runtimeService } from './runtime-service.ts';
@@ -28,8 +28,8 @@ export interface CriServerParts {
   readonly runtime: RuntimeVerbs;
   readonly images: ImageVerbs;
   readonly ports: RpcPorts;
-  /** Which security modules the kernel has on: decides about SELinux and AppArmor fields. */
-  readonly host: HostSecurity;
+  /** What requests can ask of this host. */
+  readonly host: HostOffers;
   /** Further services on the same socket. */
   readonly services: readonly ServedService[];
 }

@@ -10,7 +10,7 @@ import type {
 import { criService, type ServiceName } from '../proto/cri-codec.ts';
 import { strictDecoder } from '../proto/strict-reader.ts';
 import { fieldCheck } from './field-check.ts';
-import type { HostSecurity } from './field-policy.ts';
+import type { HostOffers } from './field-policy.ts';
 import { refusingMalformed, safeSubject } from './malformed.ts';
 import { criFields, requestType } from './reflection.ts';
 import { type RpcEntry, type RpcPorts, type Subject, unaryHandler, type WhileRecovering } from './rpc.ts';
@@ -66,7 +66,7 @@ export interface Service {
 export interface ServiceParts<Verbs> {
   readonly verbs: Verbs;
   readonly ports: RpcPorts;
-  readonly host: HostSecurity;
+  readonly host: HostOffers;
   /** Fires when the daemon begins to stop. */
   readonly stopping: AbortSignal;
 }

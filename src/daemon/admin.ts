@@ -9,6 +9,7 @@ import { grpcCodes, statusOf } from '../cri/status-codes.ts';
 import { failureChain, notFound } from '../lib/failure.ts';
 import type { Log } from '../log.ts';
 import type { Network } from '../network/network.ts';
+import type { SelinuxStatus } from '../selinux/selinux.ts';
 import type { Trace } from '../trace/trace.ts';
 import type { Images } from './images.ts';
 import type { Pods } from './live.ts';
@@ -71,6 +72,21 @@ async function inspect({ pods, images, config, recovery }: AdminParts, id: strin
 
 /** Of what was set aside, so many are listed. */
 const mostQuarantined = 100;
+type Warn = (subject: string, problem: string, advice: string) => void;
+
+function warnOfSelinux({ setting, mode, trouble, defaultsFile, defaults }: SelinuxStatus, warn: Warn): void {
+  if (setting === 'off') return;
+  if (mode === 'no-policy')
+    warn('SELinux', 'the kernel has it, and no policy is loaded', 'load one, or boot with selinux=0');
+  if (trouble !== null)
+    warn(
+      'SELinux',
+      trouble,
+      'install a policy with container types (container-selinux), or set container.selinux = "off"',
+    );
+  else if ((mode === 'enforcing' || mode === 'permissive') && defaultsFile === '')
+    warn('SELinux', `the policy names no contexts for containers (lxc_contexts): they get ${defaults.process}`, '');
+}
 
 async function doctor({ pods, images, network, recovery }: AdminParts): Promise<Finding[]> {
   const findings: Finding[] = [];
@@ -86,6 +102,7 @@ async function doctor({ pods, images, network, recovery }: AdminParts): Promise<
   const { trouble } = pods.apparmor.status();
   if (trouble !== null)
     warn('AppArmor', trouble, 'install apparmor_parser: containers run without the default profile');
+  warnOfSelinux(pods.selinux.status(), warn);
   if (network.owedReleases() > 0) warn('network', `${network.owedReleases()} releases are owed`, '');
   for (const { noun, id, why: reason } of [...recovery.setAside, ...images.setAside])
     wrong(`${noun} ${id}`, reason, 'look at it in the quarantine directory; remove it there when it is not needed');

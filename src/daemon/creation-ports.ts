@@ -12,6 +12,9 @@ import { noEdits } from '../oci/edits.ts';
 import type { SpecEdits } from '../oci/types.ts';
 import { readSpecFiles } from '../state/cdi-files.ts';
 import { defaultSeccompProfile } from '../oci/seccomp-default.ts';
+import type { Labels } from '../selinux/label.ts';
+import { ownDirectories, ownTrees } from '../selinux/relabel.ts';
+import type { ContainerWish } from '../selinux/selinux.ts';
 import { seccompFilters, seccompProfiles } from '../seccomp/filters.ts';
 import type { ContainerParts } from './container-ports.ts';
 import type { Hands } from './hands.ts';
@@ -46,6 +49,8 @@ export function creationPorts(hands: Hands, store: PodStore, { containerPorts, t
     images: { find: images.facts, hold: images.hold, admit: images.admit },
     seccomp,
     apparmor: (profile: ProfileRequest | null, privileged: boolean) => store.apparmor.profileOf(profile, privileged),
+    selinux: (wish: ContainerWish, pod: Labels | null) => store.selinux.containerLabels(wish, pod),
+    relabelLimits: { directories: ownDirectories, trees: [...ownTrees, config.node.root, config.node.state] },
     cdi: cdiOf(config.container.cdiDirs),
     seccompProfile: seccompProfiles(profiles),
     runtimeRoot: paths.runtimeRoot,

@@ -3,15 +3,25 @@ import { sandboxCgroup } from '../cgroup/path.ts';
 import type { SandboxId } from '../lib/id.ts';
 import { monitorRequests } from '../monitor/requests.ts';
 import { userNamespaces } from '../monitor/user-namespaces.ts';
+import type { SelinuxLabels, SelinuxOptions } from '../sandbox/sandbox.ts';
 import { abandonSandbox, teardownSandbox } from '../sandbox/teardown.ts';
+import { parseLabel } from '../selinux/label.ts';
 import { composeContainers } from './container-ports.ts';
 import { creationPorts, hexId } from './creation-ports.ts';
 import type { Hands } from './hands.ts';
 import { monitorsOf } from './monitor-news.ts';
 import { removeOwnCgroups } from './own-cgroups.ts';
 import { podEvents } from './pod-events.ts';
-import { podStore } from './pod-store.ts';
+import { type PodStore, podStore } from './pod-store.ts';
 import { releasePortsOf } from './release-ports.ts';
+
+/** A pod's contexts, with a level that no pod on record has. */
+const podLabelsOf =
+  ({ selinux, sandboxes }: PodStore) =>
+  (id: string, options: SelinuxOptions | null): SelinuxLabels | null => {
+    const levels = sandboxes.list().flatMap(({ identity }) => parseLabel(identity.selinux?.process ?? '')?.level ?? []);
+    return selinux.podLabels({ id, options, used: levels });
+  };
 
 /** Everything that lives with pods: records, locks, monitors, ports of the verbs. */
 export function composePods(hands: Hands) {
@@ -63,6 +73,7 @@ export function composePods(hands: Hands) {
         const trouble = await userNamespaceTrouble();
         return network === 'node' ? trouble.hostNetwork : trouble.pods;
       },
+      selinux: podLabelsOf(store),
       defaultSysctls: hands.config.container.defaultSysctls,
       runtimes: hands.config.node.runtimes,
     },

@@ -5,6 +5,8 @@ import type { ContainerIdentity, ContainerStatus } from '../container/container.
 import type { ContainerId } from '../lib/id.ts';
 import { KeyedLock } from '../lib/keyed-lock.ts';
 import type { SandboxIdentity, SandboxStatus } from '../sandbox/sandbox.ts';
+import { selinuxKernel } from '../selinux/kernel.ts';
+import { createSelinux } from '../selinux/selinux.ts';
 import { containerRecords } from '../state/containers.ts';
 import { hostFacts } from '../state/host.ts';
 import { RunFiles } from '../state/run-files.ts';
@@ -12,7 +14,13 @@ import { sandboxRecords } from '../state/sandboxes.ts';
 import type { Hands } from './hands.ts';
 
 /** Builds them; the records are loaded later, by recovery. */
-export function podStore({ paths, native, writer, log }: Pick<Hands, 'paths' | 'native' | 'writer' | 'log'>) {
+export function podStore({
+  config,
+  paths,
+  native,
+  writer,
+  log,
+}: Pick<Hands, 'config' | 'paths' | 'native' | 'writer' | 'log'>) {
   const dirs = { trashDir: paths.trashDir, quarantineDir: paths.quarantineDir, writer };
   const containers = containerRecords<ContainerIdentity, ContainerStatus>({ dir: paths.containersDir, ...dirs });
   const facts = hostFacts();
@@ -27,8 +35,16 @@ export function podStore({ paths, native, writer, log }: Pick<Hands, 'paths' | '
     },
   });
   apparmor.start();
+  const selinux = createSelinux({
+    kernel: selinuxKernel(),
+    setting: config.container.selinux,
+    categoryRange: config.container.selinuxCategoryRange,
+  });
+  const { trouble } = selinux.status();
+  if (trouble !== null) log.warn({ why: trouble }, 'containers that do not ask for a SELinux context run without');
   return {
     apparmor,
+    selinux,
     bootId: native.bootId(),
     facts,
     locks: new KeyedLock(),

@@ -89,6 +89,7 @@ function statusVerbs({
               config: json(config),
               cniconfig: json(net.config),
               apparmor: json(pods.apparmor.status()),
+              selinux: json(pods.selinux.status()),
               userNamespaceTrouble: json(userNamespaces),
               unreachableMonitors: json(silent().map((s) => s.identity.id)),
             }
@@ -158,6 +159,7 @@ function containerVerbs({ pods }: RuntimeParts) {
         pid: status.pid,
         snapshotKey: identity.id,
         config: identity.config,
+        selinux: identity.selinux,
         notes: status.notes,
       };
       return {

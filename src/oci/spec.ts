@@ -24,6 +24,8 @@ export interface SpecInput {
     readonly noNewPrivileges: boolean;
     /** "" for none. */
     readonly apparmorProfile: string;
+    /** SELinux contexts of the process and of what is mounted for it, "" for none. */
+    readonly selinux: { readonly process: string; readonly mount: string };
     readonly maskedPaths: readonly string[];
     readonly readonlyPaths: readonly string[];
     readonly capabilities: {
@@ -105,6 +107,7 @@ export function buildSpec(input: SpecInput): OciSpec {
       rlimits: buildRlimits(host.rlimits),
       noNewPrivileges: security.noNewPrivileges,
       ...(security.apparmorProfile === '' ? {} : { apparmorProfile: security.apparmorProfile }),
+      ...(security.selinux.process === '' ? {} : { selinuxLabel: security.selinux.process }),
       ...(input.oomScoreAdj === null ? {} : { oomScoreAdj: input.oomScoreAdj }),
     },
     root: { path: 'rootfs', readonly: security.readonlyRootfs },
@@ -131,6 +134,7 @@ export function buildSpec(input: SpecInput): OciSpec {
       resources: { devices: deviceRules(hasHostDevices(input)) },
       maskedPaths: privileged ? [] : security.maskedPaths,
       readonlyPaths: privileged ? [] : security.readonlyPaths,
+      ...(security.selinux.mount === '' ? {} : { mountLabel: security.selinux.mount }),
     },
   };
 }

@@ -36,6 +36,7 @@ export interface OciProcess {
   readonly rlimits: readonly OciRlimit[];
   readonly noNewPrivileges: boolean;
   readonly apparmorProfile?: string;
+  readonly selinuxLabel?: string;
   readonly oomScoreAdj?: number;
 }
 
@@ -154,6 +155,7 @@ export interface OciSpec {
     readonly resources: { readonly devices: readonly OciDeviceRule[] };
     readonly maskedPaths: readonly string[];
     readonly readonlyPaths: readonly string[];
+    readonly mountLabel?: string;
   };
 }
 

@@ -59,6 +59,8 @@ export interface CreateSandboxRequest {
   readonly shmBytes: number;
   readonly pauseCgroup: CgroupPlace | null;
   readonly oomScoreAdj: number;
+  /** SELinux context of /dev/shm, "" for none. */
+  readonly mountLabel: string;
   /** Null: the host's user namespace. */
   readonly user: { readonly uids: IdRange; readonly gids: IdRange } | null;
 }

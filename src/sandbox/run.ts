@@ -23,6 +23,8 @@ import {
   type SandboxConfig,
   type SandboxIdentity,
   sandboxKey,
+  type SelinuxLabels,
+  type SelinuxOptions,
 } from './sandbox.ts';
 
 export interface RunSandboxPorts {
@@ -41,6 +43,8 @@ export interface RunSandboxPorts {
   /** "name=value" for every pod that does not set them itself. */
   readonly defaultSysctls: readonly string[];
   readonly netnsPin: (id: string) => string;
+  /** The contexts of a pod that is recorded before anything else happens; null where SELinux is off. */
+  readonly selinux: (id: string, options: SelinuxOptions | null) => SelinuxLabels | null;
   /** Why pods, with a network of their own or the host's, cannot have user namespaces here; null when they can. */
   readonly userNamespaceTrouble: (network: 'pod' | 'node') => Promise<string | null>;
   /** The handlers beside our own. */
@@ -138,6 +142,7 @@ async function create(ports: RunSandboxPorts, input: RunSandboxInput, plan: Sand
     createdAt: ports.now(),
     cgroupPath: path,
     ownsCgroup: owned,
+    selinux: ports.selinux(id, input.config.security.selinux),
   };
   ports.records.create(identity, {
     phase: 'creating',
@@ -226,6 +231,7 @@ function namespaceRequest(ports: RunSandboxPorts, { identity, plan, pauseCgroup 
     shmBytes,
     pauseCgroup,
     oomScoreAdj: -998,
+    mountLabel: identity.selinux?.mount ?? '',
     user: plan.userns && { uids: idRange(plan.userns.uids), gids: idRange(plan.userns.gids) },
   };
 }

@@ -66,6 +66,12 @@ export interface SelinuxOptions {
   readonly level: string;
 }
 
+/** SELinux contexts: of processes, and of what is mounted for them; "" is the policy's own choice. */
+export interface SelinuxLabels {
+  readonly process: string;
+  readonly mount: string;
+}
+
 /** CRI LinuxContainerResources; null = not given (leave alone). */
 export interface LinuxResources {
   readonly cpuPeriod: number | null;
@@ -131,6 +137,8 @@ export interface SandboxIdentity {
   readonly cgroupPath: string;
   /** Whether the pod's cgroup is ours to remove (no parent was given). */
   readonly ownsCgroup: boolean;
+  /** Its contexts, with a level that no other pod has; null, or absent in older records: SELinux is off. */
+  readonly selinux?: SelinuxLabels | null;
 }
 
 /** The crash-safety marker of a sandbox. */

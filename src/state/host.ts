@@ -6,7 +6,6 @@ import { release } from 'node:os';
 export interface HostFacts {
   /** Hexadecimal mask of the daemon's permitted capabilities (/proc/self/status CapPrm). */
   readonly capabilityMask: string;
-  readonly selinux: boolean;
   readonly apparmor: boolean;
   /** Whether mount_setattr(2) can make mounts read-only recursively (Linux 5.12). */
   readonly recursiveReadOnly: boolean;
@@ -20,7 +19,6 @@ export function hostFacts(): HostFacts {
   const [major = 0, minor = 0] = release().split('.').map(Number);
   return {
     capabilityMask: /^CapPrm:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? '0',
-    selinux: existsSync('/sys/fs/selinux/enforce'),
     apparmor: read('/sys/module/apparmor/parameters/enabled') === 'Y',
     recursiveReadOnly: major > 5 || (major === 5 && minor >= 12),
   };

@@ -31,6 +31,8 @@ const mappings: readonly Row[] = [
   wrong("with the host's user namespace", [mapping], { beside: { mode: 'NODE' } }),
 ];
 
+const labelPart = [...line, wrong('a colon', 'a:b:c'), wrong('a quote', 'a"b'), wrong('a blank', 'a b')];
+
 export const securityRows: Rows = {
   'Int64Value.value': [
     wrong('negative', '-1'),
@@ -71,6 +73,15 @@ export const securityRows: Rows = {
     wrong('localhost without a name', 'localhost/'),
     wrong('a NUL byte', 'localhost/a\0b'),
     wrong('no such profile', 'localhost/no-such-profile', { code: 'FAILED_PRECONDITION', host: true }),
+  ],
+  'SELinuxOption.user': labelPart,
+  'SELinuxOption.role': labelPart,
+  'SELinuxOption.type': labelPart,
+  'SELinuxOption.level': [
+    ...labelPart,
+    wrong('categories without a sensitivity', 'c1,c2'),
+    wrong('an option behind it', 's0:c1,c2",uid=0'),
+    wrong('a comma at its end', 's0:c1,'),
   ],
   'SecurityProfile.localhost_ref': [
     wrong('beside another type', '/profile.json', { beside: { profile_type: 'Unconfined' } }),

@@ -32,7 +32,7 @@ export function places(): Place[] {
     const walk = (type: string, path: readonly FieldDescriptor[]): void => {
       for (const field of criFields(type) ?? []) {
         const { is } = policyOf(type, field.name);
-        if (is === 'ignored' || is === 'ignored-without') continue;
+        if (is === 'ignored') continue;
         const here = [...path, field];
         found.push({ service, method, type, field, path: here });
         if (is === 'honoured') walk(field.type, here);

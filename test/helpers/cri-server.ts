@@ -66,7 +66,7 @@ export async function serveForTest(t: ExecutionContext, parts: TestServerParts):
     runtime: (parts.runtime ?? {}) as RuntimeVerbs,
     images: (parts.images ?? {}) as ImageVerbs,
     ports,
-    host: { selinux: false },
+    host: {},
   });
   const client = criClient(socket);
   t.teardown(async () => {

@@ -247,6 +247,8 @@ export function fakeHost() {
       return { bpf: Buffer.alloc(0), flags: 0 };
     },
     apparmor: async () => '',
+    selinux: () => ({ process: '', mount: '' }),
+    relabelLimits: { directories: [], trees: [] },
     cdi: async () => ({ env: [], devices: [], mounts: [], additionalGids: [], hooks: [] }),
     seccompProfile: async () => null,
     runtimeRoot: (id: string) => `/runtime/${id}`,
@@ -310,6 +312,7 @@ export function fakeHost() {
       gvisor: { path: '/bin/runsc', args: [], type: 'runsc', hideUnifiedCgroup: false, writableLayerLimit: 0 },
     } as const,
     stages,
+    selinux: () => null,
     userNamespaceTrouble: async () => userNamespaceTrouble,
   };
   const never = new AbortController().signal;

@@ -86,8 +86,20 @@ const decodeGroups = (field: string, from: readonly string[]): number[] => items
 
 const policies = { Merge: 'merge', Strict: 'strict' } as const;
 
-const decodeSelinux = (from: SelinuxOptions | null): SelinuxOptions | null =>
-  from === null ? null : { user: from.user, role: from.role, type: from.type, level: from.level };
+const labelPart = /^[\w.-]{0,255}$/;
+const categories = 'c\\d{1,4}(?:[.,]c\\d{1,4})*';
+const labelLevel = new RegExp(`^(?:s\\d{1,3}(?::${categories})?(?:-s\\d{1,3}(?::${categories})?)?)?$`);
+
+/** A part with a colon, a quote or a line break would be more than a part. */
+function decodeSelinux(field: string, from: SelinuxOptions | null): SelinuxOptions | null {
+  if (from === null) return null;
+  const { user, role, type, level } = from;
+  for (const [part, value] of Object.entries({ user, role, type })) {
+    if (!labelPart.test(value)) refuse(`${field}.${part}`, `${JSON.stringify(value)} is no part of a SELinux context`);
+  }
+  if (!labelLevel.test(level)) refuse(`${field}.level`, `${JSON.stringify(level)} is no level such as "s0:c1,c2"`);
+  return { user, role, type, level };
+}
 
 const nothing: SandboxSecurity = {
   namespaces: decodeNamespaces('', null),
@@ -113,7 +125,7 @@ export function decodeSandboxSecurity(
   if (runAsGroup !== null && runAsUser === null) refuse(`${field}.run_as_group`, 'is set without run_as_user');
   return {
     namespaces: decodeNamespaces(`${field}.namespace_options`, from.namespace_options),
-    selinux: decodeSelinux(from.selinux_options),
+    selinux: decodeSelinux(`${field}.selinux_options`, from.selinux_options),
     runAsUser,
     runAsGroup,
     readonlyRootfs: from.readonly_rootfs,
@@ -145,7 +157,7 @@ export function decodeContainerSecurity(
     capabilities: decodeCapabilities(`${field}.capabilities`, from.capabilities),
     privileged: from.privileged,
     namespaces: decodeNamespaces(`${field}.namespace_options`, from.namespace_options),
-    selinux: decodeSelinux(from.selinux_options),
+    selinux: decodeSelinux(`${field}.selinux_options`, from.selinux_options),
     readonlyRootfs: from.readonly_rootfs,
     noNewPrivileges: from.no_new_privs,
     maskedPaths: items(`${field}.masked_paths`, from.masked_paths, absolutePath),

@@ -34,6 +34,7 @@ function devicesOf(security: object, host: Partial<PlanContainerInput['host']>) 
     mounts: [],
     edits: noEdits,
     apparmor: '',
+    selinux: undefined,
     host: { ...limits, privilegedDevices: true, ownedDevices: false, ...host },
   });
   return { asked: JSON.parse(annotations[devicesAnnotation] ?? '[]') as object[], rules: linux.resources.devices };

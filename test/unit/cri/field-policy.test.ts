@@ -1,20 +1,19 @@
 import test from 'ava';
-import { Failure } from '../../../src/lib/failure.ts';
 import { criMessage } from '../../../src/proto/cri-codec.ts';
 import { fieldCheck, policyOf } from '../../../src/cri/field-check.ts';
-import { fieldPolicies, type HostSecurity } from '../../../src/cri/field-policy.ts';
+import { fieldPolicies, type HostOffers } from '../../../src/cri/field-policy.ts';
 import { imageService } from '../../../src/cri/image-service.ts';
 import { criFields, criMethods, requestType } from '../../../src/cri/reflection.ts';
 import { runtimeService } from '../../../src/cri/runtime-service.ts';
 
-const off: HostSecurity = { selinux: false };
+const plain: HostOffers = {};
 const served = [
   ...Object.keys(runtimeService).map((method) => requestType('RuntimeService', method)),
   ...Object.keys(imageService).map((method) => requestType('ImageService', method)),
 ];
 
 /** Decodes as the border does, then checks. */
-function check(type: string, request: object, host: HostSecurity = off): void {
+function check(type: string, request: object, host: HostOffers = plain): void {
   const codec = criMessage(type);
   fieldCheck(type, criFields, host)(codec.deserialize(codec.serialize(request)));
 }
@@ -66,16 +65,4 @@ test('what the kubelet always sends passes', (t) => {
       },
     }),
   );
-});
-
-test('SELinux fields are refused where the module is on', (t) => {
-  const container = (security_context: object) => ({ config: { linux: { security_context } } });
-  for (const [path, request] of [
-    ['linux.security_context.selinux_options', container({ selinux_options: { level: 's0' } })],
-    ['mounts[0].selinux_relabel', { config: { mounts: [{ selinux_relabel: true }] } }],
-  ] as const) {
-    const error = t.throws(() => check('CreateContainerRequest', request, { selinux: true }), { instanceOf: Failure });
-    t.is(error?.kind, 'unimplemented');
-    t.is(error?.message, `config.${path} is not supported yet`);
-  }
 });

@@ -320,7 +320,7 @@ const serverParts = (socket: string) => ({
     elapsedMs: () => 0,
     nowMs: () => 0,
   },
-  host: { selinux: false },
+  host: {},
   services: [],
 });
 

@@ -65,7 +65,9 @@ pub(crate) fn mount(root: BorrowedFd<'_>, step: &MountStep, own: &str) -> StepRe
     }
     let read_only = attributes.set & mount_attr::RDONLY != 0;
     let set = attributes.set & !mount_attr::RDONLY;
-    let shell = MountOptions { set, data: vec!["mode=755".into()], ..attributes.clone() };
+    let label = step.options.data.iter().filter(|o| o.starts_with("context=")).cloned();
+    let data = std::iter::once("mode=755".to_owned()).chain(label).collect();
+    let shell = MountOptions { set, data, ..attributes.clone() };
     let tmpfs = new_filesystem("tmpfs", "tmpfs", &shell)?;
     attach(root, tmpfs.as_fd(), &step.target, true)?;
     for hierarchy in &list {

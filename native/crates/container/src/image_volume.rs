@@ -29,6 +29,8 @@ pub struct ImageStep {
     pub sub_path: String,
     /// A directory to stack on for a moment.
     pub at: String,
+    /// SELinux context of all that is in it; empty: what the layers have.
+    pub label: String,
 }
 
 /// Reads an image volume's mount, and takes from `options` what is not for mounting. PURE.
@@ -37,7 +39,8 @@ pub struct ImageStep {
 /// The layers are missing, or an option is unknown.
 pub fn plan(mount: &Mount, options: &mut MountOptions, index: usize, at: &str) -> StepResult<ImageStep> {
     let target = mount.destination.clone();
-    let mut step = ImageStep { index, target, lower: Vec::new(), sub_path: String::new(), at: at.into() };
+    let mut step =
+        ImageStep { index, target, lower: Vec::new(), sub_path: String::new(), at: at.into(), label: String::new() };
     for option in std::mem::take(&mut options.data) {
         match option.split_once('=') {
             Some(("lower", directory)) => step.lower.push(directory.into()),
@@ -57,7 +60,7 @@ pub fn plan(mount: &Mount, options: &mut MountOptions, index: usize, at: &str) -
 /// # Errors
 /// The failing call; the sub path is not there. All of kind [`Kind::ImageVolume`].
 pub fn stack(step: &ImageStep) -> StepResult<Detached> {
-    let overlay = Overlay { lower: step.lower.clone(), ..Overlay::default() };
+    let overlay = overlay_of(step);
     let taken = root::mount_overlay(&overlay, &step.at).and_then(|()| {
         let taken = take(step, &step.at);
         unmount(step.at.as_str(), UnmountFlags::DETACH).map_err(failed("take the image", "umount2", &step.at))?;
@@ -71,8 +74,12 @@ pub fn stack(step: &ImageStep) -> StepResult<Detached> {
 /// # Errors
 /// As [`stack`]; a layer on a file system without idmapped mounts.
 pub(crate) fn stack_mapped(step: &ImageStep, shelf: &mut Shelf, users: &Users<'_>) -> StepResult<Detached> {
-    let overlay = Overlay { lower: step.lower.clone(), ..Overlay::default() };
+    let overlay = overlay_of(step);
     shelf.stack(&overlay, users, |at| take(step, at)).map_err(|error| of_volume(step, error))
+}
+
+fn overlay_of(step: &ImageStep) -> Overlay {
+    Overlay { lower: step.lower.clone(), label: step.label.clone(), ..Overlay::default() }
 }
 
 fn of_volume(step: &ImageStep, error: StepError) -> StepError {

@@ -20,7 +20,7 @@ use crate::sources::{self, Detached};
 use crate::spec::{Device, Spec};
 use crate::steps::{self, MountSource, MountStep, RootStep, Step};
 use crate::users::Users;
-use crate::{apparmor, cgroup_mount, handover, logfile, rules, sysctl, terminal};
+use crate::{apparmor, cgroup_mount, handover, logfile, rules, selinux, sysctl, terminal};
 use podwright_sys::buffer::SharedNote;
 use podwright_sys::{clone, namespace, signal};
 use std::collections::BTreeMap;
@@ -63,8 +63,18 @@ struct Init<'a> {
     mapped: Mapped,
     /// What its hooks are told.
     subject: Option<Subject>,
-    /// An AppArmor profile waits for the next exec.
-    confined: bool,
+    /// SELinux context of what it mounts.
+    mount_label: String,
+    confined: Confined,
+}
+
+/// What waits for the next exec.
+#[derive(Debug, Default)]
+struct Confined {
+    /// An AppArmor profile.
+    apparmor: bool,
+    /// A SELinux context.
+    selinux: bool,
 }
 
 /// What only the host's root can take, for a container with a user namespace.
@@ -96,7 +106,8 @@ impl<'a> Init<'a> {
             own_cgroups: String::new(),
             mapped: Mapped::default(),
             subject: None,
-            confined: false,
+            mount_label: String::new(),
+            confined: Confined::default(),
         })
     }
 
@@ -116,8 +127,11 @@ impl<'a> Init<'a> {
         {
             self.tell(&Report::Note(text))?;
         }
+        selinux::need(&spec)?;
+        self.mount_label.clone_from(&spec.linux.mount_label);
         apparmor::set_on_exec(&process.apparmor)?;
-        self.confined = !process.apparmor.is_empty();
+        selinux::set_on_exec(&process.selinux)?;
+        self.confined = Confined { apparmor: !process.apparmor.is_empty(), selinux: !process.selinux.is_empty() };
         if let Some(users) = &self.handles.users {
             for text in launch::prepare_outside(process, users)? {
                 self.tell(&Report::Note(text))?;
@@ -201,9 +215,9 @@ impl<'a> Init<'a> {
             Step::DeviceRules(rules) => self.rule_devices(rules),
             Step::TakeSource(step) => {
                 self.note.write(&format!("open mount source {}", step.path));
-                let (source, note) = sources::take(step, self.handles.users)?;
+                let (source, notes) = sources::take(step, self.handles.users, self.request.relabel.as_ref())?;
                 self.sources.insert(step.index, source);
-                note.map_or(Ok(()), |text| self.tell(&Report::Note(text)))
+                notes.into_iter().try_for_each(|text| self.tell(&Report::Note(text)))
             }
             Step::GiveCgroup(uid) => {
                 let (owner, _) = self.users()?.outside(*uid, 0)?;
@@ -249,7 +263,7 @@ impl<'a> Init<'a> {
             Step::RuntimeHooks => self.await_runtime_hooks(),
             Step::ContainerHooks(list) => self.run_container_hooks(list),
             Step::PivotRoot => {
-                self.masks = Some(Masks::prepare()?);
+                self.masks = Some(Masks::prepare(&self.mount_label)?);
                 root::pivot(self.root()?)?;
                 self.root = None;
                 Ok(())
@@ -353,7 +367,11 @@ impl<'a> Init<'a> {
         };
         let (tree, directory) = match &step.source {
             MountSource::Cgroups => return cgroup_mount::mount(root, step, &self.own_cgroups),
-            MountSource::New { kind, source } => (mounts::new_filesystem(kind, source, &step.options)?, true),
+            MountSource::New { kind, source, label } => {
+                let tree = mounts::new_filesystem(kind, source, &step.options)?;
+                selinux::label_root(tree.as_fd(), label)?;
+                (tree, true)
+            }
             MountSource::Shm => (shared(shm, self.handles.shm)?, true),
             MountSource::PodProc => (shared(proc_mount, self.handles.proc_mount)?, true),
             MountSource::Taken(index) => {

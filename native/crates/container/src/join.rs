@@ -8,6 +8,7 @@ use crate::place::{self, Place};
 use crate::process::process_plan;
 use crate::report::{self, Report};
 use crate::request::Filter;
+use crate::selinux;
 use crate::spec::Process;
 use crate::terminal;
 use crate::users::Users;
@@ -67,6 +68,8 @@ fn join(request: &JoinRequest, handles: &Handles<'_>, born_in_cgroup: bool) -> S
     // what could not be set was told when the container was made
     place::set_oom_score_adj(score)?;
     apparmor::set_on_exec(&plan.apparmor)?;
+    selinux::need_for("process.selinuxLabel", &plan.selinux)?;
+    selinux::set_on_exec(&plan.selinux)?;
     let users = handles.users;
     if let Some(users) = &users {
         launch::prepare_outside(&plan, users)?;

@@ -81,6 +81,7 @@ fn rehearse(store: &Scratch, state: &Scratch, own_network: bool) -> StepResult<(
         upper: store.add("upper")?,
         work: store.add("work")?,
         options: Vec::new(),
+        label: String::new(),
     };
     let made_inside = format!("{}/probe", overlay.upper);
     let maps = IdMaps { uids: IDS, gids: IDS };

@@ -35,6 +35,8 @@ pub struct ProcessPlan {
     pub filter: Filter,
     /// The AppArmor profile its program runs under; empty: none is asked for.
     pub apparmor: String,
+    /// The SELinux context its program runs in; empty: none is asked for.
+    pub selinux: String,
 }
 
 /// Reads the spec's process.
@@ -63,6 +65,7 @@ pub fn process_plan(process: &Process, filter: &Filter) -> StepResult<ProcessPla
         no_new_privileges: process.no_new_privileges,
         filter: filter.clone(),
         apparmor: process.apparmor_profile.clone(),
+        selinux: process.selinux_label.clone(),
     })
 }
 

@@ -1,6 +1,7 @@
 //! What a spec may ask for and this runtime does not do: refused by name, never ignored. PURE.
 
 use crate::error::{StepError, StepResult};
+use crate::selinux;
 use crate::spec::{Process, Spec};
 
 /// Checks the whole spec.
@@ -11,13 +12,13 @@ pub(crate) fn check(spec: &Spec) -> StepResult<()> {
     let linux = &spec.linux;
     let time_namespace = linux.namespaces.iter().any(|n| n.kind == "time");
     let table = [
-        ("linux.mountLabel", !linux.mount_label.is_empty()),
         ("linux.personality", linux.personality.is_some()),
         ("linux.intelRdt", linux.intel_rdt.is_some()),
         ("linux.timeOffsets", time_namespace || linux.time_offsets.as_ref().is_some_and(|o| !o.is_empty())),
         ("linux.netDevices", linux.net_devices.as_ref().is_some_and(|d| !d.is_empty())),
     ];
     refuse(&table)?;
+    selinux::check("linux.mountLabel", &linux.mount_label)?;
     spec.process.as_ref().map_or(Ok(()), check_process)
 }
 
@@ -26,11 +27,8 @@ pub(crate) fn check(spec: &Spec) -> StepResult<()> {
 /// # Errors
 /// The first thing that is not carried out.
 pub(crate) fn check_process(process: &Process) -> StepResult<()> {
-    refuse(&[
-        ("process.selinuxLabel", !process.selinux_label.is_empty()),
-        ("process.scheduler", process.scheduler.is_some()),
-        ("process.ioPriority", process.io_priority.is_some()),
-    ])
+    selinux::check("process.selinuxLabel", &process.selinux_label)?;
+    refuse(&[("process.scheduler", process.scheduler.is_some()), ("process.ioPriority", process.io_priority.is_some())])
 }
 
 fn refuse(table: &[(&str, bool)]) -> StepResult<()> {

@@ -2,6 +2,7 @@
 
 use crate::ids::IdMaps;
 use crate::place::Place;
+use crate::relabel::Relabel;
 
 /// Overlay layers of the root, topmost lower first.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -14,6 +15,8 @@ pub struct Overlay {
     pub work: String,
     /// Further mount options.
     pub options: Vec<String>,
+    /// SELinux context of all that is in it; empty: what the layers have.
+    pub label: String,
 }
 
 /// Whose pid namespace.
@@ -64,4 +67,6 @@ pub struct Request {
     pub shm: bool,
     /// The ids of the pod's user namespace; none: it is the host's.
     pub ids: Option<IdMaps>,
+    /// Sources of its mounts that are given a SELinux context.
+    pub relabel: Option<Relabel>,
 }

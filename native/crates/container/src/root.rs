@@ -4,6 +4,7 @@ use crate::error::{StepResult, failed};
 use crate::mounts::{apply_options, attach_at, new_filesystem};
 use crate::options::MountOptions;
 use crate::request::Overlay;
+use crate::selinux;
 use crate::sources::clone_tree;
 use crate::steps::RootStep;
 use crate::users::Users;
@@ -108,6 +109,7 @@ pub fn mount_overlay(overlay: &Overlay, at: &str) -> StepResult<()> {
         data.extend([format!("upperdir={}", overlay.upper), format!("workdir={}", overlay.work)]);
     }
     data.extend(overlay.options.iter().cloned());
+    data.extend(selinux::option(&overlay.label));
     let tree = new_filesystem("overlay", "overlay", &MountOptions { data, ..MountOptions::default() })?;
     attach_at(tree.as_fd(), open_directory(at)?.as_fd(), at)
 }
@@ -132,6 +134,10 @@ fn classic_options(overlay: &Overlay) -> String {
     for option in &overlay.options {
         text += ",";
         text += option;
+    }
+    if !overlay.label.is_empty() {
+        // its categories are separated by commas, as options are
+        text += &format!(",context=\"{}\"", overlay.label);
     }
     text
 }
@@ -180,6 +186,8 @@ pub(crate) struct Masks {
     null_is_used: bool,
     /// An empty read-only tmpfs, made when the first directory is masked.
     empty: Option<OwnedFd>,
+    /// SELinux context of that.
+    label: String,
 }
 
 impl Masks {
@@ -187,7 +195,7 @@ impl Masks {
     ///
     /// # Errors
     /// It is not there, or it is no null device.
-    pub(crate) fn prepare() -> StepResult<Self> {
+    pub(crate) fn prepare(label: &str) -> StepResult<Self> {
         let null = rustix::fs::open("/dev/null", OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).map_err(failed(
             "open",
             "open",
@@ -197,7 +205,12 @@ impl Masks {
         if stat.st_rdev != rustix::fs::makedev(1, 3) {
             return Err(failed("open", "fstat", "/dev/null")(Errno::NXIO));
         }
-        Ok(Self { null: clone_tree(null.as_fd(), false, "/dev/null")?, null_is_used: false, empty: None })
+        Ok(Self {
+            null: clone_tree(null.as_fd(), false, "/dev/null")?,
+            null_is_used: false,
+            empty: None,
+            label: label.into(),
+        })
     }
 
     /// Covers a path: a file with /dev/null, a directory with nothing; a path that is not there
@@ -218,11 +231,8 @@ impl Masks {
         let cover = match &self.empty {
             Some(empty) => clone_tree(empty.as_fd(), false, "tmpfs")?,
             None => {
-                let options = MountOptions {
-                    set: mount_attr::RDONLY,
-                    data: vec!["nr_inodes=2".into()],
-                    ..MountOptions::default()
-                };
+                let data = std::iter::once("nr_inodes=2".to_owned()).chain(selinux::option(&self.label)).collect();
+                let options = MountOptions { set: mount_attr::RDONLY, data, ..MountOptions::default() };
                 new_filesystem("tmpfs", "tmpfs", &options)?
             }
         };
@@ -251,7 +261,11 @@ mod tests {
             upper: "/u".into(),
             work: "/w".into(),
             options: vec!["volatile".into()],
+            label: String::new(),
         };
-        assert_eq!(classic_options(&overlay), "lowerdir=/l/a\\:b:/l/c\\,d,upperdir=/u,workdir=/w,volatile");
+        let expected = "lowerdir=/l/a\\:b:/l/c\\,d,upperdir=/u,workdir=/w,volatile";
+        assert_eq!(classic_options(&overlay), expected);
+        let labelled = Overlay { label: "u:r:t:s0:c1,c2".into(), ..overlay };
+        assert_eq!(classic_options(&labelled), format!("{expected},context=\"u:r:t:s0:c1,c2\""));
     }
 }

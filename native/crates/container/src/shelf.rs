@@ -52,7 +52,8 @@ impl Shelf {
     ) -> StepResult<T> {
         self.stacks += 1;
         let number = self.stacks;
-        let mut found = Overlay { options: overlay.options.clone(), ..Overlay::default() };
+        let (options, label) = (overlay.options.clone(), overlay.label.clone());
+        let mut found = Overlay { options, label, ..Overlay::default() };
         for (layer, path) in overlay.lower.iter().enumerate() {
             found.lower.push(self.put(path, &format!("{number}-{layer}"), users)?);
         }

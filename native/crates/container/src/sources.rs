@@ -2,6 +2,7 @@
 
 use crate::error::{Kind, StepError, StepResult, failed, io_failed};
 use crate::paths;
+use crate::relabel::Relabel;
 use crate::steps::{SourceNeeds, SourceStep};
 use crate::users::Users;
 use rustix::fs::{AtFlags, Mode, OFlags, StatxFlags, statx};
@@ -17,20 +18,27 @@ pub struct Detached {
     pub directory: bool,
 }
 
-/// Takes a copy of the mount (tree) at a host path. Links in the path are followed. With it comes a note on what could
-/// not be done.
+/// Takes a copy of the mount (tree) at a host path. Links in the path are followed. Its files get
+/// their SELinux context first. With it come notes on what could not be done.
 ///
 /// # Errors
 /// The path does not exist; its mount does not propagate as asked, or cannot be shown by other ids; the failing call.
-pub(crate) fn take(step: &SourceStep, users: Option<Users<'_>>) -> StepResult<(Detached, Option<String>)> {
+pub(crate) fn take(
+    step: &SourceStep,
+    users: Option<Users<'_>>,
+    relabel: Option<&Relabel>,
+) -> StepResult<(Detached, Vec<String>)> {
     let file = open(step)?;
+    let mut notes = Vec::new();
+    if let Some(relabel) = relabel.filter(|_| step.relabel) {
+        notes.extend(relabel.apply(file.as_fd(), &step.path)?);
+    }
     let directory = paths::is_directory(&file)?;
     let mount = clone_tree(file.as_fd(), step.recursive, &step.path)?;
-    let note = match users.filter(|_| step.mapped) {
-        Some(users) => map(mount.as_fd(), step, &users)?,
-        None => None,
-    };
-    Ok((Detached { mount, directory }, note))
+    if let Some(users) = users.filter(|_| step.mapped) {
+        notes.extend(map(mount.as_fd(), step, &users)?);
+    }
+    Ok((Detached { mount, directory }, notes))
 }
 
 /// Opens a source and looks whether its mount propagates as asked.

@@ -92,7 +92,7 @@ pub struct Process {
     pub oom_score_adj: Option<i32>,
     /// AppArmor profile.
     pub apparmor_profile: String,
-    /// SELinux label.
+    /// SELinux context of its program; empty: the policy's own choice.
     pub selinux_label: String,
     /// Scheduler settings: refused when given.
     pub scheduler: Option<serde_json::Value>,
@@ -192,7 +192,7 @@ pub struct Linux {
     pub readonly_paths: Vec<String>,
     /// Propagation of the root mount.
     pub rootfs_propagation: String,
-    /// SELinux label of mounts: refused when given.
+    /// SELinux context of the filesystems that are mounted for it; empty: the policy's own choice.
     pub mount_label: String,
     /// User namespace ids: those of the pod's.
     pub uid_mappings: Vec<IdMapping>,

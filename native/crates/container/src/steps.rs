@@ -10,6 +10,7 @@ use crate::options::MountOptions;
 use crate::process::{ProcessPlan, process_plan};
 use crate::request::{Overlay, PidMode, Request};
 use crate::rules;
+use crate::selinux;
 use crate::spec::{DEVICES_ANNOTATION, Device, Hook, Linux, Mount, RequestedDevice, Spec};
 use podwright_cgroups::devices::DeviceRule;
 use podwright_sys::mount_attr;
@@ -87,6 +88,8 @@ pub struct SourceStep {
     pub needs: SourceNeeds,
     /// Its files are shown by the ids of the pod's user namespace.
     pub mapped: bool,
+    /// Its files are given the container's SELinux context.
+    pub relabel: bool,
 }
 
 /// What the mount that a source lies on must be.
@@ -127,6 +130,8 @@ pub enum MountSource {
         kind: String,
         /// Its source, for show.
         source: String,
+        /// SELinux context that its root is given, where a mount option could not; empty: none.
+        label: String,
     },
     /// The pod's /dev/shm.
     Shm,
@@ -246,7 +251,8 @@ fn root_step(spec: &Spec, request: &Request) -> StepResult<RootStep> {
         }
         // Any directory does to mount on, in a namespace of its own: the bundle is one. Hooks look where the spec says.
         let at = if hooks::need_root(spec) { root_path(spec, request)? } else { request.bundle.clone() };
-        return Ok(RootStep::Overlay { overlay: overlay.clone(), at });
+        let overlay = Overlay { label: spec.linux.mount_label.clone(), ..overlay.clone() };
+        return Ok(RootStep::Overlay { overlay, at });
     }
     root_path(spec, request).map(RootStep::Directory)
 }
@@ -287,6 +293,7 @@ fn is_bind(mount: &Mount) -> bool {
 fn mount_steps(spec: &Spec, request: &Request, steps: &mut Vec<Step>) -> StepResult<(Vec<MountStep>, Vec<ImageStep>)> {
     let mut mounts = Vec::new();
     let mut images = Vec::new();
+    let label = &spec.linux.mount_label;
     for mount in &spec.mounts {
         let target = clean(&mount.destination);
         if target == "/" {
@@ -299,10 +306,12 @@ fn mount_steps(spec: &Spec, request: &Request, steps: &mut Vec<Step>) -> StepRes
             steps.push(Step::TakeSource(source_step(mount, &mut options, mounts.len(), request)?));
             MountSource::Taken(mounts.len())
         } else if mount.kind == image_volume::TYPE {
-            images.push(image_volume::plan(mount, &mut options, mounts.len(), &request.bundle)?);
+            let image = image_volume::plan(mount, &mut options, mounts.len(), &request.bundle)?;
+            images.push(ImageStep { label: label.clone(), ..image });
             MountSource::Taken(mounts.len())
         } else {
-            new_filesystem(mount, request)?
+            options.data.extend(selinux::mount_option(mount, label));
+            new_filesystem(mount, request, label)?
         };
         mounts.push(MountStep { source, target, options });
     }
@@ -329,10 +338,11 @@ fn source_step(mount: &Mount, options: &mut MountOptions, index: usize, request:
     } else {
         format!("{}/{}", request.bundle, mount.source)
     };
-    Ok(SourceStep { index, path, recursive, needs, mapped: !mount.uid_mappings.is_empty() })
+    let relabel = request.relabel.as_ref().is_some_and(|r| r.holds(&path));
+    Ok(SourceStep { index, path, recursive, needs, mapped: !mount.uid_mappings.is_empty(), relabel })
 }
 
-fn new_filesystem(mount: &Mount, request: &Request) -> StepResult<MountSource> {
+fn new_filesystem(mount: &Mount, request: &Request, label: &str) -> StepResult<MountSource> {
     Ok(match mount.kind.as_str() {
         "" => return Err(StepError::invalid("mount", &mount.destination, "it has no type")),
         "podwright-shm" if request.shm => MountSource::Shm,
@@ -341,7 +351,10 @@ fn new_filesystem(mount: &Mount, request: &Request) -> StepResult<MountSource> {
         }
         "proc" if request.pid == PidMode::Shared => MountSource::PodProc,
         "cgroup" => MountSource::Cgroups,
-        kind => MountSource::New { kind: kind.into(), source: mount.source.clone() },
+        kind => {
+            let label = if kind == "mqueue" { label.into() } else { String::new() };
+            MountSource::New { kind: kind.into(), source: mount.source.clone(), label }
+        }
     })
 }
 
@@ -418,7 +431,8 @@ mod tests {
         ];
         assert_eq!(names(&plan), expected);
         let needs = SourceNeeds::Sharing;
-        let source = SourceStep { index: 1, path: "/host".into(), recursive: true, needs, mapped: false };
+        let source =
+            SourceStep { index: 1, path: "/host".into(), recursive: true, needs, mapped: false, relabel: false };
         assert_eq!(plan.steps[3], Step::TakeSource(source));
         assert_eq!(plan.steps[6], Step::Root(RootStep::Overlay { overlay, at: "/b".into() }));
     }
@@ -433,7 +447,7 @@ mod tests {
             (
                 json!({"destination": "/t", "type": "tmpfs", "source": "t"}),
                 PidMode::Own,
-                MountSource::New { kind: "tmpfs".into(), source: "t".into() },
+                MountSource::New { kind: "tmpfs".into(), source: "t".into(), label: String::new() },
             ),
         ];
         for (mount, pid, expected) in table {

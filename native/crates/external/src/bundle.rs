@@ -12,6 +12,7 @@ use podwright_container::options::MountOptions;
 use podwright_container::place;
 use podwright_container::process;
 use podwright_container::report::FoundDevice;
+use podwright_container::selinux;
 use podwright_container::sources;
 use podwright_container::spec::{DEVICES_ANNOTATION, Device, Mount, RequestedDevice};
 use podwright_container::steps::{SourceNeeds, SourceStep};
@@ -62,6 +63,7 @@ impl Bundle {
     /// A device is not there; a name that is none.
     pub(crate) fn complete(&mut self) -> StepResult<Completed> {
         let mut completed = Completed::default();
+        selinux::check("linux.mountLabel", self.mount_label())?;
         add_devices(&mut self.spec, &mut completed)?;
         if let Some(process) = self.spec.get_mut("process") {
             completed.notes.extend(fit_process(process)?);
@@ -71,16 +73,22 @@ impl Bundle {
         Ok(completed)
     }
 
+    /// The SELinux context of what is mounted for it; empty for none.
+    pub(crate) fn mount_label(&self) -> &str {
+        self.spec.pointer("/linux/mountLabel").and_then(Value::as_str).unwrap_or_default()
+    }
+
     /// Mounts image volumes below the bundle, and makes their mounts binds of those. To be called in the runtime's
     /// mount namespace, before the root is mounted.
     ///
     /// # Errors
     /// As [`image_volume::stack`].
     pub(crate) fn mount_images(&mut self) -> StepResult<()> {
+        let label = self.mount_label().to_owned();
         let mounts = self.spec.get_mut("mounts").and_then(Value::as_array_mut);
         for (index, mount) in mounts.into_iter().flatten().enumerate() {
             if mount.get("type").and_then(Value::as_str) == Some(image_volume::TYPE) {
-                mount_image(mount, index, &self.directory)?;
+                mount_image(mount, index, &self.directory, &label)?;
             }
         }
         Ok(())
@@ -110,7 +118,7 @@ impl Bundle {
 
 const FILE: &str = "config.json";
 
-fn mount_image(mount: &mut Value, index: usize, directory: &str) -> StepResult<()> {
+fn mount_image(mount: &mut Value, index: usize, directory: &str, label: &str) -> StepResult<()> {
     let given = strings(mount.get("options"));
     let asked = Mount {
         destination: mount.get("destination").and_then(Value::as_str).unwrap_or_default().into(),
@@ -118,7 +126,8 @@ fn mount_image(mount: &mut Value, index: usize, directory: &str) -> StepResult<(
         options: given.clone(),
         ..Mount::default()
     };
-    let image = image_volume::plan(&asked, &mut MountOptions::parse(&given), index, directory)?;
+    let mut image = image_volume::plan(&asked, &mut MountOptions::parse(&given), index, directory)?;
+    image.label = label.into();
     let detached = image_volume::stack(&image)?;
     let at = format!("{directory}/image-{index}");
     let target = namespace::mount_target(&at, detached.directory)?;
@@ -143,7 +152,8 @@ fn check_source(mount: &Value, index: usize, directory: &str) -> StepResult<()> 
     };
     let source = mount.get("source").and_then(Value::as_str).unwrap_or_default();
     let path = if source.starts_with('/') { source.to_owned() } else { format!("{directory}/{source}") };
-    sources::open(&SourceStep { index, path, recursive: options.bind_recursive, needs, mapped: false }).map(drop)
+    sources::open(&SourceStep { index, path, recursive: options.bind_recursive, needs, mapped: false, relabel: false })
+        .map(drop)
 }
 
 /// A file for root alone: it holds an environment.

@@ -12,6 +12,7 @@ use podwright_container::error::{Kind, StepError, StepResult, failed, io_failed}
 use podwright_container::handles::Handles;
 use podwright_container::hooks::runtime as hooks;
 use podwright_container::place::Place;
+use podwright_container::relabel::Relabel;
 use podwright_container::report::{self, Report};
 use podwright_container::request::Overlay;
 use podwright_container::{logfile, place::strip};
@@ -37,6 +38,8 @@ pub struct CreateRequest {
     pub bundle: String,
     /// What is mounted at the bundle's `rootfs`; none: it is there.
     pub overlay: Option<Overlay>,
+    /// Sources of its mounts that are given a SELinux context.
+    pub relabel: Option<Relabel>,
     /// The container's cgroups, made already; the runtime joins those it knows.
     pub place: Place,
     /// The log file; empty for none.
@@ -70,12 +73,19 @@ fn make(request: &CreateRequest, handles: &Handles<'_>, note: &SharedNote) -> St
     for text in completed.notes {
         report::send(handles.socket, &Report::Note(text), None)?;
     }
+    if let Some(relabel) = &request.relabel {
+        note.write("give mount sources their SELinux context");
+        for text in relabel.apply_to_all()? {
+            report::send(handles.socket, &Report::Note(text), None)?;
+        }
+    }
     let unified = Unified::of(&request.place)?;
     note.write("mount the root filesystem");
     namespace::enter(runtime.hide_unified)?;
     namespace::keep_in(&request.bundle)?;
     bundle.mount_images()?;
-    namespace::furnish(&request.bundle, request.overlay.as_ref(), handles.shm)?;
+    let overlay = request.overlay.clone().map(|o| Overlay { label: bundle.mount_label().into(), ..o });
+    namespace::furnish(&request.bundle, overlay.as_ref(), handles.shm)?;
     note.write("look at mount sources");
     bundle.check_sources()?;
     bundle.write()?;

@@ -16,6 +16,7 @@ use crate::timers::Due;
 use podwright_container::handles::Handles;
 use podwright_container::init;
 use podwright_container::place::fork_into;
+use podwright_container::relabel::Relabel;
 use podwright_container::report::{self, FoundDevice};
 use podwright_container::request::{Filter, Overlay, PidMode, Request};
 use podwright_container::shared_mount::SharedMount;
@@ -278,12 +279,10 @@ fn fork_init(
 
 fn plan(request: &CreateContainer, sandbox: &Sandbox, pid: PidMode) -> Request {
     let cgroup = request.cgroup.clone().unwrap_or_default();
-    let overlay =
-        request.overlay.clone().map(|o| Overlay { lower: o.lower, upper: o.upper, work: o.work, options: o.options });
     Request {
         id: request.container_id.clone(),
         bundle: request.bundle.clone(),
-        overlay,
+        overlay: overlay(request),
         place: place(cgroup.place.as_ref()),
         devices_v1_dir: cgroup.devices_v1_dir,
         devices_v2_dir: cgroup.devices_v2_dir,
@@ -293,7 +292,31 @@ fn plan(request: &CreateContainer, sandbox: &Sandbox, pid: PidMode) -> Request {
         pid,
         shm: sandbox.shm.is_some(),
         ids: sandbox.users().map(|u| u.maps),
+        relabel: relabel(request),
     }
+}
+
+/// The layers of a container's root; what they are labelled with, its spec says.
+pub(crate) fn overlay(request: &CreateContainer) -> Option<Overlay> {
+    let of = |o: podwright_protocol::message::Overlay| Overlay {
+        lower: o.lower,
+        upper: o.upper,
+        work: o.work,
+        options: o.options,
+        label: String::new(),
+    };
+    request.overlay.clone().map(of)
+}
+
+/// The sources of its mounts that are given a SELinux context.
+pub(crate) fn relabel(request: &CreateContainer) -> Option<Relabel> {
+    request.relabel.clone().map(|r| Relabel {
+        label: r.label,
+        sources: r.sources,
+        files: r.files,
+        refused: r.refused,
+        refused_trees: r.refused_trees,
+    })
 }
 
 fn container(

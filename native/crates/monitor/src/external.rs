@@ -2,6 +2,7 @@
 //! of such a container (log, exit, deadlines, kills) is what it is for any.
 
 use crate::container::{Container, Phase};
+use crate::create::{overlay, relabel};
 use crate::output::Ends;
 use crate::reply::sys_failure;
 use crate::sandbox::{Sandbox, place, step_failure};
@@ -9,7 +10,6 @@ use crate::server::Monitor;
 use podwright_container::handles::Handles;
 use podwright_container::hooks::runtime as hooks;
 use podwright_container::report;
-use podwright_container::request::Overlay;
 use podwright_container::shared_mount::SharedMount;
 use podwright_external::command::Target;
 use podwright_external::create::{self, CreateRequest};
@@ -128,13 +128,12 @@ pub(crate) fn fork_create(
     note: &SharedNote,
 ) -> Result<Option<i32>, Box<Failure>> {
     let Some(asked) = &request.external else { return Ok(None) };
-    let overlay =
-        request.overlay.clone().map(|o| Overlay { lower: o.lower, upper: o.upper, work: o.work, options: o.options });
     let create = CreateRequest {
         runtime: runtime(asked),
         id: request.container_id.clone(),
         bundle: request.bundle.clone(),
-        overlay,
+        overlay: overlay(request),
+        relabel: relabel(request),
         place: place(request.cgroup.as_ref().and_then(|c| c.place.as_ref())),
         log_path: request.log.as_ref().map(|l| l.path.clone()).unwrap_or_default(),
         terminal: request.terminal,

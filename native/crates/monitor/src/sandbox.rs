@@ -123,7 +123,7 @@ fn make(request: CreateSandbox) -> Result<Sandbox, Box<Failure>> {
             .map_err(|e| call_failure("set the hostname", "sethostname", e, &request.hostname))?;
     }
     if own(request.ipc()) {
-        sandbox.shm = Some(shm(request.shm_bytes, sandbox.users())?);
+        sandbox.shm = Some(shm(request, sandbox.users())?);
     }
     if own(request.pid()) {
         let place = place(request.pause_cgroup.as_ref());
@@ -207,13 +207,14 @@ fn call_failure(operation: &'static str, syscall: &'static str, e: rustix::io::E
 }
 
 /// A tmpfs that is mounted nowhere: each container gets a clone of it.
-fn shm(bytes: u64, users: Option<Users<'_>>) -> Result<SharedMount, Box<Failure>> {
+fn shm(request: &CreateSandbox, users: Option<Users<'_>>) -> Result<SharedMount, Box<Failure>> {
     let failed = |syscall: &'static str| move |e| call_failure("make the pod's /dev/shm", syscall, e, "tmpfs");
-    let size = if bytes == 0 { SHM_BYTES } else { bytes }.to_string();
+    let size = if request.shm_bytes == 0 { SHM_BYTES } else { request.shm_bytes }.to_string();
     let context = fsopen("tmpfs", FsOpenFlags::FSOPEN_CLOEXEC).map_err(failed("fsopen"))?;
     let (uid, gid) = users.map_or(Ok((0, 0)), |u| u.outside(0, 0)).map_err(|e| step_failure(&e))?;
     let options = [("size", size), ("mode", "1777".into()), ("uid", uid.to_string()), ("gid", gid.to_string())];
-    for (key, value) in &options {
+    let label = Some(("context", request.mount_label.clone())).filter(|(_, label)| !label.is_empty());
+    for (key, value) in options.iter().chain(&label) {
         fsconfig_set_string(&context, *key, value.as_str()).map_err(failed("fsconfig"))?;
     }
     fsconfig_create(&context).map_err(failed("fsconfig"))?;

@@ -236,7 +236,7 @@ fn wrong_processes_are_refused() {
         ("cwd", json!("relative"), Kind::Invalid),
         ("terminal", json!(true), Kind::Invalid),
         ("rlimits", json!([{"type": "RLIMIT_NOPE", "soft": 1, "hard": 1}]), Kind::Invalid),
-        ("selinuxLabel", json!("x"), Kind::Unsupported),
+        ("selinuxLabel", json!("u:r:t\n"), Kind::Invalid),
     ] {
         let mut bundle = rig.bundle(&["true"]);
         bundle.spec["process"][pointer] = value;

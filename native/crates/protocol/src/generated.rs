@@ -266,6 +266,9 @@ pub struct CreateSandbox {
     /// absent: the host's; else the pod's namespaces are owned by one with these ids
     #[prost(message, optional, tag = "40")]
     pub user: ::core::option::Option<UserNamespace>,
+    /// SELinux context of the pod's /dev/shm; empty: the policy's own choice
+    #[prost(string, tag = "85")]
+    pub mount_label: ::prost::alloc::string::String,
 }
 /// A range of ids of a user namespace and which ids of the host they are (user_namespaces(7)).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -409,6 +412,27 @@ pub struct CreateContainer {
     /// set: the pid namespace that this running container's process is in; `pid` is not looked at
     #[prost(string, tag = "50")]
     pub target_container_id: ::prost::alloc::string::String,
+    /// absent: no file gets another SELinux label
+    #[prost(message, optional, tag = "85")]
+    pub relabel: ::core::option::Option<Relabel>,
+}
+/// Files on the host that are given a SELinux context before they are mounted: all that is in them, on the same mount.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Relabel {
+    #[prost(string, tag = "1")]
+    pub label: ::prost::alloc::string::String,
+    /// sources of bind mounts, as the bundle has them
+    #[prost(string, repeated, tag = "2")]
+    pub sources: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// the pod's own files, also sources
+    #[prost(string, repeated, tag = "3")]
+    pub files: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// what no source may be, by whatever path
+    #[prost(string, repeated, tag = "4")]
+    pub refused: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// nor lie in
+    #[prost(string, repeated, tag = "5")]
+    pub refused_trees: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// An OCI runtime that makes the container (runc, crun, runsc). The bundle is complete for it but for the devices of
 /// the annotation podwright.devices; `overlay` is mounted at the bundle's rootfs and the pod's /dev/shm at its shm, in

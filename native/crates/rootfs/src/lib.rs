@@ -35,3 +35,4 @@ pub use read_through::{MAX_READ_BYTES, read_through};
 pub use tar_index::{IndexWriter, RebuildError, rebuild_tar};
 pub use trash::{remove_now, retire, sweep};
 pub use usage::{TreeUsage, tree_usage};
+pub use walk::{Visitor, walk};

@@ -12,7 +12,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 const OPEN_LEVELS: usize = 64;
 
 /// What is done with the things of a tree, parents after what is in them.
-pub(crate) trait Visitor {
+pub trait Visitor {
     /// Anything but a directory.
     fn leaf(&mut self, dir: BorrowedFd<'_>, name: &CStr) -> SysResult<()>;
     /// A directory, before it is entered.
@@ -31,7 +31,10 @@ struct Level {
 }
 
 /// Walks what is in `root`, not the root itself. What vanishes meanwhile is passed over.
-pub(crate) fn walk(root: OwnedFd, visitor: &mut impl Visitor) -> SysResult<()> {
+///
+/// # Errors
+/// The failing call; what the visitor fails with.
+pub fn walk(root: OwnedFd, visitor: &mut impl Visitor) -> SysResult<()> {
     let mut levels = vec![level(root, CString::default(), visitor)?];
     while let Some(top) = levels.last_mut() {
         let Some(name) = top.subdirs.pop() else {

@@ -5,6 +5,7 @@ use crate::apparmor;
 use crate::error::{StepResult, io_failed};
 use crate::hooks::{self, Call, Status};
 use crate::report::Report;
+use crate::selinux;
 use crate::spec::Hook;
 use crate::steps::RootStep;
 
@@ -36,8 +37,13 @@ impl Init<'_> {
         let subject = self.subject.as_ref().ok_or_else(out_of_order)?;
         let state = subject.state(Status::Creating, Some(rustix::process::getpid().as_raw_nonzero().get()))?;
         let directory = &self.request.bundle;
-        // the profile is for the container's program, not for the host's
-        let prepare = || if self.confined { apparmor::set_on_exec("unconfined") } else { Ok(()) };
+        // profile and context are for the container's program, not for the host's
+        let prepare = || {
+            if self.confined.apparmor {
+                apparmor::set_on_exec("unconfined")?;
+            }
+            if self.confined.selinux { selinux::set_none_on_exec() } else { Ok(()) }
+        };
         for hook in list {
             self.note.write(&format!("run the {KIND} hook {}", hook.path));
             hooks::run(&Call { kind: KIND, hook, state: &state, directory, prepare: &prepare, give_up: None })?;

@@ -10,6 +10,7 @@ use crate::place;
 use crate::report::{self, Report};
 use crate::request::{PidMode, Request};
 use crate::root::{self, make_private};
+use crate::selinux;
 use crate::steps::{self, MountSource, MountStep, RootStep, Step};
 use podwright_sys::buffer::SharedNote;
 use podwright_sys::clone;
@@ -74,7 +75,13 @@ impl Init<'_> {
         if spec.hooks.is_some() {
             return Err(refused("its hooks would have to be run again"));
         }
+        selinux::need(&spec)?;
         let plan = steps::plan(&spec, self.request)?;
+        if !plan.process.selinux.is_empty() {
+            return Err(refused(
+                "its processes would come back in the SELinux context of the pod they were captured in",
+            ));
+        }
         self.own_streams(plan.process.identity.uid)?;
         let bundle = root::open_directory(&self.request.bundle)?;
         let mut stage = Stage { at: self.request.bundle.clone(), sources: BTreeMap::new() };

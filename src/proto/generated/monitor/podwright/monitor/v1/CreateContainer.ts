@@ -7,6 +7,7 @@ import type { NamespaceMode as _podwright_monitor_v1_NamespaceMode, NamespaceMod
 import type { Restore as _podwright_monitor_v1_Restore, Restore__Output as _podwright_monitor_v1_Restore__Output } from '../../../podwright/monitor/v1/Restore.ts';
 import type { ExternalRuntime as _podwright_monitor_v1_ExternalRuntime, ExternalRuntime__Output as _podwright_monitor_v1_ExternalRuntime__Output } from '../../../podwright/monitor/v1/ExternalRuntime.ts';
 import type { Hooks as _podwright_monitor_v1_Hooks, Hooks__Output as _podwright_monitor_v1_Hooks__Output } from '../../../podwright/monitor/v1/Hooks.ts';
+import type { Relabel as _podwright_monitor_v1_Relabel, Relabel__Output as _podwright_monitor_v1_Relabel__Output } from '../../../podwright/monitor/v1/Relabel.ts';
 
 export interface CreateContainer {
   'containerId'?: (string);
@@ -29,6 +30,7 @@ export interface CreateContainer {
   'external'?: (_podwright_monitor_v1_ExternalRuntime | null);
   'targetContainerId'?: (string);
   'hooks'?: (_podwright_monitor_v1_Hooks | null);
+  'relabel'?: (_podwright_monitor_v1_Relabel | null);
 }
 
 export interface CreateContainer__Output {
@@ -52,4 +54,5 @@ export interface CreateContainer__Output {
   'external': (_podwright_monitor_v1_ExternalRuntime__Output | null);
   'targetContainerId': (string);
   'hooks': (_podwright_monitor_v1_Hooks__Output | null);
+  'relabel': (_podwright_monitor_v1_Relabel__Output | null);
 }

@@ -19,6 +19,7 @@ export interface CreateSandbox {
   'pauseCgroup'?: (_podwright_monitor_v1_CgroupPlace | null);
   'oomScoreAdj'?: (number);
   'user'?: (_podwright_monitor_v1_UserNamespace | null);
+  'mountLabel'?: (string);
 }
 
 export interface CreateSandbox__Output {
@@ -34,4 +35,5 @@ export interface CreateSandbox__Output {
   'pauseCgroup': (_podwright_monitor_v1_CgroupPlace__Output | null);
   'oomScoreAdj': (number);
   'user': (_podwright_monitor_v1_UserNamespace__Output | null);
+  'mountLabel': (string);
 }

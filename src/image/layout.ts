@@ -59,6 +59,8 @@ export class KeptLayout {
       const release = leases.hold(images.flatMap(({ twin }) => (twin === null ? [] : [twin.digest])));
       this.#release();
       this.#release = release;
+      // held first: a sweep must not find them without a name
+      for (const { twin, bytes } of images) if (twin !== null) await storage.content.put(twin.digest, bytes);
       if (text === this.#written) return;
       await storage.content.writeIndex(text);
       this.#written = text;
@@ -74,17 +76,31 @@ export class KeptLayout {
     const configSize = content.size(id as string as Digest);
     if (size === null || configSize === null) return null;
     const manifest = { mediaType, digest: manifestDigest, size };
-    if (mediaType !== mediaTypes.dockerManifest) return { manifest, tags, twin: null };
-    const original = (await content.read(manifestDigest))?.toString('utf8') ?? '{}';
-    const blobs = layers.map((layer) => ({
-      mediaType: ociLayerType(layer.mediaType),
-      digest: layer.digest,
-      size: layer.blobBytes,
+    const bytes =
+      mediaType === mediaTypes.dockerManifest ? await this.#twinOf({ manifestDigest, id, configSize, layers }) : null;
+    if (bytes === null) return { manifest, tags, twin: null, bytes: noBytes };
+    const digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}` as string as Digest;
+    return { manifest, tags, twin: { mediaType: mediaTypes.ociManifest, digest, size: bytes.length }, bytes };
+  }
+
+  /** An OCI manifest of what one of Docker's type names; null where that is damaged. */
+  async #twinOf({ manifestDigest, id, configSize, layers }: Twinned): Promise<Buffer | null> {
+    const original = await this.#ctx.storage.content.read(manifestDigest);
+    const blobs = layers.map(({ mediaType, digest, blobBytes: size }) => ({
+      mediaType: ociLayerType(mediaType),
+      digest,
+      size,
     }));
     const config = { mediaType: '', digest: id as string as Digest, size: configSize };
-    const bytes = Buffer.from(newManifest(config, blobs, original));
-    const digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}` as string as Digest;
-    await content.put(digest, bytes);
-    return { manifest, tags, twin: { mediaType: mediaTypes.ociManifest, digest, size: bytes.length } };
+    try {
+      return Buffer.from(newManifest(config, blobs, original?.toString('utf8') ?? ''));
+    } catch (error) {
+      if (error instanceof SyntaxError) return null;
+      throw error;
+    }
   }
 }
+
+type Twinned = Pick<ImageRecord, 'manifestDigest' | 'id' | 'layers'> & { readonly configSize: number };
+
+const noBytes = Buffer.alloc(0);

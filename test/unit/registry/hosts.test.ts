@@ -1,6 +1,6 @@
 import test from 'ava';
 import { Failure } from '../../../src/lib/failure.ts';
-import { hostDirectories, hostEndpoints } from '../../../src/registry/hosts.ts';
+import { hostDirectories, hostEndpoints, pushEndpoints } from '../../../src/registry/hosts.ts';
 import { parseHostsFile } from '../../../src/registry/hosts-toml.ts';
 
 const noProxy = { http: '', https: '', none: '' };
@@ -189,4 +189,55 @@ test('the Docker Hub by its name is where its registry is', async (t) => {
       ['https://registry-1.docker.io/v2', null],
     ],
   );
+});
+
+test('a directory holds for its registry however that is written; the spelling of the name comes first', async (t) => {
+  const files: Record<string, string> = {};
+  const listed = {
+    ...options(files),
+    listDir: async (dir: string) => [
+      ...new Set(
+        Object.keys(files).flatMap((path) =>
+          path.startsWith(`${dir}/`) ? [path.slice(dir.length + 1).split('/')[0] ?? ''] : [],
+        ),
+      ),
+    ],
+  };
+  const firstOf = async (host: string): Promise<string | undefined> =>
+    (await hostEndpoints({ ...listed, proxies: noProxy, connectMs: 1 }, named(host)))[0]?.host;
+  const mirror = (name: string): string => `[host."https://${name}"]\n`;
+  for (const [directory, hosts] of [
+    ['reg.example', ['reg.example', 'Reg.Example', 'reg.example:443', 'REG.example:443']],
+    ['reg.example_443_', ['reg.example', 'reg.example:443', 'Reg.Example']],
+    ['reg.example_5000_', ['reg.example:5000', 'Reg.EXAMPLE:5000']],
+    ['Reg.Example:5000', ['reg.example:5000']],
+    ['docker.io', ['docker.io', 'index.docker.io', 'registry-1.docker.io', 'Docker.IO:443']],
+    ['index.docker.io', ['docker.io']],
+    ['localhost_80_', ['localhost', 'LOCALHOST:80']],
+  ] as const) {
+    for (const key of Object.keys(files)) delete files[key];
+    files[`/certs.d/${directory}/hosts.toml`] = mirror('mirror.example');
+    for (const host of hosts) t.is(await firstOf(host), 'mirror.example', `${host} by ${directory}`);
+    for (const host of ['other.example', 'reg.example:444', 'evil.reg.example'])
+      t.not(await firstOf(host), 'mirror.example', `${host} by ${directory}`);
+  }
+  files['/certs.d/reg.example/hosts.toml'] = mirror('one.example');
+  files['/certs.d/reg.example:443/hosts.toml'] = mirror('two.example');
+  t.is(await firstOf('reg.example'), 'one.example');
+  t.is(await firstOf('reg.example:443'), 'two.example');
+});
+
+test('where content is sent: to the server, with leave to skip verification for this once', async (t) => {
+  const text = '[host."https://mirror.example"]\n';
+  const pushTo = (files: Readonly<Record<string, string>>, location = named('reg.example')) =>
+    pushEndpoints({ ...options(files), proxies: noProxy, connectMs: 1 }, location);
+  const bases = async (...of: Parameters<typeof pushTo>): Promise<unknown[]> =>
+    (await pushTo(...of)).map(({ base, canPush, tls }) => [base, canPush, tls.skipVerify]);
+  t.deepEqual(await bases({ '/certs.d/reg.example/hosts.toml': text }), [['https://reg.example/v2', true, false]]);
+  const server = 'server = "https://real.example"\ncapabilities = ["pull"]\n';
+  t.deepEqual(await bases({ '/certs.d/reg.example/hosts.toml': server }), [['https://real.example/v2', false, false]]);
+  t.deepEqual(await bases({}, { ...named('reg.example'), skipVerify: true }), [
+    ['https://reg.example/v2', true, true],
+    ['http://reg.example/v2', true, false],
+  ]);
 });

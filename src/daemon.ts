@@ -11,7 +11,7 @@ import type { Hands } from './daemon/hands.ts';
 import { composeImages } from './daemon/images.ts';
 import { composePods } from './daemon/live.ts';
 import { runRecovery } from './daemon/recovery.ts';
-import { metricSources } from './daemon/metric-sources.ts';
+import { countExits, metricSources } from './daemon/metric-sources.ts';
 import { runtimeVerbs } from './daemon/runtime-verbs.ts';
 import { startStreaming } from './daemon/streaming.ts';
 import { composeStats } from './daemon/stats.ts';
@@ -101,6 +101,7 @@ export async function startDaemon(config: Config, log: Log): Promise<Daemon> {
   const rooms = await compose(config, () => current, log);
   const { paths, metrics, network, images, pods } = rooms;
   void pods.userNamespaceTrouble(); // found out meanwhile: Status waits for it
+  countExits(pods.containers, (reason) => metrics.countExit(reason)); // also of what recovery finds
   const recovery = runRecovery(rooms);
   const ended = Promise.withResolvers<void>();
   const { root, state, socket } = config.node;
@@ -116,8 +117,9 @@ export async function startDaemon(config: Config, log: Log): Promise<Daemon> {
   });
   writePidFile(paths.pidFile);
   metrics.setSources(metricSources({ pods, network, images }));
+  metrics.setPods({ families: rooms.podMetrics.metricDescriptors, read: rooms.podMetrics.podMetrics });
   if (config.metrics.address !== '') await metrics.listen(config.metrics.address);
-  const idle = trimWhenIdle();
+  const idle = trimWhenIdle(rooms.native.heapTrim, (error) => log.error({ error }, 'memory was not given back'));
   log.info({ socket, root, state, version }, 'serving');
   return {
     ended: ended.promise,

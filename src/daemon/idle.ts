@@ -1,26 +1,57 @@
-// Gives memory back when the daemon has been idle: V8 collects only when it allocates.
-// Must not run while calls come in.
+// Gives memory back when the daemon has been idle, or has grown: V8 collects only when it allocates, and the C heap
+// keeps what is freed. Must not run while calls come in thick.
 
 /** How the garbage collector is reached; null when Node was started without --expose-gc. */
 type Collect = ((options: { type: 'major'; flavor: 'last-resort'; execution: 'sync' }) => void) | undefined;
 
 const quietMs = 5000;
+/** A kubelet lists every second, so that it is never quiet: what has grown by so much is worth a collection then... */
+const grownBytes = 12 * 1024 * 1024;
+/** ...but not more often than this: one takes tens of milliseconds. */
+const restMs = 60_000;
 
 let lastWork = 0;
 
-/** Tells that a call was served. */
+/** Tells that a call was served, or a stream ended. */
 export const noteWork = (): void => {
   lastWork = performance.now();
 };
 
-/** Starts watching; after some quiet seconds one full collection runs, and none again before new work. */
-export function trimWhenIdle(): { stop: () => void } {
+/** What there is to know before memory is given back. Milliseconds of one steady counter, bytes. */
+export interface MemoryFacts {
+  readonly nowMs: number;
+  readonly lastWorkMs: number;
+  /** When memory was given back last, and what was held right after; 0 before the first time. */
+  readonly trimmedMs: number;
+  readonly heldAfterBytes: number;
+  readonly heldBytes: number;
+}
+
+/** Whether to give memory back now: after some quiet seconds, once; or, with work going on, when it has grown. */
+export function isTimeToTrim({ nowMs, lastWorkMs, trimmedMs, heldAfterBytes, heldBytes }: MemoryFacts): boolean {
+  if (lastWorkMs <= trimmedMs) return false;
+  if (nowMs - lastWorkMs >= quietMs) return true;
+  return nowMs - trimmedMs >= restMs && heldBytes - heldAfterBytes >= grownBytes;
+}
+
+/** Starts watching. `trimHeap` returns free pages of the C heap. */
+export function trimWhenIdle(
+  trimHeap: () => Promise<unknown>,
+  onError: (error: unknown) => void,
+): { stop: () => void } {
   const collect = (globalThis as { gc?: Collect }).gc;
-  let trimmedFor = 0;
+  const held = (): number => process.memoryUsage.rss();
+  let [trimmedMs, heldAfterBytes] = [0, 0];
+  const trim = async (): Promise<void> => {
+    collect?.({ type: 'major', flavor: 'last-resort', execution: 'sync' });
+    await trimHeap();
+    heldAfterBytes = held();
+  };
   const timer = setInterval(() => {
-    if (!collect || lastWork === trimmedFor || performance.now() - lastWork < quietMs) return;
-    trimmedFor = lastWork;
-    collect({ type: 'major', flavor: 'last-resort', execution: 'sync' });
+    const nowMs = performance.now();
+    if (!isTimeToTrim({ nowMs, lastWorkMs: lastWork, trimmedMs, heldAfterBytes, heldBytes: held() })) return;
+    trimmedMs = nowMs;
+    trim().catch(onError);
   }, quietMs).unref();
   return { stop: () => clearInterval(timer) };
 }

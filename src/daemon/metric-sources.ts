@@ -1,5 +1,5 @@
 // What a scrape reads: counts from memory. Wires, decides nothing.
-import { containerState } from '../container/container.ts';
+import { type Container, containerState } from '../container/container.ts';
 import type { MetricSources } from '../metrics/metrics.ts';
 import { sandboxState } from '../sandbox/sandbox.ts';
 import type { Images } from './images.ts';
@@ -42,8 +42,21 @@ export function metricSources({ pods, images, network }: SourceParts): MetricSou
     unreachableMonitors: () =>
       ready().filter((s) => monitors.isAlive(s.identity.id) && !monitors.isReachable(s.identity.id)).length,
     owedReleases: () => network.owedReleases(),
+    owedRemovals: () => [...sandboxes.list(), ...containers.list()].filter((o) => o.status.phase === 'removing').length,
     eventSubscribers: events.subscribers,
     events: events.published,
     eventOverflows: events.overflows,
   };
+}
+
+/** Counts the ends of containers as they are recorded. */
+export function countExits(
+  containers: { readonly onChange: (listener: (before: Container | null, after: Container | null) => void) => void },
+  count: (reason: string) => void,
+): void {
+  containers.onChange((before, after) => {
+    const exit = after?.status.exit ?? null;
+    // a record that is read at the start was counted by the daemon before
+    if (exit !== null && before !== null && before.status.exit === null) count(exit.reason);
+  });
 }

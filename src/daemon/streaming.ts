@@ -7,6 +7,7 @@ import { startExec } from '../container/exec.ts';
 import { failedPrecondition } from '../lib/failure.ts';
 import type { Log } from '../log.ts';
 import type { Metrics } from '../metrics/metrics.ts';
+import { noteWork } from './idle.ts';
 import type { RawStream } from '../monitor/raw-stream.ts';
 import { dialPort } from '../sandbox/port-forward.ts';
 import { readKeyPair, watchKeyPair } from '../state/key-pair-files.ts';
@@ -53,7 +54,10 @@ export async function startStreaming({ config, pods, log, metrics }: StreamingPa
       log,
       elapsedMs: () => performance.now(),
       began: (kind) => metrics.streamBegan(kind),
-      ended: (kind, end) => metrics.streamEnded(kind, end),
+      ended(kind, end) {
+        noteWork();
+        metrics.streamEnded(kind, end);
+      },
       tokenRefused: (why) => metrics.countRefusedToken(why),
     },
   });

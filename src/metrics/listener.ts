@@ -1,4 +1,4 @@
-// The HTTP side of /metrics. Must not know what is measured.
+// The HTTP side of metrics. Must not know what is measured.
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { failureChain, invalidArgument, unavailable } from '../lib/failure.ts';
 
@@ -11,10 +11,13 @@ export interface MetricsServer {
 
 const contentType = 'text/plain; version=0.0.4; charset=utf-8';
 
-/** Serves what `scrape` answers at GET /metrics of "host:port"; an address that cannot be had is an unavailable Failure. */
-export async function serveMetrics(address: string, scrape: () => Promise<string>): Promise<MetricsServer> {
+/** What is served, by path: each answers the text of a scrape. */
+export type Scrapes = Readonly<Record<string, () => Promise<string>>>;
+
+/** Serves `scrapes` over HTTP at "host:port"; an address that cannot be had is an unavailable Failure. */
+export async function serveMetrics(address: string, scrapes: Scrapes): Promise<MetricsServer> {
   const { host, port } = parseAddress(address);
-  const server = createServer((request, response) => void answer(request, response, scrape));
+  const server = createServer((request, response) => void answer(request, response, scrapes));
   server.headersTimeout = 5000;
   server.requestTimeout = 10_000;
   server.keepAliveTimeout = 60_000;
@@ -48,17 +51,14 @@ function parseAddress(address: string): { host: string; port: number } {
 }
 
 /** Never rejects: every end is an HTTP answer. */
-async function answer(
-  request: IncomingMessage,
-  response: ServerResponse,
-  scrape: () => Promise<string>,
-): Promise<void> {
+async function answer(request: IncomingMessage, response: ServerResponse, scrapes: Scrapes): Promise<void> {
   const respond = (status: number, type: string, body: string): void => {
     response.writeHead(status, { 'content-type': type, 'content-length': Buffer.byteLength(body) });
     response.end(request.method === 'HEAD' ? undefined : body);
   };
-  const path = request.url?.split('?', 1)[0];
-  if (path !== '/metrics') return respond(404, 'text/plain', 'metrics are at /metrics\n');
+  const path = request.url?.split('?', 1)[0] ?? '';
+  const scrape = Object.hasOwn(scrapes, path) ? scrapes[path] : undefined;
+  if (!scrape) return respond(404, 'text/plain', `metrics are at ${Object.keys(scrapes).join(' and ')}\n`);
   if (request.method !== 'GET' && request.method !== 'HEAD') return respond(405, 'text/plain', 'only GET\n');
   try {
     respond(200, contentType, await scrape());

@@ -14,6 +14,8 @@ export interface Series {
   readonly name: string;
   readonly help: string;
   readonly type: 'counter' | 'gauge' | 'histogram';
+  /** Names of the labels that its lines have. */
+  readonly labels: readonly string[];
   samples(): readonly Sample[];
 }
 
@@ -35,13 +37,13 @@ export class Counter implements Series {
   readonly type: 'counter' | 'gauge' = 'counter';
   readonly name: string;
   readonly help: string;
-  readonly #labels: readonly string[];
+  readonly labels: readonly string[];
   readonly #values = new Map<string, number>();
 
   constructor({ name, help, labels }: SeriesName) {
     this.name = name;
     this.help = help;
-    this.#labels = labels;
+    this.labels = labels;
     if (labels.length === 0) this.#values.set('', 0);
   }
 
@@ -52,8 +54,8 @@ export class Counter implements Series {
   }
 
   samples(): readonly Sample[] {
-    const unlabelled = this.#labels.length === 0;
-    return [...this.#values].map(([key, value]) => ({ value, labels: unlabelled ? {} : labelsOf(this.#labels, key) }));
+    const unlabelled = this.labels.length === 0;
+    return [...this.#values].map(([key, value]) => ({ value, labels: unlabelled ? {} : labelsOf(this.labels, key) }));
   }
 }
 
@@ -73,7 +75,7 @@ export class Histogram implements Series {
   readonly type = 'histogram';
   readonly name: string;
   readonly help: string;
-  readonly #labels: readonly string[];
+  readonly labels: readonly string[];
   readonly #bounds: readonly number[];
   readonly #distributions = new Map<string, Distribution>();
 
@@ -81,7 +83,7 @@ export class Histogram implements Series {
   constructor({ name, help, labels }: SeriesName, bounds: readonly number[]) {
     this.name = name;
     this.help = help;
-    this.#labels = labels;
+    this.labels = labels;
     this.#bounds = bounds;
   }
 
@@ -101,7 +103,7 @@ export class Histogram implements Series {
 
   samples(): readonly Sample[] {
     return [...this.#distributions].flatMap(([key, { counts, sum }]) => {
-      const labels = this.#labels.length === 0 ? {} : labelsOf(this.#labels, key);
+      const labels = this.labels.length === 0 ? {} : labelsOf(this.labels, key);
       let total = 0;
       const buckets = [...counts].map((count, i): Sample => {
         total += count;
@@ -125,13 +127,13 @@ export class Gauge implements Series {
   readonly type = 'gauge';
   readonly name: string;
   readonly help: string;
-  readonly #label: string | null;
+  readonly labels: readonly string[];
   readonly #read: () => Readonly<Record<string, number>> | number;
 
   constructor({ name, help, labels }: SeriesName, read: () => Readonly<Record<string, number>> | number) {
     this.name = name;
     this.help = help;
-    this.#label = labels[0] ?? null;
+    this.labels = labels;
     this.#read = read;
   }
 
@@ -140,7 +142,7 @@ export class Gauge implements Series {
     if (typeof now === 'number') return [{ value: now, labels: {} }];
     return Object.entries(now).map(([key, value]) => ({
       value,
-      labels: this.#label === null ? {} : { [this.#label]: key },
+      labels: this.labels[0] === undefined ? {} : { [this.labels[0]]: key },
     }));
   }
 }

@@ -22,6 +22,8 @@ export type * from './rootfs-calls.ts';
 export interface ProcessExports {
   /** The kernel's boot id. */
   bootId(): Outcome<string>;
+  /** Returns what the C library's heap has free to the kernel. */
+  heapTrim(): Promise<Outcome<null>>;
   /** Start time of a process (proc_pid_stat(5) field 22), null when it is gone or a zombie; a failure tells nothing of it. */
   processStartTime(pid: number): Outcome<number | null>;
   /** SIGKILL to the process with this pid and start time, and its end waited for; false when it was gone already. */

@@ -4,9 +4,10 @@ import { join } from 'node:path';
 import test from 'ava';
 import { criStream } from '../helpers/cri-client.ts';
 import { cgroupDirs, containerPath } from '../helpers/cgroups.ts';
+import { dashboard, seriesOf, seriesServed } from '../helpers/dashboard.ts';
 import { endsWithoutResidue, useDaemon } from '../helpers/daemon.ts';
 import { ask } from '../helpers/outside.ts';
-import { exec, podIp, pull, runPod, scripted, sh, start, type Pod } from '../helpers/pods.ts';
+import { exec, exited, podIp, pull, runPod, scripted, sh, start, type Pod } from '../helpers/pods.ts';
 import { until } from '../helpers/until.ts';
 
 const daemon = useDaemon(test);
@@ -183,6 +184,51 @@ test.serial('the stream gives what the list gives', async (t) => {
   t.deepEqual(
     pods.map(({ pod_sandbox_id, container_metrics }) => [pod_sandbox_id, container_metrics.length]),
     [[pod.id, 1]],
+  );
+});
+
+const scrape = async (path: string): Promise<string> => {
+  const answer = await fetch(new URL(path, daemon.metricsUrl));
+  if (!answer.ok) throw new Error(`${path}: ${answer.status} ${await answer.text()}`);
+  return answer.text();
+};
+
+test.serial('the metrics of pods are served to Prometheus too', async (t) => {
+  const text = await scrape('/metrics/cadvisor');
+  const own = text.split('\n').filter((line) => line.includes(`name="${id}"`));
+  t.true(own.some((line) => /^container_spec_memory_limit_bytes\{.*pod="measured".*\} 209715200$/.test(line)));
+  t.true(own.some((line) => /^container_cpu_usage_seconds_total\{container="c",.*,cpu="total"\} \d+$/.test(line)));
+  t.regex(text, /^container_network_receive_bytes_total\{container="",.*pod="measured",interface="eth0"\} [1-9]\d*$/m);
+  const { container, pod: whole } = await metrics();
+  const served = seriesServed(text);
+  t.deepEqual(
+    [...container.keys(), ...whole.keys()].filter((name) => !served.has(name)),
+    [],
+  );
+});
+
+test.serial('an end of a container is counted by its reason', async (t) => {
+  const count = async (reason: string): Promise<number> =>
+    Number(
+      new RegExp(`podwright_container_exits_total\\{reason="${reason}"\\} (\\d+)`).exec(
+        await scrape('/metrics'),
+      )?.[1] ?? 0,
+    );
+  const [completed, failed] = [await count('Completed'), await count('Error')];
+  for (const script of ['exit 0', 'exit 3']) {
+    const done = await start(daemon, pod, scripted(script));
+    await exited(daemon, done);
+    await daemon.runtime.RemoveContainer({ container_id: done });
+  }
+  t.deepEqual([await count('Completed'), await count('Error')], [completed + 1, failed + 1]);
+});
+
+test.serial('every series of the dashboard is served by this daemon', async (t) => {
+  const served = seriesServed(await scrape('/metrics'));
+  const described = new Set((await descriptors()).map(({ name }) => name));
+  t.deepEqual(
+    [...seriesOf(dashboard())].filter((name) => !served.has(name) && !described.has(name)),
+    [],
   );
 });
 

@@ -41,6 +41,8 @@ test('pulls, stages, recovery and gauges', async (t) => {
   metrics.observeStage('RunPodSandbox', 'network', 0.002);
   metrics.countRecovered('adopt');
   metrics.countQuarantined('sandbox');
+  metrics.countExit('OOMKilled');
+  metrics.countExit('OOMKilled');
   t.false((await own(metrics)).some((line) => line.startsWith('podwright_sandboxes')));
   metrics.setSources({
     sandboxes: () => ({ ready: 2, notready: 1 }),
@@ -51,6 +53,7 @@ test('pulls, stages, recovery and gauges', async (t) => {
     pullRemainingBytes: () => 77,
     unreachableMonitors: () => 0,
     owedReleases: () => 5,
+    owedRemovals: () => 6,
     eventSubscribers: () => 2,
     events: () => 9,
     eventOverflows: () => 1,
@@ -73,6 +76,8 @@ test('pulls, stages, recovery and gauges', async (t) => {
     'podwright_image_pull_remaining_bytes 77',
     'podwright_unreachable_monitors 0',
     'podwright_owed_network_releases 5',
+    'podwright_owed_removals 6',
+    'podwright_container_exits_total{reason="OOMKilled"} 2',
     'podwright_event_subscribers 2',
     'podwright_events_total 9',
     'podwright_event_overflows_total 1',
@@ -93,7 +98,7 @@ test('label values are escaped, process metrics are there, every series has help
   t.deepEqual(helped, names);
 });
 
-test('the listener serves /metrics only, and ends', async (t) => {
+test('the listener serves metrics only, and ends', async (t) => {
   const metrics = make();
   const address = await metrics.listen('127.0.0.1:0');
   const answer = await fetch(`http://${address}/metrics`);
@@ -101,6 +106,23 @@ test('the listener serves /metrics only, and ends', async (t) => {
   t.regex(answer.headers.get('content-type') ?? '', /^text\/plain; version=0\.0\.4/);
   t.regex(await answer.text(), /podwright_build_info/);
   t.is((await fetch(`http://${address}/`)).status, 404);
+  const early = await fetch(`http://${address}/metrics/cadvisor`);
+  t.is(early.status, 500);
+  t.regex(await early.text(), /podwrightd is starting/);
+  const one = { name: 'container_x', type: 'gauge', labels: ['a"b'], value: 3 } as const;
+  metrics.setPods({
+    families: () => [
+      { name: 'container_x', help: 'Some x', labelKeys: ['pod', 'own'] },
+      { name: 'container_none', help: 'Nothing', labelKeys: ['pod'] },
+    ],
+    read: async () => [{ base: ['p'], metrics: [one], containers: [{ base: ['q'], metrics: [one] }] }],
+  });
+  const pods = await fetch(`http://${address}/metrics/cadvisor`);
+  t.is(
+    await pods.text(),
+    '# HELP container_x Some x\n# TYPE container_x gauge\n' +
+      'container_x{pod="p",own="a\\"b"} 3\ncontainer_x{pod="q",own="a\\"b"} 3\n',
+  );
   t.is((await fetch(`http://${address}/metrics`, { method: 'POST' })).status, 405);
   const error = await t.throwsAsync(() => make().listen(address), {
     instanceOf: Failure,

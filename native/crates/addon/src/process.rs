@@ -5,6 +5,7 @@ use crate::error::Outcome;
 use neon::types::extract::Json;
 use podwright_sys::end_process::end_process;
 use podwright_sys::errno::{SysError, SysResult};
+use podwright_sys::heap::trim_heap;
 use podwright_sys::spawn;
 use podwright_sys::start_time::start_time;
 use serde::{Deserialize, Serialize};
@@ -23,6 +24,13 @@ fn boot_id() -> Json<Outcome<String>> {
         .map(|s| s.trim().to_owned())
         .map_err(|e| SysError::from_io("read the boot id", "read", &e, path));
     Json(read.into())
+}
+
+/// Returns what the C library's heap has free to the kernel.
+#[neon::export(task)]
+fn heap_trim() -> Json<Outcome<()>> {
+    trim_heap();
+    Json(Outcome::Ok(()))
 }
 
 /// Start time of a process (proc_pid_stat(5) field 22, clock ticks), null when it is gone or a zombie;

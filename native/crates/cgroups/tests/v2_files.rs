@@ -266,6 +266,20 @@ fn a_map_of_files_is_written_whole_or_not_at_all() -> Tested {
 }
 
 #[test]
+fn an_idle_group_has_no_weight_until_it_is_idle_no_more() -> Tested {
+    let tree = Tree::usual()?;
+    std::fs::write(tree.dir().join("cpu.idle"), "1")?;
+    tree.update(&resources(|r| r.cpu_shares = Some(2048)))?;
+    assert_eq!(tree.text("cpu.weight")?, "100");
+    tree.update(&resources(|r| {
+        r.cpu_shares = Some(2048);
+        r.unified = [("cpu.idle".to_owned(), "0".to_owned())].into();
+    }))?;
+    assert_eq!((tree.text("cpu.weight")?, tree.text("cpu.idle")?), ("174".into(), "0".into()));
+    Ok(())
+}
+
+#[test]
 fn a_partition_that_the_kernel_does_not_make_is_an_error() -> Tested {
     let tree = Tree::usual()?;
     // longer than what is written: plain files keep its tail, and the kernel keeps its reason

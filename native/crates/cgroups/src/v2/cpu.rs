@@ -6,9 +6,16 @@ use crate::journal::Journal;
 use crate::resources::{Resources, max_or, parse_limit};
 use std::path::Path;
 
+const IDLE: &str = "cpu.idle";
+
 /// Writes weight and `cpu.max`.
 pub fn set(journal: &mut Journal, dir: &Path, r: &Resources) -> Result<()> {
-    if let Some(shares) = r.cpu_shares {
+    if r.unified.get(IDLE).is_some_and(|wish| wish.trim() == "0") {
+        journal.set(dir, IDLE, "0")?;
+    }
+    // an idle group has the least weight there is, and takes no other
+    let is_idle = file::read_if_exists(dir, IDLE)?.as_deref() == Some("1");
+    if let Some(shares) = r.cpu_shares.filter(|_| !is_idle) {
         journal.set(dir, "cpu.weight", &weight(shares).to_string())?;
     }
     if r.cpu_quota.is_none() && r.cpu_period.is_none() {

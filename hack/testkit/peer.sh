@@ -9,6 +9,8 @@
 #   hack/testkit/peer.sh cmd containerd      print the daemon's command line
 #   hack/testkit/peer.sh env containerd      print SOCK, PID, CGROUP for `eval`
 #
+# PEER_IP_MASQ=false leaves its pods without masquerading.
+#
 # The daemon runs in its own child of the cpuacct (v1) or unified hierarchy, so
 # that its CPU time can be told from the containers'. Needs: root, install.sh peers
 # or crio, images.sh.
@@ -43,7 +45,7 @@ config() {
   "name": "$NETWORK",
   "plugins": [
     {
-      "type": "bridge", "bridge": "$BRIDGE", "isGateway": true, "ipMasq": true, "hairpinMode": true,
+      "type": "bridge", "bridge": "$BRIDGE", "isGateway": true, "ipMasq": ${PEER_IP_MASQ:-true}, "hairpinMode": true,
       "ipam": {
         "type": "host-local", "dataDir": "$RUN/cni",
         "ranges": [[{"subnet": "$SUBNET"}]], "routes": [{"dst": "0.0.0.0/0"}]

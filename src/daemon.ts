@@ -117,7 +117,8 @@ export async function startDaemon(config: Config, log: Log): Promise<Daemon> {
   });
   writePidFile(paths.pidFile);
   metrics.setSources(metricSources({ pods, network, images }));
-  metrics.setPods({ families: rooms.podMetrics.metricDescriptors, read: rooms.podMetrics.podMetrics });
+  const { podMetrics } = rooms;
+  metrics.setPods({ families: () => podMetrics.metricDescriptors(), read: () => podMetrics.podMetrics() });
   if (config.metrics.address !== '') await metrics.listen(config.metrics.address);
   const idle = trimWhenIdle(rooms.native.heapTrim, (error) => log.error({ error }, 'memory was not given back'));
   log.info({ socket, root, state, version }, 'serving');

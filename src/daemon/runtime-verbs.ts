@@ -143,7 +143,7 @@ function podVerbs({ pods, now }: RuntimeParts): SandboxVerbs {
 }
 
 function containerVerbs({ pods }: RuntimeParts) {
-  const { containers, locks, requests, containerPorts } = pods;
+  const { containers, requests, containerPorts } = pods;
   return {
     createContainer: (input, context) => createContainer(pods.createPorts, input, context),
     startContainer: ({ id }, { signal }) => startContainer(containerPorts, id, signal),

@@ -7,7 +7,7 @@ import { cgroupFile, containerPath, hasController } from '../helpers/cgroups.ts'
 import { endsWithoutResidue, useDaemon } from '../helpers/daemon.ts';
 import { cpuTime, limited, mebi } from '../helpers/limits.ts';
 import { exec, pull, runPod, sh, start, statusOf, type Pod } from '../helpers/pods.ts';
-import { until } from '../helpers/until.ts';
+import { patienceMs, until } from '../helpers/until.ts';
 
 const daemon = useDaemon(test);
 let pod: Pod;
@@ -33,7 +33,9 @@ contended(
     );
     const from = [much, little].map((id) => cpuTime(path(id as string)));
     const used = (): number[] => [much, little].map((id, at) => cpuTime(path(id as string)) - (from[at] as number));
-    await until('both have had their turns', () => used().every((ns) => ns > 50e6) && (used()[0] as number) > 1e9);
+    // others on this machine have their share too, and it may be most of it
+    const enough = (): boolean => used().every((ns) => ns > 20e6) && (used()[0] as number) > 400e6;
+    await until('both have had their turns', enough, 6 * patienceMs);
     const [more, less] = used() as [number, number];
     t.true(more > 3 * less, `${more} ns with 16 times the shares of ${less} ns`);
     for (const id of [much, little]) await remove(id as string);

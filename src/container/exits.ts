@@ -1,4 +1,5 @@
 // An exit told by a monitor, or deduced by recovery → the container's record.
+import { oomCause } from '../lib/oom.ts';
 import { type ContainerExit, type ExitReason } from './container.ts';
 import type { ContainerRecords, ExitFact } from './ports.ts';
 
@@ -6,6 +7,18 @@ import type { ContainerRecords, ExitFact } from './ports.ts';
 export function exitReason(fact: Pick<ExitFact, 'exitCode' | 'oomKilled'>): ExitReason {
   if (fact.oomKilled) return 'OOMKilled';
   return fact.exitCode === 0 ? 'Completed' : 'Error';
+}
+
+/** What the kubelet shows with the reason. */
+function exitMessage({ oomKilled, oom, exitCode, logDroppedBytes }: ExitFact): string {
+  const cause = oom && oomCause(oom);
+  const why = cause ? `: ${cause}` : '';
+  const parts: string[] = [];
+  if (oomKilled) parts.push(`OOM killed${why}`);
+  // it has outlived that, but may have ended because of it
+  else if (oom && exitCode !== 0) parts.push(`${oom.kills} of its processes had been OOM killed${why}`);
+  if (logDroppedBytes > 0) parts.push(`${logDroppedBytes} bytes of output were not logged`);
+  return parts.join('; ');
 }
 
 /** Exit code of a container whose process could not be executed: containerd's and CRI-O's convention. */
@@ -59,10 +72,9 @@ export function recordExit(records: Records, fact: ExitFact): void {
   const startedAt = known > 0n || fact.startedAt === 0n ? known : later(fact.startedAt, createdAt);
   const finishedAt = later(fact.finishedAt, startedAt > 0n ? startedAt : createdAt);
   const reason = !fact.started && fact.exitCode === startErrorCode ? 'StartError' : exitReason(fact);
-  const message = fact.logDroppedBytes > 0 ? `${fact.logDroppedBytes} bytes of output were not logged` : '';
   records.update(fact.containerId, {
     pid: 0,
     startedAt,
-    exit: { exitCode: fact.exitCode, reason, message, finishedAt },
+    exit: { exitCode: fact.exitCode, reason, message: exitMessage(fact), finishedAt },
   });
 }

@@ -1,4 +1,5 @@
 // What the container verbs need from the hands and from the image room, as types: daemon.ts passes it in.
+import type { OomKills } from '../lib/oom.ts';
 import type { ImageId } from '../lib/id.ts';
 import type { LinuxResources, Sandbox } from '../sandbox/sandbox.ts';
 import type { Container, ContainerIdentity, ContainerStatus } from './container.ts';
@@ -206,6 +207,8 @@ export interface ExitFact {
   readonly containerId: string;
   readonly exitCode: number;
   readonly oomKilled: boolean;
+  /** Of any of its processes; absent: none, or a monitor of an older release. */
+  readonly oom?: OomKills;
   /** Unix nanoseconds. */
   readonly finishedAt: bigint;
   readonly started: boolean;

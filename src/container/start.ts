@@ -47,12 +47,11 @@ export async function startContainer(
       // whether it runs is not known: the monitor tells when it is reached again, or it is dead and with it the container
       if (error instanceof Failure && error.kind === 'unavailable') throw error;
       const now = ports.records.get(id)?.status;
-      if (now && now.startedAt > 0n) {
-        // what is left of the start went with the container
-        if (now.exit && now.stopRequestedAt > 0n)
-          throw failedPrecondition(`container ${id} was stopped while it was started`, error);
-        return; // the call before this one did it, and its answer was lost
-      }
+      // what was left of the start went with the container, whose exit the stop records
+      if (now && now.stopRequestedAt > 0n)
+        throw failedPrecondition(`container ${id} was stopped while it was started`, error);
+      // the call before this one did it, and its answer was lost
+      if (now && now.startedAt > 0n) return;
       const message = failureChain(error);
       ports.records.update(id, {
         pid: 0,

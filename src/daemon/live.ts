@@ -9,6 +9,7 @@ import { parseLabel } from '../selinux/label.ts';
 import { composeContainers } from './container-ports.ts';
 import { creationPorts, hexId } from './creation-ports.ts';
 import type { Hands } from './hands.ts';
+import { OomNews } from '../events/oom-kills.ts';
 import { monitorsOf } from './monitor-news.ts';
 import { removeOwnCgroups } from './own-cgroups.ts';
 import { podEvents } from './pod-events.ts';
@@ -23,18 +24,31 @@ const podLabelsOf =
     return selinux.podLabels({ id, options, used: levels });
   };
 
+/** OOM kills, which the log has too. */
+function oomNews(log: Hands['log']): OomNews {
+  const ooms = new OomNews();
+  ooms.subscribe(({ at, main, ...kill }) => {
+    const what = main ? 'the container was OOM killed' : 'a process of the container was OOM killed; it goes on';
+    log.warn({ ...kill, at: String(at) }, what);
+  });
+  return ooms;
+}
+
 /** Everything that lives with pods: records, locks, monitors, ports of the verbs. */
 export function composePods(hands: Hands) {
   const { cgroups, now, stages } = hands;
   const store = podStore(hands);
   const { locks, bootId } = store;
-  const monitors = monitorsOf(hands, store, (sandboxId) => {
-    void containers.loseContainersOf(sandboxId).then(() => events.monitorGone(sandboxId));
+  const ooms = oomNews(hands.log);
+  const monitors = monitorsOf(hands, store, {
+    onGone: (id) => void containers.loseContainersOf(id).then(() => events.monitorGone(id)),
+    onOom: (kill) => ooms.publish(kill),
   });
   const events = podEvents({ store, isAlive: (id) => monitors.isAlive(id), now, log: hands.log });
   const requests = monitorRequests(monitors);
   const containers = composeContainers(hands, store, requests);
-  const { containerPorts, teardown: teardownContainer, halt } = containers;
+  const { containerPorts, halt } = containers;
+  const teardownContainer = (id: string): Promise<void> => containers.teardown(id).then(() => ooms.forget(id));
   const releasePorts = releasePortsOf(hands, {
     store,
     requests,
@@ -49,6 +63,7 @@ export function composePods(hands: Hands) {
     ...store,
     monitors,
     events,
+    ooms,
     requests,
     containerPorts,
     releasePorts,

@@ -27,7 +27,7 @@ const pulledLayers = (images: Images) => images.progress().flatMap(({ layers }) 
 
 /** The functions that a scrape calls. */
 export function metricSources({ pods, images, network }: SourceParts): MetricSources {
-  const { sandboxes, containers, monitors, events } = pods;
+  const { sandboxes, containers, monitors, events, ooms } = pods;
   const ready = () => sandboxes.list().filter((s) => s.status.phase === 'ready');
   return {
     sandboxes: () =>
@@ -43,6 +43,7 @@ export function metricSources({ pods, images, network }: SourceParts): MetricSou
       ready().filter((s) => monitors.isAlive(s.identity.id) && !monitors.isReachable(s.identity.id)).length,
     owedReleases: () => network.owedReleases(),
     owedRemovals: () => [...sandboxes.list(), ...containers.list()].filter((o) => o.status.phase === 'removing').length,
+    oomKills: () => ooms.counts(),
     eventSubscribers: events.subscribers,
     events: events.published,
     eventOverflows: events.overflows,

@@ -1,17 +1,18 @@
 // The monitors of this daemon, and where their news goes: exits and starts into records, the rest into the log.
 import { version } from '../config/version.ts';
 import { recordExit, recordStart } from '../container/exits.ts';
+import type { OomKill } from '../lib/oom.ts';
 import { nativeCarrier } from '../monitor/carrier.ts';
 import { Monitors } from '../monitor/monitors.ts';
-import { containerFacts, exitFact } from '../monitor/requests.ts';
+import { containerFacts, exitFact, oomKill } from '../monitor/requests.ts';
 import type { Hands } from './hands.ts';
 import type { PodStore } from './pod-store.ts';
 
-/** Builds them. `onGone`: the monitor's process is dead, and what it watched is without one. */
+/** Builds them. `onGone`: the monitor's process is dead, and what it watched is without one. `onOom`: a kill was told. */
 export function monitorsOf(
   { native, paths, cgroups, log }: Hands,
   { containers }: PodStore,
-  onGone: (sandboxId: string) => void,
+  { onGone, onOom }: { readonly onGone: (sandboxId: string) => void; readonly onOom: (kill: OomKill) => void },
 ): Monitors {
   return new Monitors({
     native,
@@ -24,7 +25,7 @@ export function monitorsOf(
     carrier: nativeCarrier(native),
     onEvent: (sandboxId, { exit, oom, logTrouble, note }) => {
       if (exit) recordExit(containers, exitFact(exit));
-      if (oom) log.warn({ sandboxId, ...oom }, 'the kernel killed a process of the container for its memory limit');
+      if (oom) onOom(oomKill(sandboxId, oom));
       if (note) log.warn({ sandboxId, containerId: note.containerId }, note.text);
       if (logTrouble) log.warn({ sandboxId, ...logTrouble }, 'output of the container cannot be logged and is dropped');
     },

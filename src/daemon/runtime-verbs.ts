@@ -143,7 +143,7 @@ function podVerbs({ pods, now }: RuntimeParts): SandboxVerbs {
 }
 
 function containerVerbs({ pods }: RuntimeParts) {
-  const { containers, requests, containerPorts } = pods;
+  const { containers, requests, containerPorts, ooms } = pods;
   return {
     createContainer: (input, context) => createContainer(pods.createPorts, input, context),
     startContainer: ({ id }, { signal }) => startContainer(containerPorts, id, signal),
@@ -161,6 +161,7 @@ function containerVerbs({ pods }: RuntimeParts) {
         config: identity.config,
         selinux: identity.selinux,
         notes: status.notes,
+        oom: ooms.of(identity.id),
       };
       return {
         container,

@@ -19,6 +19,8 @@ export interface MetricSources {
   readonly owedReleases: () => number;
   /** Sandboxes and containers whose removal has begun and not ended. */
   readonly owedRemovals: () => number;
+  /** Processes of containers that the OOM killer struck since the start: main or child, and whose limit it was. */
+  readonly oomKills: () => readonly { readonly process: string; readonly limit: string; readonly count: number }[];
   /** Who reads container events now. */
   readonly eventSubscribers: () => number;
   /** Steps of sandboxes and containers that were told since the start. */
@@ -123,6 +125,13 @@ export function gaugesOf(sources: MetricSources): readonly Series[] {
     gauge('unreachable_monitors', 'Monitors that are alive and do not answer', sources.unreachableMonitors),
     gauge('owed_network_releases', 'Network releases that are still owed', sources.owedReleases),
     gauge('owed_removals', 'Sandboxes and containers whose removal has begun and not ended', sources.owedRemovals),
+    {
+      name: 'podwright_container_oom_kills_total',
+      help: 'Processes of containers that the OOM killer struck, by process (main, child) and whose limit it was',
+      labels: ['process', 'limit'],
+      type: 'counter',
+      samples: () => sources.oomKills().map(({ count, ...labels }) => ({ value: count, labels })),
+    },
     gauge('event_subscribers', 'Readers of container events', sources.eventSubscribers),
     counter('events', 'Steps of sandboxes and containers', sources.events),
     counter('event_overflows', 'Readers of container events that were given up as too slow', sources.eventOverflows),

@@ -19,6 +19,7 @@ const sources: MetricSources = {
   unreachableMonitors: () => 0,
   owedReleases: () => 0,
   owedRemovals: () => 0,
+  oomKills: () => [],
   eventSubscribers: () => 0,
   events: () => 0,
   eventOverflows: () => 0,

@@ -1,5 +1,6 @@
 // The daemon's calls to a sandbox's monitor, typed: proto/monitor.proto in the house's units.
 // Times are unix nanoseconds as bigint. Must not decide anything.
+import { oomLimitOf, type OomKill, type OomKills } from '../lib/oom.ts';
 import { checkpointRequests } from './checkpoint-requests.ts';
 import type { MonitorCall, MonitorEvent } from './client.ts';
 import type { MonitorHello, Monitors, MonitorProcess } from './monitors.ts';
@@ -12,6 +13,8 @@ export interface ExitFact {
   readonly containerId: string;
   readonly exitCode: number;
   readonly oomKilled: boolean;
+  /** Of any of its processes; absent: none, or a monitor of an older release. */
+  readonly oom?: OomKills;
   readonly finishedAt: bigint;
   readonly started: boolean;
   /** Unix nanoseconds; 0n: never started, or a monitor of an older release. */
@@ -30,11 +33,30 @@ export interface ContainerFact {
 
 type ReceivedExit = NonNullable<MonitorEvent['exit']>;
 
+const oomOf = (told: { kills: string; limit: string; limitBytes: string }): { readonly oom?: OomKills } => {
+  const kills = Number(told.kills);
+  if (kills === 0) return {};
+  return { oom: { kills, limit: oomLimitOf(told.limit), limitBytes: Number(told.limitBytes) } };
+};
+
+/** A kill as received, in the house's types. */
+export const oomKill = (sandboxId: string, oom: NonNullable<MonitorEvent['oom']>): OomKill => ({
+  sandboxId,
+  containerId: oom.containerId,
+  kills: Number(oom.oomKills),
+  newKills: Number(oom.newKills),
+  main: oom.main,
+  limit: oomLimitOf(oom.limit),
+  limitBytes: Number(oom.limitBytes),
+  at: BigInt(oom.at),
+});
+
 /** An exit fact as received, in the house's types. */
 export const exitFact = (exit: ReceivedExit): ExitFact => ({
   containerId: exit.containerId,
   exitCode: exit.exitCode,
   oomKilled: exit.oomKilled,
+  ...oomOf({ kills: exit.oomKills, limit: exit.oomLimit, limitBytes: exit.oomLimitBytes }),
   finishedAt: BigInt(exit.finishedAt),
   started: exit.started,
   startedAt: BigInt(exit.startedAt),

@@ -1,6 +1,7 @@
 // Looks at what a stopped, killed or rebooted daemon left. Must not change anything.
 import { readdirSync } from 'node:fs';
 import type { Container } from '../container/container.ts';
+import { oomLimitOf, type OomKills } from '../lib/oom.ts';
 import type { Sandbox } from '../sandbox/sandbox.ts';
 import type { FoundContainer, FoundExit, MonitorFinding, Observations, Stranger } from './reconcile.ts';
 
@@ -35,11 +36,22 @@ export function parseExitFile(
     containerId,
     exitCode,
     oomKilled: file['oomKilled'] === true,
+    ...oomOf(file),
     finishedAt: BigInt(String(finishedAt)),
     started: file['started'] === true,
     startedAt: /^\d+$/.test(startedAt) ? BigInt(startedAt) : 0n,
     logDroppedBytes: Number(file['logDroppedBytes'] ?? 0),
   };
+}
+
+/** Monitors of older releases write the count alone. */
+function oomOf(file: Readonly<Record<string, unknown>>): { readonly oom?: OomKills } {
+  const number = (key: string): number => Number(file[key] ?? 0) || 0;
+  const kills = number('oomKills');
+  if (kills === 0) return {};
+  const { oomLimit } = file;
+  const limit = typeof oomLimit === 'string' ? oomLimitOf(oomLimit) : 'unknown';
+  return { oom: { kills, limit, limitBytes: number('oomLimitBytes') } };
 }
 
 interface Told {

@@ -1,6 +1,7 @@
 // PURE
 // From what was found after a start to what must be done. Must not do any of it.
 import type { Container } from '../container/container.ts';
+import type { OomKills } from '../lib/oom.ts';
 import type { Sandbox } from '../sandbox/sandbox.ts';
 
 /** What a sandbox's monitor turned out to be: answering, alive but silent, dead, or of an earlier boot. */
@@ -11,6 +12,8 @@ export interface FoundExit {
   readonly containerId: string;
   readonly exitCode: number;
   readonly oomKilled: boolean;
+  /** Of any of its processes; absent: none, or a monitor of an older release. */
+  readonly oom?: OomKills;
   readonly finishedAt: bigint;
   readonly started: boolean;
   /** Unix nanoseconds; 0n: never started, or not known. */

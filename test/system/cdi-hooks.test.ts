@@ -351,6 +351,12 @@ else
     for (const kind of ['prestart', 'createRuntime', 'poststart', 'poststop'] as const) t.like(told(kind), where, kind);
     const failing = hooked({ kind: 'createContainer', does: 'echo there is no gpu; exit 3' });
     await t.throwsAsync(create(daemon, other, scripted('true', failing)), { message: /hook/ });
+    const hanging = scripted('true', hooked({ kind: 'createRuntime', does: `${endless} & wait` }));
+    const creating = t.throwsAsync(create(daemon, other, hanging), { any: true });
+    await until('the hook runs', () => endlessOnes().length > 0);
+    await daemon.runtime.StopPodSandbox({ pod_sandbox_id: other.id });
+    await creating;
+    await until('what the hook has started ends with it', () => endlessOnes().length === 0);
   });
 
 endsWithoutResidue(test, daemon);

@@ -115,6 +115,30 @@ test('a stop that comes while the container is being started waits, and stops it
   t.is(status().state, 'exited');
 });
 
+test('a start that a stop has ended is no StartError, whichever is told first', async (t) => {
+  for (const exitFirst of [false, true]) {
+    const { host, id, status } = await created();
+    const { promise: hooksEnded, resolve: endHooks } = Promise.withResolvers<void>();
+    host.hands.monitor.startContainer = async () => {
+      await hooksEnded;
+      if (exitFirst) recordExit(host.containerRecords, exitOf(id, 9_000n));
+      throw internal('a hook was killed');
+    };
+    const { stopContainer } = host.hands.monitor;
+    host.hands.monitor.stopContainer = async (...args) => {
+      endHooks();
+      await new Promise((resolve) => setImmediate(resolve));
+      return stopContainer(...args);
+    };
+    const starting = t.throwsAsync(host.start(id), { message: /was stopped while it was started/ });
+    await new Promise((resolve) => setImmediate(resolve));
+    await host.stopContainer(id, 0);
+    await starting;
+    t.is(status().state, 'exited');
+    t.not(status().exit?.reason, 'StartError');
+  }
+});
+
 test('while the processes of a container cannot be ended, nothing else of it is tried', async (t) => {
   const { host, sandboxId } = await created();
   host.hands.monitor.stopContainer = async () => {

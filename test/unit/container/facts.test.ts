@@ -1,4 +1,5 @@
 import test from 'ava';
+import type { OomKills, OomLimit } from '../../../src/lib/oom.ts';
 import { type Container, containerState, type ContainerStatus, mayAct } from '../../../src/container/container.ts';
 import { exitReason, recordExit } from '../../../src/container/exits.ts';
 import { findImageVolumes, refuseArtifact, withLayers } from '../../../src/container/image-volumes.ts';
@@ -87,6 +88,33 @@ test('the first exit fact stands, and ends after the start', (t) => {
   t.is(record.status.pid, 0);
   recordExit(records, { ...fact, exitCode: 9 });
   t.is(record.status.exit?.exitCode, 2);
+});
+
+test('what is said of an end that the OOM killer had to do with', (t) => {
+  const oom = (limit: OomLimit, limitBytes = 0, kills = 1) => ({ kills, limit, limitBytes });
+  const table: [Partial<typeof fact> & { oom?: OomKills }, string, string][] = [
+    [{ oomKilled: true, oom: oom('own', 4096) }, 'OOMKilled', 'OOM killed: its own limit of 4096 bytes'],
+    [{ oomKilled: true, oom: oom('own') }, 'OOMKilled', 'OOM killed: its own limit'],
+    [{ oomKilled: true, oom: oom('pod', 9) }, 'OOMKilled', 'OOM killed: the limit of its pod of 9 bytes'],
+    [{ oomKilled: true, oom: oom('above', 9) }, 'OOMKilled', 'OOM killed: a limit above its pod of 9 bytes'],
+    [{ oomKilled: true, oom: oom('node') }, 'OOMKilled', 'OOM killed: the node had no memory left'],
+    [{ oomKilled: true, oom: oom('unknown') }, 'OOMKilled', 'OOM killed'],
+    [{ oomKilled: true }, 'OOMKilled', 'OOM killed'],
+    [{ oom: oom('own', 5, 2) }, 'Error', '2 of its processes had been OOM killed: its own limit of 5 bytes'],
+    [{ exitCode: 0, oom: oom('own', 5) }, 'Completed', ''],
+    [
+      { oomKilled: true, oom: oom('own', 1), logDroppedBytes: 7 },
+      'OOMKilled',
+      'OOM killed: its own limit of 1 bytes; 7 bytes of output were not logged',
+    ],
+  ];
+  for (const [given, reason, message] of table) {
+    let record = container({ startedAt: 100n, pid: 7 });
+    const update = (_: string, patch: Partial<ContainerStatus>) =>
+      (record = { ...record, status: { ...record.status, ...patch } });
+    recordExit({ get: () => record, update }, { ...fact, ...given });
+    t.like(record.status.exit, { reason, message });
+  }
 });
 
 const none: LinuxResources = {

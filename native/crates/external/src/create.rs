@@ -144,7 +144,7 @@ fn create(
     let argv = command::create(runtime, &request.id, &request.bundle, &files);
     let streams = if runtime.flavor == Flavor::Oci { Streams::Same } else { Streams::Null };
     let made = run_with_terminal(
-        &Call { runtime, argv: &argv, verb: "create", limit: request.limit, streams, give_up: None },
+        &Call { runtime, argv: &argv, verb: "create", limit: request.limit, streams, give_up: Some(handles.socket) },
         &files,
         handles,
         console,
@@ -172,7 +172,7 @@ pub(crate) fn run_with_terminal(
         Some(listener) => console::accept(listener, &running)?,
         None => None,
     };
-    running.finish(&files.log)?;
+    running.finish_unless(call.give_up, &files.log)?;
     if listener.is_none() {
         return Ok(());
     }

@@ -140,7 +140,7 @@ impl Running {
     }
 
     /// The same, but it is killed with its process group when that descriptor becomes readable, or ends.
-    fn finish_unless(self, give_up: Option<BorrowedFd<'_>>, log: &str) -> StepResult<()> {
+    pub(crate) fn finish_unless(self, give_up: Option<BorrowedFd<'_>>, log: &str) -> StepResult<()> {
         let watched: Vec<BorrowedFd<'_>> = [self.pidfd.as_fd()].into_iter().chain(give_up).collect();
         let ready = poll_until(&self, &watched)?;
         let (ended, given_up) = (ready.first() == Some(&true), ready.get(1) == Some(&true));

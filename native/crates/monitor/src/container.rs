@@ -3,6 +3,7 @@
 use crate::external::External;
 use crate::hooks::Hooks;
 use crate::log::Log;
+use crate::oom::Oom;
 use crate::poller::Output;
 use crate::reply::Asker;
 use crate::revival::Revival;
@@ -153,10 +154,8 @@ pub(crate) struct Container {
     pub(crate) stop: Option<Stop>,
     /// The monitor has killed it.
     pub(crate) killed: bool,
-    /// OOM kills told so far.
-    pub(crate) oom_told: u64,
-    /// Where OOM notices come from.
-    pub(crate) oom: Option<OwnedFd>,
+    /// Its OOM kills.
+    pub(crate) oom: Oom,
     /// The recorded exit.
     pub(crate) exit: Option<ExitFact>,
     /// Who waits for it to be forgotten.

@@ -6,6 +6,7 @@ use crate::external::{self, External};
 use crate::hooks::{Hooks, Moment};
 use crate::log::Log;
 use crate::numbering::Numbering;
+use crate::oom::Oom;
 use crate::output::{Pipes, Wanted};
 use crate::poller::{Output, Source};
 use crate::reply::{Asker, failure, sys_failure};
@@ -119,7 +120,9 @@ impl Monitor {
             devices: devices.into_iter().map(device).collect(),
             groups,
         };
-        self.answer(asker, Ok(response::Result::CreateContainer(reply)))
+        self.answer(asker, Ok(response::Result::CreateContainer(reply)))?;
+        self.watch_oom(key); // a program may live too short for a watch that begins with it
+        Ok(())
     }
 
     /// A step of the child failed, before the go or after it.
@@ -355,8 +358,7 @@ fn container(
         start_failed: false,
         stop: None,
         killed: false,
-        oom_told: 0,
-        oom: None,
+        oom: Oom::default(),
         exit: None,
         removers: Vec::new(),
         notes: Vec::new(),
@@ -367,7 +369,7 @@ impl Monitor {
     /// Kills a container's processes: by its cgroup, and its main process in any case.
     pub(crate) fn kill_container(&mut self, key: u64) {
         self.end_creation_hooks(key);
-        let outside = self.kill_external(key);
+        let outside = self.kill_external(key) || self.end_external_creation(key);
         let Some(container) = self.containers.get_mut(&key) else { return };
         container.killed = true;
         if container.pid != 0 && !outside {

@@ -5,7 +5,6 @@ use crate::container::{Container, Phase};
 use crate::poller::Output;
 use crate::server::Monitor;
 use crate::timers::Due;
-use podwright_container::cgroup;
 use podwright_protocol::message::{ExitFact, StopContainerReply, event, response};
 use podwright_sys::errno::SysResult;
 use podwright_sys::signal::Ending;
@@ -88,6 +87,7 @@ impl Monitor {
     fn record_exit(&mut self, key: u64) -> SysResult<()> {
         self.close_report(key);
         self.close_revival(key);
+        self.oom_at_end(key);
         self.close_oom(key);
         let Some(container) = self.containers.get_mut(&key) else { return Ok(()) };
         let Some(ending) = container.ending.take() else { return Ok(()) };
@@ -98,10 +98,11 @@ impl Monitor {
         container.phase = Phase::Ended;
         container.note = None;
         let stop = container.stop.take();
-        let removed = !container.removers.is_empty();
+        let (removed, oom_killed) = (!container.removers.is_empty(), fact.oom_killed);
         self.tell_trouble(key, trouble)?;
         self.scratch_used();
         self.write_exit_file(key);
+        self.tell_last_kills(key, oom_killed)?;
         self.push(event::Event::Exit(fact))?;
         self.end_execs_of(key);
         self.forget_attachments(key);
@@ -142,6 +143,7 @@ impl Monitor {
         self.close_revival(key);
         self.close_oom(key);
         let Some(container) = self.containers.remove(&key) else { return Ok(()) };
+        self.pod_kills.forget(container.oom.kills());
         self.forget_execs_of(key)?;
         for asker in container.stop.map(|s| s.askers).unwrap_or_default() {
             let reply = StopContainerReply { exit: container.exit.clone(), stuck: Vec::new() };
@@ -154,9 +156,10 @@ impl Monitor {
     }
 }
 
-/// The fact of an exit. The OOM killer's count is read now: after the end, before it is told.
+/// The fact of an exit. The OOM killer's count was read after the end.
 fn exit_fact(container: &Container, ending: Ending) -> ExitFact {
-    let oom_kills = cgroup::kills(Path::new(&container.cgroup.memory_events)).unwrap_or(container.oom_told);
+    let (oom_limit, oom_limit_bytes) = container.oom.limit();
+    let by_itself = !container.killed;
     let (mut exit_code, mut signal) = match ending {
         Ending::Code(code) => (code, 0),
         Ending::Signal(number) => (128 + number, number),
@@ -169,14 +172,15 @@ fn exit_fact(container: &Container, ending: Ending) -> ExitFact {
         container_id: container.id.clone(),
         exit_code,
         signal,
-        oom_killed: oom_kills > 0 && exit_code == 137 && !container.killed,
-        oom_kills,
+        oom_killed: exit_code == 137 && by_itself && container.oom.explains(ending),
+        oom_kills: container.oom.kills(),
+        oom_limit: oom_limit.into(),
+        oom_limit_bytes,
         finished_at: container.finished_at,
         started,
         log_dropped_bytes: container.log.dropped(),
         stopped: container.stop.is_some(),
         started_at: container.started_at,
-        ..ExitFact::default()
     }
 }
 
@@ -190,7 +194,7 @@ fn exit_json(fact: &ExitFact, boot_id: &str) -> String {
     let _ = writeln!(
         text,
         ",\"exitCode\":{},\"signal\":{},\"oomKilled\":{},\"oomKills\":\"{}\",\"finishedAt\":\"{}\",\"started\":{},\
-         \"logDroppedBytes\":\"{}\",\"stopped\":{},\"startedAt\":\"{}\"}}",
+         \"logDroppedBytes\":\"{}\",\"stopped\":{},\"startedAt\":\"{}\",\"oomLimit\":\"{}\",\"oomLimitBytes\":\"{}\"}}",
         fact.exit_code,
         fact.signal,
         fact.oom_killed,
@@ -199,7 +203,9 @@ fn exit_json(fact: &ExitFact, boot_id: &str) -> String {
         fact.started,
         fact.log_dropped_bytes,
         fact.stopped,
-        fact.started_at
+        fact.started_at,
+        fact.oom_limit().as_str_name(),
+        fact.oom_limit_bytes
     );
     text
 }
@@ -219,6 +225,7 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use podwright_protocol::message::oom_fact::Limit;
 
     #[test]
     fn the_exit_file_is_json() {
@@ -233,12 +240,14 @@ mod tests {
             log_dropped_bytes: 0,
             stopped: false,
             started_at: 1_700_000_000_000_000_000,
-            ..ExitFact::default()
+            oom_limit: Limit::Pod.into(),
+            oom_limit_bytes: 4096,
         };
         let expected = "{\"version\":1,\"boot_id\":\"x-y\",\"containerId\":\"a\\\"b\",\"exitCode\":137,\"signal\":9,\
                         \"oomKilled\":true,\"oomKills\":\"2\",\"finishedAt\":\"1700000000000000001\",\"started\":true,\
                         \"logDroppedBytes\":\"0\",\"stopped\":false,\
-                        \"startedAt\":\"1700000000000000000\"}\n";
+                        \"startedAt\":\"1700000000000000000\",\"oomLimit\":\"POD\",\
+                        \"oomLimitBytes\":\"4096\"}\n";
         assert_eq!(exit_json(&fact, "x-y"), expected);
     }
 }

@@ -1,12 +1,14 @@
 //! Containers that another runtime makes: its processes are forked here, heard, and cleared up after. Everything else
 //! of such a container (log, exit, deadlines, kills) is what it is for any.
 
+use crate::clock;
 use crate::container::{Container, Phase};
 use crate::create::{overlay, relabel};
 use crate::output::Ends;
 use crate::reply::sys_failure;
 use crate::sandbox::{Sandbox, place, step_failure};
 use crate::server::Monitor;
+use crate::timers::Due;
 use podwright_container::handles::Handles;
 use podwright_container::hooks::runtime as hooks;
 use podwright_container::report;
@@ -22,6 +24,9 @@ use podwright_sys::clone::{self, Forked};
 use podwright_sys::errno::SysResult;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
+
+/// Who makes a container and was told to end is killed after so long, in milliseconds.
+const TOLD_MS: u64 = 5000;
 
 /// What the monitor keeps of the runtime of a container.
 #[derive(Debug)]
@@ -174,6 +179,26 @@ impl Monitor {
         if let Some(report) = self.containers.get(&key).filter(starts).and_then(|c| c.report.as_ref()) {
             // it may have ended this moment
             let _ = rustix::net::shutdown(report, rustix::net::Shutdown::Write);
+        }
+    }
+
+    /// A container whose creation is given up while its runtime's `create` is at work: that ends with the hooks that it
+    /// runs, and who has started it. True where that is so.
+    pub(crate) fn end_external_creation(&mut self, key: u64) -> bool {
+        let made = |c: &&Container| c.external.is_some() && matches!(c.phase, Phase::Creating(_) | Phase::Failed);
+        let Some(report) = self.containers.get(&key).filter(made).and_then(|c| c.report.as_ref()) else { return false };
+        // it may have ended this moment
+        let _ = rustix::net::shutdown(report, rustix::net::Shutdown::Write);
+        self.timers.add(clock::deadline(TOLD_MS), Due::HelperKill(key));
+        true
+    }
+
+    /// Who makes a container was told to end and has not.
+    pub(crate) fn kill_helper(&mut self, key: u64) {
+        let failed = |c: &&Container| c.phase == Phase::Failed && c.is_alive();
+        if let Some(container) = self.containers.get(&key).filter(failed) {
+            // our child and not reaped
+            let _ = podwright_sys::signal::send(container.pid, 9);
         }
     }
 

@@ -27,6 +27,7 @@ mod log;
 mod log_writer;
 mod numbering;
 mod oom;
+mod oom_level;
 mod output;
 mod output_stream;
 mod pair;

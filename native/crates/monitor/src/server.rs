@@ -11,6 +11,7 @@ use crate::exec::Exec;
 use crate::exec_cgroup::ExecCgroup;
 use crate::external::RuntimeHelper;
 use crate::hooks::HookRun;
+use crate::oom_level::PodKills;
 use crate::pair::Transit;
 use crate::poller::{Poller, Ready, Source};
 use crate::reopen::Reopen;
@@ -83,6 +84,8 @@ pub(crate) struct Monitor {
     pub(crate) helpers: BTreeMap<u64, RuntimeHelper>,
     /// Hooks at work, by key.
     pub(crate) hook_runs: BTreeMap<u64, HookRun>,
+    /// What the OOM killer did in the pod.
+    pub(crate) pod_kills: PodKills,
     /// When hooks end, as the pod does.
     pub(crate) hooks_end: Option<i64>,
     /// Helper processes by key.
@@ -128,6 +131,7 @@ impl Monitor {
             reopens: BTreeMap::new(),
             helpers: BTreeMap::new(),
             hook_runs: BTreeMap::new(),
+            pod_kills: PodKills::default(),
             hooks_end: None,
             errands: BTreeMap::new(),
             waiting_checkpoint: None,
@@ -203,6 +207,7 @@ impl Monitor {
             Due::CheckpointWait => return self.look_at_waiting(),
             Due::HooksLimit(key) => self.end_hooks(key),
             Due::HooksKill(key) => self.kill_hooks(key),
+            Due::HelperKill(key) => self.kill_helper(key),
             Due::ShutdownLimit => return self.shutdown_limit(),
         }
         Ok(())

@@ -46,6 +46,8 @@ pub(crate) enum Due {
     HooksLimit(u64),
     /// Hooks that were told to end have not.
     HooksKill(u64),
+    /// Who makes a container through a runtime was told to end and has not.
+    HelperKill(u64),
     /// Connecting to a port takes too long.
     ConnectDeadline(u64),
     /// A port's stream was closed by the daemon.

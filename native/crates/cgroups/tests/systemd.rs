@@ -1,4 +1,5 @@
-//! Scopes made of cgroups, with the systemd that is process 1. Root only; elsewhere nothing is tested.
+//! Scopes made of cgroups, with the systemd that is process 1. Root only; ignored unless asked for, since most machines
+//! of builders have none: `hack/testbed run --init systemd -- cargo test ... -- --include-ignored`.
 #![cfg(feature = "host-tests")]
 
 use podwright_cgroups::{Layout, Resources, group, systemd};
@@ -17,19 +18,18 @@ struct Rig {
 }
 
 impl Rig {
-    /// None, and a word why, where systemd is not process 1.
-    fn new(name: &str, resources: &Resources) -> Tested<Option<Self>> {
+    /// An error where systemd is not process 1.
+    fn new(name: &str, resources: &Resources) -> Tested<Self> {
         let layout = Layout::detect()?;
         if !systemd::is_usable(&layout) {
-            eprintln!("not tested: systemd with cgroup v2 is not process 1");
-            return Ok(None);
+            return Err("systemd with cgroup v2 is not process 1".into());
         }
         let slice = format!("/pwtest{}{name}.slice", std::process::id());
         let path = format!("{slice}/podwright-x.scope");
         let (facts, _) = group::create(&layout, &path, Some(resources))?;
         let process = Command::new("sleep").arg("300").spawn()?;
         std::fs::write(format!("{}/cgroup.procs", facts.place.unified_dir), process.id().to_string())?;
-        Ok(Some(Self { layout, slice, path, process }))
+        Ok(Self { layout, slice, path, process })
     }
 
     fn shown(&self, what: &str) -> Tested<String> {
@@ -66,6 +66,7 @@ fn within(what: &str, is: impl Fn() -> bool) {
 }
 
 #[test]
+#[ignore = "needs systemd with cgroup v2 as process 1"]
 fn a_cgroup_becomes_a_scope_with_its_limits_and_goes_with_its_last_process() -> Tested {
     let resources = Resources {
         cpu_shares: Some(512),
@@ -75,7 +76,7 @@ fn a_cgroup_becomes_a_scope_with_its_limits_and_goes_with_its_last_process() -> 
         pids_limit: Some(77),
         ..Resources::default()
     };
-    let Some(mut rig) = Rig::new("a", &resources)? else { return Ok(()) };
+    let mut rig = Rig::new("a", &resources)?;
     let pid = i32::try_from(rig.process.id())?;
     systemd::start_scope(&rig.layout, &rig.path, pid, "a test")?;
     systemd::start_scope(&rig.layout, &rig.path, pid, "a test")?;

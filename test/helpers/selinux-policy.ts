@@ -13,7 +13,9 @@ const types = ['kernel_t', 'container_t', 'other_t', 'container_file_t', 'plain_
 const process =
   'fork transition sigchld sigkill sigstop signull signal ptrace getsched setsched getsession getpgid setpgid getcap setcap share getattr setexec setfscreate noatsecure siginh setrlimit rlimitinh dyntransition setcurrent execmem execstack execheap setkeycreate setsockcreate getrlimit';
 const file =
-  'ioctl read write create getattr setattr lock relabelfrom relabelto append map unlink link rename execute quotaon mounton audit_access open execmod watch watch_mount watch_sb watch_with_perm watch_reads execute_no_trans entrypoint';
+  'ioctl read write create getattr setattr lock relabelfrom relabelto append map unlink link rename execute quotaon mounton audit_access open execmod watch watch_mount watch_sb watch_with_perm watch_reads execute_no_trans entrypoint add_name remove_name reparent search rmdir';
+/** What can be relabelled: the kernel does so only with classes that the policy names. */
+const inodes = ['file', 'dir', 'lnk_file', 'chr_file', 'blk_file', 'sock_file', 'fifo_file'];
 
 /** Its source (secilc(8)); classes that it does not name are allowed everything. */
 export const policySource = `
@@ -23,8 +25,8 @@ export const policySource = `
 (policycap nnp_nosuid_transition)
 (class process (${process}))
 (class process2 (nnp_transition nosuid_transition))
-(class file (${file}))
-(classorder (process process2 file))
+${inodes.map((kind) => `(class ${kind} (${file}))`).join('\n')}
+(classorder (process process2 ${inodes.join(' ')}))
 (sensitivity s0)
 (sensitivityorder (s0))
 ${numbers.map((c) => `(category ${c})`).join('\n')}
@@ -46,7 +48,7 @@ ${types.map((type) => `(type ${type})\n(roletype system_r ${type})\n(roletype ob
 (typeattributeset everything (all))
 (allow everything everything (process (all)))
 (allow everything everything (process2 (all)))
-(allow everything everything (file (all)))
+${inodes.map((kind) => `(allow everything everything (${kind} (all)))`).join('\n')}
 (mlsconstrain (file (read write append)) (or (neq t1 container_t) (or (neq t2 container_file_t) (dom l1 l2))))
 ${sids.map((sid) => `(sid ${sid})\n(sidcontext ${sid} (system_u system_r ${sid === 'unlabeled' ? 'plain_file_t' : 'kernel_t'} lowlow))`).join('\n')}
 (sidorder (${sids.join(' ')}))

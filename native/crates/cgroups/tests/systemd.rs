@@ -74,6 +74,9 @@ fn a_cgroup_becomes_a_scope_with_its_limits_and_goes_with_its_last_process() -> 
         cpu_period: Some(100_000),
         memory_limit_bytes: Some(64 << 20),
         pids_limit: Some(77),
+        unified: [("memory.high", 48 << 20), ("memory.low", 8 << 20), ("memory.min", 4 << 20)]
+            .map(|(file, bytes): (&str, u64)| (file.to_owned(), bytes.to_string()))
+            .into(),
         ..Resources::default()
     };
     let mut rig = Rig::new("a", &resources)?;
@@ -89,6 +92,9 @@ fn a_cgroup_becomes_a_scope_with_its_limits_and_goes_with_its_last_process() -> 
     // what systemd writes again at a reload is what we had
     assert!(Command::new("systemctl").arg("daemon-reload").status()?.success());
     assert_eq!((rig.file("pids.max"), rig.file("memory.max")), ("77".into(), (64 << 20).to_string()));
+    for (name, mebibytes) in [("memory.high", 48), ("memory.low", 8), ("memory.min", 4)] {
+        assert_eq!(rig.file(name), (mebibytes << 20).to_string(), "{name}");
+    }
 
     let larger = Resources { memory_limit_bytes: Some(96 << 20), pids_limit: Some(99), ..Resources::default() };
     group::update(&rig.layout, &rig.path, &larger)?;

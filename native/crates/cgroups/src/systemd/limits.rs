@@ -7,8 +7,18 @@ use crate::file;
 use std::path::Path;
 
 /// Files that systemd writes for the properties below, in the order in which they are written back.
-const FILES: [&str; 7] =
-    ["cpu.weight", "cpu.max", "memory.max", "memory.swap.max", "pids.max", "cpuset.cpus", "cpuset.mems"];
+const FILES: [&str; 10] = [
+    "cpu.weight",
+    "cpu.max",
+    "memory.min",
+    "memory.low",
+    "memory.high",
+    "memory.max",
+    "memory.swap.max",
+    "pids.max",
+    "cpuset.cpus",
+    "cpuset.mems",
+];
 
 /// What the files had.
 #[derive(Debug, Default)]
@@ -44,9 +54,14 @@ impl Limits {
             out.push(("CPUQuotaPeriodUSec", Value::Count(period)));
             out.push(("CPUQuotaPerSecUSec", Value::Count(per_second)));
         }
-        for (name, property) in
-            [("memory.max", "MemoryMax"), ("memory.swap.max", "MemorySwapMax"), ("pids.max", "TasksMax")]
-        {
+        for (name, property) in [
+            ("memory.min", "MemoryMin"),
+            ("memory.low", "MemoryLow"),
+            ("memory.high", "MemoryHigh"),
+            ("memory.max", "MemoryMax"),
+            ("memory.swap.max", "MemorySwapMax"),
+            ("pids.max", "TasksMax"),
+        ] {
             if let Some(text) = self.of(name) {
                 out.push((property, Value::Count(text.parse().unwrap_or(u64::MAX))));
             }
@@ -111,6 +126,8 @@ mod tests {
         let limits = Limits(vec![
             ("cpu.weight", "59".into()),
             ("cpu.max", "25000 50000".into()),
+            ("memory.min", "0".into()),
+            ("memory.high", "524288".into()),
             ("memory.max", "1048576".into()),
             ("memory.swap.max", "max".into()),
             ("pids.max", "max".into()),
@@ -120,6 +137,8 @@ mod tests {
             ("CPUWeight", Value::Count(59)),
             ("CPUQuotaPeriodUSec", Value::Count(50_000)),
             ("CPUQuotaPerSecUSec", Value::Count(500_000)),
+            ("MemoryMin", Value::Count(0)),
+            ("MemoryHigh", Value::Count(524_288)),
             ("MemoryMax", Value::Count(1_048_576)),
             ("MemorySwapMax", Value::Count(u64::MAX)),
             ("TasksMax", Value::Count(u64::MAX)),

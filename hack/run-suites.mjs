@@ -155,6 +155,7 @@ async function runSuite(suite) {
   if (suite === 'contract') await contractOfCrates();
   if (needsKit.includes(suite) && !(await testKit())) return;
   if (suite in machines) return onMachine(suite);
+  if (suite === 'cluster') return onCluster();
   const tests = filesOf(suite, '.test.ts');
   const alone = suite === 'unit' ? [] : ['--serial', '--concurrency=1', '--timeout=10m'];
   if (tests.length > 0) await step(suite, ['ava', '--tap', ...alone, ...tests], tap(suite !== 'unit'));
@@ -195,6 +196,33 @@ function skip(what, reason) {
   say(`skipped ${what} (${reason})`);
 }
 
+/**
+ * The tests of a Kubernetes node (hack/cluster); only by name, for the programs of Kubernetes are built first. The way up
+ * and the way down, which fails when anything is left, are tests too. A cluster that runs already is not used.
+ */
+async function onCluster() {
+  const before = total.failed;
+  const lines = () => (line) => say(`        ${line}`);
+  const gated = ['ContainerStopSignals', 'VolumeBindMountOptions', 'UserNamespacesHostNetworkSupport'];
+  const gates = gated.map((gate) => `${gate}=true`).join(',');
+  await step('cluster: programs', ['hack/kubernetes/install.sh'], lines);
+  if (total.failed > before) return;
+  await step(
+    'cluster: up',
+    ['hack/cluster', 'up', '--new', '--feature-gates', gates],
+    Object.assign(() => lines(), { single: true }),
+  );
+  if (total.failed === before) {
+    for (const file of filesOf('cluster', '.test.ts'))
+      await step(file, ['ava', '--tap', '--serial', '--concurrency=1', '--timeout=10m', file], tap(true));
+  }
+  await step(
+    'cluster: down',
+    ['hack/cluster', 'down'],
+    Object.assign(() => lines(), { single: true }),
+  );
+}
+
 /** The monitor and its library are static programs: their tests run as they are shipped. */
 const staticCrates = ['monitor', 'container'];
 
@@ -214,7 +242,7 @@ async function contractOfCrates() {
 }
 
 /** Suites whose tests pull from the loopback registry. */
-const needsKit = ['contract', 'system', 'faults', 'conformance', ...Object.keys(machines)];
+const needsKit = ['contract', 'system', 'faults', 'conformance', 'cluster', ...Object.keys(machines)];
 let kit = null;
 
 /** Builds the tools and images of the tests, once; a failure is the suite's that needs them first. */
@@ -228,7 +256,7 @@ async function buildKit() {
   return total.failed === before;
 }
 
-const suites = ['unit', 'contract', 'system', 'faults', 'conformance', ...Object.keys(machines)];
+const suites = ['unit', 'contract', 'system', 'faults', 'conformance', 'cluster', ...Object.keys(machines)];
 const wanted = process.argv.slice(2).flatMap((name) => several[name] ?? [name]);
 const unknown = wanted.filter((suite) => !suites.includes(suite));
 if (unknown.length > 0) {

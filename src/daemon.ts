@@ -14,6 +14,7 @@ import { runRecovery } from './daemon/recovery.ts';
 import { countExits, metricSources } from './daemon/metric-sources.ts';
 import { runtimeVerbs } from './daemon/runtime-verbs.ts';
 import { startStreaming } from './daemon/streaming.ts';
+import { steppedImages, steppedRuntime } from './daemon/steps.ts';
 import { composeStats } from './daemon/stats.ts';
 import { trimWhenIdle } from './daemon/idle.ts';
 import type { Log } from './log.ts';
@@ -37,11 +38,12 @@ export interface Daemon {
 
 /** Builds the rooms and wires their ports; nothing answers yet. */
 async function compose(config: Config, current: () => Config, log: Log) {
-  const { paths, native } = claimNode(config);
+  const node = claimNode(config, log);
+  const { paths, native, step } = node;
   const clock = hostClock();
   const now = (): bigint => clock.now();
   const onError = (error: unknown): void => log.error({ error }, 'work in the background failed');
-  const writer = new RecordWriter(onError);
+  const writer = new RecordWriter(onError, step);
   const metrics = createMetrics({ version, node: process.version });
   const spans = await startSpans({ env: process.env, version, log: (level, fields, text) => log[level](fields, text) });
   const trace = createTrace({
@@ -56,14 +58,14 @@ async function compose(config: Config, current: () => Config, log: Log) {
     native,
     config: { ...config.network, hostLocalDir: paths.networksDir },
     recordDir: paths.sandboxDir,
+    step,
     log: (level, fields, message) => log[level](fields, message),
   });
   const chainsInUse = (): string[] => pods.containers.list().flatMap((c) => chainsOf(c.identity));
   const images = await composeImages({
     config,
     current,
-    paths,
-    native,
+    ...node,
     log,
     clock,
     writer,
@@ -72,27 +74,12 @@ async function compose(config: Config, current: () => Config, log: Log) {
     chainsInUse,
   });
   const stages: Hands['stages'] = (id, call) => trace.stages(id, call);
-  const pods = composePods({ config, current, paths, native, log, now, cgroups, network, images, writer, stages });
+  const hands = { ...node, config, current, log, now, cgroups, network, images, writer, stages };
+  const pods = composePods(hands);
   const stats = composeStats({ config, pods, cgroups, network, images, paths, now });
   const handlers = askHandlers(config.node.runtimes, { native, log });
   const cgroupDriver = cgroups.driver;
-  return {
-    config,
-    cgroupDriver,
-    log,
-    now,
-    handlers,
-    paths,
-    native,
-    writer,
-    metrics,
-    spans,
-    trace,
-    network,
-    images,
-    pods,
-    ...stats,
-  };
+  return { ...hands, cgroupDriver, handlers, metrics, spans, trace, pods, ...stats };
 }
 
 /** Starts everything; the socket answers when this resolves, recovery may still run. */
@@ -109,8 +96,8 @@ export async function startDaemon(config: Config, log: Log): Promise<Daemon> {
   const server = await startCriServer({
     socket,
     files: socketFiles,
-    runtime: runtimeVerbs({ ...rooms, streaming, notReady: recovery.notReady }),
-    images: images.verbs,
+    runtime: steppedRuntime(runtimeVerbs({ ...rooms, streaming, notReady: recovery.notReady }), rooms.step),
+    images: steppedImages(images.verbs, rooms.step),
     services: [composeAdmin({ ...rooms, recovery, end: ended.resolve })],
     ports: recovery.rpcPorts,
     host: { handlers: Object.keys(config.node.runtimes) },

@@ -2,12 +2,14 @@
 import type { Config } from '../config/schema.ts';
 import { followingClock, monotonicClock } from '../lib/clock.ts';
 import { failedPrecondition, invalidArgument } from '../lib/failure.ts';
+import type { Log } from '../log.ts';
 import { loadNative } from '../native/load.ts';
 import { buildPaths, longestStateDir } from '../paths.ts';
 import { emptyDirectory, makeDirectories } from '../state/run-files.ts';
+import { steppedNative, stepsOf } from './steps.ts';
 
 /** Loads the addon and takes the node for this daemon alone. Throws failed-precondition when another has it. */
-export function claimNode({ node }: Config) {
+export function claimNode({ node }: Config, log: Log) {
   const { root, state, socket } = node;
   if (Buffer.byteLength(state) > longestStateDir) {
     throw invalidArgument(
@@ -15,7 +17,9 @@ export function claimNode({ node }: Config) {
     );
   }
   const paths = buildPaths(root, state, socket);
-  const native = loadNative(node.addon);
+  const raw = loadNative(node.addon);
+  const step = stepsOf({ native: raw, env: process.env, root, log });
+  const native = steppedNative(raw, step);
   makeDirectories([
     root,
     state,
@@ -29,7 +33,7 @@ export function claimNode({ node }: Config) {
   // what a daemon that was killed left behind; its monitors have given it up with it
   emptyDirectory(paths.checkpointsDir);
   native.prepareMonitor(node.monitor);
-  return { paths, native };
+  return { paths, native, step };
 }
 
 /** Milliseconds since this process started. */

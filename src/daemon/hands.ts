@@ -3,6 +3,7 @@ import type { Cgroups } from '../cgroup/cgroup.ts';
 import type { Config } from '../config/schema.ts';
 import type { ContainerImageFacts } from '../container/ports.ts';
 import type { ImageUse } from '../image/verify.ts';
+import type { Step } from '../lib/steps.ts';
 import type { Log } from '../log.ts';
 import type { Native } from '../native/load.ts';
 import type { Network } from '../network/network.ts';
@@ -22,6 +23,7 @@ export interface Hands {
   readonly current: () => Config;
   readonly paths: Paths;
   readonly native: Native;
+  readonly step: Step;
   readonly log: Log;
   readonly now: () => bigint;
   readonly cgroups: Cgroups;

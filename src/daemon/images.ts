@@ -7,6 +7,7 @@ import type { ContainerImageFacts } from '../container/ports.ts';
 import type { Image, ImageRecord } from '../image/image.ts';
 import { createImages } from '../image/images.ts';
 import type { Clock } from '../lib/clock.ts';
+import type { Step } from '../lib/steps.ts';
 import type { Log } from '../log.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import type { Native } from '../native/load.ts';
@@ -28,6 +29,7 @@ export interface ImageParts {
   readonly current: () => Config;
   readonly paths: Paths;
   readonly native: Native;
+  readonly step: Step;
   readonly log: Log;
   readonly clock: Clock;
   readonly writer: RecordWriter;
@@ -84,9 +86,9 @@ const registryOf = ({ registry }: Config, log: Log) =>
   });
 
 /** The stores, with what a start found in them. */
-async function loadStorage({ config, paths, native, clock, onError, log }: ImageParts) {
+async function loadStorage({ config, paths, native, step, clock, onError, log }: ImageParts) {
   const { firstProject, writableLayerLimit } = config.container;
-  const storage = createStorage({ paths, native, clock, bounds: fetchBounds(config), firstProject, onError });
+  const storage = createStorage({ paths, native, step, clock, bounds: fetchBounds(config), firstProject, onError });
   const report = await storage.load();
   const { enforced, missing } = storage.projects.support;
   if (writableLayerLimit > 0 && !enforced)

@@ -15,6 +15,7 @@ import { removeOwnCgroups } from './own-cgroups.ts';
 import { podEvents } from './pod-events.ts';
 import { type PodStore, podStore } from './pod-store.ts';
 import { releasePortsOf } from './release-ports.ts';
+import { steppedMonitors } from './steps.ts';
 
 /** A pod's contexts, with a level that no pod on record has. */
 const podLabelsOf =
@@ -45,7 +46,7 @@ export function composePods(hands: Hands) {
     onOom: (kill) => ooms.publish(kill),
   });
   const events = podEvents({ store, isAlive: (id) => monitors.isAlive(id), now, log: hands.log });
-  const requests = monitorRequests(monitors);
+  const requests = steppedMonitors(monitorRequests(monitors), hands.step);
   const containers = composeContainers(hands, store, requests);
   const { containerPorts, halt } = containers;
   const teardownContainer = (id: string): Promise<void> => containers.teardown(id).then(() => ooms.forget(id));

@@ -12,15 +12,17 @@ import { hostFacts } from '../state/host.ts';
 import { RunFiles } from '../state/run-files.ts';
 import { sandboxRecords } from '../state/sandboxes.ts';
 import type { Hands } from './hands.ts';
+import { steppedFiles } from './steps.ts';
 
 /** Builds them; the records are loaded later, by recovery. */
 export function podStore({
   config,
   paths,
   native,
+  step,
   writer,
   log,
-}: Pick<Hands, 'config' | 'paths' | 'native' | 'writer' | 'log'>) {
+}: Pick<Hands, 'config' | 'paths' | 'native' | 'step' | 'writer' | 'log'>) {
   const dirs = { trashDir: paths.trashDir, quarantineDir: paths.quarantineDir, writer };
   const containers = containerRecords<ContainerIdentity, ContainerStatus>({ dir: paths.containersDir, ...dirs });
   const facts = hostFacts();
@@ -48,7 +50,7 @@ export function podStore({
     bootId: native.bootId(),
     facts,
     locks: new KeyedLock(),
-    files: new RunFiles(paths),
+    files: steppedFiles(new RunFiles(paths), step),
     sandboxes: sandboxRecords<SandboxIdentity, SandboxStatus>({ dir: paths.sandboxesDir, ...dirs }),
     containers,
     containersOf: (sandboxId: string): ContainerId[] =>

@@ -347,5 +347,13 @@ export interface NetworkExports {
   networkLock(args: { readonly path: string }): Promise<Outcome<number>>;
 }
 
+// ---- steps.rs
+export interface StepExports {
+  /** Turns labelled steps on, led by files of a directory that only this user may write to (sys/src/steps.rs); false when they are on. */
+  stepsEnable(dir: string): Outcome<boolean>;
+  /** Passes a step: may end the process; fails with EIO when a test has it fail. */
+  stepPass(label: string): Outcome<boolean>;
+}
+
 /** The raw module, as `require` gives it. */
-export type RawAddon = CarryExports & CgroupsExports & SeccompExports & ProcessExports & QuotaExports & RootfsExports & FetchExports & ExportExports & SendExports & NetworkExports;
+export type RawAddon = CarryExports & CgroupsExports & SeccompExports & StepExports & ProcessExports & QuotaExports & RootfsExports & FetchExports & ExportExports & SendExports & NetworkExports;

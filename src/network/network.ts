@@ -2,6 +2,7 @@
 // beyond what a request says; bridge/ and cni/ do the work.
 import type { Native } from '../native/load.ts';
 import { failedPrecondition, failureChain, throwIfAborted } from '../lib/failure.ts';
+import { type Step, withSteps } from '../lib/steps.ts';
 import { ResultList } from '../lib/result-list.ts';
 import { Bridges, type BridgeNative } from './bridge/bridge.ts';
 import { checkPortMappings, hostInterfaceOf } from './bridge/plan.ts';
@@ -69,6 +70,7 @@ export interface NetworkOptions {
   };
   /** The directory of a sandbox's records. */
   readonly recordDir: (sandboxId: string) => string;
+  readonly step: Step;
   readonly log: NetworkLog;
 }
 
@@ -127,10 +129,16 @@ class PodNetwork {
     this.#log = log;
     this.#choice = new NetworkChoice(config, log);
     this.#plugins = { binDirs: config.binDirs, timeoutMs: config.pluginTimeoutMs };
-    this.#bridges = new Bridges({ native, log, lockTimeoutMs: config.pluginTimeoutMs });
+    const bridges = new Bridges({ native, log, lockTimeoutMs: config.pluginTimeoutMs });
+    this.#bridges = withSteps(bridges, { name: 'addresses', later: ['reserve', 'release'], atOnce: [] }, options.step);
     this.#stats = new InterfaceStats(native);
-    this.#records = new NetworkRecords(options.recordDir, (error) =>
+    const records = new NetworkRecords(options.recordDir, (error) =>
       log('error', { error }, 'network records could not be synced'),
+    );
+    this.#records = withSteps(
+      records,
+      { name: 'network record', later: [], atOnce: ['write', 'remove'] },
+      options.step,
     );
   }
 

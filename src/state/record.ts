@@ -14,6 +14,7 @@ import { open, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { Failure, resourceExhausted } from '../lib/failure.ts';
+import { noStep, type Step } from '../lib/steps.ts';
 
 /** A record file that is torn, not JSON, or fails its checksum. */
 export class DamagedRecord extends Error {
@@ -122,16 +123,23 @@ export class RecordWriter {
   #timer: NodeJS.Timeout | null = null;
   #serial = 0;
 
-  constructor(onError: (error: unknown) => void) {
+  readonly #step: Step;
+
+  constructor(onError: (error: unknown) => void, step: Step = noStep) {
     this.#onError = onError;
+    this.#step = step;
   }
 
   /** Replaces one record file. */
   write(file: string, data: unknown, options: { sync?: boolean } = {}): void {
     const fresh = freshOf(file);
-    orRemove(fresh, () => this.#put(fresh, data, options.sync ?? false));
+    orRemove(fresh, () => {
+      this.#put(fresh, data, options.sync ?? false);
+      this.#reach(file, 'written');
+    });
     if (!options.sync) this.#clearWay(file);
     renameSync(fresh, file);
+    this.#reach(file, 'renamed');
     if (options.sync) syncDirectory(dirname(file));
     else this.#mark(file);
   }
@@ -162,7 +170,9 @@ export class RecordWriter {
     orRemove(tmp, () => {
       mkdirSync(tmp, { recursive: true, mode: 0o700 });
       for (const [name, data] of Object.entries(files)) this.#put(join(tmp, name), data, false);
+      this.#reach(dir, 'made');
       renameSync(tmp, dir);
+      this.#reach(dir, 'renamed');
     });
     for (const name of Object.keys(files)) this.#mark(join(dir, name));
     this.#mark(dir); // its name in the directory above
@@ -183,6 +193,7 @@ export class RecordWriter {
       for (const file of files.keys()) if (file.startsWith(`${dir}/`)) files.delete(file);
     }
     this.#mark(dir); // its name in the directory above
+    this.#reach(dir, 'renamed away');
     rm(away, { recursive: true, force: true }).catch(this.#onError);
   }
 
@@ -223,6 +234,14 @@ export class RecordWriter {
     const kept = keptOf(file);
     if (existsSync(kept)) rmSync(file);
     else renameSync(file, kept);
+    this.#reach(file, 'out of the way');
+  }
+
+  /** A step of this record, by its noun. */
+  #reach(file: string, what: string): void {
+    if (this.#step === noStep) return;
+    const [, noun = '', rest = ''] = /(\w+)\/[0-9a-f]{64}(?:\.json|\/(.*))?$/.exec(file) ?? [];
+    this.#step(`record of ${noun}${rest === '' ? '' : ` ${rest}`} ${what}`);
   }
 
   #mark(file: string): void {

@@ -5,6 +5,7 @@ import { lstat, mkdir, open, readdir, readFile, rename, rm, stat, symlink } from
 import { join } from 'node:path';
 import { failedPrecondition } from '../lib/failure.ts';
 import { type Digest, digestHex } from '../lib/id.ts';
+import type { Step } from '../lib/steps.ts';
 import { fetchFile } from './fetch-call.ts';
 import type { TreeUsage } from '../native/boundary.ts';
 import { diskFailure } from './native-failure.ts';
@@ -13,6 +14,7 @@ import type { FetchBounds, FetchFrom, StorageNative } from './ports.ts';
 export interface ContentOptions {
   readonly contentDir: string;
   readonly native: Pick<StorageNative, 'fetchBlob' | 'fetchCancel' | 'writeFileAtomic'>;
+  readonly step: Step;
   readonly bounds: FetchBounds;
 }
 
@@ -131,7 +133,9 @@ export class Content {
       } finally {
         await file.close();
       }
+      this.#options.step('content written');
       await rename(tmp, path);
+      this.#options.step('content renamed');
       await syncDirectory(this.#dir);
     } catch (error) {
       await rm(tmp, { force: true });
@@ -200,6 +204,7 @@ export class Content {
     this.#removing.set(digest, work);
     try {
       await work;
+      this.#options.step('content removed');
     } catch (error) {
       throw diskFailure(error, `remove blob ${digest}`);
     } finally {

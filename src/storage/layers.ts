@@ -77,7 +77,7 @@ export class Layers {
   readonly #flights = new SingleFlight<Layer>();
   readonly #closing = new AbortController();
   readonly #usage = { bytes: 0, inodes: 0 };
-  readonly #unpacking = new Set<Promise<unknown>>();
+  readonly #unpacking = new Map<ChainId, Promise<unknown>>();
   readonly #newer = new Set<string>(); // directories of a newer release: left, and as good as ours
 
   constructor(options: LayersOptions) {
@@ -151,10 +151,10 @@ export class Layers {
     const there = this.#index.get(blob.chainId);
     if (there) return there;
     return this.#flights.run(blob.chainId, signal, async (own) => {
-      const meanwhile = this.#index.get(blob.chainId);
+      const meanwhile = await this.#leftTo(blob.chainId);
       if (meanwhile) return meanwhile;
       const stop = AbortSignal.any([own, this.#closing.signal]);
-      return make((source) => this.#tracked(this.#unpack(blob, source, stop)), stop);
+      return make((source) => this.#tracked(blob.chainId, this.#unpack(blob, source, stop)), stop);
     });
   }
 
@@ -173,9 +173,10 @@ export class Layers {
     if (wanted.size > maxBytes)
       throw failedPrecondition(`artifact ${wanted.label} has ${wanted.size} bytes, more than ${maxBytes}`);
     return this.#flights.run(wanted.chainId, signal, async (own) => {
-      const meanwhile = this.#index.get(wanted.chainId);
+      const meanwhile = await this.#leftTo(wanted.chainId);
       if (meanwhile) return meanwhile;
-      return this.#tracked(this.#assemble(wanted, AbortSignal.any([own, this.#closing.signal]), fill));
+      const stop = AbortSignal.any([own, this.#closing.signal]);
+      return this.#tracked(wanted.chainId, this.#assemble(wanted, stop, fill));
     });
   }
 
@@ -265,7 +266,7 @@ export class Layers {
   /** Cancels what is being unpacked and waits until none of it touches the disk. */
   async close(): Promise<void> {
     this.#closing.abort(unavailable('the image store is closing'));
-    await Promise.allSettled(this.#unpacking);
+    await Promise.allSettled(this.#unpacking.values());
   }
 
   #dir(chainId: string): string {
@@ -283,13 +284,15 @@ export class Layers {
     this.#usage.inodes += sign * layer.inodes;
   }
 
-  async #tracked(work: Promise<Layer>): Promise<Layer> {
-    this.#unpacking.add(work);
-    try {
-      return await work;
-    } finally {
-      this.#unpacking.delete(work);
-    }
+  #tracked(chainId: ChainId, work: Promise<Layer>): Promise<Layer> {
+    this.#unpacking.set(chainId, work);
+    return work.finally(() => this.#unpacking.delete(chainId));
+  }
+
+  /** The layer, also one that work which all its callers have left was about to commit: that cannot be called off. */
+  async #leftTo(chainId: ChainId): Promise<Layer | undefined> {
+    await this.#unpacking.get(chainId)?.catch(() => undefined); // those who asked for it are told
+    return this.#index.get(chainId);
   }
 
   async #unpack(blob: LayerBlob, source: LayerSource, signal: AbortSignal): Promise<Layer> {

@@ -2,6 +2,7 @@
 // Must not decide what is kept: it is told.
 import { stat } from 'node:fs/promises';
 import type { Clock } from '../lib/clock.ts';
+import type { Step } from '../lib/steps.ts';
 import type { FetchProgress } from '../native/boundary.ts';
 import { Archives } from './archives.ts';
 import { Content } from './content.ts';
@@ -26,6 +27,7 @@ export interface StoragePaths {
 export interface StorageOptions {
   readonly paths: StoragePaths;
   readonly native: StorageNative;
+  readonly step: Step;
   readonly clock: Clock;
   readonly bounds: FetchBounds;
   /** The first project that writable layers may be (Projects). */
@@ -70,9 +72,9 @@ export interface StorageUsage {
 
 /** Composes the storage room. */
 export function createStorage(options: StorageOptions): Storage {
-  const { paths, native, clock, bounds } = options;
+  const { paths, native, step, clock, bounds } = options;
   const layers = new Layers({ layersDir: paths.layersDir, trashDir: paths.trashDir, native, bounds, clock });
-  const content = new Content({ contentDir: paths.contentDir, native, bounds });
+  const content = new Content({ contentDir: paths.contentDir, native, step, bounds });
   const { snapshotsDir, trashDir } = paths;
   const projects = new Projects({ dir: snapshotsDir, firstProject: options.firstProject, native });
   const snapshots = new Snapshots({ snapshotsDir, trashDir, native, projects, clock });

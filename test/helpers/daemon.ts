@@ -276,7 +276,7 @@ export class TestDaemon implements Belongings {
  * Probes until the list is empty or the time is over; answers the last list. What is in the trash is deleted when the
  * disk and the processors have nothing else to do: on a busy machine that takes its time.
  */
-async function settle(probe: () => Promise<string[]>): Promise<string[]> {
+export async function settle(probe: () => Promise<string[]>): Promise<string[]> {
   const begun = Date.now();
   for (;;) {
     const found = await probe();

@@ -1,4 +1,5 @@
 // An image room on a temporary root, over a fake or the real addon, for tests of its verbs.
+import { noStep } from '../../src/lib/steps.ts';
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -73,7 +74,7 @@ export async function openImageRoom(t: ExecutionContext, native: StorageNative, 
     writer: new RecordWriter(onError),
   });
   records.load();
-  const storage = createStorage({ paths, native, clock, bounds, firstProject: 1, onError });
+  const storage = createStorage({ paths, native, step: noStep, clock, bounds, firstProject: 1, onError });
   await storage.load();
   const registry = createRegistry({
     hostsDir: `${root}/certs.d`,

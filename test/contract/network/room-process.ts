@@ -1,5 +1,6 @@
 // The network room in a process of its own, started by host.ts inside a fresh network namespace: that
 // namespace is the "host" of a test. One call at a time or many, by messages.
+import { noStep } from '../../../src/lib/steps.ts';
 import { loadNative } from '../../../src/native/load.ts';
 import { failureChain, Failure } from '../../../src/lib/failure.ts';
 import { createNetwork, type Network, type NetworkOptions } from '../../../src/network/network.ts';
@@ -27,6 +28,7 @@ const network = createNetwork({
   native: loadNative(options.addon),
   config: options.config,
   recordDir: (id) => `${options.sandboxes}/${id}`,
+  step: noStep,
   log: (level, fields, message) => {
     if (process.env['ROOM_LOG']) console.error(level, message, JSON.stringify(fields));
   },

@@ -1,4 +1,5 @@
 // Records of pods' networks: whole or not there, and one that cannot be read costs only itself.
+import { noStep } from '../../../src/lib/steps.ts';
 import test from 'ava';
 import { spawnSync } from 'node:child_process';
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
@@ -66,6 +67,7 @@ function networkOf(root: string, dirOf: (id: string) => string) {
       pluginTimeoutMs: 5000,
     },
     recordDir: dirOf,
+    step: noStep,
     log: (level, { sandbox }, message) =>
       void (typeof sandbox === 'string' && said.push(`${level} ${sandbox} ${message}`)),
   });

@@ -1,4 +1,5 @@
 import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { noStep } from '../../../src/lib/steps.ts';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { Failure } from '../../../src/lib/failure.ts';
@@ -42,6 +43,7 @@ async function setup(t: ExecutionContext, root = temporaryRoot(t)): Promise<Made
       trashDir: `${root}/trash`,
     },
     native,
+    step: noStep,
     clock: { now: () => clock.nowNanos },
     bounds: { stallMs: 1, attempts: 1, limits },
     firstProject: 1,
@@ -190,6 +192,7 @@ test('layer records that are damaged, foreign or newer', async (t) => {
       trashDir: `${made.root}/trash`,
     },
     native: made.native,
+    step: noStep,
     clock: { now: () => 1n },
     bounds: { stallMs: 1, attempts: 1, limits },
     firstProject: 1,
@@ -353,4 +356,35 @@ test('text files: absent is null, the rest is said', async (t) => {
   t.is(await readTextFile(`${root}/f/g`, 4), null);
   await t.throwsAsync(readTextFile(`${root}/f`, 3), { message: /larger than 3 bytes/ });
   await t.throwsAsync(readTextFile(root, 4096), { message: /read file/ });
+});
+
+test('who comes while a layer that everybody left is being committed has that layer', async (t) => {
+  const made = await setup(t);
+  const { layers } = made.storage;
+  const { promise: held, resolve: go } = Promise.withResolvers<void>();
+  const { commitDir } = made.native;
+  made.native.commitDir = async (args) => {
+    await held;
+    return commitDir(args);
+  };
+  const path = join(made.root, 'source');
+  await writeDeep(join(path, 'layer'), 'text');
+  const digest = digestOf(Buffer.from('text')) as string as Digest;
+  const blob = { chainId: chain('a'), diffId: digest, digest, size: 4, mediaType: 'm' };
+  const entry = { name: 'layer', offset: 0, size: 4 };
+  let unpackings = 0;
+  const ensure = (signal: AbortSignal) =>
+    layers.ensure(blob, signal, (unpack) => {
+      unpackings += 1;
+      return unpack({ type: 'archive', path, entry, verifyDigest: true, keepBlobPath: null });
+    });
+  const first = new AbortController();
+  const left = t.throwsAsync(ensure(first.signal), { message: 'its caller is gone' });
+  await until('it is being committed', () => made.native.calls.filter(({ name }) => name === 'removeTree').length > 0);
+  first.abort(new Error('its caller is gone'));
+  await left;
+  const second = ensure(never);
+  go();
+  t.is((await second).chainId, chain('a'));
+  t.is(unpackings, 1, 'it is not unpacked again');
 });

@@ -12,3 +12,4 @@ mod process;
 mod quota;
 mod rootfs;
 mod seccomp;
+mod steps;

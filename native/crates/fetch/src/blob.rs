@@ -8,6 +8,7 @@ use crate::request::FetchBlob;
 use crate::url::Url;
 use podwright_rootfs::sync_dir;
 use podwright_sys::errno::SysError;
+use podwright_sys::steps;
 use rustix::fs::{self, Mode, OFlags};
 use rustix::io::Errno;
 use std::ffi::OsStr;
@@ -119,8 +120,10 @@ impl BlobFile {
     pub(crate) fn commit_as(mut self, path: &Path) -> Result<(), Cause> {
         path.clone_into(&mut self.path);
         fs::fdatasync(&self.file).map_err(|e| disk("sync blob", "fdatasync", e, &self.path))?;
+        steps::pass("blob synced")?;
         fs::rename(&self.temporary, &self.path).map_err(|e| disk("commit blob", "rename", e, &self.path))?;
         self.committed = true;
+        steps::pass("blob renamed")?;
         Ok(sync_dir(self.path.parent().unwrap_or(Path::new("/")))?)
     }
 }

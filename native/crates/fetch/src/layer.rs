@@ -13,6 +13,7 @@ use crate::request::{Destination, FetchLayer, UnpackFromArchive};
 use podwright_rootfs::{
     Limits, TreeUsage, implied_usage, remove_now, spread_directories, sync_fs, tree_usage, write_implied,
 };
+use podwright_sys::steps;
 use rustix::fs::{self, Mode, OFlags};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -97,8 +98,10 @@ fn unpack(
     let _slot = job.slot()?;
     let mut kept = destination.keep_blob_path.as_deref().map(BlobFile::create).transpose()?;
     let (staging, root) = Staging::make(&destination.staging_dir)?;
+    steps::pass("layer staged")?;
     let result = run(wanted, job, LayerDir::new(&staging.path, root), |feed| {
         source(&mut |piece| {
+            steps::pass("layer piece arrived")?;
             if let Some(file) = &mut kept {
                 file.write(&piece)?;
             }
@@ -106,9 +109,11 @@ fn unpack(
         })
     });
     let finished = result.and_then(|done| {
+        steps::pass("layer unpacked")?;
         job.stage(Stage::Syncing);
         write_implied(&staging.path, &done.applied.implied)?;
         sync_fs(&staging.path)?;
+        steps::pass("layer synced")?;
         if let Some(file) = kept {
             file.commit()?;
         }

@@ -5,8 +5,12 @@ use crate::compression::{decoder, verified};
 use crate::digest::Digest;
 use crate::download::download;
 use crate::job::Job;
+use crate::layer_dir::LayerDir;
 use crate::request::Source;
-use std::io::Read;
+use podwright_rootfs::{AppliedLayer, Limits, UnpackError};
+use std::io::{BufRead, Read};
+use std::os::fd::OwnedFd;
+use std::path::Path;
 
 /// Downloads a blob over one connection or several, as a layer's first stage does, and gives each piece away.
 pub fn downloaded(source: &Source, size: u64, job: &Job, mut each: impl FnMut(&[u8])) -> Result<(), FetchError> {
@@ -47,4 +51,9 @@ pub fn hashed<'a>(like: &Digest, pieces: impl Iterator<Item = &'a [u8]>) -> Dige
     let mut hasher = like.hasher();
     pieces.for_each(|piece| hasher.update(piece));
     hasher.finish()
+}
+
+/// Unpacks a tar into `diff`, the open directory of that name in `layer`, with its index beside it: as a pull does.
+pub fn indexed(layer: &Path, diff: OwnedFd, tar: impl BufRead, limits: &Limits) -> Result<AppliedLayer, UnpackError> {
+    LayerDir::new(layer, diff).apply(tar, limits)
 }

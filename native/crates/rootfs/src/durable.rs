@@ -2,6 +2,7 @@
 
 use crate::trash::remove_now;
 use podwright_sys::errno::{SysError, SysResult};
+use podwright_sys::steps;
 use rustix::fs::{self, CWD, IFlags, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 use std::fs::File;
@@ -14,6 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub fn commit_dir(from: &Path, to: &Path) -> SysResult<bool> {
     match fs::renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
         Ok(()) => {
+            steps::pass("directory renamed")?;
             sync_parent(to)?;
             Ok(true)
         }
@@ -88,12 +90,14 @@ pub fn write_file_atomic(path: &Path, data: &[u8], mode: u32, sync: bool) -> Sys
     temporary_name.push(unique);
     let temporary = path.with_file_name(temporary_name);
     let written = write_new(&temporary, data, mode, sync)
+        .and_then(|()| steps::pass("file written"))
         .and_then(|()| fs::rename(&temporary, path).map_err(|e| error("put in place", "rename", e, path)));
     if let Err(e) = written {
         // The failure is what is reported; a temporary that cannot be removed now is swept as a stray.
         let _ = fs::unlink(&temporary);
         return Err(e);
     }
+    steps::pass("file renamed")?;
     if sync { sync_parent(path) } else { Ok(()) }
 }
 

@@ -4,6 +4,7 @@ use crate::error::printable;
 use crate::overlay::{open_dir, stat_name};
 use crate::walk::{Visitor, failed, walk};
 use podwright_sys::errno::{SysError, SysResult};
+use podwright_sys::steps;
 use rustix::fs::{self, AtFlags, FileType, IFlags, Mode, OFlags};
 use rustix::io::Errno;
 use std::ffi::{CStr, CString};
@@ -61,6 +62,7 @@ impl Remover {
 
 impl Visitor for Remover {
     fn leaf(&mut self, dir: BorrowedFd<'_>, name: &CStr) -> SysResult<()> {
+        steps::reach("file freed");
         let mut result = fs::unlinkat(dir, name, AtFlags::empty());
         if result == Err(Errno::PERM) && clear_file_flags(dir, name) {
             result = fs::unlinkat(dir, name, AtFlags::empty());

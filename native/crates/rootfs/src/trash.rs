@@ -3,6 +3,7 @@
 use crate::durable::error;
 use crate::remove::remove_name;
 use podwright_sys::errno::SysResult;
+use podwright_sys::steps;
 use rustix::fs::{self, CWD, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 use std::os::unix::ffi::OsStrExt;
@@ -21,7 +22,10 @@ pub fn retire(path: &Path, trash: &Path) -> SysResult<Option<PathBuf>> {
         unique.push(format!(".{}.{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed)));
         let to = trash.join(unique);
         match fs::renameat_with(CWD, path, CWD, &to, RenameFlags::NOREPLACE) {
-            Ok(()) => return Ok(Some(to)),
+            Ok(()) => {
+                steps::reach("tree renamed away");
+                return Ok(Some(to));
+            }
             Err(Errno::NOENT) => return Ok(None),
             // Left by an earlier process of the same pid.
             Err(Errno::EXIST) => {}
@@ -37,7 +41,9 @@ static FREEING: Mutex<()> = Mutex::new(());
 pub(crate) fn free(path: &Path) -> SysResult<u64> {
     // The lock guards no data: sound even after a panic.
     let _alone = FREEING.lock().unwrap_or_else(PoisonError::into_inner);
-    remove_now(path)
+    let removed = remove_now(path)?;
+    steps::reach("tree freed");
+    Ok(removed)
 }
 
 /// Frees one path and all below it; nothing there is fine. The number of inodes' names removed.

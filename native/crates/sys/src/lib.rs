@@ -23,3 +23,4 @@ pub mod signal;
 pub mod socket;
 pub mod spawn;
 pub mod start_time;
+pub mod steps;

@@ -1,0 +1,193 @@
+// Breaks a daemon at every labelled step of a verb (docs/reliability.md): it is killed there, or what it does fails.
+import { existsSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { ExecutionContext } from 'ava';
+import type { TestDaemon } from '../helpers/daemon.ts';
+import { processesOf } from '../helpers/residue.ts';
+import { until } from '../helpers/until.ts';
+
+/** The n-th time that a label is passed, from 1. */
+export interface Step {
+  readonly label: string;
+  readonly nth: number;
+}
+
+/** What happens there: the daemon dies; it and the monitors die; what it does fails. */
+export type Break = 'kill' | 'kill all' | 'fail';
+
+/** Every step with every break, or those that differ: see `chosen`. */
+export const everything = process.env['FAULTS'] === 'all';
+
+/** Times of one label that are broken at: pieces of a layer and files of a tree are many and all alike. */
+const mostAlike = 3;
+
+/** The switch: the directory by which a daemon under test is told at which step to break. */
+export class Steps {
+  readonly dir = mkdtempSync('/tmp/pwt-steps-');
+
+  /** For the environment of the daemon. */
+  get env(): Record<string, string> {
+    return { PODWRIGHT_TEST_STEPS: this.dir };
+  }
+
+  /** The steps that are passed while this runs, in order. */
+  async during(work: () => Promise<unknown>): Promise<Step[]> {
+    const file = join(this.dir, 'seen');
+    writeFileSync(file, '');
+    await work();
+    const labels = readFileSync(file, 'utf8').split('\n').slice(0, -1);
+    rmSync(file);
+    const times = new Map<string, number>();
+    return labels.flatMap((label) => {
+      const nth = (times.get(label) ?? 0) + 1;
+      times.set(label, nth);
+      return nth > mostAlike ? [] : [{ label, nth }];
+    });
+  }
+
+  arm(how: Break, { label, nth }: Step): void {
+    rmSync(join(this.dir, 'fired'), { force: true });
+    const file = join(this.dir, 'armed');
+    writeFileSync(`${file}.new`, `${how === 'fail' ? 'fail' : 'kill'} ${nth} ${label}\n`);
+    renameSync(`${file}.new`, file);
+  }
+
+  /** Whether the step was reached. */
+  get fired(): boolean {
+    return existsSync(join(this.dir, 'fired'));
+  }
+
+  disarm(): void {
+    rmSync(join(this.dir, 'armed'), { force: true });
+  }
+
+  remove(): void {
+    rmSync(this.dir, { recursive: true, force: true });
+  }
+}
+
+/** A verb that is broken at each of its steps. */
+export interface Swept<T> {
+  readonly name: string;
+  /** Makes what the verb needs. */
+  readonly prepare: () => Promise<T>;
+  /** The call, and the wait for what it leaves to the background; ends early when the daemon is dead. */
+  readonly call: (made: T) => Promise<unknown>;
+  /** Looks at what a dead daemon left. */
+  readonly whileDead?: (t: ExecutionContext, made: T, step: string) => void;
+  /** What the kubelet does next, and that it comes out right; removes what was made. `lost`: the monitors died too. */
+  readonly converge: (t: ExecutionContext, made: T, after: { step: string; how: Break }) => Promise<void>;
+  /** What is left on the host when that is done: nothing. */
+  readonly left: () => Promise<string[]>;
+  /** Its trash is emptied when nobody needs the disk, perhaps after the next call: at no step of its own. */
+  readonly withoutTrash?: boolean;
+  /** How often it is killed by default; 4 times unless given. */
+  readonly most?: number;
+  /** Monitors are of no account to it. */
+  readonly withoutMonitors?: boolean;
+}
+
+/** Steps of the daemon that change nothing yet, right behind one that changed something: the state is the same. */
+const begins = ({ label }: Step): boolean => /^[a-z ]+\.\w+$/.test(label);
+
+/** So many of a list, the first and the last among them, spread evenly. */
+function spread<T>(list: readonly T[], most: number): T[] {
+  if (list.length <= most) return [...list];
+  return Array.from({ length: most }, (_, n) => list[Math.round((n * (list.length - 1)) / (most - 1))] as T);
+}
+
+/**
+ * Which steps to break, and how. By default what is left out breaks in a state that another step breaks in as well, and
+ * of verbs that are parts of others only some are broken.
+ */
+function chosen(
+  steps: readonly Step[],
+  { withoutMonitors = false, most = 4 }: Pick<Swept<never>, 'withoutMonitors' | 'most'>,
+) {
+  const all: Break[] = withoutMonitors ? ['kill', 'fail'] : ['kill', 'kill all', 'fail'];
+  if (everything) return steps.flatMap((step) => all.map((how) => ({ step, how })));
+  const once = steps.filter(({ nth }) => nth === 1);
+  const kills = spread(
+    once.filter((step) => !begins(step)),
+    most,
+  );
+  // a failure right behind the effect that a kill is behind
+  const fails = spread(
+    once.filter((step, at) => at > 0 && begins(step) && step.label.startsWith('native.')),
+    Math.ceil(most / 3),
+  );
+  return [
+    ...kills.map((step) => ({ step, how: 'kill' as const })),
+    ...fails.map((step) => ({ step, how: 'fail' as const })),
+  ];
+}
+
+/** Runs the call once to learn its steps, then once for each of them with a break there. */
+export async function sweepSteps<T>(t: ExecutionContext, on: { daemon: TestDaemon; steps: Steps }, verb: Swept<T>) {
+  const { steps } = on;
+  const first = await verb.prepare();
+  const passed = await steps.during(() => verb.call(first));
+  const found = passed.filter(({ label }) => !(verb.withoutTrash ?? false) || !/^(file|tree) freed$/.test(label));
+  await verb.converge(t, first, { step: `${verb.name} unbroken`, how: 'fail' });
+  t.deepEqual(await verb.left(), [], `${verb.name} unbroken`);
+  t.true(found.length >= 3, `${verb.name} passes steps: ${found.map(({ label }) => label).join(', ')}`);
+  const counts = { kill: 0, 'kill all': 0, fail: 0 };
+  let missed = 0;
+  for (const { step, how } of chosen(found, verb)) {
+    const reached = await breakAt(t, on, { verb, step, how });
+    if (reached) counts[how] += 1;
+    else missed += 1;
+    t.true(reached || step.nth > 1, `${verb.name} passes ${step.label}`);
+  }
+  const often = Object.entries(counts).map(([how, n]) => `${how} ${n}`);
+  t.log(`${verb.name}: ${found.length} steps; ${often.join(', ')}${missed > 0 ? `, not passed again ${missed}` : ''}`);
+}
+
+interface Broken<T> {
+  readonly verb: Swept<T>;
+  readonly step: Step;
+  readonly how: Break;
+}
+
+/** One call that is broken at one step. False when it came to its end without passing it. */
+async function breakAt<T>(
+  t: ExecutionContext,
+  { daemon, steps }: { daemon: TestDaemon; steps: Steps },
+  { verb, step, how }: Broken<T>,
+): Promise<boolean> {
+  const name = `${verb.name}, ${how} at ${step.label}, time ${step.nth}`;
+  const made = await verb.prepare();
+  steps.arm(how, step);
+  await verb.call(made).catch(() => undefined);
+  steps.disarm();
+  const reached = steps.fired;
+  if (how !== 'fail' && reached) {
+    await until('the daemon dies', () => !daemon.running);
+    if (how === 'kill all') await killMonitors(daemon);
+    verb.whileDead?.(t, made, name);
+    await daemon.start();
+  }
+  try {
+    if (how === 'kill all') await daemon.removeAllPods();
+    else await verb.converge(t, made, { step: name, how });
+  } catch (error) {
+    throw new Error(`${name}: ${(error as Error).message}`, { cause: error });
+  }
+  t.deepEqual(await verb.left(), [], name);
+  return reached;
+}
+
+async function killMonitors(daemon: TestDaemon): Promise<void> {
+  const monitors = (): number[] =>
+    processesOf(daemon)
+      .filter(({ kind }) => kind === 'monitor')
+      .map(({ pid }) => pid);
+  for (const pid of monitors()) {
+    try {
+      process.kill(pid, 'SIGKILL');
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error; // it ended by itself
+    }
+  }
+  await until('the monitors die', () => monitors().length === 0);
+}

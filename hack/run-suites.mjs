@@ -41,7 +41,7 @@ async function step(name, command, reader) {
   if (ok && reader.single && count.passed + count.failed + count.skipped === 0) count.passed = 1;
   if (!ok && reader.forgives?.(status)) {
     Object.assign(count, { passed: 0, failed: 0, skipped: 0 });
-    say(`dropped ${name}: ended with ${status}`);
+    say(`dropped ${name}: ended with ${status}; failures told above do not count`);
   } else if (!ok && count.failed === 0) {
     count.failed = 1;
     for (const line of recent) say(`    ${line}`);
@@ -72,7 +72,7 @@ function tap(verbose) {
       }
       diagnosing = false;
       const [, skipped] = /^(.*?)\s+# (?:SKIP|TODO)\b/i.exec(title) ?? [];
-      if (skipped !== undefined && !/\(.+\)$/.test(skipped)) {
+      if (skipped !== undefined && !/(?:\(.+\)|\[.+\])$/.test(skipped)) {
         count.failed += 1;
         say(`FAILED  ${skipped}: skipped without a reason in brackets at the end of its title`);
       } else if (skipped !== undefined) {
@@ -163,6 +163,9 @@ async function runSuite(suite) {
 }
 
 /** Runs a suite in a machine of hack/testbed: its tests in one, each of its scripts in a new one. */
+/** Milliseconds after which a machine that died is not tried once more. */
+const againWithin = 300_000;
+
 async function onMachine(suite) {
   const { tool, options, env = {}, files, suites: parts = [], optional = false, without = {} } = machines[suite];
   const before = { ...total };
@@ -170,6 +173,7 @@ async function onMachine(suite) {
     await step(`test kit: ${tool}`, ['hack/testkit/install.sh', tool], () => (line) => say(`        ${line}`));
     if (total.failed > before.failed) return;
   }
+  if (optional) say(`==== ${suite}: a machine is made or found; the first takes some minutes`);
   const reason = optional ? whyNoMachine(options) : null;
   if (reason !== null) return skip(suite, reason);
   const all = (ending) => parts.flatMap((part) => filesOf(part, ending));
@@ -183,8 +187,12 @@ async function onMachine(suite) {
   // where a machine is not a must, its own death is not the tests' failure
   const died = (status) => optional && status === 125;
   const reader = Object.assign(tap(true), { forgives: died });
-  if (died(await step(suite, inside(ava), reader)) && died(await step(suite, inside(ava), reader)))
-    skip(suite, 'the machine died twice');
+  const begun = performance.now();
+  if (died(await step(suite, inside(ava), reader))) {
+    const soon = performance.now() - begun < againWithin;
+    if (!soon) skip(suite, 'the machine died');
+    else if (died(await step(`${suite} again`, inside(ava), reader))) skip(suite, 'the machine died twice');
+  }
   for (const file of scripts) await step(`${suite}: ${file}`, inside([file]), script(file));
   const own = Object.fromEntries(Object.keys(total).map((key) => [key, total[key] - before[key]]));
   say(`==== ${suite}, ${words.join(' ') || 'no more settings'}: ${sum(own)}`);
@@ -205,6 +213,11 @@ async function onCluster() {
   const lines = () => (line) => say(`        ${line}`);
   const gated = ['ContainerStopSignals', 'VolumeBindMountOptions', 'UserNamespacesHostNetworkSupport'];
   const gates = gated.map((gate) => `${gate}=true`).join(',');
+  const place = process.env['PODWRIGHT_CLUSTER_DIR'] || '/tmp/pwcluster';
+  if (existsSync(place)) {
+    total.failed += 1;
+    return say(`FAILED  cluster: one is there already, in ${place}: hack/cluster down first`);
+  }
   await step('cluster: programs', ['hack/kubernetes/install.sh'], lines);
   if (total.failed > before) return;
   await step(

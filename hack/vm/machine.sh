@@ -84,10 +84,10 @@ machine_exec() {
   [ -n "$stale" ] || tell 'fresh -' 10
   tell "run $id" 10 || die "the machine does not take commands"
   # the waiter ends with the command, or with what stops it from ending
-  (left=$((timeout * 20)); [ "$timeout" -eq 0 ] && left=-1
+  (end=$((SECONDS + timeout))
     while [ ! -e "$folder/rc" ]; do
       alive "$S/vm.pid" || { echo dead >"$folder/why"; exit; }
-      [ $((left--)) -eq 0 ] && { echo timeout >"$folder/why"; exit; }
+      [ "$timeout" -gt 0 ] && [ "$SECONDS" -ge "$end" ] && { echo timeout >"$folder/why"; exit; }
       sleep 0.05
     done) & waiter=$!
   tail -c +1 -s 0.1 -f --pid=$waiter "$folder/out" & out=$!

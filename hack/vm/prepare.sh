@@ -15,9 +15,14 @@ apt_update() {
 apt_install() {
   echo "testbed: installing $*" >&2
   [ "$(id -u)" = 0 ] || die "run as root, or install these first: $*"
-  apt_update && DEBIAN_FRONTEND=noninteractive timeout 900 apt-get -o DPkg::Lock::Timeout=300 \
-    install -q -y --no-install-recommends "$@" >>"$CACHE/apt.log" 2>&1 \
+  # lists of an older day may name packages that are gone
+  apt_update && apt_get_install "$@" || { rm -f "$CACHE/.apt-updated"; apt_update && apt_get_install "$@"; } \
     || die "apt-get install failed, see $CACHE/apt.log"
+}
+
+apt_get_install() {
+  DEBIAN_FRONTEND=noninteractive timeout 900 apt-get -o DPkg::Lock::Timeout=300 \
+    install -q -y --no-install-recommends "$@" >>"$CACHE/apt.log" 2>&1
 }
 
 # Debian packages, only where a command is missing.
@@ -89,7 +94,8 @@ build_uml() {
   echo 'CONFIG_LOCALVERSION="-testbed"' >>testbed.config
   scripts/kconfig/merge_config.sh -m .config testbed.config
   make ARCH=um olddefconfig
-  timeout 7200 make ARCH=um -j"$(nproc)" linux
+  # in the group of who asked: a limit on that one ends the compilers too
+  timeout --foreground 7200 make ARCH=um -j"$(nproc)" linux
   strip -o "$2/linux" linux
   make -s ARCH=um kernelrelease >"$2/ok"
 }

@@ -3,7 +3,7 @@
 import { spawnSync } from 'node:child_process';
 
 /** Seconds in which a machine must be there: user-mode Linux is built once, 13 minutes of one CPU on a quiet machine. */
-const makeLimit = 2400;
+const makeLimit = 1800;
 /** Seconds in which one that is made must have started and ended. */
 const bootLimit = 300;
 
@@ -30,7 +30,7 @@ export const machines = {
     suites: ['system', 'conformance'],
   },
   'vm-smoke': {
-    options: ['-m', '2048', '--boot-timeout', '120', '--timeout', '1800'],
+    options: ['-m', '2048', '--boot-timeout', '120', '--timeout', '1200'],
     env: driver('cgroupfs'),
     files: ['limits', 'limits-effects', 'limits-v2', 'writable-cgroups'].map((name) => `test/system/${name}.test.ts`),
     optional: true,

@@ -1,5 +1,5 @@
 // UpdateContainerResources: limits of a live container change together or not at all.
-import { failedPrecondition } from '../lib/failure.ts';
+import { Failure, failedPrecondition, failureChain } from '../lib/failure.ts';
 import type { KeyedLock } from '../lib/keyed-lock.ts';
 import type { LinuxResources } from '../sandbox/sandbox.ts';
 import { containerState, mayAct } from './container.ts';
@@ -30,6 +30,13 @@ export function mergeResources(before: LinuxResources | null, update: LinuxResou
   };
 }
 
+/** The failure of a record, told with what kept the kernel from taking the limits back. */
+function unrecorded(id: string, error: unknown, left: unknown): Failure {
+  const kind = error instanceof Failure ? error.kind : 'internal';
+  const message = `container ${id} keeps limits that are not on record (${failureChain(left)})`;
+  return new Failure(kind, message, { cause: error });
+}
+
 /** Updates the limits; a zero field is left alone. Memory below what is in use is refused, unchanged. */
 export async function updateContainerResources(
   ports: UpdateResourcesPorts,
@@ -48,8 +55,11 @@ export async function updateContainerResources(
       ports.records.update(id, { resources: mergeResources(container.status.resources, input.resources) });
     } catch (error) {
       // nobody would know of the new ones: all of an update or nothing
-      await ports.cgroups.update(cgroupPath, { ...limits, unified: container.status.resources?.unified ?? {} });
-      throw error;
+      const old = { ...limits, unified: container.status.resources?.unified ?? {} };
+      throw await ports.cgroups.update(cgroupPath, old).then(
+        () => error,
+        (left: unknown) => unrecorded(id, error, left),
+      );
     }
   });
 }

@@ -95,12 +95,12 @@ function room(daemon: TestDaemon) {
   const statusOf = async (reference: string) => (await daemon.image.ImageStatus({ image: { image: reference } })).image;
   const remove = (reference: string) => daemon.image.RemoveImage({ image: { image: reference } });
   /** Removes it and waits for its layers to be gone, or for the daemon to die. */
-  const removeWhole = async ({ reference, before }: Made): Promise<void> => {
+  const removeWhole = async ({ image, reference, before }: Made): Promise<void> => {
     await remove(reference);
-    await until(
-      'its layers are gone',
-      () => !daemon.running || steps.fired || (store.layers().length === before.length && store.trash().length === 0),
-    );
+    const config = image.config.digest.slice(7);
+    const gone = (): boolean =>
+      store.layers().length === before.length && store.trash().length === 0 && !store.blobs().includes(config);
+    await until('its layers and blobs are gone', () => !daemon.running || steps.fired || gone());
   };
   return { store, verify, statusOf, remove, removeWhole };
 }

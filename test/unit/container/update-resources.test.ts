@@ -2,7 +2,7 @@ import test from 'ava';
 import type { Container } from '../../../src/container/container.ts';
 import type { CgroupResources } from '../../../src/container/ports.ts';
 import { updateContainerResources, type UpdateResourcesPorts } from '../../../src/container/update-resources.ts';
-import { internal } from '../../../src/lib/failure.ts';
+import { Failure, failedPrecondition, failureChain, internal } from '../../../src/lib/failure.ts';
 import { KeyedLock } from '../../../src/lib/keyed-lock.ts';
 import type { LinuxResources } from '../../../src/sandbox/sandbox.ts';
 
@@ -25,7 +25,7 @@ const running = {
 } as unknown as Container;
 
 /** What the cgroup was told, over records that fail or do not. */
-function world(recordsFail: boolean) {
+function world(recordsFail: boolean, backFails = false) {
   const told: CgroupResources[] = [];
   const kept: object[] = [];
   const ports = {
@@ -44,6 +44,7 @@ function world(recordsFail: boolean) {
       read: async () => ({ ...none, memoryLimitBytes: 64, cpuQuota: -1 }),
       update: async (_: string, resources: CgroupResources) => {
         told.push(resources);
+        if (backFails && told.length === 2) throw failedPrecondition('96 bytes are in use');
         return resources;
       },
     },
@@ -70,4 +71,13 @@ test('a change that cannot be written down is taken back in the kernel', async (
   await t.throwsAsync(update(ports), { message: /no space left/ });
   t.like(told[0], { memoryLimitBytes: 128 });
   t.deepEqual(told[1], { ...none, memoryLimitBytes: 64, cpuQuota: -1, unified: { 'memory.high': '70000000' } });
+});
+
+test('limits that cannot be taken back do not hide why the record failed', async (t) => {
+  const { ports, told } = world(true, true);
+  const failure = await t.throwsAsync(update(ports), { instanceOf: Failure });
+  t.is(failure.kind, 'internal');
+  const chain = failureChain(failure);
+  t.regex(chain, /not on record \(96 bytes are in use\): write record: no space left on device/);
+  t.is(told.length, 2);
 });

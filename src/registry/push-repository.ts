@@ -3,10 +3,11 @@
 import { createHash } from 'node:crypto';
 import { failedPrecondition } from '../lib/failure.ts';
 import type { Digest } from '../lib/id.ts';
-import { repositoryUrl } from './endpoint.ts';
+import { type Endpoint, repositoryUrl } from './endpoint.ts';
 import { StatusError } from './failures.ts';
 import type { EndpointList } from './mirrors.ts';
-import { beginUpload, sendUpload, type Upload, type UploadOptions } from './uploads.ts';
+import { TransportError } from './transport-error.ts';
+import { beginUpload, sendUpload, type Upload, type UploadOptions, type UploadPlace } from './uploads.ts';
 
 /** A manifest to push. */
 export interface PushedManifest {
@@ -40,6 +41,14 @@ const all = (): boolean => true;
 /** Opens a repository for pushing. */
 export function openPushRepository(o: PushOptions): PushRepository {
   const walk = (doing: string, signal: AbortSignal) => ({ doing: `${doing} of ${o.label}`, may: all, signal });
+  /** Uploads that registries began in answer to a mount, by digest. */
+  const begun = new Map<Digest, UploadPlace>();
+  const taken = (digest: Digest, endpoint: Endpoint): UploadPlace | null => {
+    const place = begun.get(digest);
+    if (place?.endpoint !== endpoint) return null;
+    begun.delete(digest);
+    return place;
+  };
   return {
     async has(digest, signal) {
       const { value } = await o.endpoints.first(walk(`look for blob ${digest}`, signal), async (endpoint) => {
@@ -50,15 +59,19 @@ export function openPushRepository(o: PushOptions): PushRepository {
       return value;
     },
     async mount(digest, from, signal) {
-      const { value } = await o.endpoints.first(walk(`mount blob ${digest}`, signal), (endpoint) =>
-        beginUpload(o, { endpoint, mount: { digest, from } }, signal).then((place) => place === null, refused),
-      );
+      const { value } = await o.endpoints.first(walk(`mount blob ${digest}`, signal), async (endpoint) => {
+        // `from` may be no repository with this blob: then what was answered is a place to send it to
+        const place = await beginUpload(o, { endpoint, mount: { digest, from } }, signal).catch(refused);
+        if (place) begun.set(digest, place);
+        return place === null;
+      });
       return value;
     },
     async upload(upload, signal) {
       await o.endpoints.first(walk(`push blob ${upload.digest}`, signal), async (endpoint) => {
-        const begun = await beginUpload(o, { endpoint, mount: null }, signal);
-        if (begun !== null) await sendUpload(o, { begun, upload }, signal);
+        const { digest } = upload;
+        const place = taken(digest, endpoint) ?? (await beginUpload(o, { endpoint, mount: null }, signal));
+        if (place !== null) await sendUpload(o, { begun: place, upload }, signal);
       });
     },
     async putManifest({ name, mediaType, bytes }, signal) {
@@ -91,8 +104,9 @@ function absent(error: unknown): boolean {
   throw error;
 }
 
-/** A mount is a wish: who may not read the other repository, or whose registry cannot, sends the blob. */
-function refused(error: unknown): boolean {
-  if (error instanceof StatusError && error.status >= 400 && error.status < 500 && error.status !== 429) return false;
+/** A mount is a wish: who may not read the other repository, or whose registry cannot or answers nonsense, sends the blob. */
+function refused(error: unknown): undefined {
+  if (error instanceof StatusError && error.status >= 400 && error.status < 500 && error.status !== 429) return;
+  if (error instanceof TransportError && error.stage === 'protocol') return;
   throw error;
 }

@@ -192,13 +192,15 @@ async function putParts(o: UploadOptions, way: Way, upload: Upload): Promise<voi
     if (arrived <= begin || arrived > end)
       throw new TransportError({ stage: 'protocol', host: place.url.host }, `${arrived} bytes have arrived, it says`);
     way.sent = arrived;
+    if (arrived <= way.best) continue; // once more what an upload that is gone had
+    way.best = arrived;
     way.failures = 0;
   }
   const part = { method: 'PUT', begin: size, end: size } as const;
   await sendTo(o, withDigest(way.place, digest), { upload, part, headers: {} });
 }
 
-/** `0-<last byte>`, also with `bytes=` before it: how many bytes are there. Null for what says nothing. */
+/** `0-<last byte>`, also with `bytes=` before it: how many bytes are there, 1 perhaps none. Null for what says nothing. */
 function arrivedOf(range: string | null): number | null {
   const last = /^(?:bytes=)?0-([0-9]{1,15})$/.exec(range ?? '')?.[1];
   return last === undefined ? null : Number(last) + 1;
@@ -208,6 +210,8 @@ function arrivedOf(range: string | null): number | null {
 interface Way {
   place: UploadPlace;
   sent: number;
+  /** The most that any of its uploads had: only more is progress. */
+  best: number;
   /** Without progress. */
   failures: number;
   inParts: boolean;
@@ -222,7 +226,7 @@ export async function sendUpload(
   { begun, upload }: { readonly begun: UploadPlace; readonly upload: Upload },
   signal: AbortSignal,
 ): Promise<void> {
-  const way: Way = { place: begun, sent: 0, failures: 0, inParts: false };
+  const way: Way = { place: begun, sent: 0, best: 0, failures: 0, inParts: false };
   for (;;) {
     try {
       await (way.inParts ? putParts(o, way, upload) : putWhole(o, way.place, upload));
@@ -251,7 +255,9 @@ async function resume(o: UploadOptions, way: Way, signal: AbortSignal): Promise<
       throw error;
     });
     const arrived = answer === null || answer.strayed ? null : arrivedOf(answer.headers.range ?? null);
-    if (answer !== null && arrived !== null && arrived >= way.sent) {
+    // of an empty upload distribution says 0-0 too
+    const untold = arrived === 1 && way.sent === 0;
+    if (answer !== null && arrived !== null && arrived >= way.sent && !untold) {
       way.sent = arrived;
       if (answer.headers.location !== undefined)
         way.place = placeAt(way.place, locationOf(answer), reachOf(answer.peer));

@@ -2,6 +2,7 @@
 // Must not choose what is sent where: it is told each request.
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { Failure, failedPrecondition } from '../lib/failure.ts';
 import { type Digest, digestHex } from '../lib/id.ts';
 import type { SendBlobRequest, SentBlob } from '../native/boundary.ts';
 import type { Compression, ExportJob, Exports } from './exports.ts';
@@ -67,7 +68,10 @@ export class Outgoing {
     }
   }
 
-  /** Sends a part of a blob. Throws as a download does, with `host` in the details for failures that are the host's. */
+  /**
+   * Sends a part of a blob. Throws as a download does, with `host` in the details for failures that are the host's;
+   * failed-precondition for a file that is not what its digest says.
+   */
   async send(
     part: OutgoingPart,
     { file, onBytes }: { readonly file: OutgoingBlob; readonly onBytes: (bytes: number) => void },
@@ -84,8 +88,22 @@ export class Outgoing {
       const start = (): Promise<SentBlob> =>
         native.sendBlob({ ...request, handle, stallMs: bounds.stallMs, answerMs, file });
       return await fetchCall(native, { handle, doing: `push blob ${file.digest}`, host, signal, start });
+    } catch (error) {
+      throw this.#damaged(error, file) ?? error;
     } finally {
       clearInterval(timer);
     }
+  }
+
+  /** What is read of a file and is not its digest's is no registry's fault, and no other one helps. */
+  #damaged(error: unknown, { path, digest }: OutgoingBlob): Failure | null {
+    if (!(error instanceof Failure) || error.details.stage !== 'digest') return null;
+    return failedPrecondition(
+      path.startsWith(`${this.#options.ingestDir}/`)
+        ? `blob ${digest}, made to be pushed, was damaged before it was sent: push it again`
+        : `kept blob ${digest} is damaged: run podwright images repair`,
+      error.cause,
+      { stage: 'digest' },
+    );
   }
 }

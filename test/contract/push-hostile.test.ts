@@ -5,7 +5,7 @@ import type { IncomingMessage } from 'node:http';
 import { join, resolve } from 'node:path';
 import { randomBytes } from 'node:crypto';
 import test, { type ExecutionContext } from 'ava';
-import type { PushedImage } from '../../src/image/push.ts';
+import type { PushedImage, PushRequest } from '../../src/image/push.ts';
 import { Failure, failureChain } from '../../src/lib/failure.ts';
 import { loadNative } from '../../src/native/load.ts';
 import { startFakeRegistry } from '../helpers/fake-registry.ts';
@@ -29,7 +29,7 @@ const password = 'hunter2!';
 
 interface Made extends ImageRoom {
   readonly server: PushServer;
-  readonly push: (signal?: AbortSignal) => Promise<PushedImage>;
+  readonly push: (signal?: AbortSignal, onProgress?: PushRequest['onProgress']) => Promise<PushedImage>;
   /** The failure of a push, as text. */
   readonly fails: () => Promise<string>;
 }
@@ -47,7 +47,7 @@ async function setup(t: ExecutionContext): Promise<Made> {
   mkdirSync(dir, { recursive: true });
   writeFileSync(join(dir, 'hosts.toml'), `server = "http://${server.host}"\n[header]\nX-Team = "fixed"\n`);
   const auth = { username: 'anna', password, auth: '', serverAddress: '', identityToken: '', registryToken: '' };
-  const push = (signal = new AbortController().signal): Promise<PushedImage> =>
+  const push: Made['push'] = (signal = new AbortController().signal, onProgress = () => undefined) =>
     room.images.push(
       {
         reference,
@@ -56,7 +56,7 @@ async function setup(t: ExecutionContext): Promise<Made> {
         auth,
         authFile: null,
         skipVerify: false,
-        onProgress: () => undefined,
+        onProgress,
       },
       signal,
     );
@@ -111,6 +111,47 @@ real('a part that breaks off is sent again, the others are not', async (t) => {
   made.server.interrupt = (request, response) => whole(request, response) || part(request, response);
   isThere(t, made, await made.push());
   t.is(ranges(made).length, 5, 'two that broke off, three that arrived');
+});
+
+/** Answers with a status as soon as the headers of a request are there. */
+function refusing(status: number, when: (request: IncomingMessage) => boolean): Interrupt {
+  return (request, response) => {
+    if (!when(request)) return false;
+    request.resume();
+    request.on('end', () => response.writeHead(status).end());
+    return true;
+  };
+}
+
+real('an upload that is empty is no upload with a byte', async (t) => {
+  const made = await setup(t);
+  let parts = 0;
+  const [whole, first] = [
+    cutting('PUT', 1),
+    refusing(503, (request) => request.method === 'PATCH' && (parts += 1) === 1),
+  ];
+  made.server.interrupt = (request, response) => whole(request, response) || first(request, response);
+  isThere(t, made, await made.push());
+  t.is(ranges(made).length, 4, 'one that was refused, three that arrived');
+});
+
+real('parts that are lost each time are no progress: the push ends', async (t) => {
+  const made = await setup(t);
+  for (const [status, message, most] of [
+    [404, /^not-found: /, 4],
+    [503, /^registry-unavailable: /, 10],
+  ] as const) {
+    let parts = 0;
+    const whole = cutting('PUT', 1);
+    // the last word, if the push does not have it
+    const lost = refusing(status, ({ method }) => method === 'PATCH' && (parts += 1) % 2 === 0 && parts <= 20);
+    const endless = refusing(400, ({ method }) => method === 'PATCH' && parts > 20);
+    const gone = refusing(404, ({ method, url }) => method === 'GET' && url?.includes('/uploads/') === true);
+    const all = [whole, lost, endless, gone];
+    made.server.interrupt = (request, response) => all.some((one) => one(request, response));
+    t.regex(await made.fails(), message);
+    t.is(parts, most, String(status));
+  }
 });
 
 real('a server that takes no large bodies, and one that wants large parts', async (t) => {
@@ -212,33 +253,54 @@ real('a kept blob that is damaged never becomes a whole blob there', async (t) =
   const bytes = readFileSync(file);
   bytes[5_000_000] = (bytes[5_000_000] ?? 0) ^ 1;
   writeFileSync(file, bytes);
-  t.regex(await made.fails(), /the content is not what its digest says/);
+  t.regex(
+    await made.fails(),
+    /^failed-precondition: kept blob sha256:[0-9a-f]{64} is damaged: run podwright images repair/,
+  );
+  const failure = await t.throwsAsync(made.push(), { instanceOf: Failure });
+  t.is(failure?.details['host'], undefined, 'no registry is to blame, and no other one is asked');
   t.false(made.server.blobs.has(large.digest));
   const sent = made.server.requests.filter(({ method }) => method === 'PUT');
   t.true(sent.every(({ bytes: count }) => count < large.bytes.length));
 });
 
-real(
-  'a push that is given up ends at once and leaves nothing, while making a layer and while sending it',
-  async (t) => {
-    const made = await setup(t);
-    made.settings.keepBlobs = false;
-    for (const kept of [true, false]) {
-      if (!kept) await made.storage.content.remove(large.digest as never);
-      const held = Promise.withResolvers<void>();
-      made.server.interrupt = (request) => {
-        if (!isLarge('PUT', request)) return false;
-        request.resume();
-        held.resolve();
-        return true; // and no answer, ever
-      };
-      const stop = new AbortController();
-      const pushing = made.push(stop.signal);
-      await Promise.race([held.promise, pushing]);
-      stop.abort(new Error('enough'));
-      await t.throwsAsync(pushing);
-      await until('nothing is left of it', () => readdirSync(made.paths.ingestDir).length === 0);
-      t.deepEqual(made.storage.progress(), []);
-    }
-  },
-);
+real('a push that is given up while a layer is sent ends at once and leaves nothing', async (t) => {
+  const made = await setup(t);
+  const held = Promise.withResolvers<void>();
+  made.server.interrupt = (request) => {
+    if (!isLarge('PUT', request)) return false;
+    request.resume();
+    held.resolve();
+    return true; // and no answer, ever
+  };
+  const stop = new AbortController();
+  const pushing = made.push(stop.signal);
+  await Promise.race([held.promise, pushing]);
+  await leavesNothing(t, made, { stop, pushing });
+});
+
+real('a push that is given up while a layer is made ends at once and leaves nothing', async (t) => {
+  const made = await setup(t);
+  made.settings.keepBlobs = false;
+  await made.storage.content.remove(large.digest as never);
+  const making = Promise.withResolvers<void>();
+  made.server.interrupt = (request) => isLarge('PUT', request); // it does not end by itself
+  const stop = new AbortController();
+  const pushing = made.push(stop.signal, (blobs) => {
+    if (blobs.some(({ stage }) => stage === 'compressing')) making.resolve();
+  });
+  await Promise.race([making.promise, pushing]);
+  await until('it is being made', () => readdirSync(made.paths.ingestDir).length > 0);
+  await leavesNothing(t, made, { stop, pushing });
+});
+
+async function leavesNothing(
+  t: ExecutionContext,
+  made: Made,
+  { stop, pushing }: { readonly stop: AbortController; readonly pushing: Promise<PushedImage> },
+): Promise<void> {
+  stop.abort(new Error('enough'));
+  await t.throwsAsync(pushing);
+  await until('nothing is left of it', () => readdirSync(made.paths.ingestDir).length === 0);
+  t.deepEqual(made.storage.progress(), []);
+}

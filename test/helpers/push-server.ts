@@ -87,7 +87,7 @@ function serve(made: PushServer, uploads: Map<string, Buffer>, { request, respon
   const [, repository = '', id = ''] = upload ?? [];
   const at = (to: string, sent: number): Record<string, string> => ({
     location: `${made.uploadsAt}/v2/${repository}/blobs/uploads/${to}`,
-    range: `0-${sent - 1}`,
+    range: `0-${Math.max(0, sent - 1)}`, // of an empty upload too, as distribution
   });
   if (upload && method === 'POST') {
     const fresh = randomUUID();
@@ -97,6 +97,9 @@ function serve(made: PushServer, uploads: Map<string, Buffer>, { request, respon
   if (upload) {
     const before = uploads.get(id) ?? Buffer.alloc(0);
     if (method === 'GET') return void response.writeHead(204, at(id, before.length)).end();
+    const begin = /^([0-9]+)-/.exec(headers['content-range'] ?? '')?.[1];
+    if (begin !== undefined && Number(begin) !== before.length)
+      return void response.writeHead(416, at(id, before.length)).end();
     const all = Buffer.concat([before, body]);
     uploads.set(id, all);
     if (method === 'PATCH') return void response.writeHead(202, at(id, all.length)).end();

@@ -48,7 +48,8 @@ const failureAt = (label: string, error: unknown): unknown =>
         errno: error instanceof NativeError ? error.errno : errno.EIO,
       });
 
-const nativeEffects: Effects<Native> = {
+/** What of the addon changes something outside this process. */
+export const nativeEffects: Effects<Native> = {
   name: 'native',
   atOnce: [],
   later: [
@@ -56,6 +57,7 @@ const nativeEffects: Effects<Native> = {
     'netnsUnpin',
     'spawnMonitor',
     'cgroupCreate',
+    'cgroupHandOn',
     'cgroupUpdate',
     'systemdStartScope',
     'systemdTellLimits',
@@ -84,7 +86,9 @@ const nativeEffects: Effects<Native> = {
     'sweepTrash',
     'writeFileAtomic',
     'exportBlob',
+    'beginArchive',
     'finishArchive',
+    'sendBlob',
     'quotaAssign',
     'quotaForget',
   ],

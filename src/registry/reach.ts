@@ -52,12 +52,17 @@ function plain(address: string): string {
   return [24, 16, 8, 0].map((shift) => (bits >>> shift) & 255).join('.');
 }
 
-/** The addresses of this machine's interfaces, as they are now. */
-const ownAddresses = (): readonly string[] =>
-  Object.values(networkInterfaces()).flatMap((list) => (list ?? []).map(({ address }) => plain(address)));
+/** Has the addresses of all Services where kube-proxy works by IPVS: what listens there is elsewhere, mostly. */
+const ofServices = 'kube-ipvs0';
+
+/** The addresses of this machine's interfaces, as they are now; without those that kube-proxy gives Services. */
+export const ownAddresses = (interfaces = networkInterfaces()): readonly string[] =>
+  Object.entries(interfaces)
+    .filter(([name]) => name.split(':')[0] !== ofServices)
+    .flatMap(([, list]) => (list ?? []).map(({ address }) => plain(address)));
 
 /** Whether an address may be connected to. */
-export function isWithin(reach: Reach, address: string, own = ownAddresses): boolean {
+export function isWithin(reach: Reach, address: string, own: () => readonly string[] = ownAddresses): boolean {
   if (reach === 'any') return true;
   const at = plain(address);
   if (typeof reach === 'object') return at === plain(reach.peer) || isWithin(reach.ground, address, own);
@@ -66,7 +71,7 @@ export function isWithin(reach: Reach, address: string, own = ownAddresses): boo
 }
 
 /** How far a server may lead: `peer` is its address, or its name where a proxy hides the address. */
-export function reachOf(peer: string, own = ownAddresses): Ground {
+export function reachOf(peer: string, own: () => readonly string[] = ownAddresses): Ground {
   const at = plain(peer);
   if (isIn(loopback, at) || /^(?:.*\.)?localhost$/i.test(peer)) return 'machine';
   return isIP(at) !== 0 && own().includes(at) ? 'machine' : 'network';

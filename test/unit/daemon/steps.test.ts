@@ -1,6 +1,7 @@
 // Who may turn on the steps of a daemon, and what a step that fails looks like.
+import { readdirSync, readFileSync } from 'node:fs';
 import test from 'ava';
-import { stepsOf } from '../../../src/daemon/steps.ts';
+import { nativeEffects, stepsOf } from '../../../src/daemon/steps.ts';
 import { noStep } from '../../../src/lib/steps.ts';
 import { NativeError } from '../../../src/native/errors.ts';
 import type { Log } from '../../../src/log.ts';
@@ -41,4 +42,55 @@ test('a step fails as its port does', (t) => {
   t.throws(() => step('native.commitDir fails'), { instanceOf: NativeError });
   const error = t.throws(() => step('record fails'));
   t.is((error as NodeJS.ErrnoException).code, 'EIO');
+});
+
+/** Calls of the addon that leave everything outside this process as it was, or say where bytes of a stream go. */
+const noEffects = {
+  reads: [
+    'bootId',
+    'processStartTime',
+    'cgroupDetect',
+    'cgroupRead',
+    'cgroupProcs',
+    'cgroupUsage',
+    'cgroupStats',
+    'cgroupTasks',
+    'networkDefaultMtu',
+    'networkListLinks',
+    'networkInterfaceStats',
+    'fetchProgress',
+    'archiveRead',
+    'verifyBlob',
+    'quotaSupport',
+    'quotaUsage',
+    'layerUsage',
+    'readThrough',
+    'fsInfo',
+    'seccompCompile',
+  ],
+  ofThisProcess: [
+    'heapTrim',
+    'lockFile',
+    'prepareMonitor',
+    'networkForgetStats',
+    'networkTryLock',
+    'networkLock',
+    'fetchCancel',
+    'stepsEnable',
+    'stepPass',
+  ],
+  streams: ['carryInput', 'carryCancel'],
+};
+
+test('each call of the addon has a step, or no effect', (t) => {
+  const dir = new URL('../../../src/native/', import.meta.url);
+  const files = readdirSync(dir).filter((name) => name === 'boundary.ts' || name.endsWith('-calls.ts'));
+  const calls = files.flatMap((name) =>
+    [...readFileSync(new URL(name, dir), 'utf8').matchAll(/^export interface \w+Exports \{\n(.*?)^\}/gms)].flatMap(
+      ([, body = '']) => [...body.matchAll(/^ {2}(\w+)\(/gm)].map(([, call]) => call),
+    ),
+  );
+  t.true(calls.length > 60, 'they are found');
+  const known = [...nativeEffects.later, ...nativeEffects.atOnce, ...Object.values(noEffects).flat()];
+  t.deepEqual(calls.toSorted(), known.toSorted());
 });

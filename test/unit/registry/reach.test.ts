@@ -1,9 +1,16 @@
 import { promisify } from 'node:util';
 import dns from 'node:dns';
 import { syncBuiltinESMExports } from 'node:module';
-import { networkInterfaces } from 'node:os';
+import type { networkInterfaces } from 'node:os';
 import test from 'ava';
-import { checkReach, isWithin, lookupWithin, reachOf, reachOfOwnHost } from '../../../src/registry/reach.ts';
+import {
+  checkReach,
+  isWithin,
+  lookupWithin,
+  ownAddresses,
+  reachOf,
+  reachOfOwnHost,
+} from '../../../src/registry/reach.ts';
 import { TransportError } from '../../../src/registry/transport-error.ts';
 
 const own = ['127.0.0.1', '127.9.9.9', '0.0.0.0', '::1', '[::1]', '::', '::ffff:127.0.0.1', '[::ffff:7f00:1]'];
@@ -79,8 +86,19 @@ test('the addresses of this machine are of this machine', (t) => {
   }
   t.true(isWithin('network', '192.168.7.8', own));
   t.is(reachOf('192.168.7.8', own), 'network');
-  const real = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
-  for (const { address } of real) t.false(isWithin('network', address), address);
+  t.true(ownAddresses().length > 0);
+  for (const address of ownAddresses()) t.false(isWithin('network', address), address);
+});
+
+test('addresses of Services, which kube-proxy keeps on an interface, are not of this machine', (t) => {
+  const at = (address: string) => [{ address }] as unknown as ReturnType<typeof networkInterfaces>[string];
+  const interfaces = { eth0: at('192.168.7.7'), 'kube-ipvs0': at('10.96.0.10'), 'kube-ipvs0:1': at('10.96.0.11') };
+  const own = () => ownAddresses(interfaces);
+  t.deepEqual(own(), ['192.168.7.7']);
+  for (const address of ['10.96.0.10', '10.96.0.11']) {
+    t.true(isWithin('network', address, own), address);
+    t.is(reachOf(address, own), 'network', address);
+  }
 });
 
 test('a server leads to its own host only where it was', async (t) => {

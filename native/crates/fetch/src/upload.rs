@@ -8,15 +8,15 @@ use crate::digest::{Digest, Hasher};
 use crate::job::{Job, Stage};
 use crate::reach::{Bounds, Reach};
 use crate::redirect::text;
-use crate::request::{Header, SendBlob};
+use crate::request::{Header, SendBlob, Source};
 use crate::url::Url;
 use podwright_sys::errno::SysError;
 use rustix::fs::{self, FileType, Mode, OFlags};
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::sync::Arc;
-use ureq::http::Request;
-use ureq::{Body, SendBody, http::Response};
+use ureq::http::{Request, Response, StatusCode};
+use ureq::{Agent, Body, SendBody};
 
 /// So much is read of an answer: it is an error's text, or nothing.
 const LONGEST_ANSWER: u64 = 4096;
@@ -60,42 +60,63 @@ fn send(request: &SendBlob, job: &Job) -> Result<SentBlob, Cause> {
     if !url.https && !source.allow_http {
         return Err(Cause::Tls(format!("{} would be sent to over plain http", url.authority)));
     }
-    let mut part = Part::open(request, job)?;
     let bounds = Arc::new(Bounds::new(source.proxy.is_some()));
     bounds.admit(&url.authority, request.reach).map_err(|e| Cause::Protocol(e.to_string()))?;
     let agent = agent(&source, true, &bounds)?;
     job.use_agent(&agent)?;
     job.stage(Stage::Connecting);
+    let to = To { source: &source, url: &url, agent: &agent };
+    let mut asks = request.end.saturating_sub(request.begin) >= ASK_FROM;
+    loop {
+        let answer = exchange(request, &to, asks, job)?;
+        // Some proxy cannot be asked so, and is to be sent the same without (RFC 9110, 10.1.1).
+        if asks && answer.status() == StatusCode::EXPECTATION_FAILED {
+            asks = false;
+            continue;
+        }
+        return Ok(read(answer, bounds.led_by(&url.authority)));
+    }
+}
+
+struct To<'a> {
+    source: &'a Source,
+    url: &'a Url,
+    agent: &'a Agent,
+}
+
+/// Sends the part from its beginning, and whether the bytes are wanted may be asked first.
+fn exchange(request: &SendBlob, to: &To<'_>, asks: bool, job: &Job) -> Result<Response<Body>, Cause> {
+    let mut part = Part::open(request, job)?;
     let mut head = Request::builder()
         .method(request.method.name())
-        .uri(url.to_request())
+        .uri(to.url.to_request())
         .header("content-type", "application/octet-stream")
         .header("content-length", part.left.to_string());
-    for Header(name, value) in &source.headers {
+    for Header(name, value) in &to.source.headers {
         head = head.header(name, value);
     }
-    if part.left >= ASK_FROM {
+    if asks {
         head = head.header("expect", "100-continue");
     }
     let body = SendBody::from_reader(&mut part);
     let whole = head.body(body).map_err(|_| Cause::Request("the url or a header is malformed"))?;
-    let answer = agent.run(whole).map_err(cause_of);
+    let answer = to.agent.run(whole).map_err(cause_of);
     // What the file failed of explains what its sender says, and a cancel what the connection does.
     if let Some(cause) = part.failed.take() {
         return Err(cause);
     }
     job.check()?;
-    read(answer?, bounds.led_by(&url.authority))
+    answer
 }
 
-fn read(answer: Response<Body>, leads: Reach) -> Result<SentBlob, Cause> {
+fn read(answer: Response<Body>, leads: Reach) -> SentBlob {
     let status = answer.status().as_u16();
     let header = |name| text(answer.headers(), name).map(str::to_owned);
     let (location, range, retry_after) = (header("location"), header("range"), header("retry-after"));
     let mut body = Vec::new();
     // It only explains: one that breaks off is as good as a short one.
     let _ = answer.into_body().into_reader().take(LONGEST_ANSWER).read_to_end(&mut body);
-    Ok(SentBlob { status, location, range, retry_after, leads, body })
+    SentBlob { status, location, range, retry_after, leads, body }
 }
 
 /// The bytes to send.

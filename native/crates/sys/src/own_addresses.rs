@@ -1,6 +1,7 @@
 //! The addresses of this machine's interfaces (getifaddrs(3)), which rustix lacks.
 
 use crate::errno::SysError;
+use std::ffi::CStr;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -14,7 +15,16 @@ impl Drop for List {
     }
 }
 
-/// The IPv4 and IPv6 addresses of the interfaces in the caller's network namespace, as they are now.
+/// Has the addresses of all Services where kube-proxy works by IPVS: what listens there is elsewhere, mostly.
+const OF_SERVICES: &[u8] = b"kube-ipvs0";
+
+/// Whether the addresses of an interface, or of its alias (`eth0:1`), lead to this machine.
+fn leads_here(interface: &[u8]) -> bool {
+    interface.split(|&byte| byte == b':').next() != Some(OF_SERVICES)
+}
+
+/// The IPv4 and IPv6 addresses of the interfaces in the caller's network namespace, as they are now; without those that
+/// kube-proxy gives Services.
 ///
 /// # Errors
 /// What the kernel says.
@@ -30,7 +40,11 @@ pub fn own_addresses() -> Result<Vec<IpAddr>, SysError> {
     while !at.is_null() {
         // SAFETY: the entries of the list are valid until it is freed, which `list` does after this loop.
         let entry = unsafe { &*at };
-        found.extend(address_of(entry.ifa_addr));
+        // SAFETY: every entry has a name that ends with NUL, valid as long as the entry.
+        let name = unsafe { CStr::from_ptr(entry.ifa_name) };
+        if leads_here(name.to_bytes()) {
+            found.extend(address_of(entry.ifa_addr));
+        }
         at = entry.ifa_next;
     }
     Ok(found)
@@ -65,5 +79,12 @@ mod tests {
     fn loopback_is_ours() {
         let own = own_addresses().expect("list");
         assert!(own.contains(&IpAddr::V4(Ipv4Addr::LOCALHOST)), "{own:?}");
+    }
+
+    #[test]
+    fn addresses_of_services_are_not_ours() {
+        let ours = ["lo", "eth0", "eth0:1", "kube-ipvs", "kube-ipvs00", "kube-ipvs0", "kube-ipvs0:1"]
+            .map(|name| leads_here(name.as_bytes()));
+        assert_eq!(ours, [true, true, true, true, true, false, false]);
     }
 }

@@ -5,12 +5,12 @@ use crate::long_work::{on_thread, settle_bytes};
 use neon::prelude::*;
 use neon::types::extract::Json;
 use podwright_cgroups::delegate::{self, Bounds};
-use podwright_cgroups::stats::{Stats, StatsReader};
+use podwright_cgroups::stats::{Clock, Stats, StatsReader};
 use podwright_cgroups::tasks::{self, Tasks};
 use podwright_cgroups::{CgroupError, Facts, Layout, Place, Resources, Version, group, systemd};
 use serde::{Deserialize, Serialize};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long a kill waits for the last process to be gone.
 const KILL_LIMIT: Duration = Duration::from_secs(10);
@@ -222,10 +222,11 @@ fn cgroup_stats(Json(args): Json<PathsArgs>) -> Json<Outcome<Vec<Option<Stats>>>
 /// What CRI reports of many cgroups, encoded for it (`StatsReader::usage`): an ArrayBuffer.
 #[neon::export]
 fn cgroup_usage<'cx>(cx: &mut Cx<'cx>, Json(args): Json<UsageArgs>) -> JsResult<'cx, JsPromise> {
+    let since = Instant::now(); // `now` was read by the caller, and a busy pool may begin the work much later
     let read = move || {
         let no_time = |_| CgroupError::Value { field: "now", value: args.now.clone(), reason: "not in nanoseconds" };
         let now = args.now.parse().map_err(no_time)?;
-        with_reader(|reader| reader.usage(&args.containers, &args.pods, now))
+        with_reader(|reader| reader.usage(&args.containers, &args.pods, Clock::set_to(now, since)))
     };
     Ok(cx.task(read).promise(|mut cx, read| settle_bytes(&mut cx, read)))
 }

@@ -10,6 +10,7 @@ mod v1;
 mod v2;
 mod wire;
 
+pub use group::Clock;
 pub use reader::StatsReader;
 
 #[cfg(feature = "serde")]

@@ -3,7 +3,7 @@
 
 mod scratch;
 
-use podwright_cgroups::stats::StatsReader;
+use podwright_cgroups::stats::{Clock, StatsReader};
 use podwright_cgroups::{Version, group};
 use scratch::{MIB, Scratch, Tested};
 use std::time::Instant;
@@ -97,7 +97,7 @@ fn a_hundred_groups_are_read_by_several_threads_each_once() -> Tested {
         open = reader.open_files();
     }
     println!("100 cgroups in {best} us, {open} open files");
-    let answer = reader.usage(&paths, &paths[..1], 7)?;
+    let answer = reader.usage(&paths, &paths[..1], Clock::set_to(7, Instant::now()))?;
     let mut lengths = Vec::new();
     let mut rest = answer.as_slice();
     while let Some((length, after)) = rest.split_first_chunk() {

@@ -8,7 +8,7 @@ use rustix::net::{
 use rustix::termios::Winsize;
 use std::io::IoSliceMut;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 const OPERATION: &str = "take the terminal";
 
@@ -28,19 +28,22 @@ pub(crate) fn listen(name: &str) -> StepResult<OwnedFd> {
     Ok(socket)
 }
 
-/// Waits for the master; none when the runtime ends or is late without having sent it.
+/// Waits for the master; none when the runtime ends or is late without having sent it, or `give_up` becomes readable
+/// or ends.
 ///
 /// # Errors
 /// The failing call.
-pub(crate) fn accept(listener: &OwnedFd, running: &Running) -> StepResult<Option<OwnedFd>> {
-    let ready = run::poll_until(running, &[listener.as_fd(), running.pidfd.as_fd()])?;
-    if ready.first() != Some(&true) {
+pub(crate) fn accept(
+    listener: &OwnedFd,
+    running: &Running,
+    give_up: Option<BorrowedFd<'_>>,
+) -> StepResult<Option<OwnedFd>> {
+    if !is_ready(running, listener.as_fd(), give_up)? {
         return Ok(None);
     }
     let connection =
         rustix::net::accept_with(listener, SocketFlags::CLOEXEC).map_err(failed(OPERATION, "accept4", ""))?;
-    let ready = run::poll_until(running, &[connection.as_fd()])?;
-    if ready.first() != Some(&true) {
+    if !is_ready(running, connection.as_fd(), give_up)? {
         return Ok(None);
     }
     let mut bytes = [0; 4096];
@@ -53,6 +56,13 @@ pub(crate) fn accept(listener: &OwnedFd, running: &Running) -> StepResult<Option
         _ => None,
     });
     master.map(Some).ok_or_else(|| StepError::without_call(Kind::Internal, OPERATION, "", "no terminal was sent"))
+}
+
+/// Whether there is something to take, once there is or nothing more will come.
+fn is_ready(running: &Running, from: BorrowedFd<'_>, give_up: Option<BorrowedFd<'_>>) -> StepResult<bool> {
+    let watched: Vec<BorrowedFd<'_>> = [from, running.pidfd.as_fd()].into_iter().chain(give_up).collect();
+    let ready = run::poll_until(running, &watched)?;
+    Ok(ready.first() == Some(&true) && ready.get(2) != Some(&true))
 }
 
 /// Gives it rows and columns.

@@ -169,7 +169,7 @@ pub(crate) fn run_with_terminal(
     let listener = files.console.as_deref().map(console::listen).transpose()?;
     let running = run::start(call)?;
     let master = match &listener {
-        Some(listener) => console::accept(listener, &running)?,
+        Some(listener) => console::accept(listener, &running, call.give_up)?,
         None => None,
     };
     running.finish_unless(call.give_up, &files.log)?;

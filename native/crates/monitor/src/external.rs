@@ -195,8 +195,8 @@ impl Monitor {
 
     /// Who makes a container was told to end and has not.
     pub(crate) fn kill_helper(&mut self, key: u64) {
-        let failed = |c: &&Container| c.phase == Phase::Failed && c.is_alive();
-        if let Some(container) = self.containers.get(&key).filter(failed) {
+        let made = |c: &&Container| matches!(c.phase, Phase::Creating(_) | Phase::Failed) && c.is_alive();
+        if let Some(container) = self.containers.get(&key).filter(made) {
             // our child and not reaped
             let _ = podwright_sys::signal::send(container.pid, 9);
         }

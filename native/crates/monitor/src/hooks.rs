@@ -244,14 +244,14 @@ impl Monitor {
     }
 
     /// A container whose creation failed and whose last hooks are still to be run, or run.
-    pub(crate) fn with_last_hooks(&mut self, id: &str) -> Option<&mut Container> {
+    pub(crate) fn with_last_hooks(&mut self, id: &str) -> Option<(u64, &mut Container)> {
         let ends = |c: &Container, h: &Hooks| match h.stopped {
             Stopped::Due => c.id == id, // a process that is given up has no name any more, and may never end
             Stopped::Running => h.id == id,
             Stopped::Done => false,
         };
         let failed = |c: &Container| c.phase == Phase::Failed && c.hooks.as_ref().is_some_and(|h| ends(c, h));
-        self.containers.values_mut().find(|c| failed(c))
+        self.containers.iter_mut().find(|(_, c)| failed(c)).map(|(key, c)| (*key, c))
     }
 
     /// Tells whoever waits why the creation failed.

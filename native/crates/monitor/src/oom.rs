@@ -13,8 +13,9 @@ use podwright_sys::signal::Ending;
 use podwright_sys::start_time::stat_field;
 use std::path::Path;
 
-/// v1 gives notice before the kill is counted: the count is read so much later, in milliseconds.
-const COUNT_AFTER_MS: u64 = 20;
+/// When the count is read after a notice, in milliseconds. v1 gives notice once and before the kill is counted, and
+/// what the kernel writes to its log in between can take long on a slow console.
+const LOOKS_MS: [u64; 6] = [20, 100, 500, 2_000, 10_000, 60_000];
 
 /// PF_EXITING and PF_SIGNALED of a process's flags (proc_pid_stat(5), linux/sched.h).
 const ENDING_FLAGS: u64 = 0x4 | 0x400;
@@ -35,6 +36,39 @@ pub(crate) struct Oom {
     told: u64,
     /// Whose limit it was, and that limit in bytes.
     limit: (Limit, u64),
+    looks: Looks,
+}
+
+/// The looks at the count that follow a notice. PURE.
+#[derive(Debug, Default)]
+struct Looks {
+    /// When the last notice came, by boot time.
+    since: i64,
+    /// How many of them are over or under way.
+    begun: usize,
+}
+
+impl Looks {
+    /// A notice came: when to look first.
+    fn begin(&mut self, now: i64) -> i64 {
+        *self = Self { since: now, begun: 1 };
+        self.since + ms(LOOKS_MS[0])
+    }
+
+    /// A look is being taken: when to take the next one, where nobody has been told to do so.
+    fn next(&mut self, now: i64) -> Option<i64> {
+        let under_way = LOOKS_MS.get(self.begun.checked_sub(1)?)?;
+        if now < self.since + ms(*under_way) {
+            return None; // that of an earlier notice
+        }
+        let next = LOOKS_MS.get(self.begun)?;
+        self.begun += 1;
+        Some(self.since + ms(*next))
+    }
+}
+
+fn ms(milliseconds: u64) -> i64 {
+    i64::try_from(milliseconds).unwrap_or(i64::MAX).saturating_mul(1_000_000)
 }
 
 impl Oom {
@@ -58,16 +92,15 @@ impl Oom {
         }
     }
 
-    /// Something was found; false when no kill is new.
-    fn count(&mut self, kills: u64, now: i64) -> bool {
+    /// So many kills there have been.
+    fn count(&mut self, kills: u64, now: i64) {
         if kills <= self.kills {
-            return false;
+            return;
         }
         self.kills = kills;
         if let Some(levels) = &mut self.levels {
             self.limit = levels.cause(now);
         }
-        true
     }
 
     fn fact(&mut self, container_id: &str, main: bool) -> Option<OomFact> {
@@ -116,12 +149,14 @@ impl Monitor {
     /// A notice came: the count is read a little later.
     pub(crate) fn oom_ready(&mut self, key: u64) {
         let now = clock::boot();
-        let Some(levels) = self.containers.get_mut(&key).and_then(|c| c.oom.levels.as_mut()) else { return };
+        let Some(oom) = self.containers.get_mut(&key).map(|c| &mut c.oom) else { return };
+        let Some(levels) = &mut oom.levels else { return };
         if levels.take_notice(now).is_err() {
             self.close_oom(key); // the cgroup has gone
             return;
         }
-        self.timers.add(clock::deadline(COUNT_AFTER_MS), Due::OomCount(key));
+        let first = oom.looks.begin(now);
+        self.timers.add(first, Due::OomCount(key));
     }
 
     /// Tells of kills that were not told yet.
@@ -129,7 +164,13 @@ impl Monitor {
         let Some(container) = self.containers.get_mut(&key).filter(|c| c.exit.is_none()) else { return Ok(()) };
         let Some((_, dir)) = dir_of(&container.cgroup.memory_events) else { return Ok(()) };
         let Some(kills) = container.oom.levels.as_ref().and_then(|l| l.kills(dir)) else { return Ok(()) };
-        if !container.oom.count(kills, clock::boot()) {
+        let now = clock::boot();
+        if let Some(next) = container.oom.looks.next(now) {
+            self.timers.add(next, Due::OomCount(key));
+        }
+        container.oom.count(kills, now);
+        // not whether this look has found them: the end of another container may have
+        if container.oom.kills == container.oom.told {
             return Ok(());
         }
         // The kernel counts before it kills: of what was counted before this look, a process that goes on was none.
@@ -229,12 +270,29 @@ mod tests {
     fn kills_are_told_once() {
         let mut oom = Oom::default();
         assert!(oom.fact("a", false).is_none());
-        assert!(oom.count(2, 0) && !oom.count(2, 0));
+        oom.count(2, 0);
+        oom.count(2, 0);
         let fact = oom.fact("a", true).unwrap();
         assert_eq!((fact.oom_kills, fact.new_kills, fact.main), (2, 2, true));
         assert!(oom.fact("a", true).is_none());
         oom.count(3, 0);
         assert_eq!(oom.fact("a", false).map(|f| (f.oom_kills, f.new_kills)), Some((3, 1)));
+    }
+
+    #[test]
+    fn a_notice_is_followed_by_looks_until_the_kill_is_surely_counted() {
+        let mut looks = Looks::default();
+        assert_eq!(looks.next(5), None, "no notice came");
+        let mut at = looks.begin(7);
+        let mut taken = vec![at];
+        while let Some(next) = looks.next(at) {
+            at = next;
+            taken.push(at);
+        }
+        assert_eq!(taken, LOOKS_MS.map(|after| 7 + ms(after)));
+        let again = looks.begin(at);
+        assert_eq!(looks.next(at + 1), None, "a look that came of an earlier notice");
+        assert_eq!(looks.next(again), Some(at + ms(LOOKS_MS[1])));
     }
 
     #[test]

@@ -13,6 +13,9 @@ const LEVELS: usize = 4;
 /// A limit that was reached so long ago is not why something is killed now, in nanoseconds of the boot clock.
 const FRESH: i64 = 10_000_000_000;
 
+/// The same where no kill was counted since, because v1 counts after it has told, which may take it long.
+const FRESH_UNCOUNTED: i64 = 120_000_000_000;
+
 /// v1 says so where there is no limit: the largest number of pages, in bytes.
 const UNLIMITED: u64 = 1 << 62;
 
@@ -58,8 +61,17 @@ pub(crate) struct Levels {
     events: Option<OwnedFd>,
     /// v2: as `reached`, of everything in the pod.
     in_pod: u64,
-    /// The level that was reached last, and when.
-    last: Option<(usize, i64)>,
+    last: Option<Reached>,
+}
+
+/// The level that was reached last.
+#[derive(Debug, Clone, Copy)]
+struct Reached {
+    level: usize,
+    /// When that was seen.
+    at: i64,
+    /// A kill was counted since.
+    counted: bool,
 }
 
 impl Levels {
@@ -115,8 +127,13 @@ impl Levels {
         if self.levels.is_empty() {
             return (Limit::Unknown, 0);
         }
-        let fresh = |(_, at): &(usize, i64)| now.saturating_sub(*at) < FRESH;
-        let Some((level, _)) = self.last.filter(fresh) else { return (Limit::Node, 0) };
+        let late = self.layout == Layout::V1;
+        let fresh = |last: &&mut Reached| {
+            now.saturating_sub(last.at) < if late && !last.counted { FRESH_UNCOUNTED } else { FRESH }
+        };
+        let Some(last) = self.last.as_mut().filter(fresh) else { return (Limit::Node, 0) };
+        last.counted = true;
+        let level = last.level;
         let dir = self.dir.ancestors().nth(level);
         (limit_of(level), dir.and_then(|d| bytes(d, self.layout)).unwrap_or(0))
     }
@@ -128,7 +145,7 @@ impl Levels {
             Layout::V2 => self.look_v2(),
         };
         if let Some(level) = found {
-            self.last = Some((level, now));
+            self.last = Some(Reached { level, at: now, counted: false });
         }
     }
 
@@ -288,6 +305,21 @@ mod tests {
         tree.write("pod", "memory.events", "oom 2\noom_kill 2\n");
         tree.write("pod", "memory.events.local", "oom 1\noom_kill 0\n");
         assert_eq!(levels.cause(4 + FRESH), (Limit::Pod, 0));
+    }
+
+    #[test]
+    fn a_notice_of_v1_may_be_long_before_its_kill_is_counted() {
+        let tree = Tree::new("late");
+        tree.write("pod/own", "memory.limit_in_bytes", "4096\n");
+        let mut levels = Levels::watch(Layout::V1, &tree.own());
+        let notices = eventfd(1, EventfdFlags::NONBLOCK).unwrap();
+        levels.levels[0].notices = Some(notices.try_clone().unwrap());
+        levels.take_notice(1).unwrap();
+        assert_eq!(levels.cause(1 + 5 * FRESH), (Limit::Own, 4096));
+        assert_eq!(levels.cause(1 + 6 * FRESH), (Limit::Node, 0), "a kill was counted since");
+        rustix::io::write(&notices, &1_u64.to_ne_bytes()).unwrap();
+        levels.take_notice(2).unwrap();
+        assert_eq!(levels.cause(2 + FRESH_UNCOUNTED), (Limit::Node, 0), "none takes so long");
     }
 
     #[test]

@@ -179,8 +179,9 @@ impl Monitor {
         let Some(key) = self.container_key(id) else {
             // one whose creation failed is gone for everybody but its last hooks, which need its bundle
             return match self.with_last_hooks(id) {
-                Some(failed) => {
+                Some((key, failed)) => {
                     failed.removers.push(asker);
+                    self.hurry_hooks(Some(key));
                     Ok(())
                 }
                 None => self.answer(asker, done()),

@@ -46,20 +46,21 @@ const NEAREST_NS: u64 = 1_000_000;
 
 /// Unix time as the caller counts it: it never goes back, and the wall clock may.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Clock {
+pub struct Clock {
     unix_ns: u64,
     since: Instant,
 }
 
 impl Clock {
-    /// A clock on which it is now `unix_ns`.
-    pub(super) fn set_to(unix_ns: u64) -> Self {
-        Self { unix_ns, since: Instant::now() }
+    /// A clock on which it was `unix_ns` (nanoseconds) at `since`, which is not later than now.
+    pub fn set_to(unix_ns: u64, since: Instant) -> Self {
+        Self { unix_ns, since }
     }
 
     /// The wall clock; one before 1970 counts from there.
     pub(super) fn of_the_wall() -> Self {
-        Self::set_to(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_nanos() as u64))
+        let since = Instant::now();
+        Self::set_to(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_nanos() as u64), since)
     }
 
     fn now_ns(&self) -> u64 {
@@ -179,6 +180,7 @@ mod tests {
     use super::super::Cpu;
     use super::*;
     use crate::detect::Version;
+    use std::time::Duration;
 
     fn at(timestamp_ns: u64, usage_ns: u64) -> Stats {
         Stats { timestamp_ns, cpu: Some(Cpu { usage_ns, ..Cpu::default() }), ..Stats::default() }
@@ -206,8 +208,11 @@ mod tests {
 
     #[test]
     fn a_clock_goes_on_from_what_it_was_set_to() {
-        let clock = Clock::set_to(7);
+        let since = Instant::now();
+        let clock = Clock::set_to(7, since);
         let first = clock.now_ns();
         assert!(first >= 7 && clock.now_ns() >= first);
+        let Some(earlier) = since.checked_sub(Duration::from_secs(3)) else { return };
+        assert!(Clock::set_to(7, earlier).now_ns() >= 3_000_000_007, "since it was set");
     }
 }

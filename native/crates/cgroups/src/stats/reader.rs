@@ -43,13 +43,13 @@ impl StatsReader {
 
     /// What CRI reports of containers, then of pods, in order: of each four bytes of length (little-endian) and
     /// so many of protobuf, the fields of ContainerStats and of LinuxPodSandboxStats that come from a cgroup. Length 0: it
-    /// does not exist. `unix_ns` is what the clock of the caller says.
-    pub fn usage(&mut self, containers: &[String], pods: &[String], unix_ns: u64) -> Result<Vec<u8>> {
+    /// does not exist. Times are those of the caller's `clock`.
+    pub fn usage(&mut self, containers: &[String], pods: &[String], clock: Clock) -> Result<Vec<u8>> {
         // pods first: of a path that is both, more is read
         let wanted = pods.iter().map(|path| (path, Depth::Pod));
         let wanted = wanted.chain(containers.iter().map(|path| (path, Depth::Container)));
         let (places, units) = self.take(wanted)?;
-        let read = self.keep(units, Clock::set_to(unix_ns))?;
+        let read = self.keep(units, clock)?;
         let mut answer = Wire::with_room(places.len() * ROOM);
         let (of_pods, of_containers) = places.split_at(pods.len());
         for at in of_containers {

@@ -1,12 +1,13 @@
 // Blobs out of the store into an archive or a directory of somebody's, and blobs held against their digests.
 // Must not decide what belongs into an image: it is told each blob.
 import { createReadStream } from 'node:fs';
-import { lstat, mkdir, readdir, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { lstat, readdir, realpath, rm, stat } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { alreadyExists, invalidArgument } from '../lib/failure.ts';
 import type { Digest } from '../lib/id.ts';
 import type { ExportBlobRequest, ExportInto, ExportSource } from '../native/boundary.ts';
 import { fetchCall } from './fetch-call.ts';
+import { LayoutDirectory } from './layout-directory.ts';
 import { diskFailure, fetchFailure } from './native-failure.ts';
 import type { StorageNative } from './ports.ts';
 import { SaveNotes } from './save-notes.ts';
@@ -110,28 +111,24 @@ export class Exports {
   async directory(path: string): Promise<ExportSink> {
     const to = await directoryPlace(path);
     const part = await this.#notes.begin(to);
-    const blobs = join(part.path, 'blobs', 'sha256');
     const saving = <T>(work: () => Promise<T>): Promise<T> => tried(`save images to ${to}`, work);
-    const discard = async (): Promise<void> => {
-      await rm(part.path, { recursive: true, force: true });
+    const made = await saving(() => LayoutDirectory.make(part.path)).catch(async (error: unknown) => {
       await part.end();
-    };
-    try {
-      await saving(() => mkdir(part.path, { mode: 0o755 }).then(() => mkdir(blobs, { recursive: true, mode: 0o755 })));
-    } catch (error) {
-      await discard();
       throw error;
-    }
+    });
     return {
-      blob: (job, signal) => this.#export(job, { type: 'directory', path: blobs }, signal),
-      describe: (name, text) => saving(() => writeFile(join(part.path, name), text, { mode: 0o644, flag: 'wx' })),
+      blob: (job, signal) => this.#export(job, { type: 'directory', path: made.blobs }, signal),
+      describe: (name, text) => saving(() => made.write(name, text)),
       commit: () =>
         saving(async () => {
-          await this.#native.syncFs({ path: part.path });
-          await rename(part.path, to);
+          await this.#native.syncFs({ path: made.top });
+          await made.moveTo(to);
           await part.end();
         }),
-      discard,
+      discard: async () => {
+        await made.remove();
+        await part.end();
+      },
     };
   }
 

@@ -3,6 +3,7 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { basename, dirname, isAbsolute, join } from 'node:path';
+import { removePart } from './layout-directory.ts';
 import { diskFailure } from './native-failure.ts';
 
 /** A file or directory in the making. */
@@ -44,7 +45,7 @@ export class SaveNotes {
     for (const name of notes) {
       const note = join(this.#dir, name);
       const path = (await readFile(note, 'utf8')).slice(0, longestNote);
-      if (isAbsolute(path) && partName.test(basename(path))) await rm(path, { recursive: true, force: true });
+      if (isAbsolute(path) && partName.test(basename(path))) await removePart(path);
       await rm(note, { force: true });
     }
   }

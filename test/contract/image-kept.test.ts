@@ -197,6 +197,7 @@ real('what a daemon that was killed left half saved goes at the next start, and 
   await room.storage.exports.sweep();
   t.deepEqual(readdirSync(out), ['other']);
   t.deepEqual(readdirSync(room.paths.savesDir), []);
+  await directory.discard(); // no daemon was killed: it has descriptors
   await save(made, 'docker-archive', file);
   await save(made, 'oci-dir', join(out, 'layout'));
   t.deepEqual(readdirSync(room.paths.savesDir), [], 'what is whole has no note');

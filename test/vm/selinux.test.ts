@@ -16,9 +16,11 @@ const place = mkdtempSync('/var/lib/testbed/podwright-vm-selinux-');
 
 test.serial.before('a policy is loaded, and enforced', () => loadPolicy(place));
 const handlers = handlersConfig();
-const daemon = useDaemon(test, { flags: [`--config=${handlers.file}`] });
+// a tmpfs of this kernel has no idmapped mounts, which a pod with a user namespace needs
+const dir = mkdtempSync('/var/lib/testbed/pwt-');
+const daemon = useDaemon(test, { dir, flags: [`--config=${handlers.file}`] });
 test.after.always('its files go', () => {
-  for (const dir of [place, handlers.dir]) rmSync(dir, { recursive: true, force: true });
+  for (const each of [place, handlers.dir]) rmSync(each, { recursive: true, force: true });
 });
 
 const system = (type: string, level: string): string => `system_u:system_r:${type}:${level}`;
@@ -137,6 +139,21 @@ test.serial('privileged containers and those in the host’s pid namespace are n
   const open = await runPod(daemon, hostPids);
   t.is(await said(await start(daemon, open, scripted(waits, { ...sleeper, ...hostPids })), `cat ${own}`), daemons);
   await Promise.all([mighty, open].map(({ id: each }) => daemon.removePod(each)));
+});
+
+test.serial('a pod with a user namespace has its contexts too, its message queues among them', async (t) => {
+  t.timeout(300_000);
+  const ids = [{ container_id: 0, host_id: 300_000, length: 65_536 }];
+  const userns_options = { mode: 'POD' as const, uids: ids, gids: ids };
+  const users = { linux: { security_context: { namespace_options: { userns_options } } } };
+  const mapped = await runPod(daemon, users);
+  const its = await levelOf(mapped);
+  const id = await start(daemon, mapped, scripted(waits, { ...sleeper, ...users }));
+  t.is(await said(id, `cat ${own}`), system('container_t', its));
+  const { info } = await daemon.runtime.ContainerStatus({ container_id: id, verbose: true });
+  const { pid } = JSON.parse(info['info'] ?? '{}') as { pid: number };
+  t.is(contextOf(`/proc/${pid}/root/dev/mqueue`), files(its));
+  await daemon.removePod(mapped.id);
 });
 
 test.serial('directories of the host’s own are never labelled', async (t) => {

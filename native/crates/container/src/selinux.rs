@@ -2,7 +2,7 @@
 
 use crate::error::{StepError, StepResult, failed, io_failed};
 use crate::spec::{Mount, Spec};
-use rustix::fs::{Mode, OFlags, XattrFlags};
+use rustix::fs::{Mode, OFlags, XattrFlags, fgetxattr, fsetxattr, getxattr, openat, setxattr};
 use rustix::io::Errno;
 use std::os::fd::{AsRawFd as _, BorrowedFd};
 use std::path::Path;
@@ -105,17 +105,25 @@ pub(crate) fn mount_option(mount: &Mount, label: &str) -> Option<String> {
     option(label).filter(|_| !has_own && !UNLABELLED.contains(&mount.kind.as_str()))
 }
 
-/// Gives the root of a filesystem a context, unless the filesystem knows none; an empty one leaves it.
+/// Gives the root directory of a filesystem a context, unless the filesystem knows none; an empty one leaves it. Needs no
+/// /proc: with a user namespace the container's root lies over the host's by then.
 ///
 /// # Errors
-/// The errno of setxattr; the policy does not know the context.
+/// The failing call; the policy does not know the context.
 pub(crate) fn label_root(root: BorrowedFd<'_>, label: &str) -> StepResult<()> {
     if label.is_empty() {
         return Ok(());
     }
-    match set_label(root, label) {
+    // a descriptor that is no O_PATH one: extended attributes do not go through those
+    let directory = openat(root, ".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+        .map_err(failed("set SELinux context of", "openat", "a new mount"))?;
+    let mut now = [0; LONGEST + 1];
+    if fgetxattr(&directory, XATTR, &mut now[..]).is_ok_and(|size| is_label(&now, size, label)) {
+        return Ok(());
+    }
+    match fsetxattr(&directory, XATTR, format!("{label}\0").as_bytes(), XattrFlags::empty()) {
         Ok(()) | Err(Errno::OPNOTSUPP) => Ok(()),
-        Err(e) => Err(failed("set SELinux context of", "setxattr", "a new mount")(e)),
+        Err(e) => Err(failed("set SELinux context of", "fsetxattr", "a new mount")(e)),
     }
 }
 
@@ -128,12 +136,15 @@ pub(crate) fn set_label(file: BorrowedFd<'_>, label: &str) -> Result<(), Errno> 
     // a path, because extended attributes do not go through O_PATH; it leads to this very file and not on
     let path = format!("/proc/self/fd/{}", file.as_raw_fd());
     let mut now = [0; LONGEST + 1];
-    if let Ok(size) = rustix::fs::getxattr(&path, XATTR, &mut now[..])
-        && now.get(..size).is_some_and(|now| now.strip_suffix(b"\0").unwrap_or(now) == label.as_bytes())
-    {
+    if getxattr(&path, XATTR, &mut now[..]).is_ok_and(|size| is_label(&now, size, label)) {
         return Ok(());
     }
-    rustix::fs::setxattr(&path, XATTR, format!("{label}\0").as_bytes(), XattrFlags::empty())
+    setxattr(&path, XATTR, format!("{label}\0").as_bytes(), XattrFlags::empty())
+}
+
+/// Whether the first `size` bytes of an attribute are this context; the byte that ends it may be missing.
+fn is_label(value: &[u8], size: usize, label: &str) -> bool {
+    value.get(..size).is_some_and(|value| value.strip_suffix(b"\0").unwrap_or(value) == label.as_bytes())
 }
 
 /// A file's path as the kernel has it now, links resolved.

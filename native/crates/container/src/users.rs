@@ -7,7 +7,7 @@ use crate::place;
 use crate::report::{self, Received, Report};
 use crate::sysctl;
 use podwright_sys::clone::{self, Forked};
-use podwright_sys::{mount_attr, signal};
+use podwright_sys::{mount_attr, namespace, signal};
 use rustix::fs::{Mode, OFlags};
 use rustix::process::DumpableBehavior;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
@@ -50,14 +50,16 @@ pub struct Made {
     pub owned: Vec<(LinkNameSpaceType, OwnedFd)>,
 }
 
-/// Makes a user namespace, and in the same call the namespaces that are to belong to it. A short-lived child, which the
-/// caller reaps, is born in them; parameters of an ipc namespace can be set only by its owner's root, so it sets them.
+/// Makes a user namespace and the namespaces that are to belong to it. A short-lived child, which the caller reaps, is
+/// born in all but the ipc namespace: that one it makes as root of the user namespace, for the root directory of its
+/// message queues belongs to its maker, and nobody may label what an unmapped id owns. Parameters of an ipc namespace can
+/// be set only by its owner's root, so it sets them too.
 ///
 /// # Errors
 /// The failing call, of the child too.
 pub fn make(wanted: &Wanted<'_>) -> StepResult<Made> {
     let (ours, theirs) = report::pair()?;
-    let flags = [(wanted.net, clone::NEWNET), (wanted.ipc, clone::NEWIPC), (wanted.uts, clone::NEWUTS)];
+    let flags = [(wanted.net, clone::NEWNET), (wanted.uts, clone::NEWUTS)];
     let flags = flags.iter().filter(|(own, _)| *own).fold(clone::NEWUSER, |all, (_, flag)| all | flag);
     let Forked::Parent(pid) = clone::fork(flags, None)? else {
         drop(ours);
@@ -112,7 +114,7 @@ fn gone(why: &str) -> StepError {
     StepError::without_call(Kind::Internal, "make the user namespace", "", why)
 }
 
-/// The child's way: waits for its ids, sets what only it can set, and waits for its end.
+/// The child's way: waits for its ids, makes and sets what only it can, and waits for its end.
 fn live_inside(wanted: &Wanted<'_>, socket: &OwnedFd) -> ! {
     let mut byte = [0];
     let said = place::strip(&[socket.as_fd()]).and_then(|()| {
@@ -122,6 +124,9 @@ fn live_inside(wanted: &Wanted<'_>, socket: &OwnedFd) -> ! {
             _ => clone::exit_now(1), // the monitor has given up
         }
         become_root()?;
+        if wanted.ipc {
+            namespace::unshare(namespace::IPC)?;
+        }
         wanted.sysctls.iter().try_for_each(|(name, value)| sysctl::write(name, value))
     });
     let said = said.map_or_else(Report::Failed, |()| Report::Note(String::new()));

@@ -10,6 +10,7 @@ use podwright_protocol::message::Relabel;
 use podwright_protocol::message::failure::Kind;
 use rig::Rig;
 use rig::bundle::Bundle;
+use rig::users::{mapped, with_users};
 use serde_json::json;
 use std::path::Path;
 
@@ -52,6 +53,25 @@ fn a_program_its_commands_and_its_mounts_have_their_contexts() {
     bundle.spec["process"]["selinuxLabel"] = json!("system_u:system_r:no_such_t:s0");
     let error = rig.exec(&bundle, &["true"], |_| {}).unwrap_err();
     assert_eq!(error.failure().unwrap().kind(), Kind::Invalid);
+}
+
+#[test]
+#[ignore = "needs a kernel that enforces SELinux: hack/vm/selinux-tests.sh"]
+fn a_pod_with_a_user_namespace_has_its_contexts_too() {
+    let mut rig = Rig::ready_with(|sandbox| {
+        sandbox.mount_label = FILES.into();
+        with_users(sandbox);
+    });
+    // the first container labels the message queues, the second one finds them labelled
+    for _ in 0..2 {
+        let bundle = mapped(script(&mut rig, "exec sleep 100"));
+        let pid = rig.run(&bundle);
+        let reply = rig.exec(&bundle, &["cat", "/proc/1/attr/current"], |_| {}).unwrap();
+        assert_eq!(String::from_utf8_lossy(&reply.stdout).trim_end_matches('\0'), PROCESS);
+        for at in ["", "dev", "dev/shm", "dev/mqueue", "bin/busybox"] {
+            assert_eq!(context_of(&Path::new(&format!("/proc/{pid}/root")).join(at)), FILES, "/{at}");
+        }
+    }
 }
 
 #[test]

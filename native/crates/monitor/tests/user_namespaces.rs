@@ -12,24 +12,13 @@ use rig::bundle::Bundle;
 use rig::cgroups::Cgroup;
 use rig::fuse::Fuse;
 use rig::streams::{exec_of, rest, send_all, tty_of};
+use rig::users::{COUNT, FIRST, mapped, mapping, with_users};
 use rig::{Rig, alive};
 use serde_json::{Value, json};
 use std::fs::{metadata, read_link, read_to_string};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
-
-const FIRST: u32 = 500_000;
-const COUNT: u32 = 65_536;
-
-fn mapping() -> Value {
-    json!([{"containerID": 0, "hostID": FIRST, "size": COUNT}])
-}
-
-fn with_users(request: &mut CreateSandbox) {
-    let ids = IdMapping { inside: 0, outside: FIRST, count: COUNT };
-    request.user = Some(UserNamespace { uids: Some(ids), gids: Some(ids) });
-}
 
 /// A monitor whose pod has a user namespace; its directory is for root alone, as a daemon's is.
 fn pod(change: impl FnOnce(&mut CreateSandbox)) -> Rig {
@@ -39,14 +28,6 @@ fn pod(change: impl FnOnce(&mut CreateSandbox)) -> Rig {
     });
     std::fs::set_permissions(&rig.dir, std::fs::Permissions::from_mode(0o700)).unwrap();
     rig
-}
-
-/// The bundle with the pod's user namespace.
-fn mapped(mut bundle: Bundle) -> Bundle {
-    bundle.spec["linux"]["namespaces"].as_array_mut().unwrap().push(json!({"type": "user"}));
-    bundle.spec["linux"]["uidMappings"] = mapping();
-    bundle.spec["linux"]["gidMappings"] = mapping();
-    bundle
 }
 
 fn map_last_mount(bundle: &mut Bundle) {
@@ -230,10 +211,10 @@ fn shared_pids_shm_and_queues_are_the_pods() {
     let seen = look(
         &mut rig,
         &two,
-        "until test -e /dev/mqueue/q; do usleep 1000; done; cat /proc/1/comm /dev/shm/x; stat -c %u /dev/shm \
-         /dev/shm/x; cat /proc/[0-9]*/cmdline | tr '\\0' ' ' | grep -c 'sleep 1001'",
+        "until test -e /dev/mqueue/q; do usleep 1000; done; cat /proc/1/comm /dev/shm/x; stat -c %u /dev/mqueue \
+         /dev/shm /dev/shm/x; cat /proc/[0-9]*/cmdline | tr '\\0' ' ' | grep -c 'sleep 1001'",
     );
-    assert_eq!(seen.split_whitespace().collect::<Vec<_>>(), ["podwright-pause", "hello", "0", "0", "1"]);
+    assert_eq!(seen.split_whitespace().collect::<Vec<_>>(), ["podwright-pause", "hello", "0", "0", "0", "1"]);
     assert_eq!(owner(&format!("/proc/{pid}/ns/pid")), metadata(format!("/proc/{pid}/ns/user")).unwrap().ino());
 }
 

@@ -9,8 +9,6 @@ pub const NEWPID: u64 = libc::CLONE_NEWPID as u64;
 pub const NEWUSER: u64 = libc::CLONE_NEWUSER as u64;
 /// New network namespace.
 pub const NEWNET: u64 = libc::CLONE_NEWNET as u64;
-/// New ipc namespace.
-pub const NEWIPC: u64 = libc::CLONE_NEWIPC as u64;
 /// New uts namespace.
 pub const NEWUTS: u64 = libc::CLONE_NEWUTS as u64;
 /// The child's parent is the caller's parent.

@@ -5,6 +5,7 @@ pub mod bundle;
 pub mod cgroups;
 pub mod fuse;
 pub mod streams;
+pub mod users;
 
 use podwright_protocol::client::Client;
 use podwright_protocol::message::request::Call;
@@ -15,7 +16,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 static NEXT: AtomicU32 = AtomicU32::new(1);
 
-/// A monitor with its directory under /tmp; both go when it is dropped.
+/// A monitor with its directory under $TMPDIR, or /tmp; both go when it is dropped.
 pub struct Rig {
     pub id: String,
     pub dir: PathBuf,
@@ -29,7 +30,7 @@ pub struct Rig {
 impl Rig {
     pub fn start() -> Self {
         let id = format!("{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let dir = PathBuf::from(format!("/tmp/podwright-rig-{id}"));
+        let dir = std::env::temp_dir().join(format!("podwright-rig-{id}"));
         std::fs::create_dir_all(&dir).unwrap();
         let socket = dir.join("monitor.sock");
         let status = Command::new(env!("CARGO_BIN_EXE_podwright-monitor"))

@@ -11,13 +11,38 @@ const results = 'test-results';
 const total = { passed: 0, failed: 0, skipped: 0 };
 const say = (text) => process.stdout.write(`${text}\n`);
 
+/** Milliseconds without a word after which a run of tests is ended: ava's own limit does not end a worker that hangs. */
+const silenceLimit = 12 * 60_000;
+
+/** Ends a run of ava and all it started when nothing has been heard of it for too long; answers what to call for each line. */
+function watchSilence(child, recent) {
+  let heard = performance.now();
+  const timer = setInterval(() => {
+    if (performance.now() - heard < silenceLimit) return;
+    recent.push(`nothing was heard for ${silenceLimit / 60_000} minutes: ended`);
+    if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL');
+  }, 10_000);
+  child.on('close', () => clearInterval(timer));
+  return () => {
+    heard = performance.now();
+  };
+}
+
 /** Runs a program, keeps its output in test-results/, and hands every line to `onLine`; answers its exit status. */
 function run(step, command, onLine) {
   const log = createWriteStream(join(results, `${step}.log`));
-  const child = spawn(command[0], command.slice(1), { stdio: ['ignore', 'pipe', 'pipe'] });
+  const tests = command[0] === 'ava';
+  const child = spawn(command[0], command.slice(1), { stdio: ['ignore', 'pipe', 'pipe'], detached: tests });
+  const end = (signal) => {
+    if (child.pid !== undefined) process.kill(-child.pid, signal);
+    process.exit(130);
+  };
+  if (tests) for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, end);
   const recent = [];
+  const heard = tests ? watchSilence(child, recent) : () => undefined;
   const read = (stream) => {
     createInterface({ input: stream }).on('line', (line) => {
+      heard();
       log.write(`${line}\n`);
       recent.push(line);
       if (recent.length > 60) recent.shift();
@@ -28,6 +53,7 @@ function run(step, command, onLine) {
   read(child.stderr);
   return new Promise((resolve) => {
     child.on('error', (error) => recent.push(error.message));
+    child.on('close', () => ['SIGINT', 'SIGTERM'].forEach((name) => process.off(name, end)));
     child.on('close', (code, signal) => log.end(() => resolve({ ok: code === 0, status: signal ?? code, recent })));
   });
 }
@@ -162,10 +188,10 @@ async function runSuite(suite) {
   for (const file of filesOf(suite, '.sh')) await step(file, [file], script(file));
 }
 
-/** Runs a suite in a machine of hack/testbed: its tests in one, each of its scripts in a new one. */
 /** Milliseconds after which a machine that died is not tried once more. */
 const againWithin = 300_000;
 
+/** Runs a suite in a machine of hack/testbed: its tests in one, each of its scripts in a new one. */
 async function onMachine(suite) {
   const { tool, options, env = {}, files, suites: parts = [], optional = false, without = {} } = machines[suite];
   const before = { ...total };

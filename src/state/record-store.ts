@@ -43,15 +43,15 @@ export class RecordStore<I extends { readonly id: string }, S> {
   readonly #options: RecordStoreOptions<I, S>;
   readonly #index = new Map<string, StoredRecord<I, S>>();
   readonly #left = new Set<string>();
-  #listener: RecordListener<I, S> = () => undefined;
+  readonly #listeners: RecordListener<I, S>[] = [];
 
   constructor(options: RecordStoreOptions<I, S>) {
     this.#options = options;
   }
 
-  /** Names who is told of changes; loading is none. It must not throw. */
+  /** From now on `listener` is told of changes, after those that were named before; loading is none. It must not throw. */
   onChange(listener: RecordListener<I, S>): void {
-    this.#listener = listener;
+    this.#listeners.push(listener);
   }
 
   /**
@@ -99,7 +99,7 @@ export class RecordStore<I extends { readonly id: string }, S> {
     });
     const record = { identity, status };
     this.#index.set(identity.id, record);
-    this.#listener(null, record);
+    this.#tell(null, record);
     return record;
   }
 
@@ -115,7 +115,7 @@ export class RecordStore<I extends { readonly id: string }, S> {
     try {
       writer.writeOrOwe(join(dir, id, 'status.json'), () => format.encodeStatus(this.#index.get(id)?.status ?? status));
     } finally {
-      this.#listener(before, record);
+      this.#tell(before, record);
     }
     return record;
   }
@@ -126,8 +126,12 @@ export class RecordStore<I extends { readonly id: string }, S> {
     const before = this.#index.get(id);
     writer.removeDirectory(join(dir, id), trashDir);
     this.#index.delete(id);
-    if (before) this.#listener(before, null);
+    if (before) this.#tell(before, null);
   }
+
+  #tell: RecordListener<I, S> = (before, after) => {
+    for (const listener of this.#listeners) listener(before, after);
+  };
 
   get(id: string): StoredRecord<I, S> | undefined {
     return this.#index.get(id);

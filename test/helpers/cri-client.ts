@@ -98,7 +98,7 @@ function calls(client: Client, service: ServiceName): Readonly<Record<string, Lo
 /** What a streaming RPC gives, one message after another. */
 export interface CriStream<Answer> extends AsyncIterable<Answer> {
   readonly call: ClientReadableStream<Answer>;
-  /** The next `count` messages; fewer only when the stream ends before. */
+  /** The next `count` messages; fewer only when the stream ends before. Fails when none comes for a minute. */
   take(count: number): Promise<Answer[]>;
   /** Everything up to the end. */
   all(): Promise<Answer[]>;
@@ -109,6 +109,13 @@ export interface CriStream<Answer> extends AsyncIterable<Answer> {
 type StreamNames = Extract<KnownKeys<RuntimeServiceDefinition>, `Stream${string}` | 'GetContainerEvents'>;
 type AnswerOf<Name extends StreamNames> =
   RuntimeServiceDefinition[Name] extends AnyMethod<never, infer Answer> ? Answer : never;
+
+/** What comes within a minute. */
+async function soon<T>(coming: Promise<T>, what: string): Promise<T> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(() => reject(new Error(`${what} did not come within a minute`)), 60_000);
+  return Promise.race([coming, promise]).finally(() => clearTimeout(timer));
+}
 
 /** Opens a stream of RuntimeService over a connection of its own: a stalled one stalls nobody else. */
 export function criStream<Name extends StreamNames>(
@@ -135,7 +142,7 @@ export function criStream<Name extends StreamNames>(
   const take = async (count: number): Promise<AnswerOf<Name>[]> => {
     const taken: AnswerOf<Name>[] = [];
     while (taken.length < count) {
-      const next = await messages.next();
+      const next = await soon(messages.next(), `message ${taken.length + 1} of ${name}`);
       if (next.done === true) break;
       taken.push(next.value);
     }
@@ -144,7 +151,11 @@ export function criStream<Name extends StreamNames>(
   return {
     call,
     take,
-    all: () => take(Number.POSITIVE_INFINITY),
+    async all() {
+      const whole: AnswerOf<Name>[] = [];
+      for await (const message of { [Symbol.asyncIterator]: () => messages }) whole.push(message);
+      return whole;
+    },
     [Symbol.asyncIterator]: () => messages,
     close() {
       call.cancel();

@@ -277,3 +277,23 @@ test('with no room a fact is known at once and written when there is room again'
   t.is(writer.owed, 0);
   t.like(readRecord(file), { phase: 'removing' });
 });
+
+test('all who listen are told of a change, in the order in which they came', async (t) => {
+  const { options } = room(t);
+  const records = sandboxRecords<typeof identity, typeof status>(options);
+  const told: string[] = [];
+  for (const name of ['first', 'second'])
+    records.onChange((before, after) => told.push(`${name} ${before?.status.phase} ${after?.status.phase}`));
+  records.load();
+  records.create(identity, status);
+  records.update(id, { phase: 'stopped' });
+  await records.remove(id);
+  t.deepEqual(told, [
+    'first undefined ready',
+    'second undefined ready',
+    'first ready stopped',
+    'second ready stopped',
+    'first stopped undefined',
+    'second stopped undefined',
+  ]);
+});

@@ -68,6 +68,7 @@ impl Monitor {
         }
         self.timers.add(clock::deadline(deadline.into()), Due::CreateDeadline(key));
         self.containers.insert(key, container(asker, request, child, (external, hooks)));
+        self.watch_oom(key); // what is killed of one that fails is not another's
         Ok(())
     }
 
@@ -121,7 +122,6 @@ impl Monitor {
             groups,
         };
         self.answer(asker, Ok(response::Result::CreateContainer(reply)))?;
-        self.watch_oom(key); // a program may live too short for a watch that begins with it
         Ok(())
     }
 
@@ -205,7 +205,6 @@ impl Monitor {
                 container.started_at = clock::now().max(container.created_at + 1);
                 let reply = StartContainerReply { pid: container.pid, started_at: container.started_at };
                 self.send_postponed(key);
-                self.watch_oom(key);
                 if self.has_hooks(key, Moment::Started) {
                     return self.run_hooks(key, Moment::Started, Some((asker, reply)));
                 }

@@ -48,6 +48,7 @@ impl Monitor {
         container.pid = 0;
         container.start_time = 0;
         if container.phase == Phase::Failed {
+            self.oom_at_end(key);
             return self.forget_container(key);
         }
         container.ending = Some(ending);

@@ -188,6 +188,7 @@ impl Monitor {
     pub(crate) fn oom_at_end(&mut self, key: u64) {
         let now = clock::boot();
         let Some(container) = self.containers.get_mut(&key) else { return };
+        let likely = !container.killed && container.ending.is_some_and(is_as_by_kill);
         let Some((layout, dir)) = dir_of(&container.cgroup.memory_events) else { return };
         let Some(levels) = &container.oom.levels else { return };
         if let Some(kills) = levels.kills(dir) {
@@ -196,16 +197,18 @@ impl Monitor {
         }
         let dir = dir.to_owned();
         let mut known = 0;
-        for other in self.containers.values_mut() {
+        let mut others = false;
+        for (at, other) in &mut self.containers {
             let Some((_, of)) = dir_of(&other.cgroup.memory_events) else { continue };
-            if let Some(kills) = other.oom.levels.as_ref().and_then(|l| l.kills(of)) {
-                other.oom.count(kills, now);
+            match other.oom.levels.as_ref().and_then(|l| l.kills(of)) {
+                Some(kills) => other.oom.count(kills, now),
+                None => others |= *at != key && other.exit.is_none(),
             }
             known += other.oom.kills;
         }
         let missing = self.pod_kills.unknown(layout, &dir, known);
         if let Some(container) = self.containers.get_mut(&key) {
-            let kills = container.oom.kills + missing;
+            let kills = container.oom.kills + share(missing, likely, others);
             container.oom.count(kills, now);
         }
     }
@@ -224,6 +227,21 @@ impl Monitor {
             }
             levels.drop_notice();
         }
+    }
+}
+
+/// Whether a main process that ended so may have been killed, or what it ran. PURE.
+fn is_as_by_kill(ending: Ending) -> bool {
+    matches!(ending, Ending::Signal(9) | Ending::Code(137))
+}
+
+/// How many of the kills that nobody has counted are a container's whose cgroup has gone: all, unless there are others
+/// of which that is so and whose end is still to come. Then it is its main process at most, if that ended like it. PURE.
+fn share(missing: u64, likely: bool, others: bool) -> u64 {
+    match (others, likely) {
+        (false, _) => missing,
+        (true, true) => missing.min(1),
+        (true, false) => 0,
     }
 }
 
@@ -293,6 +311,23 @@ mod tests {
         let again = looks.begin(at);
         assert_eq!(looks.next(at + 1), None, "a look that came of an earlier notice");
         assert_eq!(looks.next(again), Some(at + ms(LOOKS_MS[1])));
+    }
+
+    #[test]
+    fn kills_of_other_containers_that_have_gone_are_left_to_them() {
+        let table = [
+            ((2, false, false), 2),
+            ((2, true, false), 2),
+            ((2, true, true), 1),
+            ((2, false, true), 0),
+            ((0, true, true), 0),
+            ((0, true, false), 0),
+        ];
+        for ((missing, likely, others), expected) in table {
+            assert_eq!(share(missing, likely, others), expected, "{missing} {likely} {others}");
+        }
+        let endings = [Ending::Signal(9), Ending::Code(137), Ending::Signal(15), Ending::Code(0)];
+        assert_eq!(endings.map(is_as_by_kill), [true, true, false, false]);
     }
 
     #[test]

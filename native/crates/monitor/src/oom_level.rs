@@ -190,10 +190,11 @@ pub(crate) struct PodKills {
 }
 
 impl PodKills {
-    /// A container of the pod is watched from now on.
+    /// A container of the pod is watched from now on. In a cgroup that pods share others are killed too.
     pub(crate) fn begin(&mut self, layout: Layout, dir: &Path) {
         if self.before.is_none() && layout == Layout::V2 {
-            self.before = dir.parent().and_then(|pod| keyed(pod, "memory.events", "oom_kill"));
+            let pod = dir.parent().filter(|pod| is_of_one_pod(pod));
+            self.before = pod.and_then(|pod| keyed(pod, "memory.events", "oom_kill"));
         }
     }
 
@@ -208,6 +209,21 @@ impl PodKills {
         let now = dir.parent().and_then(|pod| keyed(pod, "memory.events", "oom_kill")).unwrap_or(0);
         now.saturating_sub(before + self.forgotten + known)
     }
+}
+
+/// Whether a cgroup is one pod's and nobody else's: the daemon's own (`/podwright/pods/ID`,
+/// `podwright-pods-ID.slice`) or a kubelet's (`/kubepods/burstable/podUID`, `kubepods-burstable-podUID.slice`); any other
+/// parent that a client names may be shared. PURE.
+fn is_of_one_pod(dir: &Path) -> bool {
+    let Some(name) = dir.file_name().and_then(|name| name.to_str()) else { return false };
+    let Some(slice) = name.strip_suffix(".slice") else {
+        let by_kubelet = dir.ancestors().skip(1).any(|above| above.ends_with("kubepods"));
+        return dir.parent().is_some_and(|above| above.ends_with("podwright/pods"))
+            || (by_kubelet && name.starts_with("pod"));
+    };
+    let by_kubelet = slice.split('-').any(|part| part == "kubepods");
+    slice.starts_with("podwright-pods-")
+        || (by_kubelet && slice.rsplit('-').next().is_some_and(|part| part.starts_with("pod")))
 }
 
 fn limit_of(level: usize) -> Limit {
@@ -266,7 +282,7 @@ mod tests {
     impl Tree {
         fn new(name: &str) -> Self {
             let at = std::env::temp_dir().join(format!("podwright-oom-{name}-{}", std::process::id()));
-            let tree = Self(at);
+            let tree = Self(at.join("podwright/pods"));
             std::fs::create_dir_all(tree.0.join("pod/own")).unwrap();
             for dir in ["pod/own", "pod"] {
                 tree.write(dir, "memory.max", "4096\n");
@@ -287,7 +303,7 @@ mod tests {
 
     impl Drop for Tree {
         fn drop(&mut self) {
-            std::fs::remove_dir_all(&self.0).unwrap();
+            std::fs::remove_dir_all(self.0.ancestors().nth(2).unwrap()).unwrap();
         }
     }
 
@@ -336,6 +352,34 @@ mod tests {
         kills.forget(2);
         assert_eq!(kills.unknown(Layout::V2, &own, 1), 0);
         assert_eq!(levels.cause(1).0, Limit::Own);
+    }
+
+    #[test]
+    fn what_is_killed_in_a_shared_cgroup_is_nobodys() {
+        let table = [
+            ("/sys/fs/cgroup/podwright/pods/3f", true),
+            ("/sys/fs/cgroup/podwright.slice/podwright-pods.slice/podwright-pods-3f.slice", true),
+            ("/sys/fs/cgroup/kubepods/burstable/pod1-2", true),
+            ("/sys/fs/cgroup/kubepods/pod1-2", true),
+            ("/sys/fs/cgroup/kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-pod1_2.slice", true),
+            ("/sys/fs/cgroup/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-pod1_2.slice", true),
+            ("/sys/fs/cgroup/kubepods.slice/kubepods-besteffort.slice", false),
+            ("/sys/fs/cgroup/kubepods/burstable", false),
+            ("/sys/fs/cgroup/system.slice", false),
+            ("/sys/fs/cgroup/podwright.slice/podwright-pods.slice", false),
+            ("/sys/fs/cgroup/mine/pods", false),
+            ("/sys/fs/cgroup", false),
+        ];
+        for (dir, expected) in table {
+            assert_eq!(is_of_one_pod(Path::new(dir)), expected, "{dir}");
+        }
+        let tree = Tree::new("shared");
+        let own = tree.0.join("own");
+        let mut kills = PodKills::default();
+        tree.write(".", "memory.events", "oom 0\noom_kill 0\n");
+        kills.begin(Layout::V2, &own);
+        tree.write(".", "memory.events", "oom 2\noom_kill 2\n");
+        assert_eq!(kills.unknown(Layout::V2, &own, 0), 0);
     }
 
     #[test]

@@ -62,6 +62,8 @@ pub(crate) struct Levels {
     /// v2: as `reached`, of everything in the pod.
     in_pod: u64,
     last: Option<Reached>,
+    /// The container's own limit as it was last seen, in bytes: its cgroup may go before the kill is looked at.
+    own_bytes: u64,
 }
 
 /// The level that was reached last.
@@ -85,7 +87,8 @@ impl Levels {
         let levels = levels.collect();
         let events = Some(layout).filter(|l| *l == Layout::V2).and_then(|_| v2_notice(dir));
         let in_pod = dir.parent().and_then(|pod| keyed(pod, "memory.events", "oom")).unwrap_or(0);
-        Self { layout, levels, dir: dir.into(), events, in_pod, last: None }
+        let own_bytes = bytes(dir, layout).unwrap_or(0);
+        Self { layout, levels, dir: dir.into(), events, in_pod, last: None, own_bytes }
     }
 
     /// What becomes ready when something happens.
@@ -106,6 +109,8 @@ impl Levels {
 
     /// Takes a notice back. v2's file is read whole each time, from its beginning.
     pub(crate) fn take_notice(&mut self, now: i64) -> rustix::io::Result<()> {
+        // it may have been changed since
+        self.own_bytes = bytes(&self.dir, self.layout).unwrap_or(self.own_bytes);
         if let Some(events) = &self.events {
             return rustix::io::pread(events, &mut [0; 256], 0).map(drop);
         }
@@ -135,7 +140,8 @@ impl Levels {
         last.counted = true;
         let level = last.level;
         let dir = self.dir.ancestors().nth(level);
-        (limit_of(level), dir.and_then(|d| bytes(d, self.layout)).unwrap_or(0))
+        let seen = if level == 0 { self.own_bytes } else { 0 };
+        (limit_of(level), dir.and_then(|d| bytes(d, self.layout)).unwrap_or(seen))
     }
 
     /// Finds out which limit was reached since the last look.
@@ -351,7 +357,7 @@ mod tests {
         assert_eq!(kills.unknown(Layout::V2, &own, 1), 2);
         kills.forget(2);
         assert_eq!(kills.unknown(Layout::V2, &own, 1), 0);
-        assert_eq!(levels.cause(1).0, Limit::Own);
+        assert_eq!(levels.cause(1), (Limit::Own, 4096), "as it was last seen");
     }
 
     #[test]

@@ -97,22 +97,27 @@ test.serial('processes, commands and what is mounted for them have the contexts 
   t.true(JSON.stringify(inspected).includes(system('container_t', level)));
 });
 
-test.serial('another pod has another level, and the kernel keeps it off the first one’s files', async (t) => {
-  t.timeout(300_000);
-  const other = await runPod(daemon);
-  const its = await levelOf(other);
-  t.not(its, level);
-  const mounts = [{ container_path: '/volume', host_path: volume }];
-  const id = await start(daemon, other, scripted(waits, { ...sleeper, mounts }));
-  t.is(await said(id, `cat ${own}`), system('container_t', its));
-  const read = await exec(daemon, id, 'cat', '/volume/sub/file');
-  t.not(read.code, 0);
-  t.regex(read.stderr, /[Pp]ermission denied/);
-  await daemon.restart();
-  const third = await runPod(daemon);
-  t.is(new Set([level, its, await levelOf(third)]).size, 3, 'a new daemon knows the levels of pods');
-  await Promise.all([other, third].map(({ id: each }) => daemon.removePod(each)));
-});
+test.serial(
+  'another pod has another level, also after a restart, and the kernel keeps it off the first one’s files',
+  async (t) => {
+    t.timeout(300_000);
+    const other = await runPod(daemon);
+    const its = await levelOf(other);
+    t.not(its, level);
+    const mounts = [{ container_path: '/volume', host_path: volume }];
+    const id = await start(daemon, other, scripted(waits, { ...sleeper, mounts }));
+    t.is(await said(id, `cat ${own}`), system('container_t', its));
+    const read = await exec(daemon, id, 'cat', '/volume/sub/file');
+    t.not(read.code, 0);
+    t.regex(read.stderr, /[Pp]ermission denied/);
+    await daemon.restart();
+    t.deepEqual([await levelOf(pod), await levelOf(other)], [level, its], 'pods keep their levels');
+    t.is(await said(id, `cat ${own}`), system('container_t', its));
+    const third = await runPod(daemon);
+    t.is(new Set([level, its, await levelOf(third)]).size, 3, 'a new daemon knows the levels of pods');
+    await Promise.all([other, third].map(({ id: each }) => daemon.removePod(each)));
+  },
+);
 
 test.serial('what is asked for counts; a context that the policy does not know is refused', async (t) => {
   t.timeout(300_000);

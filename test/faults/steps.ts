@@ -57,8 +57,12 @@ export class Steps {
     return existsSync(join(this.dir, 'fired'));
   }
 
-  disarm(): void {
+  /** From now on nothing breaks; answers whether it did. */
+  disarm(): boolean {
     rmSync(join(this.dir, 'armed'), { force: true });
+    const { fired } = this;
+    rmSync(join(this.dir, 'fired'), { force: true });
+    return fired;
   }
 
   remove(): void {
@@ -163,8 +167,7 @@ async function breakAt<T>(
   const made = await verb.prepare();
   steps.arm(how, step);
   await verb.call(made).catch(() => undefined);
-  steps.disarm();
-  const reached = steps.fired;
+  const reached = steps.disarm();
   if (how !== 'fail' && reached) {
     await until('the daemon dies', () => !daemon.running);
     if (how === 'kill all') await killMonitors(daemon);

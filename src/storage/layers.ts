@@ -296,7 +296,7 @@ export class Layers {
   }
 
   async #unpack(blob: LayerBlob, source: LayerSource, signal: AbortSignal): Promise<Layer> {
-    const { layersDir, native } = this.#options;
+    const { layersDir, trashDir, native } = this.#options;
     const handle = handleOf(blob.chainId);
     const stagingDir = join(layersDir, `.staging-${handle}`);
     const unpacked = await fetchCall(native, {
@@ -305,6 +305,7 @@ export class Layers {
       host: source.type === 'registry' ? source.from.host : '',
       signal,
       start: () => this.#start(blob, source, { handle, stagingDir }),
+      undo: () => native.removeTree({ path: stagingDir, trashDir }),
     });
     return this.#commit(blob, unpacked, stagingDir);
   }

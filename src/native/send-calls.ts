@@ -1,23 +1,12 @@
 // Blobs to registries (native/crates/addon/src/fetch.rs): a section of boundary.ts.
-import type { FetchTls } from './fetch-calls.ts';
+import type { FetchSource } from './fetch-calls.ts';
 import type { Outcome } from './outcome.ts';
 
 // Failures as in fetch-calls.ts. An answer that refuses is none: which request follows is not decided there.
 
 /** Bytes of a file, and where they go: one request, no redirect followed. */
-export interface SendBlobRequest {
-  /** For fetchProgress and fetchCancel. */
-  readonly handle: string;
+export interface SendBlobRequest extends Omit<FetchSource, 'attempts'> {
   readonly method: 'PUT' | 'PATCH';
-  readonly url: string;
-  readonly headers: readonly (readonly [string, string])[];
-  readonly allowHttp: boolean;
-  readonly tls: FetchTls;
-  /** As in FetchSource. */
-  readonly proxy: string | null;
-  readonly connectMs: number;
-  /** No byte taken for this long: the connection is given up. */
-  readonly stallMs: number;
   /** From the last byte to the answer: a registry may have to look at all of it first. */
   readonly answerMs: number;
   /** Where the URL's host may be: `any` if the operator or the user named it, else as far as the server that did may lead. */

@@ -5,23 +5,17 @@ import { Failure } from '../lib/failure.ts';
 import type { Digest } from '../lib/id.ts';
 import { type AuthSession, headersFor } from './auth.ts';
 import type { HttpResponse } from './client.ts';
-import { type Endpoint, repositoryUrl, type TlsFiles } from './endpoint.ts';
+import { type Endpoint, repositoryUrl } from './endpoint.ts';
 import type { Exchange } from './exchange.ts';
 import { StatusError } from './failures.ts';
 import { reachOf } from './reach.ts';
+import type { BlobSource } from './repository.ts';
 import type { RetryPolicy } from './retry.ts';
 import { retryPause } from './retry.ts';
 import { TransportError } from './transport-error.ts';
 
 /** Where bytes go next, with all that is needed to send them there. */
-export interface UploadTarget {
-  readonly host: string;
-  readonly url: string;
-  readonly headers: readonly (readonly [string, string])[];
-  readonly allowHttp: boolean;
-  readonly tls: TlsFiles;
-  readonly proxy: string | null;
-  readonly connectMs: number;
+export interface UploadTarget extends BlobSource {
   readonly reach: 'any' | 'machine' | 'network';
 }
 

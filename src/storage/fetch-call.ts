@@ -14,8 +14,6 @@ export interface FetchCall<T> {
   readonly host: string;
   readonly signal: AbortSignal;
   readonly start: () => Promise<T>;
-  /** Takes away what a call that failed may have left; told when it has ended. */
-  readonly undo?: () => Promise<unknown>;
 }
 
 /** The result of the call; when the signal fires, the call is cancelled and its end awaited. */
@@ -27,8 +25,6 @@ export async function fetchCall<T>(native: Pick<StorageNative, 'fetchCancel'>, c
   try {
     return await running;
   } catch (error) {
-    // what cannot be taken away now is swept at the next start; the caller hears why the call failed
-    await call.undo?.().catch(() => undefined);
     throwIfAborted(call.signal, call.doing);
     throw fetchFailure(error, call.doing, call.host);
   } finally {

@@ -14,6 +14,7 @@ import { encodeLayer, type Layer, readLayer } from './layer-file.ts';
 import { handleOf } from './layer-handle.ts';
 import { diskFailure } from './native-failure.ts';
 import type { FetchBounds, FetchFrom, LayerBlob, StorageNative } from './ports.ts';
+import { staged } from './staging.ts';
 
 export type { Layer } from './layer-file.ts';
 
@@ -185,10 +186,9 @@ export class Layers {
     signal: AbortSignal,
     fill: (put: PutFile, signal: AbortSignal) => Promise<void>,
   ): Promise<Layer> {
-    const { layersDir, trashDir, native, bounds } = this.#options;
-    const stagingDir = join(layersDir, `.staging-${handleOf(chainId)}`);
-    const dir = join(stagingDir, 'diff');
-    try {
+    const { native, bounds } = this.#options;
+    return staged(this.#options, handleOf(chainId), async (stagingDir) => {
+      const dir = join(stagingDir, 'diff');
       await makeTree(dir, []);
       const put: PutFile = async (file, from, own) => {
         await makeTree(dir, file.path.split('/').slice(0, -1));
@@ -201,11 +201,10 @@ export class Layers {
       const digest = chainId as string as Digest;
       const [diskBytes, inodes] = [usage.bytes, usage.inodes];
       const unpacked = { blobDigest: digest, blobBytes: size, unpackedBytes: size, diskBytes, inodes };
-      return await this.#commit({ chainId, diffId: digest, mediaType: assembledType }, unpacked, stagingDir);
-    } catch (error) {
-      await native.removeTree({ path: stagingDir, trashDir });
+      return this.#commit({ chainId, diffId: digest, mediaType: assembledType }, unpacked, stagingDir);
+    }).catch((error: unknown) => {
       throw diskFailure(error, `assemble layer ${chainId}`);
-    }
+    });
   }
 
   /**
@@ -296,18 +295,17 @@ export class Layers {
   }
 
   async #unpack(blob: LayerBlob, source: LayerSource, signal: AbortSignal): Promise<Layer> {
-    const { layersDir, trashDir, native } = this.#options;
     const handle = handleOf(blob.chainId);
-    const stagingDir = join(layersDir, `.staging-${handle}`);
-    const unpacked = await fetchCall(native, {
-      handle,
-      doing: `get layer ${blob.digest}`,
-      host: source.type === 'registry' ? source.from.host : '',
-      signal,
-      start: () => this.#start(blob, source, { handle, stagingDir }),
-      undo: () => native.removeTree({ path: stagingDir, trashDir }),
+    return staged(this.#options, handle, async (stagingDir) => {
+      const unpacked = await fetchCall(this.#options.native, {
+        handle,
+        doing: `get layer ${blob.digest}`,
+        host: source.type === 'registry' ? source.from.host : '',
+        signal,
+        start: () => this.#start(blob, source, { handle, stagingDir }),
+      });
+      return this.#commit(blob, unpacked, stagingDir);
     });
-    return this.#commit(blob, unpacked, stagingDir);
   }
 
   #start(
@@ -349,7 +347,7 @@ export class Layers {
     unpacked: Pick<UnpackedLayer, 'blobDigest' | 'blobBytes' | 'unpackedBytes' | 'diskBytes' | 'inodes'>,
     stagingDir: string,
   ): Promise<Layer> {
-    const { trashDir, native, clock } = this.#options;
+    const { native, clock } = this.#options;
     const layer: Layer = {
       chainId: blob.chainId,
       diffId: blob.diffId,
@@ -369,7 +367,6 @@ export class Layers {
       if (!committed && !this.#newer.has(digestHex(blob.chainId)))
         throw unavailable(`commit layer ${blob.chainId}: its place is taken`);
     } catch (error) {
-      await native.removeTree({ path: stagingDir, trashDir });
       throw diskFailure(error, `commit layer ${blob.chainId}`);
     }
     this.#add(layer);

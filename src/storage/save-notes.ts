@@ -41,7 +41,10 @@ export class SaveNotes {
 
   /** Removes what notes of an earlier run name, and then the notes. */
   async sweep(): Promise<void> {
-    const notes = await readdir(this.#dir).catch(() => []);
+    const notes = await readdir(this.#dir).catch((error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return []; // nothing was ever saved
+      throw error;
+    });
     for (const name of notes) {
       const note = join(this.#dir, name);
       const path = (await readFile(note, 'utf8')).slice(0, longestNote);

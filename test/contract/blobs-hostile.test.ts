@@ -1,7 +1,5 @@
 // Registries that mean harm with the blobs of layers, over the real addon: bounded, nothing half-made, no secret elsewhere.
-import { existsSync } from 'node:fs';
 import type { ServerResponse } from 'node:http';
-import { resolve } from 'node:path';
 import { randomBytes } from 'node:crypto';
 import test, { type ExecutionContext } from 'ava';
 import { Failure, failureChain } from '../../src/lib/failure.ts';
@@ -9,12 +7,8 @@ import { loadNative } from '../../src/native/load.ts';
 import { type FakeRegistry, refuse, startFakeRegistry } from '../helpers/fake-registry.ts';
 import { type ImageRoom, openImageRoom, temporaryRoot } from '../helpers/image-room.ts';
 import { makeImage } from '../helpers/image-parts.ts';
+import { addon, cannotRun } from '../helpers/real-addon.ts';
 
-const addon = process.env['PODWRIGHT_ADDON'] ?? resolve('dist/addon.node');
-const cannotRun = ((): string | null => {
-  if (process.getuid?.() !== 0) return 'needs root: layers have owners';
-  return existsSync(addon) ? null : `no addon at ${addon}: run hack/build.sh`;
-})();
 const real = cannotRun === null ? test : test.skip;
 const title = (what: string): string => (cannotRun === null ? what : `${what} (${cannotRun})`);
 

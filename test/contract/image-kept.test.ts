@@ -1,33 +1,23 @@
 // Kept blobs and what is read from them: images by Docker's manifests, archives that are loaded, other platforms, what a
 // killed daemon left half saved, repairs with the node's credentials. Over the real addon; skopeo and umoci read the store.
-import { execFile, spawnSync } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
-import test, { type ExecutionContext } from 'ava';
+import type { ExecutionContext } from 'ava';
 import type { SaveFormat } from '../../src/image/save.ts';
 import { loadNative } from '../../src/native/load.ts';
 import { parsePlatform } from '../../src/registry/platform.ts';
 import { type FakeRegistry, startFakeRegistry } from '../helpers/fake-registry.ts';
 import { makeImage, makeIndex, type TestImage } from '../helpers/image-parts.ts';
 import { type ImageRoom, openImageRoom, temporaryRoot } from '../helpers/image-room.ts';
+import { addon, cannotRun, cannotRunWith, unless } from '../helpers/real-addon.ts';
 import { until } from '../helpers/until.ts';
 
 const run = promisify(execFile);
-const addon = process.env['PODWRIGHT_ADDON'] ?? resolve('dist/addon.node');
-const cannotRun = ((): string | null => {
-  if (process.getuid?.() !== 0) return 'needs root: layers have owners';
-  return existsSync(addon) ? null : `no addon at ${addon}: run hack/build.sh`;
-})();
-const noTools = ['skopeo', 'umoci'].filter((name) => spawnSync(name, ['--version']).error !== undefined);
-const cannotRead =
-  cannotRun ?? (noTools.length === 0 ? null : `no ${noTools.join(' or ')}: hack/testkit/install.sh deps`);
-type Body = (t: ExecutionContext) => Promise<void>;
-const titled = (what: string, why: string | null): string => (why === null ? what : `${what} [${why}]`);
-const real = (what: string, body: Body): void => (cannotRun === null ? test : test.skip)(titled(what, cannotRun), body);
-const read = (what: string, body: Body): void =>
-  (cannotRead === null ? test : test.skip)(titled(what, cannotRead), body);
+const real = unless(cannotRun);
+const read = unless(cannotRunWith('skopeo', 'umoci'));
 
 const never = new AbortController().signal;
 const sha256 = (bytes: string | Buffer): string => `sha256:${createHash('sha256').update(bytes).digest('hex')}`;

@@ -2,7 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import type { ServerResponse } from 'node:http';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { Failure, failureChain } from '../../src/lib/failure.ts';
 import type { Digest } from '../../src/lib/id.ts';
@@ -11,12 +11,8 @@ import { makeOwnAuthority } from '../helpers/certificates.ts';
 import { type FakeRegistry, startFakeRegistry } from '../helpers/fake-registry.ts';
 import { makeImage } from '../helpers/image-parts.ts';
 import { type ImageRoom, openImageRoom, temporaryRoot } from '../helpers/image-room.ts';
+import { addon, cannotRun } from '../helpers/real-addon.ts';
 
-const addon = process.env['PODWRIGHT_ADDON'] ?? resolve('dist/addon.node');
-const cannotRun = ((): string | null => {
-  if (process.getuid?.() !== 0) return 'needs root: layers have owners';
-  return existsSync(addon) ? null : `no addon at ${addon}: run hack/build.sh`;
-})();
 const real = cannotRun === null ? test : test.skip;
 const title = (what: string): string => (cannotRun === null ? what : `${what} (${cannotRun})`);
 

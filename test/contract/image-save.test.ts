@@ -3,10 +3,10 @@
 import { execFile, execFileSync, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { zstdDecompressSync } from 'node:zlib';
-import test, { type ExecutionContext } from 'ava';
+import type { ExecutionContext } from 'ava';
 import type { ContentFinding } from '../../src/image/integrity.ts';
 import type { SaveFormat, SaveRequest } from '../../src/image/save.ts';
 import type { Failure } from '../../src/lib/failure.ts';
@@ -14,22 +14,12 @@ import { loadNative } from '../../src/native/load.ts';
 import { type FakeRegistry, startFakeRegistry } from '../helpers/fake-registry.ts';
 import { makeImage } from '../helpers/image-parts.ts';
 import { type ImageRoom, openImageRoom, temporaryRoot } from '../helpers/image-room.ts';
+import { addon, cannotRun, cannotRunWith, unless } from '../helpers/real-addon.ts';
 import { until } from '../helpers/until.ts';
 
 const run = promisify(execFile);
-const addon = process.env['PODWRIGHT_ADDON'] ?? resolve('dist/addon.node');
-const cannotRun = ((): string | null => {
-  if (process.getuid?.() !== 0) return 'needs root: layers have owners';
-  return existsSync(addon) ? null : `no addon at ${addon}: run hack/build.sh`;
-})();
-const noTools = ['skopeo', 'umoci'].filter((name) => spawnSync(name, ['--version']).error !== undefined);
-const cannotRead =
-  cannotRun ?? (noTools.length === 0 ? null : `no ${noTools.join(' or ')}: hack/testkit/install.sh deps`);
-const titled = (what: string, why: string | null): string => (why === null ? what : `${what} [${why}]`);
-type Body = (t: ExecutionContext) => Promise<void>;
-const real = (what: string, body: Body): void => (cannotRun === null ? test : test.skip)(titled(what, cannotRun), body);
-const read = (what: string, body: Body): void =>
-  (cannotRead === null ? test : test.skip)(titled(what, cannotRead), body);
+const real = unless(cannotRun);
+const read = unless(cannotRunWith('skopeo', 'umoci'));
 
 const image = makeImage([
   { 'etc/': '755', 'etc/one': '1', big: 'x'.repeat(300_000) },

@@ -1,22 +1,17 @@
 // Sweeps of the store over the real addon: what a kill leaves at each of their steps, and pulls, saves and removals
 // that go on meanwhile.
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
-import test, { type ExecutionContext } from 'ava';
+import { cpSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { ExecutionContext } from 'ava';
 import type { ContentFinding } from '../../src/image/integrity.ts';
 import { loadNative } from '../../src/native/load.ts';
 import { startFakeRegistry } from '../helpers/fake-registry.ts';
 import { makeImage } from '../helpers/image-parts.ts';
 import { type ImageRoom, openImageRoom, temporaryRoot } from '../helpers/image-room.ts';
+import { addon, cannotRun, unless } from '../helpers/real-addon.ts';
 import { until } from '../helpers/until.ts';
 
-const addon = process.env['PODWRIGHT_ADDON'] ?? resolve('dist/addon.node');
-const cannotRun = ((): string | null => {
-  if (process.getuid?.() !== 0) return 'needs root: layers have owners';
-  return existsSync(addon) ? null : `no addon at ${addon}: run hack/build.sh`;
-})();
-const real = (what: string, body: (t: ExecutionContext) => Promise<void>): void =>
-  (cannotRun === null ? test : test.skip)(cannotRun === null ? what : `${what} [${cannotRun}]`, body);
+const real = unless(cannotRun);
 
 const shared = { base: 'of both' };
 const going = makeImage([shared, { one: '1' }, { two: '2' }]);

@@ -3,7 +3,7 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import net from 'node:net';
-import { dirname, join, resolve } from 'node:path';
+import { dirname, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import test, { type ExecutionContext } from 'ava';
 import { Failure, failureChain } from '../../src/lib/failure.ts';
@@ -13,13 +13,9 @@ import { makeCertificates } from '../helpers/certificates.ts';
 import { type FakeRegistry, refuse, startFakeRegistry } from '../helpers/fake-registry.ts';
 import { type ImageRoom, openImageRoom, temporaryRoot } from '../helpers/image-room.ts';
 import { digestOf, makeImage, tarOf, type TestImage } from '../helpers/image-parts.ts';
+import { addon, cannotRun } from '../helpers/real-addon.ts';
 import { ref as kitRef, registryHost } from '../helpers/registry.ts';
 
-const addon = process.env['PODWRIGHT_ADDON'] ?? resolve('dist/addon.node');
-const cannotRun = ((): string | null => {
-  if (process.getuid?.() !== 0) return 'needs root: layers have owners';
-  return existsSync(addon) ? null : `no addon at ${addon}: run hack/build.sh`;
-})();
 const real = cannotRun === null ? test : test.skip;
 const title = (what: string): string => (cannotRun === null ? what : `${what} (${cannotRun})`);
 

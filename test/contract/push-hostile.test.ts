@@ -1,10 +1,10 @@
 // Registries that break off, lie, or mean harm while they are pushed to, over the real addon: what can be finished is, no
 // secret and no request goes where it must not, nothing is left.
-import { existsSync, readdirSync, readFileSync, writeFileSync, mkdirSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync, mkdirSync } from 'node:fs';
 import type { IncomingMessage } from 'node:http';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { randomBytes } from 'node:crypto';
-import test, { type ExecutionContext } from 'ava';
+import type { ExecutionContext } from 'ava';
 import type { PushedImage, PushRequest } from '../../src/image/push.ts';
 import { Failure, failureChain } from '../../src/lib/failure.ts';
 import { loadNative } from '../../src/native/load.ts';
@@ -12,15 +12,10 @@ import { startFakeRegistry } from '../helpers/fake-registry.ts';
 import { makeImage } from '../helpers/image-parts.ts';
 import { type ImageRoom, openImageRoom, temporaryRoot } from '../helpers/image-room.ts';
 import { type Interrupt, type PushServer, startPushServer } from '../helpers/push-server.ts';
+import { addon, cannotRun, unless } from '../helpers/real-addon.ts';
 import { until } from '../helpers/until.ts';
 
-const addon = process.env['PODWRIGHT_ADDON'] ?? resolve('dist/addon.node');
-const cannotRun = ((): string | null => {
-  if (process.getuid?.() !== 0) return 'needs root: layers have owners';
-  return existsSync(addon) ? null : `no addon at ${addon}: run hack/build.sh`;
-})();
-const real = (what: string, body: (t: ExecutionContext) => Promise<void>): void =>
-  (cannotRun === null ? test : test.skip)(cannotRun === null ? what : `${what} [${cannotRun}]`, body);
+const real = unless(cannotRun);
 
 // more than two parts of 4 MiB
 const image = makeImage([{ big: randomBytes(9_000_000).toString('base64') }]);

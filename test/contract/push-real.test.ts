@@ -1,8 +1,8 @@
 // Images pushed to a real registry with TLS, passwords and tokens: they are there as they were here, for us and for skopeo.
-import { execFile, spawnSync } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
 import test, { type ExecutionContext } from 'ava';
 import type { PushedImage, PushRequest } from '../../src/image/push.ts';
@@ -13,18 +13,13 @@ import { type Certificates, makeCertificates } from '../helpers/certificates.ts'
 import { type FakeRegistry, startFakeRegistry } from '../helpers/fake-registry.ts';
 import { makeArtifact, makeImage } from '../helpers/image-parts.ts';
 import { type ImageRoom, openImageRoom, temporaryRoot } from '../helpers/image-room.ts';
+import { addon, cannotRunWith, unless } from '../helpers/real-addon.ts';
 import { type RealRegistry, startRealRegistry } from '../helpers/real-registry.ts';
 import { startTokenServer, type TokenServer } from '../helpers/token-server.ts';
 
 const run = promisify(execFile);
-const addon = process.env['PODWRIGHT_ADDON'] ?? resolve('dist/addon.node');
-const cannotRun = ((): string | null => {
-  if (process.getuid?.() !== 0) return 'needs root: layers have owners';
-  if (!existsSync(addon)) return `no addon at ${addon}: run hack/build.sh`;
-  return spawnSync('skopeo', ['--version']).error === undefined ? null : 'no skopeo: hack/testkit/install.sh deps';
-})();
-const real = (what: string, body: (t: ExecutionContext) => Promise<void>): void =>
-  (cannotRun === null ? test.serial : test.serial.skip)(cannotRun === null ? what : `${what} [${cannotRun}]`, body);
+const cannotRun = cannotRunWith('skopeo');
+const real = unless(cannotRun, test.serial);
 
 const dir = mkdtempSync('/tmp/pwt-push-');
 const never = new AbortController().signal;

@@ -1,21 +1,17 @@
 // A real registry with TLS, passwords and tokens: who may pull, who may not, and what they are told.
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { Failure, failureChain, type FailureKind } from '../../src/lib/failure.ts';
 import { loadNative } from '../../src/native/load.ts';
 import type { AuthConfig } from '../../src/registry/credentials.ts';
 import { type Certificates, makeCertificates } from '../helpers/certificates.ts';
 import { type ImageRoom, openImageRoom, temporaryRoot } from '../helpers/image-room.ts';
+import { addon, cannotRun } from '../helpers/real-addon.ts';
 import { type RealRegistry, startRealRegistry } from '../helpers/real-registry.ts';
 import { kitImage } from '../helpers/registry.ts';
 import { startTokenServer, type TokenServer } from '../helpers/token-server.ts';
 
-const addon = process.env['PODWRIGHT_ADDON'] ?? resolve('dist/addon.node');
-const cannotRun = ((): string | null => {
-  if (process.getuid?.() !== 0) return 'needs root: layers have owners';
-  return existsSync(addon) ? null : `no addon at ${addon}: run hack/build.sh`;
-})();
 const real = cannotRun === null ? test.serial : test.serial.skip;
 const title = (what: string): string => (cannotRun === null ? what : `${what} (${cannotRun})`);
 

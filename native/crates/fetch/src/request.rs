@@ -235,27 +235,10 @@ pub struct SendBlob {
     pub end: u64,
 }
 
-impl SendBlob {
-    /// The part that says where to send it.
-    pub fn source(&self) -> Source {
-        Source {
-            url: self.url.clone(),
-            headers: self.headers.clone(),
-            allow_http: self.allow_http,
-            tls: self.tls.clone(),
-            proxy: self.proxy.clone(),
-            connect_ms: self.connect_ms,
-            stall_ms: self.stall_ms,
-            answer_ms: self.answer_ms,
-            attempts: 1,
-        }
-    }
-}
-
 macro_rules! has_source {
-    ($($request:ty),*) => {$(
+    ($($request:ty: $answer_ms:expr, $attempts:expr;)*) => {$(
         impl $request {
-            /// The part that says where to ask.
+            /// The part that says where to ask, or to send.
             pub fn source(&self) -> Source {
                 Source {
                     url: self.url.clone(),
@@ -265,14 +248,18 @@ macro_rules! has_source {
                     proxy: self.proxy.clone(),
                     connect_ms: self.connect_ms,
                     stall_ms: self.stall_ms,
-                    answer_ms: self.stall_ms,
-                    attempts: self.attempts,
+                    answer_ms: $answer_ms(self),
+                    attempts: $attempts(self),
                 }
             }
         }
     )*};
 }
-has_source!(FetchLayer, FetchBlob);
+has_source! {
+    FetchLayer: |it: &Self| it.stall_ms, |it: &Self| it.attempts;
+    FetchBlob: |it: &Self| it.stall_ms, |it: &Self| it.attempts;
+    SendBlob: |it: &Self| it.answer_ms, |_: &Self| 1;
+}
 
 /// One file of an archive (`ArchiveEntry`).
 #[derive(Debug, Clone, Deserialize)]

@@ -39,7 +39,7 @@ const divide = [
 onV2(title('it makes cgroups with controllers, its limits stay, and commands still come in'), async (t) => {
   const id = await start(daemon, pod, limited(limit, divide));
   // read from outside: a command that came in at that moment would keep the controllers from going below
-  const jobs = `${containerPath(pod.id, id)}/jobs`;
+  const jobs = `${containerPath(pod.id, id)}/payload/jobs`;
   await until(
     'it has divided its cgroup',
     () => cgroupExists(jobs) && cgroupFile(jobs, 'memory.max', 'cgroup.procs') === String(8 * mebi),

@@ -35,6 +35,22 @@ export function configAsToml(config: Config): string {
   return `# Configuration of podwrightd.\n\n${parts.join('\n')}`;
 }
 
+/** A configuration file that changes nothing: every key under its documentation, as a comment with its default. */
+export function configTemplate(): string {
+  const parts = sections.map((section) => {
+    const lines = entriesOf(section).map((entry) => {
+      const { setting } = entry;
+      return `# ${setting.doc}\n# ${aboutOf(entry)}\n#${keyOf(entry)} = ${setting.kind.show(setting.default)}\n`;
+    });
+    return `${section === 'node' ? '' : `# ${sectionDocs[section]}\n[${section}]\n\n`}${lines.join('\n')}`;
+  });
+  return `${templatePreface}\n${parts.join('\n')}`;
+}
+
+const templatePreface = `# Configuration of podwrightd: podwright-config(5). A line that begins with "#" and a key shows the default of that key.
+# "podwrightd --check" says whether this file is right; conf.d/*.toml beside it is read after it.
+`;
+
 function aboutOf(entry: Entry): string {
   const { setting } = entry;
   const initial = setting.derived ?? setting.kind.show(setting.default);

@@ -1,0 +1,63 @@
+// The release tree as a list of files: what lies where, and what it is made from. Must not write anything.
+import { readdirSync, readFileSync } from 'node:fs';
+import { configTemplate } from '../../src/config/docs.ts';
+import { cargoComponents, licencePage, nodeComponent, npmComponents } from './components.ts';
+import type { ReleaseFacts } from './facts.ts';
+
+/** One file of the tree. */
+export type Entry = { readonly path: string; readonly mode: number } & (
+  | { readonly copy: string }
+  | { readonly text: string }
+  | { readonly link: string }
+);
+
+/** Where the programs of an installed release are called from. */
+export const installedBindir = '/opt/podwright/current/bin';
+
+const program = (path: string, copy: string): Entry => ({ path, mode: 0o755, copy });
+const file = (path: string, copy: string): Entry => ({ path, mode: 0o644, copy });
+const text = (path: string, content: string): Entry => ({ path, mode: 0o644, text: content });
+
+const bundles = ['podwrightd', 'podwrightd.main', 'podwrightd.traces', 'podwright', 'podwright.main'];
+const lib = 'lib/podwright';
+const doc = 'share/doc/podwright';
+
+function programs(): readonly Entry[] {
+  return [
+    program('bin/podwright', 'hack/launcher/podwright'),
+    program('bin/podwrightd', 'hack/launcher/podwrightd'),
+    { path: 'bin/podwright-monitor', mode: 0o777, link: '../lib/podwright/podwright-monitor' },
+    program(`${lib}/node`, 'node_modules/node/bin/node'),
+    program(`${lib}/podwright-monitor`, 'dist/podwright-monitor'),
+    file(`${lib}/addon.node`, 'dist/addon.node'),
+    file(`${lib}/package.json`, 'dist/package.json'),
+    ...bundles.map((name) => file(`${lib}/${name}.js`, `dist/${name}.js`)),
+  ];
+}
+
+function documents({ rustArch }: ReleaseFacts): readonly Entry[] {
+  const pages = readdirSync('docs').filter((name) => name.endsWith('.md'));
+  const components = [nodeComponent(), ...npmComponents(), ...cargoComponents(rustArch)];
+  return [
+    file(`${doc}/LICENSE`, 'LICENSE'),
+    file(`${doc}/README.md`, 'README.md'),
+    file(`${doc}/CHANGELOG.md`, 'CHANGELOG.md'),
+    text(`${doc}/THIRD-PARTY-LICENSES.txt`, licencePage(components)),
+    ...pages.map((name) => file(`${doc}/${name}`, `docs/${name}`)),
+  ];
+}
+
+function settings(bindir: string): readonly Entry[] {
+  const unit = readFileSync('hack/release/files/podwrightd.service', 'utf8');
+  return [
+    text('lib/systemd/system/podwrightd.service', unit.replaceAll('@bindir@', bindir)),
+    text('etc/podwright/config.toml', configTemplate()),
+    file('etc/crictl.yaml', 'hack/release/files/crictl.yaml'),
+  ];
+}
+
+/** Every file of the tree but RELEASE.json, in the order of their paths. `bindir`: where the unit finds the programs. */
+export function releaseEntries(facts: ReleaseFacts, bindir: string): readonly Entry[] {
+  const all = [...programs(), ...documents(facts), ...settings(bindir)];
+  return all.sort((a, b) => (a.path < b.path ? -1 : 1));
+}

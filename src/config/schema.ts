@@ -151,11 +151,14 @@ export const schema = {
       doc: 'Directory of CNI configurations; the first by name is used.',
       flag: 'cni-conf-dir',
     }),
-    binDirs: setting(list(path(), 'absolute paths'), ['/opt/cni/bin'], {
+    binDirs: setting(list(path(), 'absolute paths'), ['/opt/cni/bin', '/usr/lib/cni', '/usr/libexec/cni'], {
       doc: 'Directories of CNI plugins, tried in order.',
       flag: 'cni-bin-dirs',
     }),
     pluginTimeoutMs: setting(duration, 60_000, { doc: 'How long one CNI plugin may take.' }),
+    cacheDir: setting(path(), '/var/lib/cni', {
+      doc: 'Results of CNI plugins are kept in its `results`, as libcni does it: for other tools, and for DEL when our own record is lost.',
+    }),
   },
   registry: {
     configPath: setting(path(), '/etc/podwright/certs.d', {

@@ -119,6 +119,27 @@ async function doctor({ pods, images, network, recovery }: AdminParts): Promise<
     if (status.monitor && status.monitor.version !== version)
       warn(subject, `its monitor is of release ${status.monitor.version}`, '');
   }
+  return [...findings, ...(await damagedNetworks(network))];
+}
+
+/** Plugins are programs: so many pods are checked at once. */
+const checksAtOnce = 4;
+
+/** What is wrong with the networks of pods (CNI CHECK). A pod that goes meanwhile is not a finding. */
+async function damagedNetworks(network: Network): Promise<Finding[]> {
+  const waiting = [...network.attachments()];
+  const findings: Finding[] = [];
+  const worker = async (): Promise<void> => {
+    for (let next = waiting.pop(); next; next = waiting.pop()) {
+      const { sandboxId } = next;
+      const problem = await network.check(sandboxId).then(() => '', failureChain);
+      const there = network.attachments().some((each) => each.sandboxId === sandboxId);
+      if (problem === '' || !there) continue;
+      const subject = `sandbox ${sandboxId.slice(0, 13)}`;
+      findings.push({ severity: 'error', subject, problem, advice: 'the pod may be unreachable: delete it' });
+    }
+  };
+  await Promise.all(Array.from({ length: checksAtOnce }, worker));
   return findings;
 }
 

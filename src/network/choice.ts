@@ -2,6 +2,7 @@
 import { bridgeNetwork, defaultNetwork, type BridgeNetwork } from './bridge/settings.ts';
 import type { NetworkConfig } from './cni/conflist.ts';
 import { ConfigDirectory, type Loaded } from './cni/directory.ts';
+import { DirectoryWatch } from './cni/watch.ts';
 import { parseCidr } from './ip.ts';
 import type { NetworkLog } from './request.ts';
 
@@ -43,6 +44,25 @@ export class NetworkChoice {
   setPodCidr(cidr: string): void {
     if (cidr.split(',').every((each) => parseCidr(each) !== null)) this.#podCidr = cidr;
     else this.#log('warn', { cidr }, 'the pod CIDR is no network and is ignored');
+  }
+
+  /** Calls back whenever the directory has changed, after the choice was made anew. `close` ends it. */
+  watch(onChange: (choice: Choice) => Promise<void>): { readonly close: () => void } {
+    const failed = (error: unknown): void =>
+      this.#log('warn', { error }, 'changes of CNI configurations are seen later: at the next pod or status');
+    const look = async (): Promise<void> => {
+      const before = this.#made?.choice;
+      const now = await this.current();
+      watching.arm();
+      if (now !== before) await onChange(now);
+    };
+    const watching = new DirectoryWatch({
+      dirs: () => this.#directory.dirs(),
+      onChange: () => void look().catch(failed),
+      onError: failed,
+    });
+    watching.start();
+    return watching;
   }
 
   /** The choice as of now. */

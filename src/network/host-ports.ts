@@ -5,16 +5,11 @@ import type { AttachRequest, PortMapping } from './request.ts';
 
 type Publisher = Pick<AttachRequest, 'sandboxId' | 'podName' | 'podNamespace' | 'portMappings'>;
 
-/** The address that a mapping is for; null: all of them. */
-function addressOf({ hostIp }: PortMapping): string | null {
-  const ip = parseIp(hostIp);
-  return ip === null || ip.value === 0n ? null : `${ip.family} ${ip.value}`;
-}
-
 function clash(a: PortMapping, b: PortMapping): boolean {
   if (a.protocol !== b.protocol || a.hostPort !== b.hostPort || a.hostPort === 0) return false;
-  const [one, other] = [addressOf(a), addressOf(b)];
-  return one === null || other === null || one === other;
+  const [one, other] = [parseIp(a.hostIp), parseIp(b.hostIp)];
+  if (one === null || other === null) return true; // without an address it is for all of both families
+  return one.family === other.family && (one.value === 0n || other.value === 0n || one.value === other.value);
 }
 
 /**

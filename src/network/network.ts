@@ -1,78 +1,27 @@
 // The network of pods: which network they get, and the record of what each has. Must not know sandboxes
 // beyond what a request says; bridge/ and cni/ do the work.
-import type { Native } from '../native/load.ts';
-import { failedPrecondition, failureChain, throwIfAborted } from '../lib/failure.ts';
-import { type Step, withSteps } from '../lib/steps.ts';
+import { failedPrecondition, failureChain, notFound, throwIfAborted } from '../lib/failure.ts';
+import { withSteps } from '../lib/steps.ts';
 import { ResultList } from '../lib/result-list.ts';
-import { Bridges, type BridgeNative } from './bridge/bridge.ts';
+import { Bridges } from './bridge/bridge.ts';
 import { checkPortMappings, hostInterfaceOf } from './bridge/plan.ts';
 import { type BridgeNetwork, rangeSets } from './bridge/settings.ts';
 import { type Choice, NetworkChoice } from './choice.ts';
+import { PluginNetworks } from './cni/driver.ts';
 import type { NetworkConfig } from './cni/conflist.ts';
-import { addByPlugins, collectByPlugins, deleteByPlugins, pluginStatus, type PluginOptions } from './cni/plugins.ts';
 import { HostPorts } from './host-ports.ts';
 import { hostRoutes } from './host-routes.ts';
 import { formatNetwork } from './ip.ts';
+import type { Network, NetworkOptions, NetworkStatus } from './port.ts';
 import { NetworkRecords, UnreadableRecord, networkName, type NetworkRecord, type PluginRecord } from './record.ts';
 import { podInterface } from './request.ts';
 import type { AttachRequest, Attachment, AttachmentView, NetworkLog } from './request.ts';
 import { routeInTheWay } from './route-table.ts';
-import { InterfaceStats, type InterfaceCounters, type StatsNative } from './stats.ts';
+import { InterfaceStats, type InterfaceCounters } from './stats.ts';
 
+export type { Network, NetworkOptions, NetworkStatus } from './port.ts';
 export type { AttachRequest, Attachment, AttachmentView, NetworkLog, PortMapping } from './request.ts';
 export type { InterfaceCounters } from './stats.ts';
-
-/** Whether pods can be connected now (CRI NetworkReady), and by what. */
-export interface NetworkStatus {
-  readonly ready: boolean;
-  /** Empty when ready, else `NetworkPluginNotReady`. */
-  readonly reason: string;
-  readonly message: string;
-  /** The network in use, for verbose status; null when there is none. */
-  readonly config: unknown;
-}
-
-/** Connects pods. Calls for one sandbox must not overlap: the caller holds its lock. */
-export interface Network {
-  /** Connects a pod; for one that is connected already, repairs and answers the same. */
-  readonly attach: (request: AttachRequest, signal: AbortSignal) => Promise<Attachment>;
-  /** Releases all that a sandbox has. Total and idempotent; `netns` is null once the namespace is gone. */
-  readonly detach: (sandboxId: string, netns: string | null) => Promise<void>;
-  readonly status: () => Promise<NetworkStatus>;
-  /** UpdateRuntimeConfig: the node's pod CIDR, or two of them joined by a comma. */
-  readonly setPodCidr: (cidr: string) => void;
-  /** Learns what earlier pods have, and makes the bridge ready if there is one to make. */
-  readonly start: () => Promise<void>;
-  /** Releases what belongs to sandboxes that no longer exist, and repairs the rules. Goes on after failures. */
-  readonly collect: (live: ReadonlySet<string>) => Promise<void>;
-  /** With `removeAll`, removes what the network keeps between pods: bridges that we made, chains. */
-  readonly shutdown: (options: { readonly removeAll: boolean }) => Promise<void>;
-  /** Every connected pod. */
-  readonly attachments: () => readonly AttachmentView[];
-  /** How many sandboxes could not be released so far. */
-  readonly owedReleases: () => number;
-  /** Traffic of a pod's interfaces, its own first; empty when it is not connected. */
-  readonly interfaceStats: (sandboxId: string) => Promise<readonly InterfaceCounters[]>;
-}
-
-/** What the network is built from. */
-export interface NetworkOptions {
-  readonly native: BridgeNative & StatsNative & Pick<Native, 'networkLoopbackUp'>;
-  readonly config: {
-    readonly default: 'none' | 'bridge';
-    readonly bridge: string;
-    readonly subnet: string;
-    readonly confDir: string;
-    readonly binDirs: readonly string[];
-    /** Where allocations of our own network are kept. */
-    readonly hostLocalDir: string;
-    readonly pluginTimeoutMs: number;
-  };
-  /** The directory of a sandbox's records. */
-  readonly recordDir: (sandboxId: string) => string;
-  readonly step: Step;
-  readonly log: NetworkLog;
-}
 
 /** A connected pod with what its stats and its bridge's rules need. */
 interface Attached {
@@ -84,9 +33,6 @@ interface Attached {
 type BridgeChoice = Extract<Choice, { driver: 'bridge' }>;
 
 const notReady = 'NetworkPluginNotReady';
-// STATUS executes plugins: the kubelet asks more often than the answer changes
-const pluginStatusMs = 10_000;
-
 const answer = (problem: string, config: unknown): NetworkStatus => {
   const ready = problem === '';
   return { ready, reason: ready ? '' : notReady, message: problem, config };
@@ -110,7 +56,7 @@ class PodNetwork {
   readonly #choice: NetworkChoice;
   readonly #records: NetworkRecords;
   readonly #bridges: Bridges;
-  readonly #plugins: PluginOptions;
+  readonly #plugins: PluginNetworks;
   readonly #stats: InterfaceStats;
   readonly #attached = new Map<string, Attached>();
   readonly #hostPorts = new HostPorts();
@@ -121,14 +67,15 @@ class PodNetwork {
   readonly #leaving = new Set<string>();
   /** Sandboxes of before whose record cannot be read: what they have is unknown, and must not be collected. */
   readonly #unread = new Set<string>();
-  #pluginStatus: { readonly config: NetworkConfig; readonly until: number; readonly problem: string } | null = null;
+  #watching: { readonly close: () => void } | null = null;
 
   constructor(options: NetworkOptions) {
     const { config, native, log } = options;
     this.#options = options;
     this.#log = log;
     this.#choice = new NetworkChoice(config, log);
-    this.#plugins = { binDirs: config.binDirs, timeoutMs: config.pluginTimeoutMs };
+    const { binDirs, cacheDir, pluginTimeoutMs } = config;
+    this.#plugins = new PluginNetworks({ binDirs, cacheDir, timeoutMs: pluginTimeoutMs, log });
     const bridges = new Bridges({ native, log, lockTimeoutMs: config.pluginTimeoutMs });
     this.#bridges = withSteps(bridges, { name: 'addresses', later: ['reserve', 'release'], atOnce: [] }, options.step);
     this.#stats = new InterfaceStats(native);
@@ -189,21 +136,15 @@ class PodNetwork {
     return this.#keep(known, await this.#bridges.attach({ network, pod: request, addresses }, addresses));
   }
 
-  async #attachByPlugins(config: NetworkConfig, request: AttachRequest, signal: AbortSignal): Promise<Attachment> {
+  async #attachByPlugins(wanted: NetworkConfig, request: AttachRequest, signal: AbortSignal): Promise<Attachment> {
     const { netns } = request;
-    const record: PluginRecord = {
-      driver: 'plugins',
-      request,
-      config,
-      podCidr: this.#choice.podCidr,
-      result: null,
-      attachment: null,
-    };
+    const { podCidr } = this.#choice;
+    const config = await this.#plugins.agree({ config: wanted, pod: request, podCidr });
+    const record: PluginRecord = { driver: 'plugins', request, config, podCidr, result: null, attachment: null };
     // a plugin's IPAM may be far away: what we owe it must survive a power cut
     this.#records.write(record, { sync: true });
     await this.#options.native.networkLoopbackUp({ netns });
-    const to = { config, pod: request, podCidr: this.#choice.podCidr };
-    const { result, attachment } = await addByPlugins(this.#plugins, to, { netns, signal });
+    const { result, attachment } = await this.#plugins.attach({ config, pod: request, podCidr }, { netns, signal });
     const done = { ...record, result, attachment };
     this.#records.write(done, { sync: true });
     return this.#keep(done, attachment);
@@ -223,9 +164,7 @@ class PodNetwork {
     try {
       if (known !== null) await this.#stats.forget(known);
       const record = this.#readable(sandboxId);
-      if (record === null) await this.#options.native.networkDetach({ hostInterface: hostInterfaceOf(sandboxId) });
-      else if (record.driver === 'bridge') await this.#bridges.detach({ ...record, pod: record.request });
-      else await deleteByPlugins(this.#plugins, { ...record, pod: record.request }, { netns, result: record.result });
+      await this.#release(sandboxId, record, netns);
       this.#records.remove(sandboxId);
       this.#attached.delete(sandboxId);
       this.#hostPorts.release(sandboxId);
@@ -237,6 +176,22 @@ class PodNetwork {
     } finally {
       this.#leaving.delete(sandboxId);
     }
+  }
+
+  async #release(sandboxId: string, record: NetworkRecord | null, netns: string | null): Promise<void> {
+    if (record?.driver === 'bridge') await this.#bridges.detach({ ...record, pod: record.request });
+    else if (record) await this.#plugins.detach({ ...record, pod: record.request }, { netns, result: record.result });
+    else if ((await this.#plugins.detachCached(sandboxId, netns)) === 0)
+      await this.#options.native.networkDetach({ hostInterface: hostInterfaceOf(sandboxId) });
+  }
+
+  async check(sandboxId: string): Promise<void> {
+    const record = this.#records.read(sandboxId);
+    const attached = this.#attached.get(sandboxId);
+    if (!record || !attached) throw notFound(`sandbox ${sandboxId} is not connected`);
+    const { netns } = attached;
+    if (record.driver === 'bridge') await this.#bridges.check({ ...record, pod: record.request });
+    else await this.#plugins.check({ ...record, pod: record.request }, { netns, result: record.result });
   }
 
   /** A sandbox's record. One that is damaged counts as none: what it names is collected later. */
@@ -271,7 +226,7 @@ class PodNetwork {
     }
     const { name, cniVersion, plugins } = choice.config;
     const what = { ...from, because: choice.because, name, cniVersion, plugins: plugins.map(({ type }) => type) };
-    return answer(await this.#pluginProblem(choice.config), what);
+    return answer(await this.#plugins.problem(choice.config), what);
   }
 
   async #bridgeProblem(choice: BridgeChoice): Promise<string> {
@@ -293,14 +248,6 @@ class PodNetwork {
     return '';
   }
 
-  async #pluginProblem(config: NetworkConfig): Promise<string> {
-    const known = this.#pluginStatus;
-    if (known?.config === config && performance.now() < known.until) return known.problem;
-    const problem = await pluginStatus(this.#plugins, config).then(() => '', failureChain);
-    this.#pluginStatus = { config, problem, until: performance.now() + pluginStatusMs };
-    return problem;
-  }
-
   setPodCidr(cidr: string): void {
     this.#choice.setPodCidr(cidr);
   }
@@ -314,9 +261,15 @@ class PodNetwork {
           this.#keep(record, { ips: record.addresses, interface: podInterface, hostInterface: hostInterfaceOf(id) });
       } else if (record?.attachment) this.#keep(record, record.attachment);
     }
-    const choice = await this.#choice.current();
-    if (choice.driver !== 'bridge') return;
-    const problem = await this.#bridgeProblem(choice);
+    await this.#makeReady(await this.#choice.current());
+    // what changes is told and made ready at once; that it is used does not depend on it
+    this.#watching ??= this.#choice.watch((choice) => this.#makeReady(choice));
+  }
+
+  async #makeReady(choice: Choice): Promise<void> {
+    if (choice.driver === 'none') return;
+    const bridge = choice.driver === 'bridge';
+    const problem = await (bridge ? this.#bridgeProblem(choice) : this.#plugins.problem(choice.config));
     if (problem !== '') this.#log('error', { problem }, 'the network is not ready');
   }
 
@@ -329,9 +282,8 @@ class PodNetwork {
     const choice = await this.#choice.current();
     const attached = [...this.#attached.values()];
     if (choice.driver === 'plugins') {
-      const mine = attached.filter(({ view }) => view.driver === 'plugins' && view.network === choice.config.name);
-      const ids = [...mine.map(({ view }) => view.sandboxId), ...this.#unread];
-      await results.attempt('collect by plugins', () => collectByPlugins(this.#plugins, choice.config, ids));
+      const { config } = choice;
+      await results.attempt('collect by plugins', () => this.#plugins.collect(config, () => this.#madeBy(config.name)));
     }
     const usable = choice.driver === 'bridge' && (await this.#subnetProblem(choice)) === '';
     const used = distinct([...attached.map(({ on }) => on), usable ? choice.network : null]);
@@ -342,7 +294,18 @@ class PodNetwork {
     results.throwIfAny('collect stale networks');
   }
 
+  /** The sandboxes that plugins have connected to a network, or are about to, or may have: their records do not tell. */
+  #madeBy(network: string): string[] {
+    return this.#records.ids().filter((id) => {
+      if (this.#unread.has(id)) return true;
+      const record = this.#readable(id);
+      return record?.driver === 'plugins' && record.config.name === network;
+    });
+  }
+
   async shutdown({ removeAll }: { readonly removeAll: boolean }): Promise<void> {
+    this.#watching?.close();
+    this.#watching = null;
     await this.#records.flush();
     if (!removeAll) return;
     const results = new ResultList();
@@ -377,6 +340,7 @@ export function createNetwork(options: NetworkOptions): Network {
   return {
     attach: (request, signal) => network.attach(request, signal),
     detach: (sandboxId, netns) => network.detach(sandboxId, netns),
+    check: (sandboxId) => network.check(sandboxId),
     status: () => network.status(),
     setPodCidr: (cidr) => network.setPodCidr(cidr),
     start: () => network.start(),

@@ -1,13 +1,10 @@
-import { chmodSync, existsSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { homedir } from 'node:os';
+import { readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { ask, cannotRun, serve, startHost, type Host } from './network/host.ts';
+import { conflist, dirWith, fakePlugins, installPlugins, someResult } from './network/plugins.ts';
 
-const cache =
-  process.env['PODWRIGHT_TESTKIT_CACHE'] ??
-  join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'podwright-testkit');
-const pluginDir = [join(cache, 'bin/cni'), '/opt/cni/bin'].find((dir) => existsSync(join(dir, 'portmap')));
+const pluginDir = dirWith('bridge', 'host-local', 'portmap');
 const cannotRunPlugins = cannotRun ?? (pluginDir ? null : 'no CNI plugins: run hack/testkit/install.sh cni');
 
 const real = cannotRun === null ? test : test.skip;
@@ -22,53 +19,7 @@ async function host(t: ExecutionContext): Promise<Host> {
   return made;
 }
 
-// tells what it was given in calls/<number>; behaves as files beside it say
-const fakePlugin = `#!/bin/bash
-dir=$(dirname "$0"); me=$(basename "$0")
-input=$(cat)
-n=$(ls "$dir/calls" | wc -l)
-printf '{"plugin":"%s","command":"%s","netns":"%s","args":"%s","input":%s}' "$me" "$CNI_COMMAND" "$CNI_NETNS" "$CNI_ARGS" "$input" > "$dir/calls/$(printf %03d "$n")"
-[ -e "$dir/$me.$CNI_COMMAND.hang" ] && sleep 60
-if [ -e "$dir/$me.$CNI_COMMAND.error" ]; then cat "$dir/$me.$CNI_COMMAND.error"; exit 1; fi
-[ "$CNI_COMMAND" = ADD ] && [ -e "$dir/$me.result" ] && cat "$dir/$me.result"
-exit 0
-`;
-
-interface Given {
-  readonly plugin: string;
-  readonly command: string;
-  readonly netns: string;
-  readonly args: string;
-  readonly input: Record<string, unknown>;
-}
-
-function fakePlugins(h: Host, ...names: string[]): { calls: () => Given[]; put: (file: string, text: string) => void } {
-  const put = (file: string, text: string): void => writeFileSync(join(h.dirs.bin, file), text);
-  h.sh(`mkdir ${join(h.dirs.bin, 'calls')}`);
-  for (const name of names) {
-    put(name, fakePlugin);
-    chmodSync(join(h.dirs.bin, name), 0o755);
-  }
-  const calls = (): Given[] => {
-    const dir = join(h.dirs.bin, 'calls');
-    return readdirSync(dir)
-      .sort()
-      .map((name) => JSON.parse(readFileSync(join(dir, name), 'utf8')) as Given);
-  };
-  return { calls, put };
-}
-
-const conflist = (h: Host, config: Record<string, unknown>): void =>
-  writeFileSync(
-    join(h.dirs.conf, '10-test.conflist'),
-    JSON.stringify({ cniVersion: '1.0.0', name: 'test', ...config }),
-  );
-
-const result = {
-  cniVersion: '1.0.0',
-  interfaces: [{ name: 'eth0', sandbox: '/n' }],
-  ips: [{ address: '10.9.9.9/24', interface: 0 }],
-};
+const result = someResult;
 
 real(title('plugins are chained, and DEL has what ADD had, also when the configuration is gone'), async (t) => {
   const h = await host(t);
@@ -139,10 +90,14 @@ real(title('what a plugin refuses is told in its words, and its DEL stays owed u
 real(title('a plugin that hangs is ended; one that is missing makes the node not ready'), async (t) => {
   const h = await host(t);
   const { put } = fakePlugins(h, 'slow');
-  put('slow.ADD.hang', '');
+  // it starts something that hangs as well: one that stays in its group, and one that does not but has its output
+  put('slow.ADD.script', 'sleep 61.5 & echo $! > "$dir/child"; setsid sleep 62.5 & echo $! > "$dir/gone"; sleep 60');
   conflist(h, { plugins: [{ type: 'slow' }] });
   const pod = await h.newPod();
   await t.throwsAsync(h.attach(pod), { message: /^deadline-exceeded: CNI plugin slow ADD did not end within 3000 ms/ });
+  const pidOf = (name: string): number => Number(readFileSync(join(h.dirs.bin, name), 'utf8'));
+  t.throws(() => process.kill(pidOf('child'), 0), { code: 'ESRCH' }, 'ended with its group');
+  process.kill(pidOf('gone'), 'SIGKILL');
   conflist(h, { plugins: [{ type: 'slow' }, { type: 'absent' }] });
   t.like(await h.call('status'), {
     ready: false,
@@ -167,6 +122,97 @@ real(title('plugins of 1.1 are asked for their status and told who is alive'), a
   const last = calls().at(-1);
   t.is(last?.command, 'GC');
   t.deepEqual(last?.input['cni.dev/valid-attachments'], [{ containerID: pod.id, ifname: 'eth0' }]);
+  const before = calls().length;
+  conflist(h, { cniVersion: '1.1.0', name: 'again', disableGC: true, plugins: [{ type: 'first' }] });
+  await h.call('collect', [pod.id]);
+  t.deepEqual(
+    calls()
+      .slice(before)
+      .map(({ command }) => command)
+      .filter((command) => command === 'GC'),
+    [],
+  );
+});
+
+real(title('what a plugin prints without end, or leaves behind, holds nobody up'), async (t) => {
+  const h = await host(t);
+  const { put } = fakePlugins(h, 'first');
+  conflist(h, { plugins: [{ type: 'first' }] });
+  put('first.ADD.script', 'yes');
+  const pod = await h.newPod();
+  await t.throwsAsync(h.attach(pod), { message: /^internal: CNI plugin first ADD printed more than 8388608/ });
+  // a daemon of its own keeps its output open
+  put('first.ADD.script', 'setsid sleep 63.5 & echo $! > "$dir/gone"');
+  put('first.result', JSON.stringify(result));
+  t.deepEqual((await h.attach(pod)).ips, ['10.9.9.9']);
+  process.kill(Number(readFileSync(join(h.dirs.bin, 'gone'), 'utf8')), 'SIGKILL');
+});
+
+real(title('the version spoken is the newest that all plugins have; without one the node is not ready'), async (t) => {
+  const h = await host(t);
+  const { calls, put } = fakePlugins(h, 'first', 'second', 'mute');
+  put('first.result', JSON.stringify(result));
+  put('first.versions', '["0.4.0","1.0.0","1.1.0"]');
+  put('second.versions', '["0.3.1","0.4.0","1.0.0"]');
+  const plugins = [{ type: 'first' }, { type: 'second' }, { type: 'mute' }];
+  conflist(h, { cniVersion: '1.1.0', cniVersions: ['0.4.0', '1.0.0', '1.1.0'], plugins });
+  t.true((await h.call('status')).ready);
+  const pod = await h.newPod();
+  await h.attach(pod);
+  t.deepEqual(
+    calls().map(({ plugin, command, input }) => `${command} ${plugin} ${String(input['cniVersion'])}`),
+    ['ADD first 1.0.0', 'ADD second 1.0.0', 'ADD mute 1.0.0'],
+    'no STATUS, which 1.0.0 has not',
+  );
+  conflist(h, { cniVersion: '1.1.0', plugins });
+  t.like(await h.call('status'), {
+    ready: false,
+    message: 'CNI plugin second speaks 0.3.1, 0.4.0, 1.0.0, network test 1.1.0',
+  });
+  put('second.versions', '["1.1.0"]');
+  h.sh(`touch -d 1970-01-02 ${join(h.dirs.bin, 'second')}`); // another program: it is asked anew
+  conflist(h, { cniVersion: '1.1.0', plugins: [...plugins], disableGC: true });
+  t.like(await h.call('status'), { ready: true });
+});
+
+real(title("CHECK tells a plugin's words, unless the configuration will not have it"), async (t) => {
+  const h = await host(t);
+  const { calls, put } = fakePlugins(h, 'first', 'second');
+  put('first.result', JSON.stringify(result));
+  conflist(h, { plugins: [{ type: 'first' }, { type: 'second' }] });
+  const [pod, other] = [await h.newPod(), await h.newPod()];
+  await h.attach(pod);
+  await h.call('check', pod.id);
+  t.like(calls().at(-1), { plugin: 'second', command: 'CHECK', netns: pod.netns, input: { prevResult: result } });
+  put('second.CHECK.error', '{"code":99,"msg":"eth0 is not as I left it"}');
+  await t.throwsAsync(h.call('check', pod.id), {
+    message: 'internal: CNI plugin second CHECK failed: eth0 is not as I left it (code 99)',
+  });
+  await t.throwsAsync(h.call('check', other.id), { message: /^not-found: / });
+  conflist(h, { disableCheck: true, plugins: [{ type: 'first' }, { type: 'second' }] });
+  await h.attach(other);
+  await h.call('check', other.id);
+  t.is(calls().at(-1)?.command, 'ADD');
+});
+
+real(title('results are kept as libcni does it, and release a pod whose record is lost'), async (t) => {
+  const h = await host(t);
+  const { calls, put } = fakePlugins(h, 'first');
+  put('first.result', JSON.stringify(result));
+  conflist(h, { plugins: [{ type: 'first', capabilities: { aliases: true } }] });
+  const pod = await h.newPod();
+  await h.attach(pod);
+  const file = join(h.root, 'cache', 'results', `test-${pod.id}-eth0`);
+  t.like(JSON.parse(readFileSync(file, 'utf8')), { kind: 'cniCacheV1', containerId: pod.id, netns: pod.netns, result });
+  writeFileSync(join(h.root, 'sandboxes', pod.id, 'network.json'), 'damaged');
+  rmSync(join(h.dirs.conf, '10-test.conflist'));
+  await h.restart();
+  await h.call('detach', pod.id, null);
+  const last = calls().at(-1);
+  t.like(last, { command: 'DEL', netns: '', input: { prevResult: result, runtimeConfig: { aliases: ['pod-0'] } } });
+  t.regex(last?.args ?? '', /^IgnoreUnknown=1;K8S_POD_NAMESPACE=default;/);
+  t.deepEqual(readdirSync(join(h.root, 'cache', 'results')), []);
+  t.is(await h.call('owedReleases'), 0);
 });
 
 const bridgeConfig = (h: Host, more: Record<string, unknown> = {}) => ({
@@ -181,8 +227,7 @@ const bridgeConfig = (h: Host, more: Record<string, unknown> = {}) => ({
 
 withPlugins(pluginTitle('the real plugins and we share a network: allocations, bridge, traffic'), async (t) => {
   const h = await host(t);
-  for (const name of ['bridge', 'host-local', 'portmap'])
-    symlinkSync(join(pluginDir ?? '', name), join(h.dirs.bin, name));
+  installPlugins(h, pluginDir ?? '', ['bridge', 'host-local', 'portmap']);
   const portmap = { type: 'portmap', capabilities: { portMappings: true } };
   const portMappings = [{ protocol: 'tcp', containerPort: 80, hostPort: 8080, hostIp: '' }] as const;
 

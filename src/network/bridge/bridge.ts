@@ -2,7 +2,7 @@
 // which network a pod gets.
 import type { Native } from '../../native/load.ts';
 import { NativeError } from '../../native/errors.ts';
-import { deadlineExceeded, internal } from '../../lib/failure.ts';
+import { deadlineExceeded, failedPrecondition, internal } from '../../lib/failure.ts';
 import { ResultList } from '../../lib/result-list.ts';
 import { closeSync } from 'node:fs';
 import { podInterface, type Attachment, type AttachRequest, type NetworkLog } from '../request.ts';
@@ -183,6 +183,17 @@ export class Bridges {
       await results.attempt('release the addresses', () => this.release(network, sandboxId, addresses));
     }
     results.throwIfAny(`disconnect sandbox ${sandboxId} from network ${network.name}`);
+  }
+
+  /** Whether a pod's connection is as it was made, as far as the host shows it. Throws what is not. */
+  async check({ network, pod, addresses }: BridgeAttachment): Promise<void> {
+    const name = plan.hostInterfaceOf(pod.sandboxId);
+    const [link] = await this.#native.networkListLinks({ prefix: name });
+    const lost = addresses === null ? [] : await this.#store(network).notOf(pod.sandboxId, addresses);
+    const wrong = plan.wrongWith(network, pod.sandboxId, link ?? null);
+    const all = [...wrong, ...lost.map((ip) => `address ${ip} is not allocated to it`)];
+    if (all.length > 0)
+      throw failedPrecondition(`network ${network.name} of sandbox ${pod.sandboxId}: ${all.join('; ')}`);
   }
 
   /** Removes what is left of sandboxes that no longer exist: pairs on this bridge, published ports, addresses. */

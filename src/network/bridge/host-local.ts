@@ -64,6 +64,11 @@ export class HostLocalStore {
     });
   }
 
+  /** Of a sandbox's addresses those that are not allocated to it any more. */
+  async notOf(sandboxId: string, addresses: readonly string[]): Promise<string[]> {
+    return addresses.filter((ip) => this.#ownerOf(ip)?.sandboxId !== sandboxId);
+  }
+
   /** Gives back what belongs to no live sandbox, and what a crash left half written: the addresses. */
   collect(live: ReadonlySet<string>): Promise<string[]> {
     return this.#alone(() =>

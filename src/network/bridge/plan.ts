@@ -1,6 +1,12 @@
 // PURE
 // From a network and a pod's addresses to the native calls that make it so.
-import type { NetworkAttachArgs, NetworkBridgeArgs, NetworkHostPort, NetworkRulesArgs } from '../../native/boundary.ts';
+import type {
+  NetworkAttachArgs,
+  NetworkBridgeArgs,
+  NetworkHostPort,
+  NetworkLink,
+  NetworkRulesArgs,
+} from '../../native/boundary.ts';
 import { invalidArgument } from '../../lib/failure.ts';
 import { formatCidr, formatIp, formatNetwork, macOf, parseIp, type Ip } from '../ip.ts';
 import { podInterface, type AttachRequest, type PortMapping } from '../request.ts';
@@ -16,6 +22,16 @@ export const podAlias = (sandboxId: string): string => `podwright:${sandboxId}`;
 /** Whose pair an interface is, by its mark; null for another's. */
 export const sandboxOfAlias = (alias: string): string | null =>
   alias.startsWith('podwright:') ? alias.slice('podwright:'.length) : null;
+
+/** What is wrong with the host's end of a pod's pair; null is one that is not there. */
+export function wrongWith(network: BridgeNetwork, sandboxId: string, link: NetworkLink | null): string[] {
+  const name = hostInterfaceOf(sandboxId);
+  if (link === null || sandboxOfAlias(link.alias) !== sandboxId) return [`interface ${name} is gone`];
+  return [
+    ...(link.bridge === network.bridge ? [] : [`interface ${name} is no port of bridge ${network.bridge}`]),
+    ...(link.up ? [] : [`interface ${name} is down`]),
+  ];
+}
 
 /** Begin of the names of all our interfaces in the host. */
 export const hostInterfacePrefix = 'pw';
@@ -156,7 +172,8 @@ export function hostPortsPlan(
         .filter(({ ip }) => only === null || only.family === ip.family)
         .map(({ ip, range }) => ({
           protocol: mapping.protocol,
-          hostIp: only === null ? null : formatIp(only),
+          // an unspecified address is no destination: it means all addresses of its family
+          hostIp: only === null || only.value === 0n ? null : formatIp(only),
           hostPort: mapping.hostPort,
           podIp: formatIp(ip),
           containerPort: mapping.containerPort,
@@ -168,10 +185,10 @@ export function hostPortsPlan(
 /** Refuses mappings that no rule could be made of, before anything is done for the pod. */
 export const checkPortMappings = (mappings: readonly PortMapping[]): void => mappings.forEach(hostIpOf);
 
-/** The address that a mapping is restricted to. Unspecified ones mean all of both families, as portmap has it. */
+/** The address that a mapping is restricted to; null is none, and means both families, as portmap has it. */
 function hostIpOf(mapping: PortMapping): Ip | null {
   if (mapping.hostIp === '') return null;
   const ip = parseIp(mapping.hostIp);
   if (ip === null) throw invalidArgument(`port_mappings.host_ip ${JSON.stringify(mapping.hostIp)} is not an address`);
-  return ip.value === 0n ? null : ip;
+  return ip;
 }

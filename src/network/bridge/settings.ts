@@ -3,7 +3,7 @@
 // ourselves because it says nothing we do not know.
 import type { NetworkConfig, PluginConfig } from '../cni/conflist.ts';
 import { isPlain } from '../cni/conflist.ts';
-import { parseCidr, parseIp } from '../ip.ts';
+import { contains, formatCidr, parseCidr, parseIp } from '../ip.ts';
 import { checkedSet, parseRange, type RangeSet, type RangeText } from './ranges.ts';
 
 /** A route that every pod gets; `gateway` null means the gateway of the pod's own range. */
@@ -170,12 +170,43 @@ function only(config: NetworkConfig, type: string): PluginConfig | null {
   return first ?? null;
 }
 
+/** What an interface gets whose configuration says nothing: the kernel's default for an Ethernet, as with the plugin. */
+const kernelMtu = 1500;
+
+/**
+ * The gateways that the plugin puts on the bridge are those of addresses that pods have; a second IPv4 one, or an
+ * IPv6 one of an overlapping network, it refuses. We have them all there from the beginning: the same only where
+ * every address of a set has the same gateway, and no two sets get into each other's way.
+ */
+function checkGateways(sets: readonly RangeSet[]): void {
+  const gateways = sets.map((set) => {
+    const [first, ...more] = set.map(({ gateway, subnet }) => ({ ip: gateway, prefix: subnet.prefix }));
+    if (first === undefined || more.some((each) => formatCidr(each) !== formatCidr(first)))
+      throw new NotOurs('a set of ranges has several gateways for the bridge');
+    return first;
+  });
+  for (const [at, one] of gateways.entries())
+    for (const other of gateways.slice(at + 1))
+      if (
+        one.ip.family === other.ip.family &&
+        (one.ip.family === 4 || contains(one, other.ip) || contains(other, one.ip))
+      )
+        throw new NotOurs('sets of ranges have gateways that the bridge cannot have together');
+}
+
+/** Whether ports are published. What `snat: false` leaves away our rules have for the whole bridge. */
+function publishes(config: NetworkConfig, bridge: PluginConfig): boolean {
+  const portmap = only(config, 'portmap');
+  if (portmap === null) return false;
+  if (config.plugins.indexOf(portmap) < config.plugins.indexOf(bridge)) throw new NotOurs('its portmap comes first');
+  if (!reader('portmap', portmap.raw).flag('snat', true)) throw new NotOurs('portmap.snat is off');
+  return portmap.capabilities['portMappings'] === true;
+}
+
 function carriedOut(config: NetworkConfig, podCidr: string): BridgeNetwork {
   config.plugins.forEach(checkPlugin);
   const bridge = only(config, 'bridge');
-  const portmap = only(config, 'portmap');
-  if (bridge === null || config.plugins.findIndex((p) => p === portmap) === 0)
-    throw new NotOurs('it begins with no bridge');
+  if (bridge === null) throw new NotOurs('it begins with no bridge');
   const ipam = plainOf('ipam', bridge.raw['ipam']);
   if (ipam['type'] !== 'host-local') throw new NotOurs(`its addresses come from ${String(ipam['type'])}`);
   onlyKnown('ipam', ipam, known.ipam);
@@ -187,7 +218,7 @@ function carriedOut(config: NetworkConfig, podCidr: string): BridgeNetwork {
   const network: BridgeNetwork = {
     name: config.name,
     bridge: name,
-    mtu: settings.count('mtu', 0),
+    mtu: settings.count('mtu', 0) || kernelMtu,
     hairpin: settings.flag('hairpinMode', false),
     isGateway: settings.flag('isGateway', false) || settings.flag('isDefaultGateway', false),
     defaultRoute: settings.flag('isDefaultGateway', false),
@@ -195,13 +226,14 @@ function carriedOut(config: NetworkConfig, podCidr: string): BridgeNetwork {
     sets: [...extra, ...setsOf(ipam, podCidr)],
     routes: routesOf(ipam),
     dataDir: reader('ipam', ipam).text('dataDir', '') || '/var/lib/cni/networks',
-    hostPorts: portmap?.capabilities['portMappings'] === true,
-    hostPortSnat: portmap === null || reader('portmap', portmap.raw).flag('snat', true),
+    hostPorts: publishes(config, bridge),
+    hostPortSnat: true,
     ownDataDir: false,
     forward: 'last',
   };
   if (network.sets.length === 0) throw new NotOurs('it has no ranges');
-  rangeSets(network);
+  const sets = rangeSets(network);
+  if (network.isGateway) checkGateways(sets);
   return network;
 }
 

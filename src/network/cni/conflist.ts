@@ -12,8 +12,11 @@ export interface PluginConfig {
 /** A network configuration list. */
 export interface NetworkConfig {
   readonly name: string;
-  /** The newest version that the configuration and we both have. */
+  /** The newest version that the configuration and we both have, or what its plugins were found to speak. */
   readonly cniVersion: string;
+  /** Every version that the configuration and we both have, newest first. */
+  readonly versions: readonly string[];
+  readonly disableCheck: boolean;
   readonly disableGc: boolean;
   readonly plugins: readonly PluginConfig[];
 }
@@ -43,13 +46,27 @@ export const isPlain = (value: unknown): value is Plain =>
 const networkName = /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/;
 const pluginType = /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/;
 
-function version(config: Plain): string {
-  const offered = Array.isArray(config['cniVersions']) ? (config['cniVersions'] as unknown[]) : [];
-  const all = [config['cniVersion'] ?? '0.1.0', ...offered];
-  const best = cniVersions.findLast((known) => all.includes(known));
+function versions(config: Plain): readonly [string, ...string[]] {
+  const offered = config['cniVersions'] ?? [];
+  if (!Array.isArray(offered)) throw new BadConfig('cniVersions is not a list');
+  const all: unknown[] = [config['cniVersion'] ?? '0.1.0', ...(offered as unknown[])];
+  const [best, ...older] = cniVersions.filter((known) => all.includes(known)).toReversed();
   if (best === undefined) throw new BadConfig(`cniVersion ${all.map(String).join(', ')} is not supported`);
-  return best;
+  return [best, ...older];
 }
+
+/** A flag of a list: true or false, also as a text, as libcni takes it. */
+function flag(config: Plain, key: string): boolean {
+  const value = config[key] ?? false;
+  const read = typeof value === 'string' ? value.toLowerCase() : value;
+  if (read === true || read === 'true') return true;
+  if (read === false || read === 'false') return false;
+  throw new BadConfig(`${key} is neither true nor false`);
+}
+
+/** Whether a configuration is a list: one without `plugins` has all of its plugins in its directory (1.1.0). */
+const isList = (config: Plain): boolean =>
+  'plugins' in config || (!('type' in config) && versions(config)[0] === '1.1.0');
 
 function plugin(raw: unknown): PluginConfig {
   if (!isPlain(raw)) throw new BadConfig('a plugin is not an object');
@@ -67,18 +84,26 @@ export function parseNetworkConfig(text: string, beside: readonly string[] = [])
   const config = parseObject(text);
   const { name } = config;
   if (typeof name !== 'string' || !networkName.test(name)) throw new BadConfig('the name is missing or unusable');
-  const inlined = 'plugins' in config ? config['plugins'] : [config];
+  const inlined = isList(config) ? (config['plugins'] ?? []) : [config];
   if (!Array.isArray(inlined)) throw new BadConfig('plugins is not a list');
   const plugins = [...(inlined as unknown[]), ...beside.map(parseObject)].map(plugin);
   if (plugins.length === 0) throw new BadConfig('there are no plugins');
-  return { name, cniVersion: version(config), disableGc: config['disableGC'] === true, plugins };
+  const spoken = versions(config);
+  return {
+    name,
+    cniVersion: spoken[0],
+    versions: spoken,
+    disableCheck: flag(config, 'disableCheck'),
+    disableGc: flag(config, 'disableGC'),
+    plugins,
+  };
 }
 
 /** The name of a list that wants plugins from the directory of that name, else null. */
 export function wantsPluginsBeside(text: string): string | null {
   const config = parseObject(text);
   const { name } = config;
-  const wants = 'plugins' in config && config['loadOnlyInlinedPlugins'] !== true && version(config) === '1.1.0';
+  const wants = isList(config) && !flag(config, 'loadOnlyInlinedPlugins') && versions(config)[0] === '1.1.0';
   return wants && typeof name === 'string' && networkName.test(name) ? name : null;
 }
 

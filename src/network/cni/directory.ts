@@ -18,6 +18,9 @@ interface Seen {
   readonly loaded: Loaded;
 }
 
+// a directory that changes all the time must not keep a pod waiting
+const mostReads = 5;
+
 /** The configurations of one directory. */
 export class ConfigDirectory {
   readonly #dir: string;
@@ -35,8 +38,23 @@ export class ConfigDirectory {
     return this.#reading;
   }
 
+  /** The directories that what was found last came from, and would come from. */
+  dirs(): readonly string[] {
+    const marks = this.#seen?.marks.keys() ?? [];
+    return [...new Set([this.#dir, ...[...marks].filter((path) => !isConfigFile(path))])];
+  }
+
+  /** Reads until nothing has changed meanwhile: what is chosen is what the directory held at one moment. */
   async #read(): Promise<Loaded> {
-    // the mark comes before the reading: a change in between is seen next time
+    for (let tries = 1; ; tries += 1) {
+      const seen = await this.#readOnce();
+      this.#seen = seen;
+      if (tries === mostReads || unchanged(seen.marks)) return seen.loaded;
+    }
+  }
+
+  async #readOnce(): Promise<Seen> {
+    // the mark comes before the reading: a change in between is seen
     const marks = new Map([[this.#dir, mark(this.#dir)]]);
     const problems: string[] = [];
     let loaded: Loaded = { config: null, file: null, problems };
@@ -50,8 +68,7 @@ export class ConfigDirectory {
         problems.push(`${name}: ${(error as Error).message}`);
       }
     }
-    this.#seen = { marks, loaded };
-    return loaded;
+    return { marks, loaded };
   }
 
   async #load(file: string, marks: Map<string, string>): Promise<NetworkConfig> {

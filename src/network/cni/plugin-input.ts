@@ -1,37 +1,56 @@
 // PURE
 // What a CNI plugin is given: environment and configuration (CNI specification, sections 2 and 3).
 import { invalidArgument } from '../../lib/failure.ts';
+import { parseCidr, parseIp } from '../ip.ts';
 import type { AttachRequest } from '../request.ts';
 import { podInterface } from '../request.ts';
 import type { NetworkConfig, PluginConfig } from './conflist.ts';
 
-/** The attachment that a plugin is to work on, in the specification's words. */
+/** The pod that plugins are to connect. */
 export type PodOfPlugin = Pick<
   AttachRequest,
   'sandboxId' | 'podName' | 'podNamespace' | 'podUid' | 'portMappings' | 'dns' | 'annotations' | 'cgroupParent'
 >;
 
-/** CNI_ARGS as the kubelet's runtimes give them; plugins that know none of it ignore it. */
-const cniArgs = (pod: PodOfPlugin): string =>
-  [
-    'IgnoreUnknown=1',
-    `K8S_POD_NAMESPACE=${pod.podNamespace}`,
-    `K8S_POD_NAME=${pod.podName}`,
-    `K8S_POD_INFRA_CONTAINER_ID=${pod.sandboxId}`,
-    `K8S_POD_UID=${pod.podUid}`,
-  ].join(';');
+/** An attachment in the specification's words: what every call for it is told, from ADD to DEL. */
+export interface PluginRuntime {
+  readonly containerId: string;
+  readonly interface: string;
+  /** CNI_ARGS. */
+  readonly args: readonly (readonly [string, string])[];
+  /** Every capability argument there is, by name; a plugin gets those that it declares. */
+  readonly capabilityArgs: Readonly<Record<string, unknown>>;
+}
+
+/** What plugins are told about a pod; `podCidr` as the kubelet gave it, empty for none. Throws invalid-argument. */
+export const runtimeOf = (pod: PodOfPlugin, podCidr: string): PluginRuntime => ({
+  containerId: pod.sandboxId,
+  interface: podInterface,
+  // as the kubelet's runtimes give them; plugins that know none of it ignore it
+  args: [
+    ['IgnoreUnknown', '1'],
+    ['K8S_POD_NAMESPACE', pod.podNamespace],
+    ['K8S_POD_NAME', pod.podName],
+    ['K8S_POD_INFRA_CONTAINER_ID', pod.sandboxId],
+    ['K8S_POD_UID', pod.podUid],
+  ],
+  capabilityArgs: capabilityArgs(pod, podCidr),
+});
+
+/** Calls for one attachment. */
+export type AttachmentCommand = 'ADD' | 'DEL' | 'CHECK';
 
 /** The variables of one call; `netns` empty once the namespace is gone. */
 export const pluginEnvironment = (
-  command: 'ADD' | 'DEL',
-  pod: PodOfPlugin,
+  command: AttachmentCommand,
+  runtime: PluginRuntime,
   where: { readonly netns: string; readonly binDirs: readonly string[] },
 ): Record<string, string> => ({
   CNI_COMMAND: command,
-  CNI_CONTAINERID: pod.sandboxId,
+  CNI_CONTAINERID: runtime.containerId,
   CNI_NETNS: where.netns,
-  CNI_IFNAME: podInterface,
-  CNI_ARGS: cniArgs(pod),
+  CNI_IFNAME: runtime.interface,
+  CNI_ARGS: runtime.args.map(([key, value]) => `${key}=${value}`).join(';'),
   CNI_PATH: where.binDirs.join(':'),
 });
 
@@ -76,31 +95,57 @@ function bandwidth(annotations: Readonly<Record<string, string>>): Record<string
   return Object.keys(limits).length === 0 ? null : limits;
 }
 
-/** Every capability we can serve, by name; null where there is nothing to say about this pod. */
+/** Hardware address that a pod asks for. */
+const macAnnotation = 'podwright.io/mac-address';
+/** Addresses that a pod asks for, with or without the length of their prefix, joined by commas. */
+const ipsAnnotation = 'podwright.io/ip-addresses';
+
+function macOf(annotations: Readonly<Record<string, string>>): string | null {
+  const text = annotations[macAnnotation];
+  if (text === undefined) return null;
+  const mac = text.trim().toLowerCase();
+  // an odd first octet is a group, not an interface
+  if (!/^[0-9a-f][02468ace](:[0-9a-f]{2}){5}$/.test(mac))
+    throw invalidArgument(
+      `annotation ${macAnnotation}: ${JSON.stringify(text)} is no hardware address of an interface`,
+    );
+  return mac;
+}
+
+function ipsOf(annotations: Readonly<Record<string, string>>): readonly string[] | null {
+  const text = annotations[ipsAnnotation];
+  if (text === undefined) return null;
+  return text.split(',').map((each) => {
+    const address = each.trim();
+    if (parseIp(address) === null && parseCidr(address) === null)
+      throw invalidArgument(`annotation ${ipsAnnotation}: ${JSON.stringify(each)} is no address`);
+    return address;
+  });
+}
+
+/** Every capability we can serve, by name, without those that there is nothing to say of for this pod. */
 function capabilityArgs(pod: PodOfPlugin, podCidr: string): Record<string, unknown> {
   const published = pod.portMappings.filter((each) => each.hostPort > 0);
   const { servers, searches, options } = pod.dns;
   const anyDns = servers.length + searches.length + options.length > 0;
   const subnets = podCidr === '' ? [] : podCidr.split(',');
-  return {
+  const args = {
     portMappings: published.length === 0 ? null : published.map(({ hostIp, ...port }) => ({ ...port, hostIP: hostIp })),
     dns: anyDns ? pod.dns : null,
     bandwidth: bandwidth(pod.annotations),
     ipRanges: subnets.length === 0 ? null : subnets.map((subnet) => [{ subnet }]),
+    ips: ipsOf(pod.annotations),
+    mac: macOf(pod.annotations),
+    aliases: pod.podName === '' ? null : [pod.podName],
     cgroupPath: pod.cgroupParent === '' ? null : pod.cgroupParent,
     'io.kubernetes.cri.pod-annotations': pod.annotations,
   };
+  return Object.fromEntries(Object.entries(args).filter(([, value]) => value !== null));
 }
 
-/** `runtimeConfig`: of what we can serve, what the plugin declares; null when that is nothing. */
-export function runtimeConfig(
-  plugin: PluginConfig,
-  pod: PodOfPlugin,
-  podCidr: string,
-): Readonly<Record<string, unknown>> | null {
-  const wanted = Object.entries(capabilityArgs(pod, podCidr)).filter(
-    ([name, value]) => plugin.capabilities[name] === true && value !== null,
-  );
+/** `runtimeConfig`: of all there is, what the plugin declares; null when that is nothing. */
+export function runtimeConfig(plugin: PluginConfig, runtime: PluginRuntime): Readonly<Record<string, unknown>> | null {
+  const wanted = Object.entries(runtime.capabilityArgs).filter(([name]) => plugin.capabilities[name] === true);
   return wanted.length === 0 ? null : Object.fromEntries(wanted);
 }
 

@@ -3,7 +3,13 @@ import { internal } from '../../lib/failure.ts';
 import type { Attachment } from '../request.ts';
 import { podInterface } from '../request.ts';
 import { atLeast, type NetworkConfig, type PluginConfig } from './conflist.ts';
-import { pluginEnvironment, pluginInput, runtimeConfig, type PodOfPlugin } from './plugin-input.ts';
+import {
+  pluginEnvironment,
+  pluginInput,
+  runtimeConfig,
+  type AttachmentCommand,
+  type PluginRuntime,
+} from './plugin-input.ts';
 import { attachmentOf, parseResult } from './result.ts';
 import { findPlugin, runPlugin } from './run-plugin.ts';
 
@@ -13,36 +19,35 @@ export interface PluginOptions {
   readonly timeoutMs: number;
 }
 
-/** A pod's connection, as DEL needs to know it. */
+/** A pod's connection, as every call for it needs to know it. */
 export interface PluginAttachment {
   readonly config: NetworkConfig;
-  readonly pod: PodOfPlugin;
-  readonly podCidr: string;
+  readonly runtime: PluginRuntime;
 }
 
 interface Step {
   readonly plugin: PluginConfig;
-  readonly command: 'ADD' | 'DEL';
+  readonly command: AttachmentCommand;
   readonly netns: string;
   readonly previous: unknown;
   readonly signal: AbortSignal | null;
 }
 
 async function run(options: PluginOptions, to: PluginAttachment, step: Step): Promise<string> {
-  const { config, pod, podCidr } = to;
+  const { config, runtime } = to;
   const { plugin } = step;
   return runPlugin({
     type: plugin.type,
     command: step.command,
     binDirs: options.binDirs,
-    environment: pluginEnvironment(step.command, pod, { netns: step.netns, binDirs: options.binDirs }),
-    input: pluginInput(config, plugin, { runtimeConfig: runtimeConfig(plugin, pod, podCidr), previous: step.previous }),
+    environment: pluginEnvironment(step.command, runtime, { netns: step.netns, binDirs: options.binDirs }),
+    input: pluginInput(config, plugin, { runtimeConfig: runtimeConfig(plugin, runtime), previous: step.previous }),
     timeoutMs: options.timeoutMs,
     signal: step.signal,
   });
 }
 
-/** ADD of every plugin in order, each given the result so far. The result is what DEL needs later. */
+/** ADD of every plugin in order, each given the result so far. The result is what DEL and CHECK need later. */
 export async function addByPlugins(
   options: PluginOptions,
   to: PluginAttachment,
@@ -57,7 +62,7 @@ export async function addByPlugins(
       throw internal(`read the result of CNI plugin ${plugin.type}`, error);
     }
   }
-  const attachment = attachmentOf(result);
+  const attachment = attachmentOf(result, to.runtime.interface);
   if (attachment.ips.length === 0) throw internal(`network ${to.config.name} gave the pod no address`);
   return { result, attachment };
 }
@@ -78,6 +83,22 @@ export async function deleteByPlugins(
   }
 }
 
+/**
+ * CHECK of every plugin in order: whether the attachment is as ADD left it. Fails with the first plugin's words.
+ * False where nobody can be asked: before 0.4.0, or by `disableCheck`.
+ */
+export async function checkByPlugins(
+  options: PluginOptions,
+  to: PluginAttachment,
+  call: { readonly netns: string; readonly result: unknown },
+): Promise<boolean> {
+  if (!atLeast(to.config, '0.4.0') || to.config.disableCheck) return false;
+  for (const plugin of to.config.plugins) {
+    await run(options, to, { plugin, command: 'CHECK', netns: call.netns, previous: call.result, signal: null });
+  }
+  return true;
+}
+
 /** Whether pods could be connected: every plugin is there, and those of 1.1 say that they are ready (STATUS). */
 export async function pluginStatus(options: PluginOptions, config: NetworkConfig): Promise<void> {
   for (const { type } of config.plugins) await findPlugin(type, options.binDirs);
@@ -93,7 +114,8 @@ export async function collectByPlugins(
 ): Promise<void> {
   if (!atLeast(config, '1.1.0') || config.disableGc) return;
   const valid = live.map((containerID) => ({ containerID, ifname: podInterface }));
-  const extra = { 'cni.dev/valid-attachments': valid };
+  // plugins of the time when the specification's text and its constant differed read the second name
+  const extra = { 'cni.dev/valid-attachments': valid, 'cni.dev/attachments': valid };
   await runForNetwork(options, config, { command: 'GC', extra });
 }
 

@@ -1,7 +1,6 @@
 // PURE
 // What a CNI plugin prints: results (0.3.0 to 1.1.0) and error objects.
 import type { Attachment } from '../request.ts';
-import { podInterface } from '../request.ts';
 import { parseCidr, formatIp } from '../ip.ts';
 import { isPlain } from './conflist.ts';
 
@@ -56,19 +55,23 @@ function lists(result: unknown): Listed {
 }
 
 /**
- * The pod's addresses in the plugins' final result, in their order. Which of the host's interfaces is the
- * other end a result does not say.
+ * The pod's addresses in the plugins' final result, in their order: those of its interface, or those of any of its
+ * interfaces where that one has none. Which of the host's interfaces is the other end a result does not say.
  */
-export function attachmentOf(result: unknown): Attachment {
+export function attachmentOf(result: unknown, name: string): Attachment {
   const { interfaces, ips } = lists(result);
-  const inPod = (index: unknown): boolean => {
-    const link = typeof index === 'number' ? interfaces[index] : undefined;
-    return !isPlain(link) || asText(link['sandbox']) !== '';
-  };
-  const found = ips.flatMap((each) => {
-    if (!isPlain(each) || !inPod(each['interface'])) return [];
-    const cidr = parseCidr(asText(each['address']));
+  const linkOf = (index: unknown): unknown => (typeof index === 'number' ? interfaces[index] : undefined);
+  const inPod = ips.filter((each) => {
+    const link = isPlain(each) ? linkOf(each['interface']) : null;
+    return link !== null && (!isPlain(link) || asText(link['sandbox']) !== '');
+  });
+  const own = inPod.filter((each) => {
+    const link = isPlain(each) ? linkOf(each['interface']) : null;
+    return !isPlain(link) || link['name'] === name;
+  });
+  const found = (own.length > 0 ? own : inPod).flatMap((each) => {
+    const cidr = isPlain(each) ? parseCidr(asText(each['address'])) : null;
     return cidr ? [formatIp(cidr.ip)] : [];
   });
-  return { ips: found, interface: podInterface, hostInterface: null };
+  return { ips: found, interface: name, hostInterface: null };
 }

@@ -17,8 +17,10 @@ export interface PluginCall {
   readonly signal: AbortSignal | null;
 }
 
-// more than any plugin prints; beyond it is a runaway
+// more characters than any plugin prints; beyond it is a runaway
 const mostOutput = 8 * 1024 * 1024;
+// what a plugin left behind may hold its output open for ever: so long is waited for the rest of it
+const outputGraceMs = 1_000;
 
 /** The plugin's program; a failure when no directory has it. */
 export async function findPlugin(type: string, binDirs: readonly string[]): Promise<string> {
@@ -39,6 +41,8 @@ interface Ended {
   readonly signal: string | null;
   readonly stdout: string;
   readonly stderr: string;
+  /** It printed more than anybody wants to read, and was ended. */
+  readonly tooMuch: boolean;
 }
 
 /** Runs a plugin to its end and returns what it printed. */
@@ -50,6 +54,7 @@ export async function runPlugin(call: PluginCall): Promise<string> {
   const ended = await execute(program, call, stop);
   if (timeout.aborted) throw deadlineExceeded(`${what} did not end within ${call.timeoutMs} ms`);
   if (call.signal?.aborted) throw cancelReason(call.signal, what);
+  if (ended.tooMuch) throw internal(`${what} printed more than ${mostOutput} characters and was ended`);
   if (ended.code === 0) return ended.stdout;
   throw refusal(what, ended);
 }
@@ -79,37 +84,54 @@ const systemPath = (): string =>
 
 function execute(program: string, call: PluginCall, stop: AbortSignal): Promise<Ended> {
   const { promise, resolve, reject } = Promise.withResolvers<Ended>();
-  if (stop.aborted) return Promise.resolve({ code: null, signal: 'SIGKILL', stdout: '', stderr: '' });
+  const texts = { stdout: '', stderr: '', tooMuch: false };
+  if (stop.aborted) return Promise.resolve({ code: null, signal: 'SIGKILL', ...texts });
   // a group of its own, so that what the plugin started (its IPAM plugin) dies with it
   const child = spawn(program, [], {
     detached: true,
     env: { ...process.env, PATH: systemPath(), ...call.environment },
     cwd: '/',
   });
-  const kill = (): void => {
-    try {
-      if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL');
-    } catch {
-      // it ended at this moment
-    }
-  };
+  const kill = (): void => killGroup(child.pid);
   stop.addEventListener('abort', kill, { once: true });
-  const texts = { stdout: '', stderr: '' };
   for (const name of ['stdout', 'stderr'] as const) {
     child[name].setEncoding('utf8').on('data', (chunk: string) => {
-      texts[name] += chunk;
-      if (texts[name].length > mostOutput) kill();
+      if (texts[name].length + chunk.length > mostOutput) {
+        texts.tooMuch = true;
+        kill();
+      } else texts[name] += chunk;
     });
   }
   child.stdin.on('error', () => undefined); // a plugin may end without reading; its answer counts
   child.stdin.end(call.input);
-  child.on('error', (error) => {
+  let grace: NodeJS.Timeout | null = null;
+  child.on('exit', () => {
+    // "close" comes with the end of the output, which a process that left the group may keep from us
+    grace = setTimeout(() => {
+      child.stdout.destroy();
+      child.stderr.destroy();
+    }, outputGraceMs);
+  });
+  const over = (): void => {
     stop.removeEventListener('abort', kill);
+    if (grace !== null) clearTimeout(grace);
+  };
+  child.on('error', (error) => {
+    over();
     reject(internal(`start CNI plugin ${call.type}`, error));
   });
   child.on('close', (code, signal) => {
-    stop.removeEventListener('abort', kill);
+    over();
     resolve({ code, signal, ...texts });
   });
   return promise;
+}
+
+/** Ends a process and all that it started and that did not leave its group. */
+function killGroup(pid: number | undefined): void {
+  try {
+    if (pid !== undefined) process.kill(-pid, 'SIGKILL');
+  } catch {
+    // it ended at this moment
+  }
 }

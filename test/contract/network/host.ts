@@ -203,6 +203,7 @@ export async function startHost(config: Partial<NetworkOptions['config']> = {}):
       binDirs: [dirs.bin],
       hostLocalDir: dirs.allocations,
       pluginTimeoutMs: 10_000,
+      cacheDir: join(root, 'cache'),
       ...config,
     },
   };

@@ -47,7 +47,7 @@ test('no file and no flag: the documented defaults', (t) => {
   t.is(config.metrics.address, '127.0.0.1:9464');
   t.is(config.network.default, 'none');
   t.is(config.network.confDir, '/etc/cni/net.d');
-  t.deepEqual(config.network.binDirs, ['/opt/cni/bin']);
+  t.deepEqual(config.network.binDirs, ['/opt/cni/bin', '/usr/lib/cni', '/usr/libexec/cni']);
   t.is(config.registry.configPath, '/etc/podwright/certs.d');
   t.is(config.container.seccompRoot, '/var/lib/kubelet/seccomp');
   t.deepEqual(config.container.defaultUlimits, [{ name: 'nofile', soft: 1024, hard: 524_288 }]);

@@ -10,6 +10,7 @@ const list = (more: Record<string, unknown> = {}): string =>
 
 test('lists and single plugins are read', (t) => {
   t.like(parseNetworkConfig(list({ disableGC: true })), { name: 'net', cniVersion: '1.0.0', disableGc: true });
+  t.like(parseNetworkConfig(list({ disableCheck: 'TRUE' })), { disableCheck: true, disableGc: false });
   const single = parseNetworkConfig(
     '{"cniVersion":"0.4.0","name":"one","type":"ptp","capabilities":{"dns":true,"x":1}}',
   );
@@ -23,6 +24,11 @@ test('lists and single plugins are read', (t) => {
 test('the newest version that both sides have is spoken', (t) => {
   t.is(parseNetworkConfig(list({ cniVersions: ['0.4.0', '1.1.0', '9.0.0'] })).cniVersion, '1.1.0');
   t.is(parseNetworkConfig(list({ cniVersion: '9.0.0', cniVersions: ['0.3.1'] })).cniVersion, '0.3.1');
+  t.deepEqual(parseNetworkConfig(list({ cniVersions: ['0.4.0', '1.1.0', '9.0.0'] })).versions, [
+    '1.1.0',
+    '1.0.0',
+    '0.4.0',
+  ]);
   t.true(atLeast({ cniVersion: '1.0.0' }, '0.4.0'));
   t.false(atLeast({ cniVersion: '0.3.1' }, '0.4.0'));
 });
@@ -32,6 +38,8 @@ for (const [why, text] of [
   ['not a JSON object', '[]'],
   ['Version', list({ cniVersion: '0.2.0' })],
   ['Version', list({ cniVersion: undefined })],
+  ['cniVersions', list({ cniVersions: '1.0.0' })],
+  ['disableCheck', list({ disableCheck: 'maybe' })],
   ['name', list({ name: '../up' })],
   ['name', list({ name: undefined })],
   ['not a list', list({ plugins: {} })],
@@ -91,4 +99,8 @@ test('a 1.1 list takes plugins from the directory of its name', async (t) => {
   t.deepEqual(await types(), ['bridge', 'firewall', 'tuning']);
   put('10.conflist', list({ cniVersion: '1.1.0', loadOnlyInlinedPlugins: true }));
   t.deepEqual(await types(), ['bridge']);
+  put('10.conflist', list({ cniVersion: '1.1.0', plugins: undefined }));
+  t.deepEqual(await types(), ['firewall', 'tuning'], 'a list may have all of its plugins beside it');
+  put('10.conflist', list({ cniVersion: '1.0.0' }));
+  t.deepEqual(await types(), ['bridge'], 'before 1.1 there was no such directory');
 });

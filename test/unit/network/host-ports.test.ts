@@ -23,7 +23,10 @@ test('two pods cannot have one port, and the message names the first', (t) => {
     [port(80, '127.0.0.1'), port(80, '192.0.2.1'), false],
     [port(80, '127.0.0.1'), port(80, '127.0.0.1'), true],
     [port(80, '127.0.0.1'), port(80, '0.0.0.0'), true],
-    [port(80, '::'), port(80, '127.0.0.1'), true],
+    [port(80, '::'), port(80, '127.0.0.1'), false],
+    [port(80, '::'), port(80, '0.0.0.0'), false],
+    [port(80), port(80, '::1'), true],
+    [port(80, '::'), port(80, '::1'), true],
     [port(80, '::1'), port(80, '0:0::1'), true],
     [port(0), port(0), false],
   ];

@@ -101,8 +101,8 @@ test('host ports: once for each address they apply to', (t) => {
     ['fd01::5', null, 'fd01::/64'],
   ];
   t.deepEqual(ports(''), both);
-  t.deepEqual(ports('0.0.0.0'), both);
-  t.deepEqual(ports('::'), both);
+  t.deepEqual(ports('0.0.0.0'), [both[0]], 'all addresses of its family, as portmap has it');
+  t.deepEqual(ports('::'), [both[1]]);
   t.deepEqual(ports('127.0.0.1'), [['10.1.0.5', '127.0.0.1', '10.1.0.0/24']]);
   t.deepEqual(ports('fd00::9'), [['fd01::5', 'fd00::9', 'fd01::/64']]);
   t.deepEqual(ports('127.0.0.1', { ...dual, hostPortSnat: false }), [['10.1.0.5', '127.0.0.1', null]]);

@@ -1,6 +1,6 @@
 import test from 'ava';
 import { parseNetworkConfig } from '../../../src/network/cni/conflist.ts';
-import { pluginEnvironment, pluginInput, runtimeConfig } from '../../../src/network/cni/plugin-input.ts';
+import { pluginEnvironment, pluginInput, runtimeConfig, runtimeOf } from '../../../src/network/cni/plugin-input.ts';
 import { attachmentOf, parsePluginError, parseResult } from '../../../src/network/cni/result.ts';
 
 const pod = {
@@ -23,11 +23,11 @@ const config = (capabilities: Record<string, boolean>) =>
   );
 const given = (name: string, more: Partial<typeof pod> & Record<string, unknown> = {}, podCidr = ''): unknown => {
   const { plugins } = config({ [name]: true });
-  return runtimeConfig(plugins[0]!, { ...pod, ...more }, podCidr)?.[name];
+  return runtimeConfig(plugins[0]!, runtimeOf({ ...pod, ...more }, podCidr))?.[name];
 };
 
 test("the environment is the specification's", (t) => {
-  t.deepEqual(pluginEnvironment('ADD', pod, { netns: '/n', binDirs: ['/a', '/b'] }), {
+  t.deepEqual(pluginEnvironment('ADD', runtimeOf(pod, ''), { netns: '/n', binDirs: ['/a', '/b'] }), {
     CNI_COMMAND: 'ADD',
     CNI_CONTAINERID: 'abc',
     CNI_NETNS: '/n',
@@ -51,7 +51,15 @@ test('capabilities are given to who declares them', (t) => {
   t.deepEqual(given('ipRanges', {}, '10.7.0.0/24,fd07::/64'), [[{ subnet: '10.7.0.0/24' }], [{ subnet: 'fd07::/64' }]]);
   t.is(given('ipRanges'), undefined);
   t.is(given('portMappings', { portMappings: [] as never }), undefined);
-  t.is(runtimeConfig(config({ portMappings: false }).plugins[0]!, pod, ''), null);
+  t.is(runtimeConfig(config({ portMappings: false }).plugins[0]!, runtimeOf(pod, '')), null);
+  t.deepEqual(given('aliases'), ['web']);
+  t.is(given('mac'), undefined);
+  const asks = {
+    'podwright.io/mac-address': '0A:58:0a:00:00:07',
+    'podwright.io/ip-addresses': '10.7.0.9/24, fd07::9',
+  };
+  t.is(given('mac', { annotations: asks as never }), '0a:58:0a:00:00:07');
+  t.deepEqual(given('ips', { annotations: asks as never }), ['10.7.0.9/24', 'fd07::9']);
 });
 
 for (const rate of ['', 'fast', '10', '-5M', '1000P', '1e30']) {
@@ -60,6 +68,18 @@ for (const rate of ['', 'fast', '10', '-5M', '1000P', '1e30']) {
       message: /annotation kubernetes.io\/ingress-bandwidth/,
     });
   });
+}
+
+for (const [annotation, text] of [
+  ['mac-address', '01:58:0a:00:00:07'],
+  ['mac-address', '0a:58:0a:00:00'],
+  ['ip-addresses', '10.7.0.9,'],
+  ['ip-addresses', '10.7.0.300'],
+] as const) {
+  test(`${text} is refused as ${annotation}`, (t) =>
+    t.throws(() => runtimeOf({ ...pod, annotations: { [`podwright.io/${annotation}`]: text } }, ''), {
+      message: new RegExp(`annotation podwright.io/${annotation}`),
+    }));
 }
 
 test("the configuration keeps foreign keys and gets the chain's", (t) => {
@@ -81,8 +101,19 @@ test("results give the pod's addresses in their order", (t) => {
       { address: 'nonsense' },
     ],
   };
-  t.deepEqual(attachmentOf(result), { ips: ['10.0.0.5', 'fd00::5'], interface: 'eth0', hostInterface: null });
-  for (const odd of [null, {}, { ips: 'x' }, { ips: [null, 7] }]) t.deepEqual(attachmentOf(odd).ips, []);
+  t.deepEqual(attachmentOf(result, 'eth0'), { ips: ['10.0.0.5', 'fd00::5'], interface: 'eth0', hostInterface: null });
+  for (const odd of [null, {}, { ips: 'x' }, { ips: [null, 7] }]) t.deepEqual(attachmentOf(odd, 'eth0').ips, []);
+  // what a second interface of the pod has is not the pod's address, unless it is all there is
+  const second = {
+    interfaces: [
+      { name: 'eth0', sandbox: '/n' },
+      { name: 'net1', sandbox: '/n' },
+    ],
+  };
+  const net1 = { address: '10.5.0.5/24', interface: 1 };
+  const both = { ...second, ips: [net1, { address: '10.0.0.5/24', interface: 0 }] };
+  t.deepEqual(attachmentOf(both, 'eth0').ips, ['10.0.0.5']);
+  t.deepEqual(attachmentOf({ ...second, ips: [net1] }, 'eth0').ips, ['10.5.0.5']);
 });
 
 test('output is a result, an error, or passed on', (t) => {

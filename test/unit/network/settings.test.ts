@@ -38,7 +38,7 @@ test("what it does not say has the plugins' defaults", (t) => {
   const answer = read([{ type: 'bridge', ipam: { type: 'host-local', ranges: [[{ subnet: '10.1.0.0/24' }]] } }]);
   t.like('network' in answer && answer.network, {
     bridge: 'cni0',
-    mtu: 0,
+    mtu: 1500,
     hairpin: false,
     isGateway: false,
     masquerade: false,
@@ -65,8 +65,21 @@ for (const [reason, plugins] of [
   ['capability aliases', [bridge, { ...portmap, capabilities: { portMappings: true, aliases: true } }]],
   ['hairpinMode is unusual', [{ ...bridge, hairpinMode: 'yes' }]],
   ['bridge twice', [bridge, bridge]],
-  ['begins with no bridge', [portmap, bridge]],
+  ['portmap comes first', [portmap, bridge]],
+  ['portmap.snat is off', [bridge, { ...portmap, snat: false }]],
   ['begins with no bridge', [{ type: 'loopback' }]],
+  [
+    'several gateways',
+    [{ ...bridge, ipam: { type: 'host-local', ranges: [[{ subnet: '10.1.0.0/24' }, { subnet: '10.2.0.0/24' }]] } }],
+  ],
+  [
+    'cannot have together',
+    [{ ...bridge, ipam: { type: 'host-local', ranges: [[{ subnet: '10.1.0.0/24' }], [{ subnet: '10.2.0.0/24' }]] } }],
+  ],
+  [
+    'that the bridge cannot have',
+    [{ ...bridge, ipam: { type: 'host-local', ranges: [[{ subnet: 'fd01::/64' }], [{ subnet: 'fd01::/48' }]] } }],
+  ],
   ['ipam is not an object', [{ ...bridge, ipam: undefined }]],
   ['no ranges', [{ ...bridge, ipam: { type: 'host-local' } }]],
   ['host bits', [{ ...bridge, ipam: { ...ipam, subnet: '10.1.0.7/24' } }]],
@@ -84,7 +97,7 @@ test('the pod CIDR stands in where it is asked for', (t) => {
     '10.7.0.0/24',
     'fd07::/64',
   ]);
-  t.deepEqual(subnets(read([{ ...bridge, capabilities: { ipRanges: true } }], '10.7.0.0/24')), [
+  t.deepEqual(subnets(read([{ ...bridge, isGateway: false, capabilities: { ipRanges: true } }], '10.7.0.0/24')), [
     '10.7.0.0/24',
     '10.1.0.0/24',
   ]);

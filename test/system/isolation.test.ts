@@ -1,0 +1,187 @@
+// The escapes that were found in container runtimes, tried one by one: system calls, descriptors, keys, mounts, networks,
+// and the daemon's own files and sockets. docs/security.md has the list; images made for it are in isolation-images.test.ts.
+import { existsSync, lstatSync, readdirSync, readFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import test from 'ava';
+import type { LinuxContainerSecurityContext } from '../../src/proto/generated/cri/runtime/v1/LinuxContainerSecurityContext.ts';
+import { endsWithoutResidue, useDaemon } from '../helpers/daemon.ts';
+import { programs } from '../helpers/host-programs.ts';
+import { listening } from '../helpers/listening.ts';
+import { containerConfig, exec, output, pull, runPod, shell, start, statusOf, type Pod } from '../helpers/pods.ts';
+import { keyctl, refusals } from '../helpers/system-calls.ts';
+
+const daemon = useDaemon(test);
+const runtimeDefault = { seccomp: { profile_type: 'RuntimeDefault' } } as const;
+let pod: Pod;
+
+test.before('a pod', async () => {
+  await pull(daemon);
+  pod = await runPod(daemon);
+});
+
+/** What a perl script printed in a container with this security. */
+async function perl(
+  script: string,
+  security_context: LinuxContainerSecurityContext = {},
+  where = pod,
+): Promise<string> {
+  const command = ['/usr/bin/perl', '-MSocket', '-e', script];
+  const config = containerConfig({ command, mounts: programs(), linux: { security_context } });
+  const { stdout, stderr } = await output(daemon, where, config);
+  return `${stdout}${stderr}`.trim();
+}
+
+test.serial('system calls that reach the kernel or other processes are refused under RuntimeDefault', async (t) => {
+  const calls = refusals(process.arch);
+  const script = Object.entries(calls)
+    .map(([name, words]) => `$!=0; syscall(${words.join(',')}); print "${name} ",$!+0,"\\n";`)
+    .join('');
+  const eperm = 1;
+  const expected = Object.keys(calls).map((name) => `${name} ${eperm}`);
+  t.deepEqual((await perl(script, runtimeDefault)).split('\n'), expected);
+  // without the filter the kernel looks at the arguments: the refusals above are not its own
+  const efault = /^io_uring_setup (14|38)$/m;
+  t.regex(await perl(script), efault);
+});
+
+test.serial('no descriptor of the monitor comes into a container or a command', async (t) => {
+  const open = 'opendir $d, "/proc/self/fd"; print join(" ", sort { $a <=> $b } grep { /\\d/ } readdir $d);';
+  t.is(await perl(open), '0 1 2 3', 'its own three, and the directory that it reads');
+  const id = await start(daemon, pod, containerConfig({ mounts: programs() }));
+  t.is((await exec(daemon, id, '/usr/bin/perl', '-e', open)).stdout, '0 1 2 3');
+  await daemon.runtime.RemoveContainer({ container_id: id });
+});
+
+test.serial('each container has a session keyring of its own, whatever its filter', async (t) => {
+  const describe = `$b = " " x 200; $n = syscall(${keyctl}, 6, -3, $b, 200); print syscall(${keyctl}, 0, -3, 0), " ", substr($b, 0, $n - 1);`;
+  const seen = [await perl(describe), await perl(describe)];
+  for (const each of seen) t.regex(each, /^\d+ keyring;/);
+  const serials = new Set(seen.map((each) => each.split(' ')[0]));
+  t.is(serials.size, 2);
+  // the daemon's: /proc/keys of its own view lists what its processes possess
+  for (const each of seen) t.notRegex(each, /_uid/, 'not the one of all processes of that user');
+});
+
+/** Mount point to options (with those of the file system), from inside. */
+async function mounts(security_context: LinuxContainerSecurityContext = {}): Promise<Map<string, string[]>> {
+  const id = await start(daemon, pod, containerConfig({ linux: { security_context } }));
+  const text = await shell(daemon, id, 'cat /proc/self/mountinfo');
+  await daemon.runtime.RemoveContainer({ container_id: id });
+  return new Map(
+    text.split('\n').map((line) => {
+      const fields = line.split(' ');
+      return [fields[4] as string, (fields[5] as string).split(',')] as const;
+    }),
+  );
+}
+
+test.serial(
+  'what the kernel shows of itself is mounted so that it cannot be written, run or used as a device',
+  async (t) => {
+    const seen = await mounts();
+    const strict = ['nosuid', 'nodev', 'noexec'];
+    const wanted: Readonly<Record<string, readonly string[]>> = {
+      '/proc': strict,
+      '/sys': ['ro', ...strict],
+      '/sys/fs/cgroup': ['ro', ...strict],
+      '/dev': ['nosuid'],
+      '/dev/pts': ['nosuid', 'noexec'],
+      '/dev/shm': strict,
+      '/dev/mqueue': strict,
+    };
+    for (const [path, options] of Object.entries(wanted)) {
+      const has = seen.get(path) ?? [];
+      t.deepEqual(
+        options.filter((option) => !has.includes(option)),
+        [],
+        `${path} has ${has.join(',')}`,
+      );
+    }
+    for (const [path, options] of seen)
+      if (path.startsWith('/sys/')) t.true(options.includes('ro'), `${path} has ${options.join(',')}`);
+  },
+);
+
+test.serial('files that run programs or change the host are out of reach', async (t) => {
+  // what the kubelet asks for in every container that is not privileged
+  const readonly_paths = ['/proc/bus', '/proc/fs', '/proc/irq', '/proc/sys', '/proc/sysrq-trigger'];
+  const script = [
+    'for f in /proc/sys/kernel/core_pattern /proc/sys/kernel/modprobe /proc/sysrq-trigger /proc/sys/fs/binfmt_misc/register',
+    '/sys/kernel/uevent_helper /sys/kernel/mm/transparent_hugepage/enabled /sys/fs/cgroup/release_agent',
+    '$(find /sys/fs/cgroup -name release_agent -o -name cgroup.procs -o -name notify_on_release -o -name devices.allow)',
+    '; do [ -e $f ] && (exec 2>/dev/null; : >> $f) && echo open $f; done; echo looked',
+  ].join(' ');
+  const id = await start(daemon, pod, containerConfig({ linux: { security_context: { readonly_paths } } }));
+  t.is(await shell(daemon, id, script), 'looked');
+  const denied = /not permitted|denied|No such device/;
+  for (const type of ['cgroup', 'cgroup2', 'proc', 'sysfs', 'devtmpfs', 'debugfs'])
+    t.regex((await exec(daemon, id, 'mount', '-t', type, 'none', '/dev/shm')).stderr, denied, type);
+  await daemon.runtime.RemoveContainer({ container_id: id });
+});
+
+test.serial('processes of other containers and of the host have no number inside', async (t) => {
+  const other = await start(daemon, pod, containerConfig());
+  const info = await daemon.runtime.ContainerStatus({ container_id: other, verbose: true });
+  const pid = (JSON.parse(String(info.info['info'])) as { pid: number }).pid;
+  t.true(pid > 1);
+  const esrch = 3;
+  const script = `for $p (${pid}, ${daemon.pid}, ${process.pid}) { print kill(0, $p) ? "there" : $!+0, " ", -e "/proc/$p" ? "seen" : "unseen", "\\n" }`;
+  t.deepEqual([...new Set((await perl(script)).split('\n'))], [`${esrch} unseen`]);
+  await daemon.runtime.RemoveContainer({ container_id: other });
+});
+
+test.serial("abstract sockets of the host are not in a pod's network", async (t) => {
+  const name = `podwright-isolation-${process.pid}`;
+  const server = createServer((socket) => socket.end());
+  await new Promise<void>((resolve) => server.listen(`\0${name}`, resolve));
+  const script = `socket(S, PF_UNIX, SOCK_STREAM, 0); print connect(S, pack("S a*", PF_UNIX, "\\0${name}")) ? "in" : $!+0;`;
+  const econnrefused = 111;
+  try {
+    t.is(await perl(script), String(econnrefused));
+    const host = { linux: { security_context: { namespace_options: { network: 'NODE' as const } } } };
+    const outside = await runPod(daemon, host);
+    t.is(await perl(script, { namespace_options: { network: 'NODE' } }, outside), 'in', "the host's network has them");
+    await daemon.removePod(outside.id);
+  } finally {
+    server.close();
+  }
+});
+
+test.serial('raw packets need NET_RAW', async (t) => {
+  const script = 'print socket(S, PF_INET, SOCK_RAW, 1) ? "open" : $!+0;';
+  t.is(await perl(script), 'open');
+  t.is(await perl(script, { capabilities: { drop_capabilities: ['NET_RAW'] } }), '1');
+});
+
+/** Every file below a directory. */
+const below = (dir: string): string[] =>
+  readdirSync(dir, { withFileTypes: true }).flatMap((entry) => {
+    const path = join(dir, entry.name);
+    return entry.isDirectory() ? [path, ...below(path)] : [path];
+  });
+
+test.serial('state and sockets are for root alone, and nothing listens beyond this machine', async (t) => {
+  const id = await start(daemon, pod, containerConfig({ envs: [{ key: 'SECRET', value: Buffer.from('swordfish') }] }));
+  const mode = (path: string): number => lstatSync(path).mode & 0o7777;
+  for (const dir of [daemon.root, daemon.state]) t.is(mode(dir) & 0o077, 0, dir);
+  // the pin of a network namespace is no file that can be read
+  const secret = below(daemon.state).filter(
+    (path) => !path.includes('/netns/') && lstatSync(path).isFile() && readFileSync(path).includes('swordfish'),
+  );
+  t.true(secret.length > 0, 'the bundle has it');
+  for (const path of secret) t.is(mode(path) & 0o077, 0, path);
+  const sockets = below(daemon.state).filter((path) => lstatSync(path).isSocket());
+  t.true(sockets.length >= 2, 'its own and a monitor');
+  for (const path of sockets) t.is(mode(path) & 0o007, 0, path);
+  t.notRegex(daemon.log(1e6), /swordfish/);
+  const loopback = /^(0100007F|0{24}01000000|0{16}FFFF00000100007F)$/;
+  const addresses = listening(daemon.pid);
+  t.true(addresses.length > 0, 'metrics, and streams');
+  for (const address of addresses) t.regex(address, loopback);
+  t.is((await statusOf(daemon, id)).state, 'CONTAINER_RUNNING');
+  t.true(existsSync(daemon.socket));
+  await daemon.runtime.RemoveContainer({ container_id: id });
+});
+
+endsWithoutResidue(test, daemon);

@@ -6,7 +6,7 @@ import { build } from 'esbuild';
 const programs = { podwrightd: 'src/main.ts', podwright: 'src/cli/main.ts' };
 
 /** What a program imports only when it is asked for: a file of its own, so that nobody else reads it. */
-const parts = { 'podwrightd.traces': 'src/trace/otel.ts' };
+const parts = { 'podwrightd.traces': 'src/trace/otel.ts', 'podwright.kubernetes': 'src/node/kube-api.ts' };
 
 // The starter must be a file of its own: a program cannot cache the compilation of itself.
 const starter = (name) => `import { enableCompileCache, flushCompileCache } from 'node:module';

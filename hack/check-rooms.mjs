@@ -26,7 +26,7 @@ export const floors = [
   ],
   ['sandbox', 'container', 'image', 'stats'],
   ['cri', 'streaming', 'recovery', 'kube', 'admin'],
-  ['main.ts', 'daemon.ts', 'daemon', 'cli'],
+  ['main.ts', 'daemon.ts', 'daemon', 'cli', 'node'],
 ];
 
 /** Arrows inside one floor that are allowed: exact files, as seen from the importing room or file. */
@@ -40,6 +40,9 @@ const sideways = [
   { from: /^cdi\//, to: /^oci\/types\.ts$/ },
   { from: /^main\.ts$/, to: /^daemon(\.ts|\/)/ },
   { from: /^daemon(\.ts|\/)/, to: /^daemon\// },
+  // the tool changes its own host, and talks to runtimes by its one client
+  { from: /^cli\/node[\w-]*\.ts$/, to: /^node\// },
+  { from: /^node\//, to: /^cli\/client\.ts$/ },
 ];
 
 /** Arrows down that are not allowed all the same. */
@@ -54,7 +57,17 @@ const refused = [
     to: /^native\//,
     why: 'only the hands (floor 2) and recovery/observe.ts call the addon',
   },
-  { from: /^cli\//, to: /^(?!cli\/|config\/|proto\/|lib\/)/, why: 'the command line tool speaks gRPC only' },
+  { from: /^cli\/(?!node)/, to: /^(?!cli\/|config\/|proto\/|lib\/)/, why: 'the command line tool speaks gRPC only' },
+  {
+    from: /^cli\/node/,
+    to: /^(?!cli\/|config\/|proto\/|lib\/|node\/)/,
+    why: 'commands on the host go through node/',
+  },
+  {
+    from: /^node\//,
+    to: /^(?!node\/|config\/|proto\/|lib\/|cli\/client\.ts$|state\/record\.ts$)/,
+    why: 'a change of the host is no part of the daemon',
+  },
 ];
 
 /** Modules of Node and packages, and where alone they may appear. */
@@ -62,16 +75,16 @@ const outside = [
   {
     module: /^node:fs(\/|$)/,
     rooms:
-      /^(state|storage|network|monitor|seccomp)\/|^(apparmor|selinux)\/kernel\.ts$|^registry\/hosts\.ts$|^verification\/(policy-files|verifier)\.ts$|^recovery\/observe\.ts$|^config\/load\.ts$|^(cli\/)?main\.ts$/,
+      /^(state|storage|network|monitor|seccomp)\/|^(apparmor|selinux)\/kernel\.ts$|^registry\/hosts\.ts$|^verification\/(policy-files|verifier)\.ts$|^recovery\/observe\.ts$|^config\/load\.ts$|^(cli\/)?main\.ts$|^node\/(?!journal\.ts|plan\.ts|transaction\.ts)/,
   },
   {
     module: /^node:child_process$/,
-    rooms: /^network\/cni\/|^apparmor\/kernel\.ts$|^lib\/own-group\.ts$/,
+    rooms: /^network\/cni\/|^apparmor\/kernel\.ts$|^lib\/own-group\.ts$|^node\/programs\.ts$/,
   },
   { module: /^pino(-pretty)?$/, rooms: /^log\.ts$/ },
   { module: /^prom-client$/, rooms: /^metrics\// },
   { module: /^@opentelemetry\//, rooms: /^trace\/otel\.ts$/ },
-  { module: /^@kubernetes\/client-node$/, rooms: /^kube\// },
+  { module: /^@kubernetes\/client-node$/, rooms: /^kube\/|^node\/kube-api\.ts$/ },
   { module: /^commander$/, rooms: /^(cli|config)\// },
   { module: /^yaml$/, rooms: /^cdi\// },
   { module: /^smol-toml$/, rooms: /^(config|registry)\// },

@@ -22,6 +22,14 @@ interface Methods {
   readonly ListPodSandbox: RuntimeServiceDefinition['ListPodSandbox'];
   readonly PodSandboxStatus: RuntimeServiceDefinition['PodSandboxStatus'];
   readonly ListContainers: RuntimeServiceDefinition['ListContainers'];
+  readonly RunPodSandbox: RuntimeServiceDefinition['RunPodSandbox'];
+  readonly StopPodSandbox: RuntimeServiceDefinition['StopPodSandbox'];
+  readonly RemovePodSandbox: RuntimeServiceDefinition['RemovePodSandbox'];
+  readonly CreateContainer: RuntimeServiceDefinition['CreateContainer'];
+  readonly StartContainer: RuntimeServiceDefinition['StartContainer'];
+  readonly StopContainer: RuntimeServiceDefinition['StopContainer'];
+  readonly ExecSync: RuntimeServiceDefinition['ExecSync'];
+  readonly RemoveImage: ImageServiceDefinition['RemoveImage'];
   readonly CheckpointContainer: RuntimeServiceDefinition['CheckpointContainer'];
   readonly Exec: RuntimeServiceDefinition['Exec'];
   readonly Attach: RuntimeServiceDefinition['Attach'];
@@ -64,8 +72,8 @@ const callTimeoutMs = 30_000;
 
 type AnyMethod = MethodDefinition<object, object>;
 
-/** Connects when the first call is made. */
-export function connect(socket: string): Client {
+/** Connects when the first call is made. `server` is what failures call the one that should answer there. */
+export function connect(socket: string, server = 'podwrightd'): Client {
   const definitions: Record<string, AnyMethod | undefined> = {
     ...criService('RuntimeService'),
     ...criService('ImageService'),
@@ -86,7 +94,7 @@ export function connect(socket: string): Client {
       const { promise, resolve, reject } = Promise.withResolvers<Decodes<M>>();
       const options: CallOptions = { deadline: Date.now() + timeoutMs };
       const done = (error: ServiceError | null, answer?: object): void =>
-        error ? reject(failureOf(error, socket)) : resolve(answer as Decodes<M>);
+        error ? reject(failureOf(error, { socket, server })) : resolve(answer as Decodes<M>);
       // oxlint-disable-next-line max-params -- the signature is gRPC's
       grpc.makeUnaryRequest(path, requestSerialize, responseDeserialize, request, new Metadata(), options, done);
       return promise;
@@ -97,7 +105,7 @@ export function connect(socket: string): Client {
       try {
         for await (const answer of call) yield answer as Decodes<M>;
       } catch (error) {
-        throw failureOf(error as ServiceError, socket);
+        throw failureOf(error as ServiceError, { socket, server });
       } finally {
         call.cancel();
       }
@@ -122,17 +130,22 @@ const kinds: Readonly<Record<number, FailureKind>> = {
 export const isUnreachable = (error: unknown): boolean =>
   error instanceof Failure && error.details['unreachable'] === true;
 
-function failureOf(error: ServiceError, socket: string): Failure {
+interface Place {
+  readonly socket: string;
+  readonly server: string;
+}
+
+function failureOf(error: ServiceError, place: Place): Failure {
   if (error.code === status.UNAVAILABLE) {
     // what grpc-js says when the connection itself failed; a daemon that is there has words of its own
     const unreachable = /No connection established|ENOENT|ECONNREFUSED|EACCES|name resolution/i.test(error.details);
-    if (unreachable) return unavailable(reasonFor(error.details, socket), undefined, { unreachable });
+    if (unreachable) return unavailable(reasonFor(error.details, place), undefined, { unreachable });
     return unavailable(error.details);
   }
   return new Failure(kinds[error.code] ?? 'internal', error.details);
 }
 
-function reasonFor(details: string, socket: string): string {
+function reasonFor(details: string, { socket, server }: Place): string {
   if (details.includes('EACCES')) return `no permission to open ${socket}: run this as root`;
-  return `podwrightd is not running at ${socket}`;
+  return `${server} is not running at ${socket}`;
 }

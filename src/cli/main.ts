@@ -24,6 +24,7 @@ const terminal: Terminal = {
   },
   block,
   nowMs: Date.now,
+  argv: process.argv.slice(2),
   directory: process.cwd(),
   connect,
   writeFile: (path, text) => writeFile(path, text),

@@ -11,6 +11,7 @@ import { diagnose } from './doctor.ts';
 import { attachContainer, execCommand } from './exec.ts';
 import { addImageCommands } from './image-commands.ts';
 import { inspect } from './inspect.ts';
+import { addNodeCommands } from './node-commands.ts';
 import { listPods } from './pods.ts';
 import { forwardPorts } from './port-forward.ts';
 import { pullImage } from './pull.ts';
@@ -97,5 +98,6 @@ function buildProgram(shell: Shell, fail: (text: string) => void): Command {
   add('inspect [id]', 'What the daemon knows of a pod, container or image, or of itself', inspect);
   add('doctor', 'What is wrong or unfinished on this node', diagnose);
   add('shutdown', 'End every pod, remove the network of our own, end the daemon', shutdown);
+  addNodeCommands(program, make);
   return program;
 }

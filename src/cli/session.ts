@@ -23,9 +23,12 @@ export interface Terminal {
   readonly block: (lines: readonly string[]) => boolean;
   /** Wall clock in milliseconds. */
   readonly nowMs: () => number;
+  /** The words after the program's name. */
+  readonly argv: readonly string[];
   /** The current directory. */
   readonly directory: string;
-  readonly connect: (socket: string) => Client;
+  /** `server` is what failures call the other end; podwrightd when it is not given. */
+  readonly connect: (socket: string, server?: string) => Client;
   /** Writes a text file that the user named. */
   readonly writeFile: (path: string, text: string) => Promise<void>;
   readonly streams: OwnStreams;

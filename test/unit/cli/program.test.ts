@@ -41,6 +41,7 @@ async function run(line: string, answers: Answers = {}): Promise<Ran> {
     progress: () => undefined,
     block: () => false,
     nowMs: () => 1_700_000_100_000,
+    argv: [],
     directory: '/home/somebody',
     writeFile: async () => undefined,
     streams: { stdin, stdout: sink, stderr: sink, interrupted: Promise.resolve() },

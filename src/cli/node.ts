@@ -1,0 +1,269 @@
+// podwright node switch | revert | resume | status, podwright install and uninstall: each a transaction of node/.
+import { randomUUID } from 'node:crypto';
+import { join, resolve } from 'node:path';
+import { cancelled, failedPrecondition, invalidArgument } from '../lib/failure.ts';
+import { armBoot } from '../node/boot-unit.ts';
+import { startDetached } from '../node/detach.ts';
+import { realEffects } from '../node/effects.ts';
+import { bootId, readText } from '../node/files.ts';
+import {
+  type Journal,
+  type Kind,
+  newJournal,
+  presentSide,
+  type Settings,
+  type Side,
+  sideName,
+} from '../node/journal.ts';
+import { journalStore, lockOrThrow, takeLock } from '../node/journal-file.ts';
+import { KubernetesNode } from '../node/kubernetes.ts';
+import { takenUp } from '../node/plan.ts';
+import type { JournalStore } from '../node/ports.ts';
+import { placesWith } from '../node/preflight.ts';
+import { runProgram } from '../node/programs.ts';
+import { readRelease, stageRelease } from '../node/release-files.ts';
+import { runTransaction } from '../node/transaction.ts';
+import { endpointOf, journalDir, type Options, releaseOf, settingsOf, text } from './node-options.ts';
+import type { Run, Session } from './session.ts';
+import { removeInstalled } from '../node/uninstall.ts';
+import { facts } from './table.ts';
+
+type Podwright = Extract<Side, { readonly type: 'podwright' }>;
+
+/** The journal of this node when its last transaction is over; throws while one is not. */
+function settled(store: JournalStore): Journal | null {
+  const journal = store.read();
+  if (journal !== null && journal.outcome === null)
+    throw failedPrecondition('a change of this node was interrupted: podwright node resume brings it to its end');
+  return journal;
+}
+
+/** The side that a release will be, staged below the prefix. */
+async function podwrightSide(options: Options, directory: string, settings: Settings): Promise<Podwright> {
+  const release = await stageRelease(releaseOf(options, directory), settings.prefix);
+  const { version } = readRelease(release);
+  const configFile = text(options, 'config');
+  const config = configFile === null ? null : readText(resolve(directory, configFile));
+  if (configFile !== null && config === null) throw invalidArgument(`--config: ${configFile} is not there`);
+  const side: Podwright = { type: 'podwright', release, version, endpoint: '', config };
+  const { socket } = await placesWith(runProgram, { settings, to: side }, AbortSignal.timeout(60_000));
+  const given = text(options, 'toEndpoint');
+  if (given !== null && endpointOf(given, '--to-endpoint') !== `unix://${socket}`)
+    throw invalidArgument(`--to-endpoint is ${given}, and podwright's configuration says unix://${socket}`);
+  return { ...side, endpoint: `unix://${socket}` };
+}
+
+/** The journal and where it lies. */
+interface Place {
+  readonly store: JournalStore;
+  readonly dir: string;
+}
+
+/** Carries a transaction out, tells its steps on standard error, prints its outcome; status 1 unless it is done. */
+async function carryOut(session: Session, { store, dir }: Place, journal: Journal): Promise<Journal> {
+  const stop = new AbortController();
+  session.streams.interrupted.then(
+    () => stop.abort(cancelled('it was interrupted')),
+    () => undefined,
+  );
+  const effects = realEffects({
+    run: runProgram,
+    connect: session.connect,
+    nowMs: session.nowMs,
+    kubernetes: async ({ kubernetes }) => {
+      if (kubernetes === null) return null;
+      const { apiByKubeconfig } = await import('../node/kube-api.ts');
+      return new KubernetesNode(apiByKubeconfig(kubernetes.kubeconfig), kubernetes.node);
+    },
+  });
+  const begun = performance.now();
+  const tell = (line: string): void =>
+    void session.streams.stderr.write(`[${((performance.now() - begun) / 1000).toFixed(1)} s] ${line}\n`);
+  const sleep = (ms: number): Promise<void> => new Promise((done) => void setTimeout(done, ms));
+  await armBoot(runProgram, journal, dir);
+  const ended = await runTransaction(
+    { effects, store, tell, nowMs: session.nowMs, sleep, interrupted: stop.signal },
+    journal,
+  );
+  await armBoot(runProgram, ended, dir);
+  if (ended.outcome !== 'done') session.failWith(1);
+  return ended;
+}
+
+interface Wanted {
+  readonly kind: Kind;
+  readonly from: Side;
+  readonly to: Side;
+  readonly settings: Settings;
+  readonly previous: Journal | null;
+}
+
+const begin = (session: Session, { kind, from, to, settings, previous }: Wanted): Journal =>
+  newJournal({
+    id: randomUUID(),
+    kind,
+    from,
+    to,
+    settings,
+    bootId: bootId(),
+    now: new Date(session.nowMs()).toISOString(),
+    previous,
+  });
+
+/** Runs one change under the lock of this node, and prints what became of it; with --detach it goes on elsewhere. */
+async function underLock(session: Session, options: Options, work: (place: Place) => Promise<Journal>): Promise<void> {
+  const dir = journalDir(options, session.directory);
+  if (await detached(session, options, dir)) return;
+  const lock = await lockOrThrow(dir);
+  try {
+    const journal = await work({ store: journalStore(dir), dir });
+    session.print(summary(journal, false), () => describe(journal, false));
+  } finally {
+    lock.release();
+  }
+}
+
+/** Has the command go on outside of its caller, where that was asked for. */
+async function detached(session: Session, options: Options, dir: string): Promise<boolean> {
+  if (options['detach'] !== true) return false;
+  const log = join(dir, 'log');
+  await startDetached(session.argv, log);
+  session.print({ state: 'detached', log }, () => `it goes on by itself: podwright node status, and ${log}\n`);
+  return true;
+}
+
+/** Whether a node that is on this release with these settings has nothing to change. */
+const isSame = (present: Side | null, to: Podwright, settings: Settings): boolean =>
+  present?.type === 'podwright' &&
+  present.release === to.release &&
+  (to.config === null || to.config === readText(settings.configFile));
+
+/** Moves the node's kubelet to a release, or, where it is on podwright already, podwright to another release. */
+export const switchNode: Run = async (session, _args, options) => {
+  await underLock(session, options, async (place) => {
+    const { store } = place;
+    const previous = settled(store);
+    const present = previous && presentSide(previous);
+    const settings = settingsOf(options, session.directory, true);
+    const to = await podwrightSide(options, session.directory, settings);
+    if (previous !== null && isSame(present, to, settings)) return previous;
+    if (present?.type === 'podwright')
+      return carryOut(session, place, begin(session, { kind: 'upgrade', from: present, to, settings, previous }));
+    const endpoint = endpointOf(text(options, 'fromEndpoint') ?? '', '--from-endpoint');
+    const from: Side = { type: 'runtime', endpoint, name: '', version: '', pointer: null };
+    return carryOut(session, place, begin(session, { kind: 'switch', from, to, settings, previous }));
+  });
+};
+
+/** Brings the node back to the runtime that it had before podwright. */
+export const revertNode: Run = async (session, _args, options) => {
+  await underLock(session, options, (place) => revert(session, place));
+};
+
+async function revert(session: Session, place: Place): Promise<Journal> {
+  const previous = settled(place.store);
+  if (previous === null) throw failedPrecondition('this node was never switched by podwright');
+  const from = presentSide(previous) ?? previous.from;
+  if (from.type !== 'podwright') return previous;
+  if (previous.origin === null) throw failedPrecondition('this node had no other runtime: see podwright uninstall');
+  const { settings, origin } = previous;
+  return carryOut(session, place, begin(session, { kind: 'revert', from, to: origin, settings, previous }));
+}
+
+/** Brings an interrupted transaction to its end; one that is over stays as it is. */
+export const resumeNode: Run = async (session, _args, options) => {
+  await underLock(session, options, async (place) => {
+    const { store } = place;
+    const journal = store.read();
+    if (journal === null) throw failedPrecondition('nothing was ever changed on this node by podwright');
+    if (journal.outcome !== null) {
+      if (journal.outcome !== 'done') session.failWith(1);
+      return journal;
+    }
+    return carryOut(session, place, takenUp(journal, bootId()));
+  });
+};
+
+/** Prints what runs the pods by the journal, and how far a change is. */
+export const nodeStatus: Run = async (session, _args, options) => {
+  const dir = journalDir(options, session.directory);
+  const journal = journalStore(dir).read();
+  if (journal === null)
+    return session.print({ state: 'none' }, () => 'nothing was ever changed on this node by podwright\n');
+  const lock = await takeLock(dir);
+  lock?.release();
+  session.print(summary(journal, lock === null), () => describe(journal, lock === null));
+};
+
+/** Makes this machine a node of its own, or brings another release to one that is. */
+export const installHere: Run = async (session, _args, options) => {
+  await underLock(session, options, async (place) => {
+    const { store } = place;
+    const previous = settled(store);
+    const present = previous && presentSide(previous);
+    const settings = { ...settingsOf(options, session.directory, false), ...kept(previous, present) };
+    const to = await podwrightSide(options, session.directory, settings);
+    if (previous !== null && isSame(present, to, settings)) return previous;
+    const from: Side = present?.type === 'podwright' ? present : { type: 'none' };
+    const kind = from.type === 'none' ? 'install' : 'upgrade';
+    return carryOut(session, place, begin(session, { kind, from, to, settings, previous }));
+  });
+};
+
+/** A node that was switched keeps its kubelet through an upgrade by `install`. */
+const kept = (previous: Journal | null, present: Side | null): Partial<Settings> =>
+  previous !== null && present?.type === 'podwright'
+    ? { kubelet: previous.settings.kubelet, kubernetes: previous.settings.kubernetes }
+    : {};
+
+/** Takes podwright away: back to the runtime before, or to nothing; then its files. */
+export const uninstallHere: Run = async (session, _args, options) => {
+  const dir = journalDir(options, session.directory);
+  if (await detached(session, options, dir)) return;
+  const lock = await lockOrThrow(dir);
+  try {
+    const place = { store: journalStore(dir), dir };
+    const previous = settled(place.store);
+    const from = previous && presentSide(previous);
+    let last = previous;
+    if (previous !== null && from?.type === 'podwright') {
+      const to = previous.origin ?? { type: 'none' as const };
+      const { settings } = previous;
+      last = await carryOut(session, place, begin(session, { kind: 'uninstall', from, to, settings, previous }));
+      if (last.outcome !== 'done') return session.print(summary(last, false), () => describe(last as Journal, false));
+    }
+    const settings = last?.settings ?? settingsOf(options, session.directory, false);
+    const removed = await removeInstalled({
+      run: runProgram,
+      settings,
+      journalDir: dir,
+      purge: options['purge'] === true,
+    });
+    session.print({ state: 'uninstalled', removed }, () => removed.map((path) => `removed ${path}\n`).join(''));
+  } finally {
+    lock.release();
+  }
+};
+
+/** What `podwright node status -o json` prints. */
+function summary(journal: Journal, underWay: boolean): object {
+  const { outcome, stuck } = journal;
+  const state = outcome ?? (underWay ? 'under-way' : stuck ? 'stuck' : 'interrupted');
+  const present = presentSide(journal);
+  return { state, on: present, transaction: journal };
+}
+
+function describe(journal: Journal, underWay: boolean): string {
+  const { kind, from, to, outcome, step, failure, stuck, warnings, direction } = journal;
+  const present = presentSide(journal);
+  const states = { done: 'done', 'walked-back': 'walked back', refused: 'refused, nothing was changed' };
+  const how = underWay ? 'under way' : 'interrupted: podwright node resume';
+  return facts([
+    ['Runs on', present === null ? 'it is being changed' : sideName(present)],
+    ['Last change', `${kind} from ${sideName(from)} to ${sideName(to)}`],
+    ['State', outcome === null ? `${how}, ${direction}${step === null ? '' : ` at ${step}`}` : states[outcome]],
+    ...(failure ? [['Failed', `${failure.step}: ${failure.message}`] as const] : []),
+    ...(stuck ? [['Stuck', `${stuck.step}: ${stuck.message}`] as const] : []),
+    ...warnings.map((warning) => ['Warning', warning] as const),
+  ]);
+}

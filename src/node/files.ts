@@ -1,0 +1,156 @@
+// Files of a node that a transaction reads and replaces. Must not know what is in them.
+import { createHash, randomBytes } from 'node:crypto';
+import {
+  closeSync,
+  createReadStream,
+  existsSync,
+  fsyncSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  statfsSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { cp, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { failedPrecondition } from '../lib/failure.ts';
+
+const isMissing = (error: unknown): boolean =>
+  ['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '');
+
+/** A text file; null when it is not there. */
+export function readText(file: string): string | null {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    if (isMissing(error)) return null;
+    throw error;
+  }
+}
+
+function syncPath(path: string): void {
+  const fd = openSync(path, 'r');
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** Replaces a text file by one durable rename, with the mode it had (0644 for a new one); null removes it. */
+export function writeText(file: string, text: string | null): void {
+  if (text === null) {
+    rmSync(file, { force: true });
+    if (existsSync(dirname(file))) syncPath(dirname(file));
+    return;
+  }
+  mkdirSync(dirname(file), { recursive: true });
+  const mode = existsSync(file) ? statSync(file).mode & 0o777 : 0o644;
+  const fresh = join(dirname(file), `.podwright-${randomBytes(4).toString('hex')}`);
+  try {
+    writeFileSync(fresh, text, { mode });
+    syncPath(fresh);
+    renameSync(fresh, file);
+  } catch (error) {
+    rmSync(fresh, { force: true });
+    throw error;
+  }
+  syncPath(dirname(file));
+}
+
+/** Where a symbolic link leads; null for anything else. */
+export function readLink(path: string): string | null {
+  try {
+    return readlinkSync(path);
+  } catch (error) {
+    if (isMissing(error) || (error as NodeJS.ErrnoException).code === 'EINVAL') return null;
+    throw error;
+  }
+}
+
+/** Makes or replaces a symbolic link by one rename; null removes it. What is not a link is left alone and refused. */
+export function writeLink(path: string, target: string | null): void {
+  const there = lstatSync(path, { throwIfNoEntry: false });
+  if (there !== undefined && !there.isSymbolicLink())
+    throw failedPrecondition(`${path} is no symbolic link: it is not podwright's`);
+  if (target === null) return rmSync(path, { force: true });
+  mkdirSync(dirname(path), { recursive: true });
+  const fresh = `${path}.${randomBytes(4).toString('hex')}`;
+  symlinkSync(target, fresh);
+  renameSync(fresh, path);
+  syncPath(dirname(path));
+}
+
+/** Removes a directory if it is empty. */
+export function removeIfEmpty(dir: string): void {
+  if (existsSync(dir) && readdirSync(dir).length === 0) rmSync(dir, { recursive: true });
+}
+
+/** Removes a tree. Refuses while anything is mounted below it: what is removed there would be another's. */
+export async function removeTree(dir: string): Promise<void> {
+  const mounted = readFileSync('/proc/self/mountinfo', 'utf8')
+    .split('\n')
+    .map((line) => line.split(' ')[4] ?? '')
+    .filter((point) => point === dir || point.startsWith(`${dir}/`));
+  if (mounted.length > 0) throw failedPrecondition(`remove ${dir}: mounted there is ${mounted.join(', ')}`);
+  await rm(dir, { recursive: true, force: true });
+}
+
+/** Copies a tree to a place where nothing is yet; it appears whole, by one rename. */
+export async function copyTree(from: string, to: string): Promise<void> {
+  const fresh = join(dirname(to), `.new-${randomBytes(4).toString('hex')}`);
+  mkdirSync(dirname(to), { recursive: true });
+  try {
+    await cp(from, fresh, { recursive: true, preserveTimestamps: true, verbatimSymlinks: true });
+    renameSync(fresh, to);
+  } catch (error) {
+    await rm(fresh, { recursive: true, force: true });
+    throw error;
+  }
+}
+
+/** Free bytes of the file system that a path lies on, or will lie on. */
+export function freeBytes(path: string): number {
+  let at = path;
+  while (!existsSync(at)) at = dirname(at);
+  const { bavail, bsize } = statfsSync(at);
+  return bavail * bsize;
+}
+
+/** SHA-256 of a file in hex; null when it is not there. */
+export async function digestOf(file: string): Promise<string | null> {
+  const hash = createHash('sha256');
+  try {
+    for await (const chunk of createReadStream(file)) hash.update(chunk as Buffer);
+  } catch (error) {
+    if (isMissing(error)) return null;
+    throw error;
+  }
+  return hash.digest('hex');
+}
+
+/** The kernel's id of this boot. */
+export const bootId = (): string => readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+
+/** Names in a directory; none when it is not there. */
+export const namesIn = (dir: string): readonly string[] => (existsSync(dir) ? readdirSync(dir).sort() : []);
+
+/** Whether systemd is process 1 (sd_booted(3)). */
+export const hasSystemd = (): boolean => existsSync('/run/systemd/system');
+
+/** The words of a process's command line; empty when it is gone. */
+export const commandLine = (pid: number): readonly string[] =>
+  (readText(`/proc/${pid}/cmdline`) ?? '').split('\0').slice(0, -1);
+
+/** Processes whose program has this name, with their command lines. */
+export function processesNamed(name: string): readonly (readonly string[])[] {
+  const pids = readdirSync('/proc').filter((entry) => /^\d+$/.test(entry));
+  return pids.map((pid) => commandLine(Number(pid))).filter(([program = '']) => program.split('/').at(-1) === name);
+}

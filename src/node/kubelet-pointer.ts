@@ -1,0 +1,107 @@
+// PURE
+// The one setting of a kubelet that says which runtime it uses, in the three forms that it has.
+import { failedPrecondition } from '../lib/failure.ts';
+import type { KubeletPointer } from './journal.ts';
+
+type Form = KubeletPointer['form'];
+
+const key = 'containerRuntimeEndpoint';
+const flag = '--container-runtime-endpoint';
+
+/** A line of its own at the top of a YAML document; a value of one line, quoted or not. */
+const yamlLine = new RegExp(`^(?:${key}|"${key}"|'${key}')[ \\t]*:[ \\t]*(.*?)[ \\t]*$`, 'm');
+
+const isJson = (text: string): boolean => text.trimStart().startsWith('{');
+
+/** The socket that a file names; null where it names none, or is not there. */
+export function readEndpoint(form: Form, text: string | null): string | null {
+  if (text === null) return null;
+  if (form === 'env') return flagPattern.exec(text)?.[1] ?? null;
+  if (isJson(text)) {
+    const value = (JSON.parse(text) as Record<string, unknown>)[key];
+    return typeof value === 'string' && value !== '' ? value : null;
+  }
+  const value = yamlLine.exec(text)?.[1]?.replace(/[ \t]+#.*$/, '') ?? '';
+  return value.replace(/^(["'])(.*)\1$/, '$2') || null;
+}
+
+const flagPattern = new RegExp(`${flag}[= ]([^\\s"']+)`);
+
+/**
+ * The file's text with another socket, null for none; all else stays. Answers null where the file is to be
+ * removed. A file that has no place for it is a failed-precondition Failure.
+ */
+export function withEndpoint(
+  { form, file }: KubeletPointer,
+  text: string | null,
+  endpoint: string | null,
+): string | null {
+  if (form === 'drop-in') return endpoint === null ? null : dropIn(endpoint);
+  if (text === null) {
+    if (form === 'env') return endpoint === null ? null : `KUBELET_EXTRA_ARGS="${flag}=${endpoint}"\n`;
+    throw failedPrecondition(`the kubelet's configuration ${file} is not there`);
+  }
+  if (form === 'env') return inFlags(file, text, endpoint);
+  return isJson(text) ? inJson(text, endpoint) : inYaml(text, endpoint);
+}
+
+const dropIn = (endpoint: string): string =>
+  [
+    '# written by podwright: the runtime that this kubelet uses',
+    'apiVersion: kubelet.config.k8s.io/v1beta1',
+    'kind: KubeletConfiguration',
+    `${key}: ${endpoint}`,
+    '',
+  ].join('\n');
+
+function inJson(text: string, endpoint: string | null): string {
+  const value = JSON.parse(text) as Record<string, unknown>;
+  if (endpoint === null) delete value[key];
+  else value[key] = endpoint;
+  return `${JSON.stringify(value, null, 2)}\n`;
+}
+
+function inYaml(text: string, endpoint: string | null): string {
+  if (endpoint === null) return text.replace(new RegExp(`${yamlLine.source}\\n?`, 'm'), '');
+  const line = `${key}: ${endpoint}`;
+  if (yamlLine.test(text)) return text.replace(yamlLine, () => line);
+  return `${text}${text === '' || text.endsWith('\n') ? '' : '\n'}${line}\n`;
+}
+
+/** Lines such as KUBELET_KUBEADM_ARGS="--flag=value --other=value". */
+function inFlags(file: string, text: string, endpoint: string | null): string {
+  if (flagPattern.test(text)) {
+    if (endpoint !== null) return text.replace(flagPattern, () => `${flag}=${endpoint}`);
+    return text.replace(new RegExp(` ?${flagPattern.source}`), '');
+  }
+  if (endpoint === null) return text;
+  const variable = /^(KUBELET_(?:KUBEADM|EXTRA)_ARGS=)(["']?)(.*?)\2[ \t]*$/m;
+  const found = variable.exec(text);
+  if (found === null) {
+    if (text.trim() === '') return `KUBELET_EXTRA_ARGS="${flag}=${endpoint}"\n`;
+    throw failedPrecondition(`${file} has no KUBELET_KUBEADM_ARGS or KUBELET_EXTRA_ARGS to put ${flag} in`);
+  }
+  const [, name = '', , flags = ''] = found;
+  return text.replace(variable, () => `${name}"${[flags, `${flag}=${endpoint}`].filter(Boolean).join(' ')}"`);
+}
+
+/** Where a running kubelet has its setting from, by its command line: the flag's file where that is known, else --config. */
+export function pointerOf(
+  argv: readonly string[],
+  envFile: (endpoint: string) => string | null,
+): KubeletPointer | string {
+  const value = (name: string): string | null => {
+    const at = argv.findIndex((word) => word === name || word.startsWith(`${name}=`));
+    if (at < 0) return null;
+    return argv[at]?.includes('=') === true ? argv[at].slice(name.length + 1) : (argv[at + 1] ?? null);
+  };
+  const endpoint = value(flag);
+  if (endpoint !== null) {
+    const file = envFile(endpoint);
+    if (file !== null) return { form: 'env', file };
+    return `the kubelet was started with ${flag}, which counts before its configuration: say which file has it (--kubelet-env)`;
+  }
+  const config = value('--config');
+  if (config !== null) return { form: 'config', file: config };
+  return 'the kubelet was started without --config: say where its setting is (--kubelet-config, --kubelet-env or --kubelet-drop-in)';
+}

@@ -1,0 +1,56 @@
+// The kubelet of a node: stopped, started, shown another runtime, found by its command line.
+// Must not know which runtime is which.
+import { failedPrecondition, invalidArgument } from '../lib/failure.ts';
+import { processesNamed, readText, writeText } from './files.ts';
+import type { KubeletControl, KubeletPointer } from './journal.ts';
+import { pointerOf, readEndpoint, withEndpoint } from './kubelet-pointer.ts';
+import { type RunProgram, shellCommand } from './programs.ts';
+import { until } from './wait.ts';
+
+export async function stopKubelet(run: RunProgram, control: KubeletControl, signal: AbortSignal): Promise<void> {
+  await run(control.by === 'systemd' ? ['systemctl', 'stop', control.unit] : shellCommand(control.stop), { signal });
+}
+
+/** Of a unit it is a restart: one that runs already has another configuration. */
+export async function startKubelet(run: RunProgram, control: KubeletControl, signal: AbortSignal): Promise<void> {
+  const argv = control.by === 'systemd' ? ['systemctl', 'restart', control.unit] : shellCommand(control.start);
+  await run(argv, { signal });
+}
+
+/** The socket that the kubelet is told by its file. */
+export const endpointIn = ({ form, file }: KubeletPointer): string | null => readEndpoint(form, readText(file));
+
+/** Tells the kubelet another socket, for its next start. */
+export function pointKubelet(pointer: KubeletPointer, endpoint: string | null): void {
+  const before = readText(pointer.file);
+  const after = withEndpoint(pointer, before, endpoint);
+  if (after !== before) writeText(pointer.file, after);
+}
+
+/** Files in which kubeadm and packages keep the kubelet's flags. */
+const envFiles = ['/var/lib/kubelet/kubeadm-flags.env', '/etc/default/kubelet', '/etc/sysconfig/kubelet'];
+
+/** Where the running kubelet has its setting from. Throws when none runs, or when that cannot be known. */
+export function findPointer(): KubeletPointer {
+  const [argv, ...others] = processesNamed('kubelet');
+  const flags = '--kubelet-config, --kubelet-env or --kubelet-drop-in';
+  if (argv === undefined) throw failedPrecondition(`no kubelet runs: say where its setting is (${flags})`);
+  if (others.length > 0) throw failedPrecondition(`several kubelets run: say where the setting is (${flags})`);
+  const found = pointerOf(argv, (endpoint) => {
+    const file = envFiles.find((one) => readEndpoint('env', readText(one)) === endpoint);
+    return file ?? null;
+  });
+  if (typeof found === 'string') throw invalidArgument(found);
+  return found;
+}
+
+/** Waits until the kubelet calls itself healthy. */
+export async function kubeletHealthy(url: string, signal: AbortSignal): Promise<void> {
+  const ask = async (): Promise<string | null> => {
+    const { ok, status } = await fetch(url, { signal: AbortSignal.any([signal, AbortSignal.timeout(5000)]) });
+    return ok ? null : `it answered ${status}`;
+  };
+  const failure = (complaint: string): Error =>
+    failedPrecondition(`the kubelet is not healthy at ${url}: ${complaint}`);
+  await until(ask, { signal, everyMs: 500, failure });
+}

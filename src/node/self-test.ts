@@ -1,0 +1,114 @@
+// A pod on a runtime that has just been started: made, entered, removed. Nothing is pulled: its image is the monitor's program.
+// Must not leave anything behind, whatever happens.
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import type { Client } from '../cli/client.ts';
+import { failedPrecondition, internal } from '../lib/failure.ts';
+import { ResultList } from '../lib/result-list.ts';
+import { programLayout } from './self-test-image.ts';
+import { orAborted, until } from './wait.ts';
+
+const reference = 'localhost/podwright-self-test:latest';
+const label = { 'podwright.io/self-test': 'true' };
+const program = 'podwright-monitor';
+
+export interface SelfTest {
+  readonly client: Pick<Client, 'call' | 'stream'>;
+  /** Directory of the release that is tried. */
+  readonly release: string;
+  /** The pods of this node need a network of their own: without one it is not fit for them. */
+  readonly needsNetwork: boolean;
+  readonly signal: AbortSignal;
+  readonly warn: (warning: string) => void;
+}
+
+/** Fails with what does not work. */
+export async function selfTestPod(test: SelfTest): Promise<void> {
+  const { client, signal } = test;
+  const network = await networkReady(test);
+  await orAborted(clearAway(client), signal);
+  try {
+    await orAborted(loadImage(test), signal);
+    await orAborted(runPod(client, network), signal);
+  } finally {
+    await clearAway(client);
+  }
+}
+
+/** How long a network may take to be ready where one is needed: its agent may be starting too. */
+const networkMs = 20_000;
+
+/** Whether pods can have a network of their own. */
+async function networkReady({ client, needsNetwork, signal, warn }: SelfTest): Promise<boolean> {
+  const ask = async (): Promise<string | null> => {
+    const { status } = await client.call('Status', {});
+    const network = status?.conditions.find(({ type }) => type === 'NetworkReady');
+    return network?.status === true ? null : `${network?.reason}: ${network?.message}`;
+  };
+  if (needsNetwork) {
+    const within = AbortSignal.any([signal, AbortSignal.timeout(networkMs)]);
+    const failure = (complaint: string): Error =>
+      failedPrecondition(`the runtime before had a pod network, and podwright has none: ${complaint}`);
+    await until(ask, { signal: within, everyMs: 500, failure });
+    return true;
+  }
+  const complaint = await ask();
+  if (complaint !== null) warn(`self-test on the host's network only, for there is no pod network yet (${complaint})`);
+  return complaint === null;
+}
+
+async function loadImage({ client, release }: SelfTest): Promise<void> {
+  const dir = mkdtempSync(join(tmpdir(), 'podwright-self-test-'));
+  try {
+    const architecture = process.arch === 'x64' ? 'amd64' : process.arch;
+    for (const { path, bytes } of programLayout(program, readFileSync(join(release, 'bin', program)), architecture)) {
+      mkdirSync(dirname(join(dir, path)), { recursive: true });
+      writeFileSync(join(dir, path), bytes);
+    }
+    for await (const _ of client.stream('Load', { path: dir, reference }));
+  } finally {
+    rmSync(dir, { recursive: true, force: true });
+  }
+}
+
+/** Longest time of one call, in milliseconds. */
+const callMs = 60_000;
+
+async function runPod(client: Pick<Client, 'call'>, network: boolean): Promise<void> {
+  const namespaces = { network: network ? 'POD' : 'NODE', pid: 'CONTAINER' } as const;
+  const config = {
+    metadata: { name: 'self-test', namespace: 'podwright', uid: 'podwright-self-test', attempt: 0 },
+    hostname: network ? 'self-test' : '',
+    labels: label,
+    linux: { security_context: { namespace_options: namespaces } },
+  };
+  const { pod_sandbox_id: podId } = await client.call('RunPodSandbox', { config }, callMs);
+  const container = {
+    metadata: { name: 'main', attempt: 0 },
+    image: { image: reference },
+    args: ['pause'],
+    labels: label,
+    linux: { security_context: { namespace_options: namespaces } },
+  };
+  const request = { pod_sandbox_id: podId, config: container, sandbox_config: config };
+  const { container_id: id } = await client.call('CreateContainer', request, callMs);
+  await client.call('StartContainer', { container_id: id }, callMs);
+  const command = { container_id: id, cmd: [`/${program}`, '--version'], timeout: 30 };
+  const { stdout, stderr, exit_code: code } = await client.call('ExecSync', command, callMs);
+  if (code !== 0 || !Buffer.from(stdout).toString().startsWith(program))
+    throw internal(`a command in the self-test's container ended with ${code}: ${Buffer.from(stderr).toString()}`);
+}
+
+/** Removes the pod and the image, of an interrupted test before as well. */
+async function clearAway(client: Pick<Client, 'call'>): Promise<void> {
+  const results = new ResultList();
+  const { items } = await client.call('ListPodSandbox', { filter: { label_selector: label } });
+  for (const { id } of items)
+    await results.attempt('remove the pod', async () => {
+      await client.call('StopPodSandbox', { pod_sandbox_id: id }, callMs);
+      await client.call('RemovePodSandbox', { pod_sandbox_id: id }, callMs);
+    });
+  await results.attempt('remove the image', () => client.call('RemoveImage', { image: { image: reference } }, callMs));
+  results.throwIfAny('clear away after the self-test');
+}

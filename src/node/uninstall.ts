@@ -1,0 +1,54 @@
+// Takes the files of podwright off a host on which nothing of it runs any more.
+// Must not end anything: a transaction has done so.
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { failedPrecondition } from '../lib/failure.ts';
+import { namesIn, readLink, readText, removeIfEmpty, removeTree, writeText } from './files.ts';
+import type { Settings } from './journal.ts';
+import type { RunProgram } from './programs.ts';
+import { daemonPlaces } from './release-files.ts';
+
+export interface Installed {
+  readonly run: RunProgram;
+  readonly settings: Settings;
+  readonly journalDir: string;
+  /** Images, records, configuration and the journal too. */
+  readonly purge: boolean;
+}
+
+/** Removes releases, and with `purge` everything; answers what was removed. Can be repeated. */
+export async function removeInstalled({ run, settings, journalDir, purge }: Installed): Promise<readonly string[]> {
+  const { prefix, configDir, daemon } = settings;
+  if (readLink(join(prefix, 'current')) !== null)
+    throw failedPrecondition(
+      `${join(prefix, 'current')} is there: podwright runs this node's pods, or a change was interrupted`,
+    );
+  const root = purge ? await rootOf(run, settings) : null;
+  const removed: string[] = [];
+  const remove = async (path: string): Promise<void> => {
+    if (!existsSync(path)) return;
+    await removeTree(path);
+    removed.push(path);
+  };
+  await remove(join(prefix, 'releases'));
+  removeIfEmpty(prefix);
+  if (daemon.by === 'self' && existsSync(daemon.log)) {
+    writeText(daemon.log, null);
+    removed.push(daemon.log);
+  }
+  if (root === null) return removed;
+  await remove(root);
+  await remove(configDir);
+  await remove(journalDir); // last: until then what is left can be taken up
+  return removed;
+}
+
+/** Where the daemon kept what survives a reboot, by what a release makes of the configuration. */
+async function rootOf(run: RunProgram, { prefix, configDir }: Settings): Promise<string> {
+  const config = existsSync(join(configDir, 'config.toml')) ? join(configDir, 'config.toml') : null;
+  const releases = namesIn(join(prefix, 'releases')).map((name) => join(prefix, 'releases', name));
+  const dir = releases.findLast((release) => existsSync(join(release, 'bin/podwrightd')));
+  if (dir !== undefined) return (await daemonPlaces(run, { dir, config }, AbortSignal.timeout(60_000))).root;
+  const [head = ''] = (config === null ? '' : (readText(config) ?? '')).split(/^\[/m);
+  return /^root = "(.+)"$/m.exec(head)?.[1] ?? '/var/lib/podwright';
+}

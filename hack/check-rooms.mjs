@@ -22,10 +22,11 @@ export const floors = [
     'metrics',
     'trace',
     'verification',
+    'apiserver',
     'log.ts',
   ],
   ['sandbox', 'container', 'image', 'stats'],
-  ['cri', 'streaming', 'recovery', 'kube', 'admin'],
+  ['cri', 'streaming', 'recovery', 'kube', 'admin', 'relay'],
   ['main.ts', 'daemon.ts', 'daemon', 'cli', 'node'],
 ];
 
@@ -57,7 +58,11 @@ const refused = [
     to: /^native\//,
     why: 'only the hands (floor 2) and recovery/observe.ts call the addon',
   },
-  { from: /^cli\/(?!node)/, to: /^(?!cli\/|config\/|proto\/|lib\/)/, why: 'the command line tool speaks gRPC only' },
+  {
+    from: /^cli\/(?!node|metrics-relay\.ts$)/,
+    to: /^(?!cli\/|config\/|proto\/|lib\/)/,
+    why: 'the command line tool speaks gRPC only',
+  },
   {
     from: /^cli\/node/,
     to: /^(?!cli\/|config\/|proto\/|lib\/|node\/)/,
@@ -68,6 +73,11 @@ const refused = [
     to: /^(?!node\/|config\/|proto\/|lib\/|cli\/client\.ts$|state\/record\.ts$)/,
     why: 'a change of the host is no part of the daemon',
   },
+  {
+    from: /^cli\/metrics-relay\.ts$/,
+    to: /^(?!cli\/|config\/|lib\/|relay\/relay\.ts$)/,
+    why: 'the one command that serves starts the relay and nothing else',
+  },
 ];
 
 /** Modules of Node and packages, and where alone they may appear. */
@@ -75,7 +85,7 @@ const outside = [
   {
     module: /^node:fs(\/|$)/,
     rooms:
-      /^(state|storage|network|monitor|seccomp)\/|^(apparmor|selinux)\/kernel\.ts$|^registry\/hosts\.ts$|^verification\/(policy-files|verifier)\.ts$|^recovery\/observe\.ts$|^config\/load\.ts$|^(cli\/)?main\.ts$|^node\/(?!journal\.ts|plan\.ts|transaction\.ts)/,
+      /^(state|storage|network|monitor|seccomp)\/|^(apparmor|selinux)\/kernel\.ts$|^registry\/hosts\.ts$|^verification\/(policy-files|verifier)\.ts$|^recovery\/observe\.ts$|^config\/load\.ts$|^apiserver\/(kubeconfig|in-cluster)\.ts$|^(cli\/)?main\.ts$|^node\/(?!journal\.ts|plan\.ts|transaction\.ts)/,
   },
   {
     module: /^node:child_process$/,
@@ -84,9 +94,9 @@ const outside = [
   { module: /^pino(-pretty)?$/, rooms: /^log\.ts$/ },
   { module: /^prom-client$/, rooms: /^metrics\// },
   { module: /^@opentelemetry\//, rooms: /^trace\/otel\.ts$/ },
-  { module: /^@kubernetes\/client-node$/, rooms: /^kube\/|^node\/kube-api\.ts$/ },
+  { module: /^@kubernetes\/client-node$/, rooms: /^(kube|apiserver)\/|^node\/kube-api\.ts$/ },
   { module: /^commander$/, rooms: /^(cli|config)\// },
-  { module: /^yaml$/, rooms: /^cdi\// },
+  { module: /^yaml$/, rooms: /^(cdi|apiserver)\// },
   { module: /^smol-toml$/, rooms: /^(config|registry)\// },
   { module: /^@grpc\/grpc-js$/, rooms: /^(cri|admin|cli|proto)\/|^daemon(\.ts|\/)/ },
 ];

@@ -107,6 +107,7 @@ export async function startDaemon(config: Config, log: Log): Promise<Daemon> {
   const { podMetrics } = rooms;
   metrics.setPods({ families: () => podMetrics.metricDescriptors(), read: () => podMetrics.podMetrics() });
   if (config.metrics.address !== '') await metrics.listen(config.metrics.address);
+  await metrics.listenUnix(config.metrics.socket, socketFiles);
   const idle = trimWhenIdle(rooms.native.heapTrim, (error) => log.error({ error }, 'memory was not given back'));
   log.info({ socket, root, state, version }, 'serving');
   return {

@@ -24,6 +24,8 @@ export interface Paths {
   readonly checkpointsDir: string;
   readonly netnsDir: string;
   readonly socketsDir: string;
+  /** Of the metrics' socket alone: a pod that has it mounted reaches nothing else. */
+  readonly metricsDir: string;
   /** Record directories. */
   readonly sandboxDir: (id: string) => string;
   readonly containerDir: (id: string) => string;
@@ -63,6 +65,7 @@ export function buildPaths(root: string, state: string, socket: string): Paths {
     checkpointsDir: inRoot('checkpoints'),
     netnsDir: inState('netns'),
     socketsDir: inState('sockets'),
+    metricsDir: inState('metrics'),
     sandboxDir: (id) => inRoot(`sandboxes/${id}`),
     containerDir: (id) => inRoot(`containers/${id}`),
     sandboxRunDir: (id) => inState(`sandboxes/${id}`),

@@ -11,6 +11,7 @@ import { diagnose } from './doctor.ts';
 import { attachContainer, execCommand } from './exec.ts';
 import { addImageCommands } from './image-commands.ts';
 import { inspect } from './inspect.ts';
+import { relayMetrics, withRelayOptions } from './metrics-relay.ts';
 import { addNodeCommands } from './node-commands.ts';
 import { listPods } from './pods.ts';
 import { forwardPorts } from './port-forward.ts';
@@ -97,6 +98,7 @@ function buildProgram(shell: Shell, fail: (text: string) => void): Command {
   add('trace [pod]', "Stage times of a pod's start: by id, name, or the last pod", showTrace);
   add('inspect [id]', 'What the daemon knows of a pod, container or image, or of itself', inspect);
   add('doctor', 'What is wrong or unfinished on this node', diagnose);
+  withRelayOptions(add('metrics-relay', "The node's metrics over HTTPS, for whom the API server allows", relayMetrics));
   add('shutdown', 'End every pod, remove the network of our own, end the daemon', shutdown);
   addNodeCommands(program, make);
   return program;

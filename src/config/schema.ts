@@ -113,6 +113,10 @@ export const schema = {
       doc: 'Where /metrics is served over HTTP; empty for nowhere.',
       flag: 'metrics-address',
     }),
+    socket: setting(path(true), '', {
+      doc: 'Unix socket, for root alone, on which the same is served, whatever `address` is: `podwright metrics-relay` reads it, in a pod that has its directory alone mounted.',
+      derived: '`metrics/metrics.sock` in `state`',
+    }),
     podMetrics: setting(list(choice(...podMetricGroups), 'groups'), podMetricGroups, {
       doc: 'Groups of metrics that ListPodSandboxMetrics serves for the kubelet; `process` looks at every process of every container.',
     }),

@@ -25,6 +25,7 @@ export function claimNode({ node }: Config, log: Log) {
     state,
     paths.checkpointsDir,
     paths.netnsDir,
+    paths.metricsDir,
     paths.socketsDir,
     paths.sandboxRunDir(''),
     paths.bundleDir(''),

@@ -1,10 +1,11 @@
 // The HTTP side of metrics. Must not know what is measured.
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { ListenOptions } from 'node:net';
 import { failureChain, invalidArgument, unavailable } from '../lib/failure.ts';
 
 /** A listener that is up. */
 export interface MetricsServer {
-  /** "host:port" in use. */
+  /** "host:port" in use, or the path of the socket. */
   readonly address: string;
   readonly close: () => Promise<void>;
 }
@@ -14,9 +15,57 @@ const contentType = 'text/plain; version=0.0.4; charset=utf-8';
 /** What is served, by path: each answers the text of a scrape. */
 export type Scrapes = Readonly<Record<string, () => Promise<string>>>;
 
+/** What the listener does to its socket's file. */
+export interface MetricsSocketFiles {
+  /** chmod(2). */
+  setMode(path: string, mode: number): Promise<void>;
+  /** rename(2): replaces what is there. */
+  rename(from: string, to: string): Promise<void>;
+  /** unlink(2); nothing there is fine. */
+  remove(path: string): Promise<void>;
+}
+
 /** Serves `scrapes` over HTTP at "host:port"; an address that cannot be had is an unavailable Failure. */
 export async function serveMetrics(address: string, scrapes: Scrapes): Promise<MetricsServer> {
-  const { host, port } = parseAddress(address);
+  const server = await listen(scrapes, { ...parseAddress(address) }, address);
+  const bound = server.address();
+  if (bound === null || typeof bound === 'string') throw unavailable(`metrics address ${address} has no port`);
+  return {
+    address: bound.family === 'IPv6' ? `[${bound.address}]:${bound.port}` : `${bound.address}:${bound.port}`,
+    close: () => close(server),
+  };
+}
+
+/**
+ * As serveMetrics, on a unix socket that its owner alone may open. It is bound beside its place and renamed into it: it
+ * never exists there with another mode, and one that a daemon left is replaced.
+ */
+export async function serveMetricsSocket(
+  path: string,
+  scrapes: Scrapes,
+  files: MetricsSocketFiles,
+): Promise<MetricsServer> {
+  const fresh = `${path}.new`;
+  if (Buffer.byteLength(fresh) > 107) throw invalidArgument(`metrics socket ${path} is longer than 103 bytes`);
+  await files.remove(fresh);
+  const server = await listen(scrapes, { path: fresh }, path);
+  try {
+    await files.setMode(fresh, 0o600);
+    await files.rename(fresh, path);
+  } catch (error) {
+    await close(server);
+    throw unavailable(`could not serve metrics on ${path}`, error);
+  }
+  return {
+    address: path,
+    async close() {
+      await close(server);
+      await files.remove(path);
+    },
+  };
+}
+
+async function listen(scrapes: Scrapes, at: ListenOptions, name: string): Promise<Server> {
   const server = createServer((request, response) => void answer(request, response, scrapes));
   server.headersTimeout = 5000;
   server.requestTimeout = 10_000;
@@ -24,24 +73,20 @@ export async function serveMetrics(address: string, scrapes: Scrapes): Promise<M
   server.maxConnections = 32;
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   server.once('error', reject);
-  server.listen({ host, port }, resolve);
+  server.listen(at, resolve);
   try {
     await promise;
   } catch (error) {
-    throw unavailable(`could not serve metrics on ${address}`, error);
+    throw unavailable(`could not serve metrics on ${name}`, error);
   }
-  server.unref(); // the daemon lives as long as its CRI socket
-  const bound = server.address();
-  if (bound === null || typeof bound === 'string') throw unavailable(`metrics address ${address} has no port`);
-  return {
-    address: bound.family === 'IPv6' ? `[${bound.address}]:${bound.port}` : `${bound.address}:${bound.port}`,
-    close: async () => {
-      const ended = Promise.withResolvers<void>();
-      server.close(() => ended.resolve());
-      server.closeAllConnections();
-      await ended.promise;
-    },
-  };
+  return server.unref(); // the daemon lives as long as its CRI socket
+}
+
+async function close(server: Server): Promise<void> {
+  const ended = Promise.withResolvers<void>();
+  server.close(() => ended.resolve());
+  server.closeAllConnections();
+  await ended.promise;
 }
 
 function parseAddress(address: string): { host: string; port: number } {

@@ -2,7 +2,7 @@
 // Must not reach into other rooms: they are observed through the calls below, or read through functions handed in.
 import type { Registry } from 'prom-client';
 import { unavailable } from '../lib/failure.ts';
-import { serveMetrics } from './listener.ts';
+import { type MetricsServer, type MetricsSocketFiles, serveMetrics, serveMetricsSocket } from './listener.ts';
 import { buildInfo, gaugesOf, type MetricSources, ownSeries, type OwnSeries } from './own-series.ts';
 import { podMetricsText, type PodMetricSource } from './pod-text.ts';
 import type { Series } from './series.ts';
@@ -55,7 +55,9 @@ export interface Metrics {
   scrape(): Promise<string>;
   /** Serves /metrics, and the metrics of pods at /metrics/cadvisor, over HTTP on "host:port"; answers the address in use (port 0 picks one). */
   listen(address: string): Promise<string>;
-  /** Ends the listener, if there is one. */
+  /** Serves the same on a unix socket that its owner alone may open. */
+  listenUnix(path: string, files: MetricsSocketFiles): Promise<void>;
+  /** Ends the listeners, if there are any. */
   close(): Promise<void>;
 }
 
@@ -76,7 +78,8 @@ export function createMetrics(build: { readonly version: string; readonly node: 
     if (pods === null) throw unavailable('podwrightd is starting');
     return podMetricsText(pods.families(), await pods.read());
   };
-  let close = async (): Promise<void> => undefined;
+  const scrapes = { '/metrics': scrape, '/metrics/cadvisor': scrapePods };
+  const servers: MetricsServer[] = [];
   return {
     observeRpc(method, code, seconds) {
       counted.rpcs.observe([method, code], seconds);
@@ -97,11 +100,16 @@ export function createMetrics(build: { readonly version: string; readonly node: 
     setPods: (source) => void (pods = source),
     scrape,
     async listen(address) {
-      const server = await serveMetrics(address, { '/metrics': scrape, '/metrics/cadvisor': scrapePods });
-      close = server.close;
+      const server = await serveMetrics(address, scrapes);
+      servers.push(server);
       return server.address;
     },
-    close: () => close(),
+    async listenUnix(path, files) {
+      servers.push(await serveMetricsSocket(path, scrapes, files));
+    },
+    async close() {
+      await Promise.all(servers.splice(0).map((server) => server.close()));
+    },
   };
 }
 

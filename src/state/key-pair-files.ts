@@ -15,7 +15,7 @@ export function readKeyPair({ certFile, keyFile }: KeyPairFiles): { readonly cer
     try {
       return readFileSync(file, 'utf8');
     } catch (error) {
-      throw failedPrecondition(`read the key pair of the streaming server: ${file}`, error);
+      throw failedPrecondition(`read a key pair: ${file}`, error);
     }
   };
   return { cert: read(certFile), key: read(keyFile) };

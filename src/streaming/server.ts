@@ -3,18 +3,13 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
+import type { KeyPair } from '../lib/certificate.ts';
 import { unavailable } from '../lib/failure.ts';
 import { refuse } from './reply.ts';
 import { parsePath, type Ticket } from './requests.ts';
 import { type SessionObserver, Sessions, type StreamTargets } from './sessions.ts';
 import { Tokens, type TokenSources } from './tokens.ts';
 import { Upgrades } from './upgrade.ts';
-
-/** A private key and its certificate chain, PEM. */
-export interface KeyPair {
-  readonly key: string;
-  readonly cert: string;
-}
 
 /** What a server is made with. */
 export interface StreamingOptions {

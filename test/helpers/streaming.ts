@@ -1,12 +1,13 @@
 // The streaming server of the daemon in this process, in front of a played monitor.
 import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
+import type { KeyPair } from '../../src/lib/certificate.ts';
 import { type Carrier, noCarrier } from '../../src/monitor/carrier.ts';
 import type { RawStream } from '../../src/monitor/raw-stream.ts';
 import { openAttach, openExec, openPort, type StreamPlace } from '../../src/monitor/streams.ts';
 import type { Ticket } from '../../src/streaming/requests.ts';
 import type { SessionEnd } from '../../src/streaming/session.ts';
-import { type KeyPair, StreamingServer } from '../../src/streaming/server.ts';
+import { StreamingServer } from '../../src/streaming/server.ts';
 import type { StreamTargets } from '../../src/streaming/sessions.ts';
 import { StreamMonitor } from './stream-monitor.ts';
 

@@ -3,7 +3,7 @@ import test from 'ava';
 import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { connect } from 'node:tls';
-import { selfSigned } from '../../src/streaming/certificate.ts';
+import { selfSigned } from '../../src/lib/certificate.ts';
 import { crictl } from '../helpers/crictl.ts';
 import { endsWithoutResidue, useDaemon } from '../helpers/daemon.ts';
 import { containerConfig, pull, runPod, start } from '../helpers/pods.ts';

@@ -5,7 +5,7 @@ import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { connect } from 'node:tls';
 import { readKeyPair, watchKeyPair } from '../../../src/state/key-pair-files.ts';
-import { selfSigned } from '../../../src/streaming/certificate.ts';
+import { selfSigned } from '../../../src/lib/certificate.ts';
 import { ChannelClient } from '../../helpers/channel-client.ts';
 import { makeCertificates } from '../../helpers/certificates.ts';
 import { testStreaming } from '../../helpers/streaming.ts';

@@ -1,6 +1,11 @@
 import test from 'ava';
+import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { request } from 'node:http';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { Failure } from '../../../src/lib/failure.ts';
 import { createMetrics, type Metrics } from '../../../src/metrics/metrics.ts';
+import { socketFiles } from '../../../src/state/socket-files.ts';
 
 const make = (): Metrics => createMetrics({ version: '1.2.3', node: 'v24.0.0' });
 
@@ -134,4 +139,31 @@ test('the listener serves metrics only, and ends', async (t) => {
   await metrics.close();
   await t.throwsAsync(() => fetch(`http://${address}/metrics`));
   await t.throwsAsync(() => make().listen('nowhere'), { message: /is not host:port/ });
+});
+
+test('the unix socket serves the same, is for its owner alone, and replaces one that was left', async (t) => {
+  const dir = mkdtempSync('/tmp/pwt-metrics-');
+  const path = join(dir, 'metrics.sock');
+  writeFileSync(path, 'left by a daemon that was killed');
+  const ask = async (): Promise<string> => {
+    const { promise, resolve, reject } = Promise.withResolvers<string>();
+    const sent = request({ socketPath: path, path: '/metrics', agent: false }, (answer) => {
+      text(answer).then(resolve, reject);
+    });
+    sent.on('error', reject).end();
+    return promise;
+  };
+  const metrics = make();
+  await metrics.listenUnix(path, socketFiles);
+  t.true(statSync(path).isSocket());
+  t.is(statSync(path).mode & 0o777, 0o600);
+  t.regex(await ask(), /podwright_build_info/);
+  await metrics.close();
+  t.deepEqual(readdirSync(dir), []);
+  await t.throwsAsync(() => make().listenUnix(join(dir, 'nowhere', 'metrics.sock'), socketFiles), {
+    instanceOf: Failure,
+    message: /could not serve metrics on .*nowhere/,
+  });
+  await t.throwsAsync(() => make().listenUnix(join(dir, 'x'.repeat(100)), socketFiles), { message: /longer than/ });
+  rmSync(dir, { recursive: true });
 });

@@ -1,8 +1,13 @@
 // A key and a certificate that signs itself, made at start: X.509 v3 in DER (RFC 5280), ECDSA on P-256 with SHA-256.
-// It proves nothing to anybody; it keeps what is streamed from being read on the way.
+// It proves nothing to anybody; it keeps what is sent from being read on the way.
 import { generateKeyPairSync, randomBytes, sign } from 'node:crypto';
 import { isIP } from 'node:net';
-import type { KeyPair } from './server.ts';
+
+/** A private key and its certificate chain, PEM. */
+export interface KeyPair {
+  readonly key: string;
+  readonly cert: string;
+}
 
 /** What a certificate says. */
 export interface CertificateSubject {

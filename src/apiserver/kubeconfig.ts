@@ -6,6 +6,7 @@ import type { RequestOptions } from 'node:https';
 import { dirname, isAbsolute, join } from 'node:path';
 import { KubeConfig } from '@kubernetes/client-node';
 import { parse } from 'yaml';
+import { failedPrecondition } from '../lib/failure.ts';
 import type { ApiAccess } from './exchange.ts';
 
 /** Larger files are no kubeconfig. */
@@ -18,18 +19,22 @@ interface Raw {
   readonly users?: readonly { readonly name?: string; readonly user?: { readonly tokenFile?: unknown } | null }[];
 }
 
-/** Reads the file, with its certificates and tokens as files beside it. Throws an Error that names what is wrong. */
+/** Reads the file. Throws failed-precondition. */
 async function load(file: string): Promise<KubeConfig> {
-  const { size } = await stat(file);
-  if (size > maxBytes) throw new Error(`${file} is larger than ${maxBytes} bytes`);
-  const text = await readFile(file, 'utf8');
-  const raw = parse(text) as Raw | null;
-  if (typeof raw !== 'object' || raw === null) throw new Error(`${file} is no kubeconfig`);
-  const config = new KubeConfig();
-  config.loadFromString(text);
-  config.makePathsAbsolute(dirname(file));
-  config.users = config.users.map((user) => withTokenFile(user, raw, dirname(file)));
-  return config;
+  try {
+    const { size } = await stat(file);
+    if (size > maxBytes) throw new Error(`it is larger than ${maxBytes} bytes`);
+    const text = await readFile(file, 'utf8');
+    const raw = parse(text) as Raw | null;
+    if (typeof raw !== 'object' || raw === null) throw new Error('it is no kubeconfig');
+    const config = new KubeConfig();
+    config.loadFromString(text);
+    config.makePathsAbsolute(dirname(file));
+    config.users = config.users.map((user) => withTokenFile(user, raw, dirname(file)));
+    return config;
+  } catch (error) {
+    throw failedPrecondition(`read the kubeconfig ${file}`, error);
+  }
 }
 
 /** The library knows `tokenFile` only of its own making. */
@@ -43,10 +48,11 @@ function withTokenFile(user: KubeConfig['users'][number], raw: Raw, dir: string)
 /** Where the file's current context leads. */
 function serverOf(config: KubeConfig, file: string): URL {
   const cluster = config.getCurrentCluster();
-  if (!cluster) throw new Error(`${file} has no cluster for its current context`);
-  if (!config.getCurrentUser()) throw new Error(`${file} has no user for its current context`);
+  if (!cluster) throw failedPrecondition(`${file} has no cluster for its current context`);
+  if (!config.getCurrentUser()) throw failedPrecondition(`${file} has no user for its current context`);
   const url = URL.canParse(cluster.server) ? new URL(cluster.server) : null;
-  if (url?.protocol !== 'https:') throw new Error(`${file}: the server must be an https URL, not ${cluster.server}`);
+  if (url?.protocol !== 'https:')
+    throw failedPrecondition(`${file}: the server must be an https URL, not ${cluster.server}`);
   return url;
 }
 

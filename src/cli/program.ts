@@ -6,6 +6,7 @@ import { version } from '../config/version.ts';
 import { failureChain } from '../lib/failure.ts';
 import { checkpoint } from './checkpoint.ts';
 import { isUnreachable } from './client.ts';
+import { addCompletion } from './complete.ts';
 import { outputFile, separateCommand } from './command-line.ts';
 import { diagnose } from './doctor.ts';
 import { attachContainer, execCommand } from './exec.ts';
@@ -53,7 +54,8 @@ export async function runProgram(
   }
 }
 
-function buildProgram(shell: Shell, fail: (text: string) => void): Command {
+/** The whole command line; nothing of it runs before it is parsed. */
+export function buildProgram(shell: Shell, fail: (text: string) => void): Command {
   const program = new Command('podwright')
     .description('Looks at podwrightd and the pods it runs.')
     .version(version, '-V, --version', 'print the version of this tool')
@@ -101,5 +103,6 @@ function buildProgram(shell: Shell, fail: (text: string) => void): Command {
   withRelayOptions(add('metrics-relay', "The node's metrics over HTTPS, for whom the API server allows", relayMetrics));
   add('shutdown', 'End every pod, remove the network of our own, end the daemon', shutdown);
   addNodeCommands(program, make);
+  addCompletion(program, shell, defaultSocket);
   return program;
 }

@@ -10,7 +10,6 @@ const parts = {
   'podwrightd.traces': 'src/trace/otel.ts',
   'podwright.relay': 'src/relay/relay.ts',
   'podwright.kubeconfig': 'src/apiserver/kubeconfig.ts',
-  'podwright.kubernetes': 'src/node/kube-api.ts',
 };
 
 // The starter must be a file of its own: a program cannot cache the compilation of itself.

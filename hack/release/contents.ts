@@ -20,7 +20,15 @@ const program = (path: string, copy: string): Entry => ({ path, mode: 0o755, cop
 const file = (path: string, copy: string): Entry => ({ path, mode: 0o644, copy });
 const text = (path: string, content: string): Entry => ({ path, mode: 0o644, text: content });
 
-const bundles = ['podwrightd', 'podwrightd.main', 'podwrightd.traces', 'podwright', 'podwright.main'];
+const bundles = [
+  'podwrightd',
+  'podwrightd.main',
+  'podwrightd.traces',
+  'podwright',
+  'podwright.main',
+  'podwright.relay',
+  'podwright.kubeconfig',
+];
 const lib = 'lib/podwright';
 const doc = 'share/doc/podwright';
 

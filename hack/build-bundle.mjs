@@ -10,6 +10,8 @@ const parts = {
   'podwrightd.traces': 'src/trace/otel.ts',
   'podwright.relay': 'src/relay/relay.ts',
   'podwright.kubeconfig': 'src/apiserver/kubeconfig.ts',
+  'podwright.kubernetes': 'src/node/kube-api.ts',
+  'podwright.installer': 'src/installer/installer.ts',
 };
 
 // The starter must be a file of its own: a program cannot cache the compilation of itself.

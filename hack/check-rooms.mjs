@@ -26,7 +26,7 @@ export const floors = [
     'log.ts',
   ],
   ['sandbox', 'container', 'image', 'stats'],
-  ['cri', 'streaming', 'recovery', 'kube', 'admin', 'relay'],
+  ['cri', 'streaming', 'recovery', 'kube', 'admin', 'relay', 'installer'],
   ['main.ts', 'daemon.ts', 'daemon', 'cli', 'node'],
 ];
 
@@ -59,7 +59,7 @@ const refused = [
     why: 'only the hands (floor 2) and recovery/observe.ts call the addon',
   },
   {
-    from: /^cli\/(?!node|metrics-relay\.ts$)/,
+    from: /^cli\/(?!node|(metrics-relay|installer)\.ts$)/,
     to: /^(?!cli\/|config\/|proto\/|lib\/)/,
     why: 'the command line tool speaks gRPC only',
   },
@@ -69,8 +69,18 @@ const refused = [
     why: 'commands on the host go through node/',
   },
   {
+    from: /^cli\/installer\.ts$/,
+    to: /^(?!cli\/|config\/|lib\/|installer\/installer\.ts$)/,
+    why: 'the command of the pods of the chart starts them and nothing else',
+  },
+  {
+    from: /^installer\//,
+    to: /^(?!installer\/|apiserver\/|lib\/)/,
+    why: 'on the host the installer runs programs of the release, which may be of another version',
+  },
+  {
     from: /^node\//,
-    to: /^(?!node\/|apiserver\/|config\/|proto\/|lib\/|cli\/client\.ts$|state\/record\.ts$)/,
+    to: /^(?!node\/|config\/|proto\/|lib\/|cli\/client\.ts$|state\/record\.ts$)/,
     why: 'a change of the host is no part of the daemon',
   },
   {
@@ -85,16 +95,16 @@ const outside = [
   {
     module: /^node:fs(\/|$)/,
     rooms:
-      /^(state|storage|network|monitor|seccomp)\/|^(apparmor|selinux)\/kernel\.ts$|^registry\/hosts\.ts$|^verification\/(policy-files|verifier)\.ts$|^recovery\/observe\.ts$|^config\/load\.ts$|^apiserver\/(kubeconfig|in-cluster)\.ts$|^(cli\/)?main\.ts$|^node\/(?!journal\.ts|plan\.ts|transaction\.ts)/,
+      /^(state|storage|network|monitor|seccomp)\/|^(apparmor|selinux)\/kernel\.ts$|^registry\/hosts\.ts$|^verification\/(policy-files|verifier)\.ts$|^recovery\/observe\.ts$|^config\/load\.ts$|^apiserver\/(kubeconfig|in-cluster)\.ts$|^(cli\/)?main\.ts$|^installer\/(release|stage|host|pod|installer)\.ts$|^node\/(?!journal\.ts|plan\.ts|transaction\.ts)/,
   },
   {
     module: /^node:child_process$/,
-    rooms: /^network\/cni\/|^apparmor\/kernel\.ts$|^lib\/own-group\.ts$|^node\/programs\.ts$/,
+    rooms: /^network\/cni\/|^apparmor\/kernel\.ts$|^lib\/own-group\.ts$|^node\/programs\.ts$|^installer\/host\.ts$/,
   },
   { module: /^pino(-pretty)?$/, rooms: /^log\.ts$/ },
   { module: /^prom-client$/, rooms: /^metrics\// },
   { module: /^@opentelemetry\//, rooms: /^trace\/otel\.ts$/ },
-  { module: /^@kubernetes\/client-node$/, rooms: /^(kube|apiserver)\// },
+  { module: /^@kubernetes\/client-node$/, rooms: /^(kube|apiserver)\/|^node\/kube-api\.ts$/ },
   { module: /^commander$/, rooms: /^(cli|config)\// },
   { module: /^yaml$/, rooms: /^(cdi|apiserver)\// },
   { module: /^smol-toml$/, rooms: /^(config|registry)\// },

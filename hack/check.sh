@@ -2,7 +2,7 @@
 # The house checks: format, lint, types, rooms, sizes, generated files, Rust, unit tests.
 #
 #   hack/check.sh            all of them
-#   hack/check.sh WHAT...    some: format lint types rooms sizes generated config-docs rustfmt clippy cargo-test unit
+#   hack/check.sh WHAT...    some: format lint types rooms sizes generated config-docs chart-docs rustfmt clippy cargo-test unit
 #
 # One line for each with its time; the output of a check is shown only when it fails.
 set -uo pipefail
@@ -24,6 +24,7 @@ run() {
     sizes) node hack/check-sizes.mjs ;;
     generated) hack/check-generated.sh ;;
     config-docs) node hack/config-docs.mjs --check ;;
+    chart-docs) node hack/chart-docs.mjs --check ;;
     rustfmt) (cd native && cargo fmt --check -- --color never) ;;
     clippy) (cd native && cargo clippy --workspace --all-targets --locked -q -- -D warnings) ;;
     cargo-test) (cd native && cargo test --workspace --locked -q) ;;
@@ -32,7 +33,7 @@ run() {
   esac
 }
 
-[ $# -gt 0 ] || set -- format lint types rooms sizes generated config-docs rustfmt clippy cargo-test unit
+[ $# -gt 0 ] || set -- format lint types rooms sizes generated config-docs chart-docs rustfmt clippy cargo-test unit
 for name in "$@"; do
   start=${EPOCHREALTIME/./}
   if run "$name" > "$LOG" 2>&1; then verdict=ok; else verdict=FAIL; fi

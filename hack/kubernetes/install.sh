@@ -4,7 +4,7 @@
 #   hack/kubernetes/install.sh            all that hack/cluster needs:
 #                                      kubelet kubectl kube-apiserver etcd
 #                                      kube-scheduler kube-controller-manager
-#   hack/kubernetes/install.sh WHAT...    some of those, helm, or all (those and helm)
+#   hack/kubernetes/install.sh WHAT...    some of those, helm and kubeconform (for the chart), or all
 #   hack/kubernetes/install.sh --where    print the directory of the binaries
 #   hack/kubernetes/install.sh --missing  print what is not there at its pinned version
 #
@@ -19,6 +19,7 @@ HERE=$(cd "$(dirname "$0")" && pwd)
 KUBERNETES=1.37.1 # its modules k8s.io/X are v0.37.1
 ETCD=v3.7.3
 HELM=v4.3.1
+KUBECONFORM=v0.8.0
 NODE='kubelet kubectl kube-apiserver etcd kube-scheduler kube-controller-manager'
 BIN=$TESTKIT_BIN
 
@@ -27,6 +28,7 @@ version_of() {
     kubelet | kubectl | kube-apiserver | kube-scheduler | kube-controller-manager) echo "v$KUBERNETES" ;;
     etcd) echo "$ETCD" ;;
     helm) echo "$HELM" ;;
+    kubeconform) echo "$KUBECONFORM" ;;
     *) die "no program $1 (see --help)" ;;
   esac
 }
@@ -63,6 +65,10 @@ build() {
       module helm.sh/helm/v4 "$HELM"
       flags="$flags -X helm.sh/helm/v4/internal/version.version=$HELM"
       package=helm.sh/helm/v4/cmd/helm ;;
+    kubeconform)
+      module github.com/yannh/kubeconform "$KUBECONFORM"
+      flags="$flags -X main.version=$KUBECONFORM"
+      package=github.com/yannh/kubeconform/cmd/kubeconform ;;
     *)
       kubernetes_module
       for p in k8s.io/component-base/version k8s.io/client-go/pkg/version; do
@@ -100,7 +106,7 @@ esac
 # shellcheck disable=SC2086 # a list of names
 [ $# -gt 0 ] || set -- $NODE
 # shellcheck disable=SC2086
-[ "$*" != all ] || set -- $NODE helm
+[ "$*" != all ] || set -- $NODE helm kubeconform
 for program in "$@"; do version_of "$program" > /dev/null; done
 lock cluster
 need_go

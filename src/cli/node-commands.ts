@@ -38,6 +38,7 @@ export function addNodeCommands(program: Command, make: (names: string, does: st
   program.addCommand(
     withRelease(install)
       .option('--no-start', 'only put the files there; podwrightd is neither started nor tried')
+      .option('--detach', 'go on outside of the session and the cgroups of the caller')
       .addHelpText('after', outcomes),
   );
   const uninstall = make(

@@ -16,7 +16,7 @@ import {
   sideName,
 } from '../node/journal.ts';
 import { journalStore, lockOrThrow, takeLock } from '../node/journal-file.ts';
-import { apiByKubeconfig, type ApiServer, KubernetesNode } from '../node/kubernetes.ts';
+import { KubernetesNode } from '../node/kubernetes.ts';
 import { takenUp } from '../node/plan.ts';
 import type { JournalStore } from '../node/ports.ts';
 import { placesWith } from '../node/preflight.ts';
@@ -66,15 +66,14 @@ async function carryOut(session: Session, { store, dir }: Place, journal: Journa
     () => stop.abort(cancelled('it was interrupted')),
     () => undefined,
   );
-  let api: ApiServer | null = null;
   const effects = realEffects({
     run: runProgram,
     connect: session.connect,
     nowMs: session.nowMs,
     kubernetes: async ({ kubernetes }) => {
       if (kubernetes === null) return null;
-      api ??= await apiByKubeconfig(kubernetes.kubeconfig, session.nowMs);
-      return new KubernetesNode(api, kubernetes.node);
+      const { apiByKubeconfig } = await import('../node/kube-api.ts');
+      return new KubernetesNode(apiByKubeconfig(kubernetes.kubeconfig), kubernetes.node);
     },
   });
   const begun = performance.now();
@@ -86,7 +85,6 @@ async function carryOut(session: Session, { store, dir }: Place, journal: Journa
     { effects, store, tell, nowMs: session.nowMs, sleep, interrupted: stop.signal },
     journal,
   );
-  (api as ApiServer | null)?.close();
   await armBoot(runProgram, ended, dir);
   if (ended.outcome !== 'done') session.failWith(1);
   return ended;

@@ -6,13 +6,13 @@ import { version } from '../config/version.ts';
 import { failureChain } from '../lib/failure.ts';
 import { checkpoint } from './checkpoint.ts';
 import { isUnreachable } from './client.ts';
-import { addCompletion } from './complete.ts';
 import { outputFile, separateCommand } from './command-line.ts';
 import { diagnose } from './doctor.ts';
 import { attachContainer, execCommand } from './exec.ts';
 import { addImageCommands } from './image-commands.ts';
 import { inspect } from './inspect.ts';
 import { relayMetrics, withRelayOptions } from './metrics-relay.ts';
+import { installer, withInstallerOptions } from './installer.ts';
 import { addNodeCommands } from './node-commands.ts';
 import { listPods } from './pods.ts';
 import { forwardPorts } from './port-forward.ts';
@@ -54,8 +54,7 @@ export async function runProgram(
   }
 }
 
-/** The whole command line; nothing of it runs before it is parsed. */
-export function buildProgram(shell: Shell, fail: (text: string) => void): Command {
+function buildProgram(shell: Shell, fail: (text: string) => void): Command {
   const program = new Command('podwright')
     .description('Looks at podwrightd and the pods it runs.')
     .version(version, '-V, --version', 'print the version of this tool')
@@ -103,6 +102,6 @@ export function buildProgram(shell: Shell, fail: (text: string) => void): Comman
   withRelayOptions(add('metrics-relay', "The node's metrics over HTTPS, for whom the API server allows", relayMetrics));
   add('shutdown', 'End every pod, remove the network of our own, end the daemon', shutdown);
   addNodeCommands(program, make);
-  addCompletion(program, shell, defaultSocket);
+  withInstallerOptions(add('installer <task>', 'What the pods of the Helm chart run', installer));
   return program;
 }

@@ -2,8 +2,7 @@
 // The schema as text: configuration in effect (TOML) and the reference page docs/config.md.
 import { entries, type Config, type Entry, type Section } from './schema.ts';
 
-/** What each section is about. */
-export const sectionDocs: Readonly<Record<Section, string>> = {
+const sectionDocs: Readonly<Record<Section, string>> = {
   node: 'Directories and programs. These keys stand at the head of the file, before any section.',
   grpc: 'The CRI server.',
   log: 'The log, on standard error.',

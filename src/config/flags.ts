@@ -44,8 +44,7 @@ export function parseFlags(argv: readonly string[]): Flags {
   };
 }
 
-/** The daemon's command line; nothing of it runs before it is parsed. */
-export function daemonCommand(): Command {
+function daemonCommand(): Command {
   const command = new Command('podwrightd')
     .description('Serves the Kubernetes Container Runtime Interface on a unix socket.')
     .version(version)

@@ -67,7 +67,7 @@ export function runRecovery(parts: RecoveryParts): Recovery {
       log,
       recovering: () => running,
       observe: (method, code, seconds) => {
-        if (method !== 'Version') noteWork(); // the daemon's call to itself is none
+        noteWork();
         metrics.observeRpc(method, code, seconds);
       },
       beginCall: spans.beginCall,

@@ -1,6 +1,7 @@
 // The HTTP side of metrics. Must not know what is measured.
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { ListenOptions } from 'node:net';
+import { dirname } from 'node:path';
 import { failureChain, invalidArgument, unavailable } from '../lib/failure.ts';
 
 /** A listener that is up. */
@@ -23,6 +24,8 @@ export interface MetricsSocketFiles {
   rename(from: string, to: string): Promise<void>;
   /** unlink(2); nothing there is fine. */
   remove(path: string): Promise<void>;
+  /** mkdir(2) with its parents, for root alone; one that is there stays as it is. */
+  makeDirectory(path: string): Promise<void>;
 }
 
 /** Serves `scrapes` over HTTP at "host:port"; an address that cannot be had is an unavailable Failure. */
@@ -47,7 +50,12 @@ export async function serveMetricsSocket(
 ): Promise<MetricsServer> {
   const fresh = `${path}.new`;
   if (Buffer.byteLength(fresh) > 107) throw invalidArgument(`metrics socket ${path} is longer than 103 bytes`);
-  await files.remove(fresh);
+  try {
+    await files.makeDirectory(dirname(path));
+    await files.remove(fresh);
+  } catch (error) {
+    throw unavailable(`could not serve metrics on ${path}`, error);
+  }
   const server = await listen(scrapes, { path: fresh }, path);
   try {
     await files.setMode(fresh, 0o600);

@@ -70,7 +70,6 @@ const noEffects = {
   ],
   ofThisProcess: [
     'heapTrim',
-    'serviceNotify',
     'lockFile',
     'prepareMonitor',
     'networkForgetStats',

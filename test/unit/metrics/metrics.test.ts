@@ -160,9 +160,15 @@ test('the unix socket serves the same, is for its owner alone, and replaces one 
   t.regex(await ask(), /podwright_build_info/);
   await metrics.close();
   t.deepEqual(readdirSync(dir), []);
-  await t.throwsAsync(() => make().listenUnix(join(dir, 'nowhere', 'metrics.sock'), socketFiles), {
+  const below = join(dir, 'made', 'metrics.sock');
+  const other = make();
+  await other.listenUnix(below, socketFiles);
+  t.is(statSync(join(dir, 'made')).mode & 0o777, 0o700, 'its directory is made, for root alone');
+  await other.close();
+  writeFileSync(join(dir, 'file'), '');
+  await t.throwsAsync(() => make().listenUnix(join(dir, 'file', 'metrics.sock'), socketFiles), {
     instanceOf: Failure,
-    message: /could not serve metrics on .*nowhere/,
+    message: /could not serve metrics on .*file/,
   });
   await t.throwsAsync(() => make().listenUnix(join(dir, 'x'.repeat(100)), socketFiles), { message: /longer than/ });
   rmSync(dir, { recursive: true });

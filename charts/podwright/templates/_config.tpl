@@ -1,0 +1,38 @@
+{{/* A value of values.config as TOML: whole numbers come from YAML as floats, and tables are written inline. */}}
+{{- define "podwright.toml" -}}
+{{- if kindIs "map" . -}}
+{ {{ range $at, $key := keys . | sortAlpha }}{{ if $at }}, {{ end }}{{ $key | quote }} = {{ include "podwright.toml" (get $ $key) }}{{ end }} }
+{{- else if kindIs "slice" . -}}
+[{{ range $at, $one := . }}{{ if $at }}, {{ end }}{{ include "podwright.toml" $one }}{{ end }}]
+{{- else if kindIs "string" . -}}
+{{ . | toJson }}
+{{- else if kindIs "bool" . -}}
+{{ . }}
+{{- else -}}
+{{ int64 . }}
+{{- end -}}
+{{- end -}}
+
+{{/* values.config as a TOML file: keys without a section at the head, then the sections. */}}
+{{- define "podwright.config" -}}
+{{- $config := deepCopy .Values.config }}
+{{- if and .Values.metrics.enabled (not (dig "metrics" "socket" "" $config)) }}
+{{- $socket := printf "%s/metrics.sock" (include "podwright.metricsDirectory" .) }}
+{{- $_ := set $config "metrics" (merge (dict "socket" $socket) (default dict $config.metrics)) }}
+{{- end -}}
+# From the values of the Helm release {{ .Release.Namespace }}/{{ .Release.Name }}.
+{{- range $key, $value := $config }}
+{{- if or (not (kindIs "map" $value)) (eq $key "runtimes") }}
+{{ $key }} = {{ include "podwright.toml" $value }}
+{{- end }}
+{{- end }}
+{{- range $section, $values := $config }}
+{{- if and (kindIs "map" $values) (ne $section "runtimes") }}
+
+[{{ $section }}]
+{{- range $key, $value := $values }}
+{{ $key }} = {{ include "podwright.toml" $value }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end -}}

@@ -1,0 +1,134 @@
+{{/* Prefix of the names of objects. */}}
+{{- define "podwright.name" -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 40 | trimSuffix "-" -}}
+{{- else -}}
+{{- $name := default .Chart.Name .Values.nameOverride -}}
+{{- if contains $name .Release.Name -}}
+{{- .Release.Name | trunc 40 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name $name | trunc 40 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Namespace of the objects. */}}
+{{- define "podwright.namespace" -}}
+{{- default .Release.Namespace .Values.namespace.name -}}
+{{- end -}}
+
+{{/* Labels that select: of a release and one of its parts. Call with (list $ "part"). */}}
+{{- define "podwright.selector" -}}
+{{- $top := index . 0 -}}
+app.kubernetes.io/name: {{ default $top.Chart.Name $top.Values.nameOverride }}
+app.kubernetes.io/instance: {{ $top.Release.Name }}
+app.kubernetes.io/component: {{ index . 1 }}
+{{- end -}}
+
+{{/* All labels of an object of a part. Call with (list $ "part"). */}}
+{{- define "podwright.labels" -}}
+{{- $top := index . 0 -}}
+{{ include "podwright.selector" . }}
+app.kubernetes.io/version: {{ $top.Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ $top.Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" $top.Chart.Name $top.Chart.Version | replace "+" "_" }}
+{{- with $top.Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{/* Reference of the installer image. */}}
+{{- define "podwright.image" -}}
+{{- with .Values.image -}}
+{{- if .digest -}}
+{{ .repository }}@{{ .digest }}
+{{- else -}}
+{{ .repository }}:{{ default $.Chart.AppVersion .tag }}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* What every container of ours has: the image, and where the API server is when pods cannot reach its Service. */}}
+{{- define "podwright.container" -}}
+image: {{ include "podwright.image" . | quote }}
+imagePullPolicy: {{ .Values.image.pullPolicy }}
+terminationMessagePolicy: FallbackToLogsOnError
+{{- end -}}
+
+{{- define "podwright.apiServer" -}}
+{{- with .Values.apiServer.host }}
+- name: KUBERNETES_SERVICE_HOST
+  value: {{ . | quote }}
+- name: KUBERNETES_SERVICE_PORT
+  value: {{ default 443 $.Values.apiServer.port | int | quote }}
+{{- end }}
+{{- end -}}
+
+{{/* What a container without rights has. */}}
+{{- define "podwright.unprivileged" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities: {drop: [ALL]}
+seccompProfile: {type: RuntimeDefault}
+{{- end -}}
+
+{{/* The label of nodes whose kubelet uses podwright: a RuntimeClass's handler is known only there. */}}
+{{- define "podwright.nodeLabel" -}}
+podwright.io/runtime: podwright
+{{- end -}}
+
+{{/* Directory on the host of the socket on which podwrightd serves metrics: one that has nothing else. */}}
+{{- define "podwright.metricsDirectory" -}}
+{{- dig "metrics" "socket" "/run/podwright-metrics/metrics.sock" .Values.config | dir -}}
+{{- end -}}
+
+{{/* Command line of the installer. */}}
+{{- define "podwright.installerArgs" -}}
+{{- $flags := dict "timeout" (.Values.kubelet.timeoutSeconds | int) }}
+{{- with .Values.daemon }}
+{{- if and (eq .supervisor "command") (or (not .stopCommand) (not .startCommand)) }}
+{{- fail "daemon.supervisor \"command\" needs daemon.stopCommand and daemon.startCommand" }}
+{{- end }}
+{{- $flags = merge $flags (dict "daemon" .supervisor "daemon-stop" .stopCommand "daemon-start" .startCommand) }}
+{{- end }}
+{{- if .Values.kubelet.switch }}
+{{- with .Values.kubelet }}
+{{- if and (eq .restart "command") (or (not .stopCommand) (not .startCommand)) }}
+{{- fail "kubelet.restart \"command\" needs kubelet.stopCommand and kubelet.startCommand" }}
+{{- end }}
+{{- $flags = merge $flags (dict "kubelet-restart" .restart "kubelet-config" .config "kubelet-env" .env "kubelet-drop-in" .dropIn "from-endpoint" .fromEndpoint "kubeconfig" .kubeconfig "grace" (.graceSeconds | int)) }}
+{{- if eq .restart "systemd" }}
+{{- $_ := set $flags "kubelet-unit" .unit }}
+{{- else }}
+{{- $flags = merge $flags (dict "kubelet-stop" .stopCommand "kubelet-start" .startCommand) }}
+{{- end }}
+{{- end }}
+{{- end -}}
+- installer
+- run
+- --lease={{ include "podwright.namespace" . }}/{{ include "podwright.name" . }}-turn
+{{- if .Values.kubelet.switch }}
+- --switch
+{{- end }}
+{{- if .Values.uninstall.purge }}
+- --purge
+{{- end }}
+{{- range $name, $value := $flags }}
+{{- if $value }}
+- {{ printf "--%s=%v" $name $value | replace "$" "$$" | quote }}{{/* $(X) is not for Kubernetes */}}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* Command line of the metrics relay. */}}
+{{- define "podwright.relayArgs" -}}
+- metrics-relay
+- --metrics-socket=/host/metrics/{{ dig "metrics" "socket" "metrics.sock" .Values.config | base }}
+- --listen=:{{ .Values.metrics.port | int }}
+{{- if .Values.metrics.tls.secretName }}
+- --cert-file=/tls/tls.crt
+- --key-file=/tls/tls.key
+{{- else }}
+- --host={{ include "podwright.name" . }}-metrics.{{ include "podwright.namespace" . }}.svc
+{{- end }}
+{{- end -}}

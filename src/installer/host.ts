@@ -1,0 +1,122 @@
+// The host below this pod: programs of the release there, run in the host's own namespaces, beside process 1.
+// Must not decide what is run.
+import { execFile } from 'node:child_process';
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { internal, unavailable } from '../lib/failure.ts';
+import type { NodeSeen, SideSeen } from './decide.ts';
+
+/** Runs a program to its end and answers its standard output; a status other than 0 is a Failure with what it said. */
+export type RunProgram = (argv: readonly string[], signal: AbortSignal) => Promise<string>;
+
+/** Longest that a command on the host may take; changes go on by themselves after theirs has ended. */
+const commandMs = 120_000;
+
+/** Runs programs of the image. */
+export const runProgram: RunProgram = ([file = '', ...args], signal) => {
+  const { promise, resolve, reject } = Promise.withResolvers<string>();
+  const options = { signal: AbortSignal.any([signal, AbortSignal.timeout(commandMs)]), maxBuffer: 16 << 20 };
+  execFile(file, args, options, (error, stdout, stderr) => {
+    if (error === null) return resolve(stdout);
+    const said = stderr.trim().split('\n').at(-1) ?? '';
+    reject(unavailable(`run ${args.join(' ')}`, said === '' ? error : new Error(said)));
+  });
+  return promise;
+};
+
+/** Into the mount, uts, ipc, network and pid namespaces of process 1. */
+const intoHost = ['nsenter', '-t', '1', '-m', '-u', '-i', '-n', '-p', '--'];
+
+/** Where releases lie: on the host, and as this pod sees it. */
+export interface Places {
+  readonly prefix: string;
+  readonly seen: string;
+}
+
+/** Names of the releases that are whole on the host. */
+async function releaseNames({ seen }: Places): Promise<readonly string[]> {
+  const names = await readdir(join(seen, 'releases')).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return [];
+    throw error;
+  });
+  return names.filter((name) => !name.startsWith('.')).sort();
+}
+
+/** The host of this pod. */
+export class Host {
+  readonly #run: RunProgram;
+  readonly #places: Places;
+
+  constructor(run: RunProgram, places: Places) {
+    this.#run = run;
+    this.#places = places;
+  }
+
+  /** Any release that can answer questions: `preferred`, or else the last by name; null when there is none. */
+  async release(preferred: string): Promise<string | null> {
+    const names = await releaseNames(this.#places);
+    const name = names.find((one) => join(this.#places.prefix, 'releases', one) === preferred) ?? names.at(-1);
+    return name === undefined ? null : join(this.#places.prefix, 'releases', name);
+  }
+
+  /** What the journal of the host says. */
+  async look(preferred: string, signal: AbortSignal): Promise<NodeSeen> {
+    const release = await this.release(preferred);
+    if (release === null) return { state: 'none', on: null, transaction: null, staged: false };
+    const text = await this.#podwright(release, ['node', 'status', '-o', 'json'], signal);
+    return { ...parseStatus(text), staged: true };
+  }
+
+  /** Begins a command that goes on by itself on the host, outside of this pod's cgroup. */
+  async begin(release: string, words: readonly string[], signal: AbortSignal): Promise<void> {
+    await this.#podwright(release, [...words, '--detach'], signal);
+  }
+
+  #podwright(release: string, words: readonly string[], signal: AbortSignal): Promise<string> {
+    return this.#run([...intoHost, join(release, 'bin/podwright'), ...words], signal);
+  }
+}
+
+type Loose = Readonly<Record<string, unknown>>;
+
+const states = ['none', 'under-way', 'interrupted', 'stuck', 'done', 'walked-back', 'refused'] as const;
+const sides = ['podwright', 'runtime', 'none'] as const;
+
+const table = (value: unknown): Loose | null =>
+  typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Loose) : null;
+const text = (value: unknown): string | null => (typeof value === 'string' ? value : null);
+
+/** What `podwright node status -o json` printed, which another release may have written: keys not known are let be. */
+export function parseStatus(printed: string): Omit<NodeSeen, 'staged'> {
+  let document: Loose | null;
+  try {
+    document = table(JSON.parse(printed));
+  } catch (error) {
+    throw internal('read podwright node status', error);
+  }
+  const state = states.find((one) => one === document?.['state']);
+  if (state === undefined) throw internal(`podwright node status says ${JSON.stringify(document?.['state'])}`);
+  return { state, on: sideOf(document?.['on']), transaction: transactionOf(table(document?.['transaction'])) };
+}
+
+function sideOf(value: unknown): SideSeen | null {
+  const side = table(value);
+  const type = sides.find((one) => one === side?.['type']);
+  return side === null || type === undefined
+    ? null
+    : { type, release: text(side['release']), config: text(side['config']) };
+}
+
+function transactionOf(journal: Loose | null): NodeSeen['transaction'] {
+  if (journal === null) return null;
+  const failed = table(journal['stuck']) ?? table(journal['failure']);
+  return {
+    id: text(journal['id']) ?? '',
+    kind: text(journal['kind']) ?? '',
+    step: text(journal['step']),
+    direction: text(journal['direction']) ?? '',
+    movesKubelet:
+      table(journal['origin'])?.['type'] === 'runtime' && table(table(journal['settings'])?.['kubelet']) !== null,
+    failure: failed === null ? null : `${text(failed['step'])}: ${text(failed['message'])}`,
+  };
+}

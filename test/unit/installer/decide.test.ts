@@ -1,0 +1,89 @@
+// What follows from what is wished and what the host's journal says.
+import test from 'ava';
+import { type Attempt, type NodeSeen, nextFor, type Wish } from '../../../src/installer/decide.ts';
+
+const wish: Wish = {
+  retire: false,
+  switch: true,
+  release: '/opt/podwright/releases/2',
+  config: 'a = 1\n',
+  digest: 'w',
+};
+const staged: Wish = { ...wish, switch: false };
+const retire: Wish = { ...wish, retire: true };
+
+type Transaction = NonNullable<NodeSeen['transaction']>;
+const transaction = (about: Partial<Transaction> = {}): Transaction => ({
+  id: 't1',
+  kind: 'switch',
+  step: null,
+  direction: 'forward',
+  movesKubelet: true,
+  failure: null,
+  ...about,
+});
+const none: NodeSeen = { state: 'none', on: null, transaction: null, staged: true };
+const podwright = { type: 'podwright', release: wish.release, config: wish.config } as const;
+const other = { type: 'runtime', release: null, config: null } as const;
+const moved: NodeSeen = { state: 'done', on: podwright, transaction: transaction(), staged: true };
+const beside: NodeSeen = {
+  ...moved,
+  transaction: transaction({ kind: 'install', movesKubelet: false }),
+};
+const walkedBack: NodeSeen = {
+  ...moved,
+  state: 'walked-back',
+  on: other,
+  transaction: transaction({ direction: 'back', failure: 'ready: it was not' }),
+};
+const reverted: NodeSeen = { ...moved, on: other, transaction: transaction({ kind: 'revert' }) };
+const gone: NodeSeen = { ...none, staged: false };
+
+/** A decision in one word or two, with * for a change that waits for its turn. */
+function said(wished: Wish, seen: NodeSeen, attempt: Attempt | null = null): string {
+  const next = nextFor(wished, seen, attempt);
+  return next.type === 'begin' ? `${next.change}${next.turn ? '*' : ''}` : next.type;
+}
+
+const table: readonly [string, Wish, NodeSeen, string][] = [
+  ['a node that was never touched is switched in its turn', wish, none, 'switch*'],
+  ['or only installed beside', staged, none, 'install'],
+  ['as wished', wish, moved, 'done'],
+  ['beside, as wished', staged, beside, 'done'],
+  ['another release needs no turn: pods live on', { ...wish, release: '/opt/podwright/releases/3' }, moved, 'switch'],
+  ['nor do other settings', { ...wish, config: 'a = 2\n' }, moved, 'switch'],
+  ['beside too', { ...staged, config: 'a = 2\n' }, beside, 'install'],
+  ['what runs beside goes before the kubelet is moved', wish, beside, 'uninstall'],
+  ['and after that it is', wish, { ...beside, on: { ...other, type: 'none' }, staged: true }, 'switch*'],
+  ['a kubelet that is not to be moved any more goes back', staged, moved, 'revert*'],
+  ['and podwright goes beside', staged, reverted, 'install'],
+  ['retired from the kubelet in its turn', retire, moved, 'uninstall*'],
+  ['from beside at once', retire, beside, 'uninstall'],
+  ['what is left goes too', retire, reverted, 'uninstall'],
+  ['of a node that was never touched too', retire, none, 'uninstall'],
+  ['gone', retire, gone, 'done'],
+  ['gone, with a journal that stays', retire, { ...reverted, staged: false }, 'done'],
+  ['nothing is begun while something goes on', retire, { ...moved, state: 'under-way', on: null }, 'wait'],
+  ['interrupted', wish, { ...moved, state: 'interrupted', on: null }, 'resume'],
+  ['stuck, also when it is to be retired', retire, { ...moved, state: 'stuck', on: null }, 'resume'],
+];
+for (const [title, wished, seen, expected] of table) test(title, (t) => t.is(said(wished, seen), expected));
+
+test('an attempt that was walked back is not made again for the same wish', (t) => {
+  t.is(said(wish, walkedBack, { wish: 'w', after: '' }), 'failed');
+  t.is(said(wish, walkedBack, { wish: 'another', after: '' }), 'switch*', 'another wish');
+  t.is(said(wish, walkedBack, null), 'switch*', 'a person took the word away');
+  t.is(said(wish, walkedBack, { wish: 'w', after: 't1' }), 'switch*', 'it was noted and not begun');
+  const { status } = nextFor(wish, walkedBack, { wish: 'w', after: '' });
+  t.is(status, 'switch failed and was walked back: ready: it was not');
+});
+
+test('what was refused changed nothing, and is tried again', (t) => {
+  const refused: NodeSeen = {
+    ...walkedBack,
+    state: 'refused',
+    transaction: transaction({ failure: 'preflight: no room' }),
+  };
+  const next = nextFor(wish, refused, { wish: 'w', after: '' });
+  t.like(next, { type: 'begin', change: 'switch', status: 'switch is to begin; was refused: preflight: no room' });
+});

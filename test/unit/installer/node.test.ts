@@ -1,0 +1,221 @@
+// The installer's loop against a cluster that is a map of objects: the turn, labels, and a whole story of one node.
+import test from 'ava';
+import type { ApiRequest, ApiServer } from '../../../src/apiserver/apiserver.ts';
+import { nodesLeft } from '../../../src/installer/cluster.ts';
+import type { NodeSeen } from '../../../src/installer/decide.ts';
+import { labelValue, said, say } from '../../../src/installer/labels.ts';
+import { lookOnce, type NodePorts, parseAttempt, type Task } from '../../../src/installer/node.ts';
+import { Turn } from '../../../src/installer/turn.ts';
+
+const never = new AbortController().signal;
+type Loose = Record<string, any>;
+
+const leasePath = '/apis/coordination.k8s.io/v1/namespaces/pw/leases/turn';
+const nodePath = '/api/v1/nodes/n1';
+
+/** An API server of a few objects: merge patches, and replacement by resourceVersion. */
+class FakeApi implements ApiServer {
+  readonly url = 'https://fake';
+  readonly objects = new Map<string, Loose>([
+    [leasePath, { metadata: { name: 'turn', resourceVersion: '1' } }],
+    [nodePath, { metadata: { name: 'n1', labels: { own: 'x' }, annotations: {} } }],
+  ]);
+  readonly patches: Loose[] = [];
+
+  exchange({ method, path, body }: ApiRequest) {
+    const answer = (status: number, value: unknown = null) =>
+      Promise.resolve({ status, body: value, retryAfterMs: null });
+    const [place = '', query] = path.split('?');
+    if (query !== undefined) return answer(200, { items: [...this.objects.values()].filter(isLabelled) });
+    const found = this.objects.get(place);
+    if (found === undefined) return answer(404);
+    if (method === 'GET') return answer(200, structuredClone(found));
+    const given = structuredClone(body) as Loose;
+    if (method === 'PUT') {
+      if (given['metadata'].resourceVersion !== found['metadata'].resourceVersion) return answer(409);
+      given['metadata'].resourceVersion = String(Number(given['metadata'].resourceVersion) + 1);
+      this.objects.set(place, given);
+      return answer(200, structuredClone(given));
+    }
+    this.patches.push(given);
+    for (const part of ['labels', 'annotations'] as const)
+      for (const [key, value] of Object.entries(given['metadata'][part] ?? {}))
+        if (value === null) delete found['metadata'][part][key];
+        else found['metadata'][part][key] = value;
+    return answer(200, found);
+  }
+
+  close(): void {
+    this.objects.clear();
+  }
+}
+
+const isLabelled = (one: Loose): boolean => 'podwright.io/release' in (one['metadata'].labels ?? {});
+
+test('one node has the turn, until it gives it back or is silent for long', async (t) => {
+  const api = new FakeApi();
+  let now = 1_000_000;
+  const turnOf = (node: string) => new Turn(api, { namespace: 'pw', name: 'turn', node, seconds: 60 }, () => now);
+  const [a, b] = [turnOf('a'), turnOf('b')];
+  t.is(await a.take(never), null);
+  t.is(await b.take(never), 'a');
+  t.is(api.objects.get(leasePath)?.['spec'].renewTime, '1970-01-01T00:16:40.000000Z', 'a MicroTime');
+  now += 50_000;
+  t.is(await a.take(never), null, 'renewed');
+  now += 50_000;
+  t.is(await b.take(never), 'a', 'the renewal counts from when it was seen');
+  await b.giveBack(never);
+  t.is(api.objects.get(leasePath)?.['spec'].holderIdentity, 'a', 'only its holder gives it back');
+  now += 61_000;
+  t.is(await b.take(never), null, 'nobody has heard of a');
+  t.is(api.objects.get(leasePath)?.['spec'].leaseTransitions, 2);
+  await b.giveBack(never);
+  t.is(await turnOf('c').take(never), null);
+});
+
+test('of two that take it at once one is told that it was not first', async (t) => {
+  const api = new FakeApi();
+  const turn = new Turn(api, { namespace: 'pw', name: 'turn', node: 'a', seconds: 60 }, () => 0);
+  const { exchange } = api;
+  api.exchange = async function (request: ApiRequest) {
+    const answer = await exchange.call(this, request);
+    if (request.method === 'GET') this.objects.get(leasePath)!['metadata'].resourceVersion = '9';
+    return answer;
+  };
+  t.is(await turn.take(never), 'another node that was first');
+});
+
+test('a node says only what changed, and only in words of ours', async (t) => {
+  const api = new FakeApi();
+  const before = await said(api, 'n1', never);
+  t.deepEqual(before, { release: null, runtime: null, status: null, attempt: null });
+  const now = { release: '1', runtime: 'podwright', status: 's', attempt: null };
+  t.true(await say(api, { node: 'n1', before, now }, never));
+  t.false(await say(api, { node: 'n1', before: now, now }, never));
+  t.deepEqual(api.patches, [
+    {
+      metadata: {
+        labels: { 'podwright.io/release': '1', 'podwright.io/runtime': 'podwright' },
+        annotations: { 'podwright.io/status': 's' },
+      },
+    },
+  ]);
+  t.deepEqual(await nodesLeft(api, never), ['n1: s']);
+  await say(api, { node: 'n1', before: now, now: before }, never);
+  t.deepEqual(api.objects.get(nodePath)?.['metadata'].labels, { own: 'x' });
+  t.deepEqual(await nodesLeft(api, never), []);
+  await t.throwsAsync(said(api, 'n2', never), { message: 'the API server has no node n2' });
+});
+
+test('versions become values of labels, attempts are read back', (t) => {
+  t.is(labelValue('1.2.3+build~4'), '1.2.3_build_4');
+  t.deepEqual(parseAttempt('abc/t1'), { wish: 'abc', after: 't1' });
+  t.deepEqual(parseAttempt('abc/'), { wish: 'abc', after: '' });
+  t.is(parseAttempt(null), null);
+  t.is(parseAttempt('abc'), null);
+});
+
+/** A node whose host does what it is told, one look later. */
+function story() {
+  const api = new FakeApi();
+  const ran: string[] = [];
+  const events: string[] = [];
+  let seen: NodeSeen = { state: 'none', on: null, transaction: null, staged: true };
+  let holder: string | null = null;
+  const ports: NodePorts = {
+    look: () => Promise.resolve(seen),
+    anyRelease: (preferred) => Promise.resolve(preferred),
+    begin: (_, words) => {
+      ran.push(words.join(' '));
+      return Promise.resolve();
+    },
+    stage: () => Promise.resolve(),
+    unstage: () => Promise.resolve(void events.push('unstaged')),
+    said: (signal) => said(api, 'n1', signal),
+    say: async (before, now, signal) => void (await say(api, { node: 'n1', before, now }, signal)),
+    takeTurn: () => Promise.resolve(holder),
+    giveTurnBack: () => Promise.resolve(void events.push('turn given back')),
+    setReady: (ready) => Promise.resolve(void events.push(ready ? 'ready' : 'not ready')),
+  };
+  const settings = { node: 'n1', switch: true, purge: true, daemon: {}, kubelet: {} };
+  const wish = { retire: false, switch: true, release: '/opt/podwright/releases/1', config: 'c', digest: 'w' };
+  const task = (about: Partial<Task['wish']> = {}): Task => ({
+    wish: { ...wish, ...about },
+    settings,
+    prefix: '/opt/podwright',
+    version: '1',
+  });
+  return {
+    api,
+    ran,
+    events,
+    see: (next: NodeSeen) => void (seen = next),
+    otherHolds: (name: string | null) => void (holder = name),
+    look: async (about: Partial<Task['wish']> = {}) => {
+      const { next, status } = await lookOnce(ports, task(about), never);
+      return `${next}: ${status}`;
+    },
+    labels: () => api.objects.get(nodePath)?.['metadata'].labels as Record<string, string>,
+    annotations: () => api.objects.get(nodePath)?.['metadata'].annotations as Record<string, string>,
+  };
+}
+
+const change = (about: object) => ({
+  id: 't1',
+  kind: 'switch',
+  step: null,
+  direction: 'forward',
+  movesKubelet: true,
+  failure: null,
+  ...about,
+});
+const podwright = { type: 'podwright', release: '/opt/podwright/releases/1', config: 'c' } as const;
+
+test('a node waits for its turn, is switched, is labelled, and is given back', async (t) => {
+  const { ran, events, see, otherHolds, look, labels, annotations } = story();
+  otherHolds('n0');
+  t.is(await look(), 'wait: waits for n0');
+  t.deepEqual(ran, []);
+  otherHolds(null);
+  t.is(await look(), 'begin: switch is to begin');
+  t.is(ran.length, 1);
+  t.regex(ran[0] ?? '', /^node switch --release=\/opt\/podwright\/releases\/1 /);
+  t.is(annotations()['podwright.io/attempt'], 'w/');
+  see({ state: 'under-way', on: null, transaction: change({ step: 'remove-pods' }), staged: true });
+  t.is(await look(), 'wait: switch at remove-pods');
+  t.deepEqual(labels(), { own: 'x', 'podwright.io/release': '1' }, 'no pods that need podwright yet');
+  see({ state: 'done', on: podwright, transaction: change({}), staged: true });
+  t.is(await look(), 'done: runs the pods');
+  t.is(labels()['podwright.io/runtime'], 'podwright');
+  t.deepEqual(events.slice(-2), ['ready', 'turn given back']);
+
+  t.is(await look({ retire: true }), 'begin: uninstall is to begin');
+  t.is(ran.at(-1), 'uninstall --purge');
+  t.deepEqual(labels(), { own: 'x', 'podwright.io/release': '1' }, 'pods of RuntimeClasses come no more');
+  t.true(events.includes('unstaged'));
+  see({ state: 'none', on: null, transaction: null, staged: false });
+  t.is(await look({ retire: true }), 'done: gone');
+  t.deepEqual(labels(), { own: 'x' });
+  t.deepEqual(annotations(), {});
+});
+
+test('a switch that failed is told, and left alone; what was interrupted is resumed', async (t) => {
+  const { ran, events, see, look, labels, annotations } = story();
+  await look();
+  see({ state: 'interrupted', on: null, transaction: change({ step: 'place' }), staged: true });
+  t.is(await look(), 'resume: switch was interrupted at place');
+  t.is(ran.at(-1), 'node resume');
+  see({
+    state: 'walked-back',
+    on: { type: 'runtime', release: null, config: null },
+    transaction: change({ direction: 'back', failure: 'ready: it was not' }),
+    staged: true,
+  });
+  t.is(await look(), 'failed: switch failed and was walked back: ready: it was not');
+  t.is(await look(), 'failed: switch failed and was walked back: ready: it was not');
+  t.is(ran.length, 2);
+  t.false(events.includes('ready'));
+  t.regex(annotations()['podwright.io/status'] ?? '', /walked back/);
+  t.is(labels()['podwright.io/runtime'], undefined);
+  t.is(await look({ digest: 'other' }), 'begin: switch is to begin', 'other values are another attempt');
+});

@@ -10,7 +10,6 @@ const parts = {
   'podwrightd.traces': 'src/trace/otel.ts',
   'podwright.relay': 'src/relay/relay.ts',
   'podwright.kubeconfig': 'src/apiserver/kubeconfig.ts',
-  'podwright.kubernetes': 'src/node/kube-api.ts',
   'podwright.installer': 'src/installer/installer.ts',
 };
 

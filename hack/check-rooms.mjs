@@ -80,7 +80,7 @@ const refused = [
   },
   {
     from: /^node\//,
-    to: /^(?!node\/|config\/|proto\/|lib\/|cli\/client\.ts$|state\/record\.ts$)/,
+    to: /^(?!node\/|apiserver\/|config\/|proto\/|lib\/|cli\/client\.ts$|state\/record\.ts$)/,
     why: 'a change of the host is no part of the daemon',
   },
   {
@@ -104,7 +104,7 @@ const outside = [
   { module: /^pino(-pretty)?$/, rooms: /^log\.ts$/ },
   { module: /^prom-client$/, rooms: /^metrics\// },
   { module: /^@opentelemetry\//, rooms: /^trace\/otel\.ts$/ },
-  { module: /^@kubernetes\/client-node$/, rooms: /^(kube|apiserver)\/|^node\/kube-api\.ts$/ },
+  { module: /^@kubernetes\/client-node$/, rooms: /^(kube|apiserver)\// },
   { module: /^commander$/, rooms: /^(cli|config)\// },
   { module: /^yaml$/, rooms: /^(cdi|apiserver)\// },
   { module: /^smol-toml$/, rooms: /^(config|registry)\// },

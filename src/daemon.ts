@@ -10,9 +10,11 @@ import { askHandlers } from './daemon/handlers.ts';
 import type { Hands } from './daemon/hands.ts';
 import { composeImages } from './daemon/images.ts';
 import { composePods } from './daemon/live.ts';
-import { runRecovery } from './daemon/recovery.ts';
+import { type Recovery, runRecovery } from './daemon/recovery.ts';
 import { countExits, metricSources } from './daemon/metric-sources.ts';
 import { runtimeVerbs } from './daemon/runtime-verbs.ts';
+import { callVersion } from './daemon/self-call.ts';
+import { type ManagerAddress, serviceManager } from './daemon/service-manager.ts';
 import { startStreaming } from './daemon/streaming.ts';
 import { steppedImages, steppedRuntime } from './daemon/steps.ts';
 import { composeStats } from './daemon/stats.ts';
@@ -82,8 +84,26 @@ async function compose(config: Config, current: () => Config, log: Log) {
   return { ...hands, cgroupDriver, handlers, metrics, spans, trace, pods, ...stats };
 }
 
-/** Starts everything; the socket answers when this resolves, recovery may still run. */
-export async function startDaemon(config: Config, log: Log): Promise<Daemon> {
+/** What the service manager is told, and by whom. */
+function composeManager(
+  manager: ManagerAddress | null,
+  rooms: Awaited<ReturnType<typeof compose>> & { recovery: Recovery },
+) {
+  const { native, config, log, pods, recovery } = rooms;
+  const { socket } = config.node;
+  const service = serviceManager(manager, {
+    notify: native.serviceNotify,
+    check: (withinMs) => callVersion(socket, withinMs),
+    status: () => `${recovery.notReady()?.message ?? 'serving'}; ${pods.sandboxes.list().length} pods on ${socket}`,
+    log,
+    monotonicUs: () => process.hrtime.bigint() / 1000n,
+  });
+  void recovery.done.then(() => service.changed());
+  return service;
+}
+
+/** Starts everything; the socket answers when this resolves, recovery may still run. `manager` is told so. */
+export async function startDaemon(config: Config, log: Log, manager: ManagerAddress | null): Promise<Daemon> {
   let current = config;
   const rooms = await compose(config, () => current, log);
   const { paths, metrics, network, images, pods } = rooms;
@@ -109,14 +129,18 @@ export async function startDaemon(config: Config, log: Log): Promise<Daemon> {
   if (config.metrics.address !== '') await metrics.listen(config.metrics.address);
   await metrics.listenUnix(config.metrics.socket, socketFiles);
   const idle = trimWhenIdle(rooms.native.heapTrim, (error) => log.error({ error }, 'memory was not given back'));
+  const service = composeManager(manager, { ...rooms, recovery });
+  await service.ready();
   log.info({ socket, root, state, version }, 'serving');
   return {
     ended: ended.promise,
     reload(fresh) {
       current = fresh;
       streaming.reload();
+      void service.reloaded();
     },
     async stop() {
+      await service.stopping();
       idle.stop();
       await Promise.all([server.stop(config.grpc.drainTimeoutMs), streaming.stop()]);
       await metrics.close();

@@ -7,6 +7,7 @@ import { version } from './config/version.ts';
 import { type Daemon, startDaemon } from './daemon.ts';
 import { Failure, failureChain } from './lib/failure.ts';
 import { openLog } from './log.ts';
+import { managerOf } from './daemon/service-manager.ts';
 
 const inputs = { argv: process.argv.slice(2), programDirectory: dirname(fileURLToPath(import.meta.url)) };
 
@@ -16,6 +17,7 @@ async function main(): Promise<number> {
     process.stdout.write(invocation.text);
     return 0;
   }
+  const manager = managerOf(process.env, process.pid);
   let { config } = invocation;
   const fd = 2;
   const log = await openLog({ ...config.log, terminal: isatty(fd), fd, base: { program: 'podwrightd', version } });
@@ -36,8 +38,8 @@ async function main(): Promise<number> {
       log.error({ error }, 'configuration was not taken; the old one stays');
     }
   });
-  daemon = await startDaemon(config, log);
-  daemon.reload(config); // it may have been read again meanwhile
+  daemon = await startDaemon(config, log, manager);
+  if (config !== invocation.config) daemon.reload(config); // it was read again meanwhile
   await stopAsked(daemon);
   await daemon.stop();
   return 0;

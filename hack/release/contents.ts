@@ -1,7 +1,9 @@
 // The release tree as a list of files: what lies where, and what it is made from. Must not write anything.
 import { readdirSync, readFileSync } from 'node:fs';
 import { configTemplate } from '../../src/config/docs.ts';
+import { completionScript } from '../../src/cli/shells.ts';
 import { cargoComponents, licencePage, nodeComponent, npmComponents } from './components.ts';
+import { manPages } from './man-pages.ts';
 import type { ReleaseFacts } from './facts.ts';
 
 /** One file of the tree. */
@@ -24,10 +26,9 @@ const bundles = [
   'podwrightd.traces',
   'podwright',
   'podwright.main',
-  'podwright.installer',
-  'podwright.kubeconfig',
-  'podwright.kubernetes',
   'podwright.relay',
+  'podwright.kubeconfig',
+  'podwright.installer',
 ];
 const lib = 'lib/podwright';
 const doc = 'share/doc/podwright';
@@ -57,6 +58,15 @@ function documents({ rustArch }: ReleaseFacts): readonly Entry[] {
   ];
 }
 
+function manuals(facts: ReleaseFacts): readonly Entry[] {
+  return [
+    ...[...manPages(facts)].map(([path, content]) => text(`share/man/${path}`, content)),
+    text('share/bash-completion/completions/podwright', completionScript('bash')),
+    text('share/zsh/site-functions/_podwright', completionScript('zsh')),
+    text('share/fish/vendor_completions.d/podwright.fish', completionScript('fish')),
+  ];
+}
+
 function settings(bindir: string): readonly Entry[] {
   const unit = readFileSync('hack/release/files/podwrightd.service', 'utf8');
   return [
@@ -68,6 +78,6 @@ function settings(bindir: string): readonly Entry[] {
 
 /** Every file of the tree but RELEASE.json, in the order of their paths. `bindir`: where the unit finds the programs. */
 export function releaseEntries(facts: ReleaseFacts, bindir: string): readonly Entry[] {
-  const all = [...programs(), ...documents(facts), ...settings(bindir)];
+  const all = [...programs(), ...documents(facts), ...manuals(facts), ...settings(bindir)];
   return all.sort((a, b) => (a.path < b.path ? -1 : 1));
 }

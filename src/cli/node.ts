@@ -16,7 +16,7 @@ import {
   sideName,
 } from '../node/journal.ts';
 import { journalStore, lockOrThrow, takeLock } from '../node/journal-file.ts';
-import { KubernetesNode } from '../node/kubernetes.ts';
+import { apiByKubeconfig, type ApiServer, KubernetesNode } from '../node/kubernetes.ts';
 import { takenUp } from '../node/plan.ts';
 import type { JournalStore } from '../node/ports.ts';
 import { placesWith } from '../node/preflight.ts';
@@ -66,14 +66,15 @@ async function carryOut(session: Session, { store, dir }: Place, journal: Journa
     () => stop.abort(cancelled('it was interrupted')),
     () => undefined,
   );
+  let api: ApiServer | null = null;
   const effects = realEffects({
     run: runProgram,
     connect: session.connect,
     nowMs: session.nowMs,
     kubernetes: async ({ kubernetes }) => {
       if (kubernetes === null) return null;
-      const { apiByKubeconfig } = await import('../node/kube-api.ts');
-      return new KubernetesNode(apiByKubeconfig(kubernetes.kubeconfig), kubernetes.node);
+      api ??= await apiByKubeconfig(kubernetes.kubeconfig, session.nowMs);
+      return new KubernetesNode(api, kubernetes.node);
     },
   });
   const begun = performance.now();
@@ -85,6 +86,7 @@ async function carryOut(session: Session, { store, dir }: Place, journal: Journa
     { effects, store, tell, nowMs: session.nowMs, sleep, interrupted: stop.signal },
     journal,
   );
+  (api as ApiServer | null)?.close();
   await armBoot(runProgram, ended, dir);
   if (ended.outcome !== 'done') session.failWith(1);
   return ended;

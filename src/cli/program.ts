@@ -6,6 +6,7 @@ import { version } from '../config/version.ts';
 import { failureChain } from '../lib/failure.ts';
 import { checkpoint } from './checkpoint.ts';
 import { isUnreachable } from './client.ts';
+import { addCompletion } from './complete.ts';
 import { outputFile, separateCommand } from './command-line.ts';
 import { diagnose } from './doctor.ts';
 import { attachContainer, execCommand } from './exec.ts';
@@ -54,7 +55,8 @@ export async function runProgram(
   }
 }
 
-function buildProgram(shell: Shell, fail: (text: string) => void): Command {
+/** The whole command line; nothing of it runs before it is parsed. */
+export function buildProgram(shell: Shell, fail: (text: string) => void): Command {
   const program = new Command('podwright')
     .description('Looks at podwrightd and the pods it runs.')
     .version(version, '-V, --version', 'print the version of this tool')
@@ -103,5 +105,6 @@ function buildProgram(shell: Shell, fail: (text: string) => void): Command {
   add('shutdown', 'End every pod, remove the network of our own, end the daemon', shutdown);
   addNodeCommands(program, make);
   withInstallerOptions(add('installer <task>', 'What the pods of the Helm chart run', installer));
+  addCompletion(program, shell, defaultSocket);
   return program;
 }

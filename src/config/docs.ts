@@ -2,7 +2,8 @@
 // The schema as text: configuration in effect (TOML) and the reference page docs/config.md.
 import { entries, type Config, type Entry, type Section } from './schema.ts';
 
-const sectionDocs: Readonly<Record<Section, string>> = {
+/** What each section is about. */
+export const sectionDocs: Readonly<Record<Section, string>> = {
   node: 'Directories and programs. These keys stand at the head of the file, before any section.',
   grpc: 'The CRI server.',
   log: 'The log, on standard error.',

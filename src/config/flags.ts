@@ -44,7 +44,8 @@ export function parseFlags(argv: readonly string[]): Flags {
   };
 }
 
-function daemonCommand(): Command {
+/** The daemon's command line; nothing of it runs before it is parsed. */
+export function daemonCommand(): Command {
   const command = new Command('podwrightd')
     .description('Serves the Kubernetes Container Runtime Interface on a unix socket.')
     .version(version)

@@ -67,7 +67,7 @@ export function runRecovery(parts: RecoveryParts): Recovery {
       log,
       recovering: () => running,
       observe: (method, code, seconds) => {
-        noteWork();
+        if (method !== 'Version') noteWork(); // the daemon's call to itself is none
         metrics.observeRpc(method, code, seconds);
       },
       beginCall: spans.beginCall,

@@ -24,6 +24,8 @@ export interface ProcessExports {
   bootId(): Outcome<string>;
   /** Returns what the C library's heap has free to the kernel. */
   heapTrim(): Promise<Outcome<null>>;
+  /** One message, lines of NAME=value, to the service manager's socket (sd_notify(3)): a path, or @ and an abstract name. */
+  serviceNotify(request: { readonly socket: string; readonly message: string }): Promise<Outcome<null>>;
   /** Start time of a process (proc_pid_stat(5) field 22), null when it is gone or a zombie; a failure tells nothing of it. */
   processStartTime(pid: number): Outcome<number | null>;
   /** SIGKILL to the process with this pid and start time, and its end waited for; false when it was gone already. */

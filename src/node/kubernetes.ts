@@ -1,19 +1,24 @@
 // The node as the API server has it: whether it takes pods, whether it is Ready and on what.
-// Must not know why it is asked, or how requests are carried.
+// Must not know why it is asked.
+import type { ApiServer } from '../apiserver/apiserver.ts';
+import { type ApiBounds, boundedServer } from '../apiserver/exchange.ts';
+import { version } from '../config/version.ts';
 import { failedPrecondition, unavailable } from '../lib/failure.ts';
 import { until } from './wait.ts';
 
-/** One exchange with the API server: any status is an answer. */
-export interface Api {
-  exchange(
-    request: {
-      readonly method: 'GET' | 'PATCH';
-      readonly path: string;
-      readonly body: object | null;
-      readonly contentType?: string;
-    },
-    signal: AbortSignal,
-  ): Promise<{ readonly status: number; readonly body: unknown }>;
+export type { ApiServer } from '../apiserver/apiserver.ts';
+
+/** Bounds of one request. */
+const bounds: ApiBounds = { timeoutMs: 15_000, maxBytes: 8 << 20, maxConnections: 2 };
+
+/** The API server by a kubeconfig; the library that reads one is loaded with it. */
+export async function apiByKubeconfig(file: string, nowMs: () => number): Promise<ApiServer> {
+  const { kubeconfigAccess } = await import('../apiserver/kubeconfig.ts');
+  try {
+    return boundedServer(await kubeconfigAccess(file, nowMs), bounds, `podwright/${version}`);
+  } catch (error) {
+    throw failedPrecondition(`read the kubeconfig ${file}`, error);
+  }
 }
 
 interface NodeObject {
@@ -31,10 +36,10 @@ interface NodeObject {
 
 /** One node of one cluster. */
 export class KubernetesNode {
-  readonly #api: Api;
+  readonly #api: Pick<ApiServer, 'exchange'>;
   readonly #name: string;
 
-  constructor(api: Api, name: string) {
+  constructor(api: Pick<ApiServer, 'exchange'>, name: string) {
     this.#api = api;
     this.#name = name;
   }

@@ -70,6 +70,7 @@ const noEffects = {
   ],
   ofThisProcess: [
     'heapTrim',
+    'serviceNotify',
     'lockFile',
     'prepareMonitor',
     'networkForgetStats',

@@ -6,6 +6,7 @@ use neon::types::extract::Json;
 use podwright_sys::end_process::end_process;
 use podwright_sys::errno::{SysError, SysResult};
 use podwright_sys::heap::trim_heap;
+use podwright_sys::notify;
 use podwright_sys::spawn;
 use podwright_sys::start_time::start_time;
 use serde::{Deserialize, Serialize};
@@ -31,6 +32,20 @@ fn boot_id() -> Json<Outcome<String>> {
 fn heap_trim() -> Json<Outcome<()>> {
     trim_heap();
     Json(Outcome::Ok(()))
+}
+
+/// What `service_notify` is given.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct ServiceNotify {
+    socket: String,
+    message: String,
+}
+
+/// One message to the service manager's socket (sd_notify(3)); off the event loop, for the manager may be slow.
+#[neon::export(task)]
+fn service_notify(request: Json<ServiceNotify>) -> Json<Outcome<()>> {
+    Json(notify::notify(&request.0.socket, &request.0.message).into())
 }
 
 /// Start time of a process (proc_pid_stat(5) field 22, clock ticks), null when it is gone or a zombie;

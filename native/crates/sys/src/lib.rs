@@ -14,6 +14,7 @@ pub mod keyring;
 pub mod mount_attr;
 pub mod namespace;
 pub mod netlink_socket;
+pub mod notify;
 pub mod own_addresses;
 pub mod pages;
 pub mod priority;

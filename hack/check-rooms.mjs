@@ -26,7 +26,7 @@ export const floors = [
     'log.ts',
   ],
   ['sandbox', 'container', 'image', 'stats'],
-  ['cri', 'streaming', 'recovery', 'kube', 'admin', 'relay', 'installer'],
+  ['cri', 'streaming', 'recovery', 'kube', 'admin', 'relay', 'installer', 'nri'],
   ['main.ts', 'daemon.ts', 'daemon', 'cli', 'node'],
 ];
 
@@ -49,9 +49,9 @@ const sideways = [
 /** Arrows down that are not allowed all the same. */
 const refused = [
   {
-    from: /^(?!(registry\/credential-helper|verification\/verifier)\.ts$)/,
+    from: /^(?!(registry\/credential-helper|verification\/verifier|nri\/launch)\.ts$)/,
     to: /^lib\/own-group\.ts$/,
-    why: 'only credential helpers and verifiers are run by the daemon itself',
+    why: 'only credential helpers, verifiers and plugins are run by the daemon itself',
   },
   {
     from: /^(?!(main|daemon)\.ts$|daemon\/|native\/|state\/|cgroup\/|storage\/|registry\/|network\/|monitor\/|seccomp\/|recovery\/observe\.ts$)/,
@@ -106,7 +106,7 @@ const outside = [
   { module: /^@opentelemetry\//, rooms: /^trace\/otel\.ts$/ },
   { module: /^@kubernetes\/client-node$/, rooms: /^(kube|apiserver)\// },
   { module: /^commander$/, rooms: /^(cli|config)\// },
-  { module: /^yaml$/, rooms: /^(cdi|apiserver)\// },
+  { module: /^yaml$/, rooms: /^(cdi|apiserver|nri)\// },
   { module: /^smol-toml$/, rooms: /^(config|registry)\// },
   { module: /^@grpc\/grpc-js$/, rooms: /^(cri|admin|cli|proto)\/|^daemon(\.ts|\/)/ },
 ];

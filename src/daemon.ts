@@ -6,6 +6,7 @@ import { version } from './config/version.ts';
 import { startCriServer } from './cri/server.ts';
 import { composeAdmin } from './daemon/admin.ts';
 import { claimNode, elapsedMs, hostClock } from './daemon/foundation.ts';
+import { composeNri, startNri } from './daemon/nri.ts';
 import { askHandlers } from './daemon/handlers.ts';
 import type { Hands } from './daemon/hands.ts';
 import { composeImages } from './daemon/images.ts';
@@ -75,8 +76,9 @@ async function compose(config: Config, current: () => Config, log: Log) {
     onError,
     chainsInUse,
   });
+  const nri = composeNri({ config, log, pods: () => pods });
   const stages: Hands['stages'] = (id, call) => trace.stages(id, call);
-  const hands = { ...node, config, current, log, now, cgroups, network, images, writer, stages };
+  const hands = { ...node, config, current, log, now, cgroups, network, images, writer, nri, stages };
   const pods = composePods(hands);
   const stats = composeStats({ config, pods, cgroups, network, images, paths, now });
   const handlers = askHandlers(config.node.runtimes, { native, log });
@@ -112,6 +114,7 @@ export async function startDaemon(config: Config, log: Log, manager: ManagerAddr
   const recovery = runRecovery(rooms);
   const ended = Promise.withResolvers<void>();
   const { root, state, socket } = config.node;
+  const nri = await startNri(rooms.nri, { config, log, recovered: recovery.done });
   const streaming = await startStreaming({ ...rooms });
   const server = await startCriServer({
     socket,
@@ -143,6 +146,7 @@ export async function startDaemon(config: Config, log: Log, manager: ManagerAddr
       await service.stopping();
       idle.stop();
       await Promise.all([server.stop(config.grpc.drainTimeoutMs), streaming.stop()]);
+      await nri.stop();
       await metrics.close();
       pods.monitors.close();
       await images.stop();

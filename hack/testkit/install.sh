@@ -5,7 +5,8 @@
 #   hack/testkit/install.sh WHAT...    some of: deps (system packages, runc and crun among them)
 #                                      critools cni registry cribench runsc (gVisor)
 #                                      peers (containerd, shim, runc), crio, all,
-#                                      criu, secilc (Debian's)
+#                                      criu, secilc (Debian's),
+#                                      nri (plugins of the Node Resource Interface)
 #   hack/testkit/install.sh --where    print the directory of the binaries
 #
 # The cache is $PODWRIGHT_TESTKIT_CACHE, else $XDG_CACHE_HOME/podwright-testkit,
@@ -51,6 +52,7 @@ version_of() {
     peers) echo "$CONTAINERD-$RUNC" ;;
     crio) echo "$CRIO" ;;
     runsc) echo "$GVISOR" ;;
+    nri) tree_hash "$HERE/nri-plugins" ;;
   esac
 }
 
@@ -61,6 +63,7 @@ files_of() {
     cni) for p in $CNI_PLUGINS; do echo "cni/${p##*/}"; done ;;
     peers) echo containerd containerd-shim-runc-v2 runc ;;
     crio) echo crio pinns ;;
+    nri) echo nri/template nri/device-injector ;;
     *) echo "$1" ;;
   esac
 }
@@ -87,6 +90,11 @@ build_registry() {
 build_cribench() {
   cd "$HERE/cribench"
   CGO_ENABLED=0 GOFLAGS="-buildvcs=false -trimpath" go build -o "$NEW/cribench" .
+}
+build_nri() { # on the reference's stub, whose own plugins no module proxy serves
+  cd "$HERE/nri-plugins"
+  mkdir -p "$NEW/nri"
+  CGO_ENABLED=0 GOFLAGS="-buildvcs=false -trimpath" go build -ldflags "-s -w" -o "$NEW/nri/" ./...
 }
 build_peers() {
   local c=github.com/containerd/containerd/v2 r=github.com/opencontainers/runc

@@ -16,6 +16,7 @@ export const sectionDocs: Readonly<Record<Section, string>> = {
   container: 'Defaults of containers.',
   cgroup: 'Control groups.',
   checkpoint: 'Checkpoints of containers and pods.',
+  nri: 'Plugins of the Node Resource Interface.',
   trace: 'Stage times of recent calls.',
 };
 

@@ -262,6 +262,49 @@ export const schema = {
       doc: 'The criu program; a name is looked for in the usual directories. Without it there are no checkpoints.',
     }),
   },
+  nri: {
+    enable: setting(flag, false, {
+      doc: "Let NRI plugins see and change pods and containers (docs/nri.md). Off unless asked for: the socket and the plugins are the whole node's, and another runtime on it may serve them.",
+    }),
+    socket: setting(path(), '/var/run/nri/nri.sock', {
+      doc: 'Unix socket on which plugins that are started by others register.',
+    }),
+    disableConnections: setting(flag, false, {
+      doc: 'Serve no socket: there are only the plugins of `plugin_path`.',
+    }),
+    pluginPath: setting(path(), '/opt/nri/plugins', {
+      doc: 'Directory of plugins that the daemon starts: programs whose names are two digits, "-" and a name. They are asked in the order of the digits.',
+    }),
+    pluginConfigPath: setting(path(), '/etc/nri/conf.d', {
+      doc: 'Directory of their configurations: `<digits>-<name>.conf`, else `<name>.conf`.',
+    }),
+    registrationTimeoutMs: setting(duration, 5000, { doc: 'How long a plugin may take to register.' }),
+    requestTimeoutMs: setting(duration, 2000, {
+      doc: 'How long a plugin may take to answer; one that does not is disconnected, and the call goes on without it.',
+    }),
+    maxPlugins: setting(integer(1, 1000), 64, { doc: 'Plugins that may be connected at a time.' }),
+    validate: setting(flag, false, {
+      doc: 'Check what plugins want against the `reject_...` and `required_plugins` settings, and the pod annotation "required-plugins.noderesource.dev".',
+    }),
+    rejectOciHookAdjustment: setting(flag, false, { doc: 'Refuse OCI hooks of plugins.' }),
+    rejectRuntimeDefaultSeccompAdjustment: setting(flag, false, {
+      doc: 'Refuse another seccomp policy in place of RuntimeDefault.',
+    }),
+    rejectUnconfinedSeccompAdjustment: setting(flag, false, {
+      doc: 'Refuse a seccomp policy for a container that has none.',
+    }),
+    rejectCustomSeccompAdjustment: setting(flag, false, {
+      doc: 'Refuse another seccomp policy in place of a Localhost profile.',
+    }),
+    rejectNamespaceAdjustment: setting(flag, false, { doc: 'Refuse other namespaces.' }),
+    rejectSysctlAdjustment: setting(flag, false, { doc: 'Refuse kernel parameters of plugins.' }),
+    requiredPlugins: setting(list(text(/./, 'a name'), 'names, with or without their digits'), [], {
+      doc: 'Plugins without which no container is made, also none of static pods.',
+    }),
+    tolerateMissingPluginsAnnotation: setting(text(), '', {
+      doc: 'Pod annotation by which a container is made without required plugins where it is "true"; empty: there is none.',
+    }),
+  },
   trace: {
     keep: setting(integer(0, 100_000), 256, {
       doc: 'Calls whose stage times are kept in memory for `podwright trace`.',

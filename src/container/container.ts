@@ -175,6 +175,8 @@ export interface ContainerStatus {
   readonly user: AppliedUser;
   /** Limits as read back from the kernel. */
   readonly resources: LinuxResources | null;
+  /** JSON of the seccomp policy that a plugin put in place of the config's profile; absent: none did. */
+  readonly seccomp?: string;
   readonly stopRequestedAt: bigint;
   readonly deliveredAt: bigint;
   /** What was clamped or left out, and why. */

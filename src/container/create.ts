@@ -2,15 +2,14 @@
 import { buildOrClearAway, type Caller } from '../lib/creation.ts';
 import { alreadyExists, failedPrecondition, notFound } from '../lib/failure.ts';
 import type { ContainerId } from '../lib/id.ts';
-import type { KeyedLock } from '../lib/keyed-lock.ts';
 import { allEnded } from '../lib/result-list.ts';
 import { firstDifference } from '../lib/same-value.ts';
-import type { OciSpec } from '../oci/types.ts';
 import { captured } from '../oci/captured.ts';
 import { effectiveStopSignal } from '../oci/signals.ts';
 import { type ResolvedUser, resolveUser } from '../oci/user.ts';
 import type { SpecEdits } from '../oci/types.ts';
-import type { Sandbox, SecurityProfile, SelinuxLabels } from '../sandbox/sandbox.ts';
+import type { Sandbox } from '../sandbox/sandbox.ts';
+import { type Adjusted, adjustedCgroup, adjustedStatus, parsePolicy } from './adjusted.ts';
 import {
   type Container,
   type ContainerConfig,
@@ -20,78 +19,18 @@ import {
   type ImageVolume,
 } from './container.ts';
 import { admitImages } from './admit-images.ts';
+import type { CreateContainerPorts } from './create-ports.ts';
 import { diskLimit } from './disk-limit.ts';
 import { findImageVolumes, refuseArtifact, withLayers } from './image-volumes.ts';
 import { checkHooks, hooksRequest } from './hooks.ts';
 import { prepareGvisorPod } from './gvisor-pod.ts';
 import { externalRuntime, outsideSpec } from './outside.ts';
 import { checkCaptured, type ContainerRestore, restoreRequest } from './restored.ts';
-import { checkContainer, type HostLimits, logPathOf, numbering, planContainer, targetOf } from './plan.ts';
-import { labelWish, type LabelWish, podLabels, type RelabelLimits, relabelRequest } from './selinux.ts';
+import { checkContainer, logPathOf, numbering, planContainer, targetOf } from './plan.ts';
+import { labelWish, podLabels, relabelRequest } from './selinux.ts';
 import { checkUser, userNamespaceOf } from './user-namespace.ts';
 import { wantsWritableCgroup, writableCgroupBounds } from './writable-cgroup.ts';
-import {
-  type CgroupMember,
-  cgroupResources,
-  type ContainerCgroups,
-  type ContainerFiles,
-  type ContainerImageFacts,
-  type ContainerMonitors,
-  type ContainerRecords,
-  type ImageUse,
-  type SandboxIndex,
-  type SeccompFilter,
-  type Snapshots,
-} from './ports.ts';
-
-export interface CreateContainerPorts {
-  readonly records: ContainerRecords;
-  readonly sandboxes: SandboxIndex;
-  readonly locks: KeyedLock;
-  readonly images: {
-    readonly find: (reference: string) => ContainerImageFacts | null;
-    /** Keeps layers from being swept until the returned function is called. */
-    readonly hold: (chain: readonly string[]) => () => void;
-    /** Fails for an image that the policy of the pod's namespace does not allow, however it came here. */
-    readonly admit: (use: ImageUse, signal: AbortSignal) => Promise<void>;
-  };
-  readonly snapshots: Snapshots;
-  readonly cgroups: ContainerCgroups;
-  readonly monitors: ContainerMonitors;
-  readonly files: ContainerFiles;
-  /** Compiles the filter of a profile for a set of capabilities; a missing profile is no filter. */
-  readonly seccomp: (profile: SecurityProfile | null, capabilities: readonly string[]) => Promise<SeccompFilter>;
-  /** The AppArmor profile of a container, "" for none; fails where it cannot be applied. */
-  readonly apparmor: (profile: SecurityProfile | null, privileged: boolean) => Promise<string>;
-  /** The SELinux contexts of a container in a pod. */
-  readonly selinux: (wish: LabelWish, pod: SelinuxLabels | null) => SelinuxLabels;
-  readonly relabelLimits: RelabelLimits;
-  /** What the CDI devices of a container change in its spec. */
-  readonly cdi: (config: ContainerConfig) => Promise<SpecEdits>;
-  /** The same profile as runtime-spec `linux.seccomp`, null for none: for runtimes that compile it themselves. */
-  readonly seccompProfile: (profile: SecurityProfile | null, capabilities: readonly string[]) => Promise<object | null>;
-  /** Where another runtime keeps its state of a sandbox. */
-  readonly runtimeRoot: (sandboxId: string) => string;
-  readonly teardown: (id: string) => Promise<void>;
-  readonly now: () => bigint;
-  readonly newId: () => ContainerId;
-  readonly bootId: string;
-  /** The daemon's process: hooks are run in its namespaces. */
-  readonly pid: number;
-  readonly host: HostLimits;
-  readonly maxLogLineBytes: number;
-  /** Options of a root file system's overlay beside its directories. */
-  readonly overlayOptions: readonly string[];
-  /** What the node's configuration limits writable layers to, of all and of this handler's, in bytes; 0 for nothing. */
-  readonly diskLimits: (runtimeHandler: string) => readonly number[];
-  readonly cgroupPathOf: (sandboxCgroup: string, containerId: string) => string;
-  readonly netnsPin: (sandboxId: string) => string;
-  readonly stages: (
-    id: string,
-    name: string,
-  ) => { readonly stage: <T>(name: string, work: () => Promise<T>) => Promise<T> };
-  readonly onNote: (containerId: string, note: string) => void;
-}
+import type { CgroupMember, ContainerImageFacts, SeccompFilter } from './ports.ts';
 
 export interface CreateContainerInput {
   readonly sandboxId: string;
@@ -284,7 +223,9 @@ async function build(ports: CreateContainerPorts, identity: ContainerIdentity, p
   const { id, sandboxId, config } = identity;
   const { stage } = ports.stages(sandboxId, 'CreateContainer');
   const input = specInput(ports, identity, parts);
-  const spec = planContainer(input);
+  const planned = { identity, sandbox: parts.sandbox, spec: planContainer(input), resources: config.resources };
+  const adjusted = await ports.adjust(planned);
+  const { spec } = adjusted;
   checkHooks(spec, { userNamespace: userNamespaceOf(parts.sandbox), restore: parts.restore });
   if (parts.restore)
     checkCaptured(
@@ -292,19 +233,16 @@ async function build(ports: CreateContainerPorts, identity: ContainerIdentity, p
       parts.restore.captured,
       captured(spec, { image: identity.imageId, hostname: input.hostname }),
     );
-  const { privileged, seccomp } = config.security;
-  const resources = config.resources && cgroupResources(config.resources);
+  const resources = adjustedCgroup(adjusted);
   const delegated = wantsWritableCgroup(config, parts.sandbox) ? writableCgroupBounds : null;
   const [snapshot, cgroup, filter] = await allEnded([
     stage('snapshot', () => ports.snapshots.prepare(id, parts.diskLimit)),
     stage('cgroup', () => ports.cgroups.create(identity.cgroupPath, resources, delegated)),
-    stage('seccomp', () =>
-      ports.seccomp(privileged || identity.runtime ? null : seccomp, spec.process.capabilities.bounding),
-    ),
+    stage('seccomp', () => filterFor(ports, identity, adjusted)),
   ]);
   const prepared = identity.runtime?.type === 'runsc' ? await prepareGvisorPod(ports, parts.sandbox) : null;
   const outside = { root: ports.runtimeRoot(sandboxId), daemonPid: ports.pid };
-  const bundle = ports.files.writeBundle(id, await specFor(ports, identity, { ...parts, spec }));
+  const bundle = ports.files.writeBundle(id, await specFor(ports, identity, { ...parts, adjusted }));
   const made = await stage('init', () =>
     ports.monitors.createContainer(
       sandboxId,
@@ -337,7 +275,8 @@ async function build(ports: CreateContainerPorts, identity: ContainerIdentity, p
   );
   await settle(ports, identity, { pid: made.pid, resources, delegated: delegated !== null });
   for (const note of made.notes) ports.onNote(id, note);
-  return ports.records.update(id, { phase: 'created', pid: made.pid, startTime: made.startTime, notes: made.notes });
+  const { pid, startTime, notes } = made;
+  return ports.records.update(id, { phase: 'created', pid, startTime, notes, ...adjustedStatus(adjusted) });
 }
 
 /** Has systemd know the cgroup. gVisor's processes are in that of its pod: what stands for a container is our helper. */
@@ -356,19 +295,33 @@ const streams = ({ tty, stdin, stdinOnce }: ContainerConfig) => ({ terminal: tty
 async function specFor(
   ports: CreateContainerPorts,
   identity: ContainerIdentity,
-  parts: Parts & { readonly spec: OciSpec },
+  parts: Parts & { readonly adjusted: Adjusted },
 ) {
-  const { spec } = parts;
+  const { spec, resources, seccomp: policy } = parts.adjusted;
   if (!identity.runtime) return spec;
   const { config } = identity;
   const { privileged, seccomp } = config.security;
   return outsideSpec(spec, {
-    config,
+    config: { ...config, resources },
     sandbox: parts.sandbox,
     target: parts.target,
     bundle: ports.files.bundleDir(identity.id),
-    seccomp: await ports.seccompProfile(privileged ? null : seccomp, spec.process.capabilities.bounding),
+    seccomp:
+      policy !== null
+        ? parsePolicy(policy)
+        : await ports.seccompProfile(privileged ? null : seccomp, spec.process.capabilities.bounding),
   });
+}
+
+/** Our own filter; another runtime compiles its own. */
+async function filterFor(
+  ports: CreateContainerPorts,
+  { config, runtime }: ContainerIdentity,
+  { spec, seccomp: policy }: Adjusted,
+): Promise<SeccompFilter> {
+  if (policy !== null && !runtime) return ports.seccompPolicy(policy);
+  const { privileged, seccomp } = config.security;
+  return ports.seccomp(privileged || runtime ? null : seccomp, spec.process.capabilities.bounding);
 }
 
 function specInput(ports: CreateContainerPorts, identity: ContainerIdentity, parts: Parts) {

@@ -11,6 +11,8 @@ export interface ExecProcessPorts {
   readonly records: Pick<ContainerRecords, 'find'>;
   readonly files: Pick<ContainerFiles, 'readProcess'>;
   readonly seccomp: (profile: SecurityProfile | null, capabilities: readonly string[]) => Promise<SeccompFilter>;
+  /** Compiles a whole policy, given as JSON. */
+  readonly seccompPolicy: (policy: string) => SeccompFilter;
   readonly newExecId: () => string;
 }
 
@@ -43,7 +45,11 @@ export async function execProcess(
   const own = ports.files.readProcess(id) as OciProcess | null;
   if (own === null) throw failedPrecondition(`container ${id} has no bundle any more`);
   const { privileged, seccomp } = config.security;
-  const filter = await ports.seccomp(privileged ? null : seccomp, own.capabilities.bounding);
+  const policy = container.status.seccomp;
+  const filter =
+    policy === undefined
+      ? await ports.seccomp(privileged ? null : seccomp, own.capabilities.bounding)
+      : ports.seccompPolicy(policy);
   const hasTerm = own.env.some((entry) => entry.startsWith('TERM='));
   const env = terminal && !hasTerm ? [...own.env, 'TERM=xterm'] : own.env;
   return {

@@ -1,7 +1,7 @@
 // StartContainer: CREATED becomes RUNNING, or EXITED with StartError.
 import { Failure, failedPrecondition, failureChain, invalidArgument, notFound, unavailable } from '../lib/failure.ts';
 import type { KeyedLock } from '../lib/keyed-lock.ts';
-import { containerState, mayAct } from './container.ts';
+import { type Container, containerState, mayAct } from './container.ts';
 import { recordStart, startErrorCode } from './exits.ts';
 import type { ContainerMonitors, ContainerRecords } from './ports.ts';
 import type { Starts } from './starts.ts';
@@ -10,7 +10,9 @@ export interface StartContainerPorts {
   readonly records: ContainerRecords;
   readonly locks: KeyedLock;
   readonly starts: Starts;
-  readonly monitors: Pick<ContainerMonitors, 'startContainer' | 'isAlive'>;
+  readonly monitors: Pick<ContainerMonitors, 'startContainer' | 'stopContainer' | 'isAlive'>;
+  /** Tells plugins of the node; fails when one of them says no. */
+  readonly starting: (container: Container) => Promise<void>;
   readonly now: () => bigint;
   readonly stages: (
     id: string,
@@ -39,6 +41,7 @@ export async function startContainer(
     if (!ports.monitors.isAlive(sandboxId)) throw unavailable(`sandbox ${sandboxId} of container ${id} has no monitor`);
     const { stage } = ports.stages(sandboxId, 'StartContainer');
     let started: Awaited<ReturnType<ContainerMonitors['startContainer']>>;
+    await askPlugins(ports, container);
     try {
       started = await stage('exec', () =>
         ports.starts.during(id, () => ports.monitors.startContainer(sandboxId, id, never)),
@@ -62,6 +65,26 @@ export async function startContainer(
     // the process may have ended already: its exit stands
     recordStart(ports.records, { containerId: id, startTime: container.status.startTime, ...started });
   });
+}
+
+const killMs = 20_000;
+
+/** A container that a plugin does not let start ends as one whose program could not be run. */
+async function askPlugins(ports: StartContainerPorts, container: Container): Promise<void> {
+  const { id, sandboxId } = container.identity;
+  try {
+    await ports.starting(container);
+  } catch (error) {
+    const message = failureChain(error);
+    ports.records.update(id, {
+      pid: 0,
+      exit: { exitCode: startErrorCode, reason: 'StartError', message, finishedAt: ports.now() },
+    });
+    const kill = { containerId: id, signal: 9, timeoutMs: 0 };
+    // what lives on for all that ends with the container's removal; the plugin's word is the answer
+    await ports.monitors.stopContainer(sandboxId, kill, AbortSignal.timeout(killMs)).catch(() => undefined);
+    throw error;
+  }
 }
 
 /** Answers of execve(2) to a program that is missing or is none: ENOENT, ENOEXEC, EACCES, ENOTDIR, EISDIR, ELOOP. */

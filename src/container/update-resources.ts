@@ -12,6 +12,13 @@ export interface UpdateResourcesPorts {
   readonly cgroups: Pick<ContainerCgroups, 'read' | 'update'>;
 }
 
+export interface UpdateResourcesInput {
+  readonly id: string;
+  readonly resources: LinuxResources;
+  /** Tasks that it may have, -1 for any number; absent or null: left alone. CRI does not ask for it, plugins do. */
+  readonly pidsLimit?: number | null;
+}
+
 /** PURE: what a container's limits are after an update; what the update leaves out stays. */
 export function mergeResources(before: LinuxResources | null, update: LinuxResources): LinuxResources {
   if (before === null) return update;
@@ -40,7 +47,7 @@ function unrecorded(id: string, error: unknown, left: unknown): Failure {
 /** Updates the limits; a zero field is left alone. Memory below what is in use is refused, unchanged. */
 export async function updateContainerResources(
   ports: UpdateResourcesPorts,
-  input: { readonly id: string; readonly resources: LinuxResources },
+  input: UpdateResourcesInput,
   signal: AbortSignal,
 ): Promise<void> {
   const { id } = findContainer(ports.records, input.id).identity;
@@ -50,7 +57,8 @@ export async function updateContainerResources(
     if (!mayAct('update', state)) throw failedPrecondition(`container ${id} is ${state}: its limits are gone`);
     const { cgroupPath } = container.identity;
     const limits = await ports.cgroups.read(cgroupPath);
-    await ports.cgroups.update(cgroupPath, cgroupResources(input.resources));
+    const { resources, pidsLimit = null } = input;
+    await ports.cgroups.update(cgroupPath, { ...cgroupResources(resources), pidsLimit });
     try {
       ports.records.update(id, { resources: mergeResources(container.status.resources, input.resources) });
     } catch (error) {

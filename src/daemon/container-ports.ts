@@ -1,4 +1,5 @@
 // What the verbs of containers are given, and how a container is ended and taken away.
+import type { Container } from '../container/container.ts';
 import { recordExit } from '../container/exits.ts';
 import { Starts } from '../container/starts.ts';
 import { endProcesses } from '../container/stop.ts';
@@ -24,7 +25,7 @@ const snapshotPorts = ({ snapshots, layers, rootfsFiles }: Storage) => ({
 
 /** Ports of the verbs of containers. */
 export function composeContainers(
-  { cgroups, images, native, now, paths, stages, log }: Hands,
+  { cgroups, images, native, now, paths, stages, log, nri }: Hands,
   store: PodStore,
   requests: MonitorRequests,
 ) {
@@ -43,6 +44,7 @@ export function composeContainers(
     now,
     stages,
     deleteByRuntime: deletion,
+    starting: (container: Container) => nri.starting(container),
   };
 
   async function teardown(id: string): Promise<void> {

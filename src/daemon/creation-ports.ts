@@ -1,10 +1,12 @@
 // What making containers, and commands in them, is given: host facts, profiles, ids.
 import { randomBytes } from 'node:crypto';
 import type { ProfileRequest } from '../apparmor/apparmor.ts';
-import { requestedDevices } from '../cdi/names.ts';
+import { type DeviceName, requestedDevices } from '../cdi/names.ts';
 import { resolveDevices } from '../cdi/resolve.ts';
 import { containerCgroup } from '../cgroup/path.ts';
+import { unadjusted } from '../container/adjusted.ts';
 import type { ContainerConfig } from '../container/container.ts';
+import type { CreateContainerPorts } from '../container/create-ports.ts';
 import type { ContainerId } from '../lib/id.ts';
 import type { Log } from '../log.ts';
 import { capabilitiesOfMask } from '../oci/capabilities.ts';
@@ -15,7 +17,7 @@ import { defaultSeccompProfile } from '../oci/seccomp-default.ts';
 import type { Labels } from '../selinux/label.ts';
 import { ownDirectories, ownTrees } from '../selinux/relabel.ts';
 import type { ContainerWish } from '../selinux/selinux.ts';
-import { seccompFilters, seccompProfiles } from '../seccomp/filters.ts';
+import { policyFilter, seccompFilters, seccompProfiles } from '../seccomp/filters.ts';
 import type { ContainerParts } from './container-ports.ts';
 import type { Hands } from './hands.ts';
 import type { PodStore } from './pod-store.ts';
@@ -33,16 +35,24 @@ const seccompOf = ({ native, config }: Hands) => ({
 /** What CDI devices change; without one no file is read. */
 const cdiOf =
   (dirs: readonly string[]) =>
-  async ({ cdiDevices = [], annotations }: ContainerConfig): Promise<SpecEdits> => {
-    const names = requestedDevices(cdiDevices, annotations);
-    return names.length === 0 ? noEdits : resolveDevices(names, await readSpecFiles(dirs));
-  };
+  async (names: readonly DeviceName[]): Promise<SpecEdits> =>
+    names.length === 0 ? noEdits : resolveDevices(names, await readSpecFiles(dirs));
+
+/** What plugins change of a container; without any nothing is done. */
+const adjustOf =
+  ({ nri, stages }: Hands): CreateContainerPorts['adjust'] =>
+  (planned) =>
+    nri.idle
+      ? Promise.resolve(unadjusted(planned))
+      : stages(planned.identity.sandboxId, 'CreateContainer').stage('plugins', () => nri.adjust(planned));
 
 /** Ports of CreateContainer and of ExecSync. */
 export function creationPorts(hands: Hands, store: PodStore, { containerPorts, teardown }: ContainerParts) {
   const { config, cgroups, images, paths, log } = hands;
   const profiles = seccompOf(hands);
   const seccomp = seccompFilters(profiles);
+  const seccompPolicy = policyFilter(profiles);
+  const cdiEdits = cdiOf(config.container.cdiDirs);
   const createPorts = {
     ...containerPorts,
     sandboxes: store.sandboxes,
@@ -51,7 +61,9 @@ export function creationPorts(hands: Hands, store: PodStore, { containerPorts, t
     apparmor: (profile: ProfileRequest | null, privileged: boolean) => store.apparmor.profileOf(profile, privileged),
     selinux: (wish: ContainerWish, pod: Labels | null) => store.selinux.containerLabels(wish, pod),
     relabelLimits: { directories: ownDirectories, trees: [...ownTrees, config.node.root, config.node.state] },
-    cdi: cdiOf(config.container.cdiDirs),
+    cdi: ({ cdiDevices = [], annotations }: ContainerConfig) => cdiEdits(requestedDevices(cdiDevices, annotations)),
+    adjust: adjustOf(hands),
+    seccompPolicy,
     seccompProfile: seccompProfiles(profiles),
     runtimeRoot: paths.runtimeRoot,
     teardown,
@@ -80,7 +92,7 @@ export function creationPorts(hands: Hands, store: PodStore, { containerPorts, t
     onNote: noteOnce(log),
   };
   const { records, monitors, files } = containerPorts;
-  return { createPorts, execPorts: { records, monitors, files, seccomp, newExecId: hexId } };
+  return { createPorts, execPorts: { records, monitors, files, seccomp, seccompPolicy, newExecId: hexId }, cdiEdits };
 }
 
 /** Why containers may not divide their cgroups here, null when they may. */

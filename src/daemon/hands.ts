@@ -7,6 +7,7 @@ import type { Step } from '../lib/steps.ts';
 import type { Log } from '../log.ts';
 import type { Native } from '../native/load.ts';
 import type { Network } from '../network/network.ts';
+import type { Nri } from '../nri/nri.ts';
 import type { Paths } from '../paths.ts';
 import type { RecordWriter } from '../state/record.ts';
 import type { Storage } from '../storage/storage.ts';
@@ -29,6 +30,7 @@ export interface Hands {
   readonly cgroups: Cgroups;
   readonly network: Network;
   readonly writer: RecordWriter;
+  readonly nri: Nri;
   readonly images: {
     readonly facts: (reference: string) => ContainerImageFacts | null;
     readonly hold: (chain: readonly string[]) => () => void;

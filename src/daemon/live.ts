@@ -3,7 +3,7 @@ import { sandboxCgroup } from '../cgroup/path.ts';
 import type { SandboxId } from '../lib/id.ts';
 import { monitorRequests } from '../monitor/requests.ts';
 import { userNamespaces } from '../monitor/user-namespaces.ts';
-import type { SelinuxLabels, SelinuxOptions } from '../sandbox/sandbox.ts';
+import type { Sandbox, SelinuxLabels, SelinuxOptions } from '../sandbox/sandbox.ts';
 import { abandonSandbox, teardownSandbox } from '../sandbox/teardown.ts';
 import { parseLabel } from '../selinux/label.ts';
 import { composeContainers } from './container-ports.ts';
@@ -35,11 +35,28 @@ function oomNews(log: Hands['log']): OomNews {
   return ooms;
 }
 
+/** What changes on record is told to plugins. */
+function tellPlugins({ nri, log }: Hands, { containers, sandboxes }: PodStore): void {
+  /** A record must change whatever becomes of its telling. */
+  const guarded =
+    <T>(tell: (before: T | null, after: T | null) => void) =>
+    (before: T | null, after: T | null): void => {
+      try {
+        tell(before, after);
+      } catch (error) {
+        log.error({ error }, 'bug: a change could not be told to NRI plugins');
+      }
+    };
+  containers.onChange(guarded((before, after) => nri.containerChanged(before, after)));
+  sandboxes.onChange(guarded((before, after) => nri.sandboxChanged(before, after)));
+}
+
 /** Everything that lives with pods: records, locks, monitors, ports of the verbs. */
 export function composePods(hands: Hands) {
   const { cgroups, now, stages } = hands;
   const store = podStore(hands);
   const { locks, bootId } = store;
+  tellPlugins(hands, store);
   const ooms = oomNews(hands.log);
   const monitors = monitorsOf(hands, store, {
     onGone: (id) => void containers.loseContainersOf(id).then(() => events.monitorGone(id)),
@@ -89,6 +106,7 @@ export function composePods(hands: Hands) {
         const trouble = await userNamespaceTrouble();
         return network === 'node' ? trouble.hostNetwork : trouble.pods;
       },
+      running: (sandbox: Sandbox) => hands.nri.running(sandbox),
       selinux: podLabelsOf(store),
       defaultSysctls: hands.config.container.defaultSysctls,
       runtimes: hands.config.node.runtimes,

@@ -13,6 +13,7 @@ import { startContainer } from '../container/start.ts';
 import { stopContainer } from '../container/stop.ts';
 import { updateContainerResources } from '../container/update-resources.ts';
 import type { RuntimeVerbs } from '../cri/verbs.ts';
+import type { Nri } from '../nri/nri.ts';
 import type { Network } from '../network/network.ts';
 import { listSandboxes, sandboxStatus } from '../sandbox/list.ts';
 import { portForward } from '../sandbox/port-forward.ts';
@@ -35,6 +36,7 @@ export interface RuntimeParts extends Pick<CheckpointParts, 'paths' | 'images'> 
   readonly stats: ReturnType<typeof statsVerbs>;
   readonly podMetrics: ReturnType<typeof podMetricVerbs>;
   readonly now: () => bigint;
+  readonly nri: Nri;
   readonly streaming: Pick<Streaming, 'url'>;
   /** The handlers beside our own. */
   readonly handlers: () => readonly ListedHandler[];
@@ -56,6 +58,7 @@ function statusVerbs({
   network,
   handlers,
   notReady,
+  nri,
 }: RuntimeParts): Pick<RuntimeVerbs, 'version' | 'status' | 'runtimeConfig' | 'updateRuntimeConfig'> {
   return {
     version: async () => ({ runtimeName, runtimeVersion: version }),
@@ -90,6 +93,7 @@ function statusVerbs({
               cniconfig: json(net.config),
               apparmor: json(pods.apparmor.status()),
               selinux: json(pods.selinux.status()),
+              nri: json({ ...config.nri, plugins: nri.list }),
               userNamespaceTrouble: json(userNamespaces),
               unreachableMonitors: json(silent().map((s) => s.identity.id)),
             }
@@ -113,7 +117,7 @@ type SandboxVerbs = Pick<
   | 'updatePodSandboxResources'
 >;
 
-function podVerbs({ pods, now }: RuntimeParts): SandboxVerbs {
+function podVerbs({ pods, now, nri }: RuntimeParts): SandboxVerbs {
   const { sandboxes, locks, requests } = pods;
   const list = { records: sandboxes, monitors: requests };
   return {
@@ -137,12 +141,15 @@ function podVerbs({ pods, now }: RuntimeParts): SandboxVerbs {
       return { view, containers, timestamp: now(), info: verbose ? { info: json(info) } : {} };
     },
     listPodSandbox: async (filter) => listSandboxes(list, filter),
-    updatePodSandboxResources: (input, { signal }) =>
-      updateSandboxResources({ records: sandboxes, locks }, input, signal),
+    async updatePodSandboxResources(input, { signal }) {
+      await nri.updatingPod(input);
+      await updateSandboxResources({ records: sandboxes, locks }, input, signal);
+      nri.updatedPod(input.id);
+    },
   };
 }
 
-function containerVerbs({ pods }: RuntimeParts) {
+function containerVerbs({ pods, nri }: RuntimeParts) {
   const { containers, requests, containerPorts, ooms } = pods;
   return {
     createContainer: (input, context) => createContainer(pods.createPorts, input, context),
@@ -168,7 +175,12 @@ function containerVerbs({ pods }: RuntimeParts) {
         info: verbose ? { info: json({ ...info, runtimeSpec: pods.files.readBundle(identity.id) }) } : {},
       };
     },
-    updateContainerResources: (input, { signal }) => updateContainerResources(containerPorts, input, signal),
+    async updateContainerResources({ id, resources }, { signal }) {
+      // nobody is asked about an update that cannot be
+      const limits = nri.idle ? { resources } : await nri.updating(findContainer(containers, id), resources);
+      await updateContainerResources(containerPorts, { id, ...limits }, signal);
+      nri.updated(id);
+    },
     reopenContainerLog: ({ id }, { signal }) =>
       reopenContainerLog({ records: containers, monitors: requests }, id, signal),
     execSync: (input, { signal }) => execSync(pods.execPorts, input, signal),

@@ -59,7 +59,7 @@ function withEnv(env: readonly string[], added: readonly string[]): string[] {
 function withMounts(mounts: readonly OciMount[], added: readonly OciMount[]): OciMount[] {
   const cleaned = added.map((mount) => ({ ...mount, destination: cleanPath(mount.destination) }));
   const root = cleaned.find(({ destination }) => destination === '/');
-  if (root) throw invalidArgument(`a CDI device mounts ${root.source} over the root`);
+  if (root) throw invalidArgument(`a CDI device or an NRI plugin mounts ${root.source} over the root`);
   const all = new Map([...mounts, ...cleaned].map((mount) => [mount.destination, mount]));
   return inMountOrder([...all.values()]);
 }

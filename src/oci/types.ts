@@ -153,6 +153,8 @@ export interface OciSpec {
     readonly devices: readonly OciDevice[];
     readonly cgroupsPath: string;
     readonly resources: { readonly devices: readonly OciDeviceRule[] };
+    /** Kernel parameters of the container's namespaces; absent: none beside the pod's. */
+    readonly sysctl?: Readonly<Record<string, string>>;
     readonly maskedPaths: readonly string[];
     readonly readonlyPaths: readonly string[];
     readonly mountLabel?: string;

@@ -34,6 +34,8 @@ export interface RunSandboxPorts {
   readonly monitors: SandboxMonitors;
   readonly network: SandboxNetwork;
   readonly files: SandboxFiles;
+  /** Tells plugins of the node of a pod that is made but for its last word; fails when one of them says no. */
+  readonly running: (sandbox: Sandbox) => Promise<void>;
   readonly teardown: (id: string) => Promise<void>;
   readonly now: () => bigint;
   readonly newId: () => SandboxId;
@@ -191,12 +193,11 @@ async function build(ports: RunSandboxPorts, identity: SandboxIdentity, plan: Sa
     id,
     podFiles({ hostname: plan.hostname, ips: attached.ips, dns: config.dns, hostNetwork, host }),
   );
-  return ports.records.update(id, {
-    phase: 'ready',
-    ips: attached.ips,
-    hostInterface: attached.hostInterface,
-    pausePid: made.pausePid,
-  });
+  const { ips, hostInterface } = attached;
+  const facts = { ips, hostInterface, pausePid: made.pausePid };
+  const { status } = ports.records.get(id) as Sandbox;
+  await ports.running({ identity, status: { ...status, ...facts } });
+  return ports.records.update(id, { phase: 'ready', ...facts });
 }
 
 /** Makes the pod's cgroup, and a leaf for the pause process of a shared pid namespace. */

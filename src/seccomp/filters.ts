@@ -36,6 +36,18 @@ export function seccompProfiles({ defaultProfile, root }: Pick<FiltersOptions, '
   };
 }
 
+/** Makes the function that compiles a whole policy, given as JSON of runtime-spec `linux.seccomp`. Throws invalid-argument for one that is none. */
+export const policyFilter =
+  ({ compile }: Pick<FiltersOptions, 'compile'>) =>
+  (policy: string): Filter => {
+    try {
+      const { bpf, flags } = compile({ profileJson: policy });
+      return { bpf: Buffer.from(bpf, 'base64'), flags };
+    } catch (error) {
+      throw invalidArgument('the seccomp policy of a plugin', error);
+    }
+  };
+
 /** Makes the function that gives a container its filter. Default filters are compiled once per capability set. */
 export function seccompFilters(options: FiltersOptions) {
   const defaults = new Map<string, Filter>();

@@ -1,5 +1,6 @@
 // A host in memory behind the verbs' ports: it holds named resources, so that what is left can be seen,
 // and it can be told to fail at its n-th call.
+import { type Planned, unadjusted } from '../../src/container/adjusted.ts';
 import { randomBytes } from 'node:crypto';
 import type { Container, ContainerIdentity, ContainerStatus } from '../../src/container/container.ts';
 import type { CgroupResources } from '../../src/container/ports.ts';
@@ -232,6 +233,7 @@ export function fakeHost() {
     files,
     now,
     stages,
+    starting: async () => undefined,
     deleteByRuntime: async (_: unknown, { id }: { readonly id: string }) => {
       step('runtime.delete');
       resources.delete(`runtime state ${id}`);
@@ -242,6 +244,8 @@ export function fakeHost() {
     ...containerPorts,
     sandboxes: sandboxRecords,
     images: { find: () => image, hold: () => () => undefined, admit: async () => undefined },
+    adjust: async (planned: Planned) => unadjusted(planned),
+    seccompPolicy: () => ({ bpf: Buffer.alloc(0), flags: 0 }),
     seccomp: async () => {
       if (refusal) throw refusal;
       return { bpf: Buffer.alloc(0), flags: 0 };
@@ -312,6 +316,7 @@ export function fakeHost() {
       gvisor: { path: '/bin/runsc', args: [], type: 'runsc', hideUnifiedCgroup: false, writableLayerLimit: 0 },
     } as const,
     stages,
+    running: async () => undefined,
     selinux: () => null,
     userNamespaceTrouble: async () => userNamespaceTrouble,
   };

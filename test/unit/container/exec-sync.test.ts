@@ -17,6 +17,7 @@ function ports(cancel: () => Promise<void>) {
     ports: {
       records: { find: () => running },
       files: { readProcess: () => ({ args: [], env: [], capabilities: { bounding: [] } }) },
+      seccompPolicy: () => ({ bpf: Buffer.alloc(0), flags: 0 }),
       seccomp: async () => ({ bpf: Buffer.alloc(0), flags: 0 }),
       newExecId: () => 'e',
       monitors: {

@@ -3,7 +3,7 @@ import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { build } from 'esbuild';
 
-const programs = { podwrightd: 'src/main.ts', podwright: 'src/cli/main.ts' };
+const programs = { podwrightd: 'src/main.ts', podwright: 'src/cli/main.ts', 'podwright-work': 'src/work/main.ts' };
 
 /** What a program imports only when it is asked for: a file of its own, so that nobody else reads it. */
 const parts = {

@@ -23,6 +23,7 @@ export const floors = [
     'trace',
     'verification',
     'apiserver',
+    'work',
     'log.ts',
   ],
   ['sandbox', 'container', 'image', 'stats'],
@@ -54,7 +55,7 @@ const refused = [
     why: 'only credential helpers, verifiers and plugins are run by the daemon itself',
   },
   {
-    from: /^(?!(main|daemon)\.ts$|daemon\/|native\/|state\/|cgroup\/|storage\/|registry\/|network\/|monitor\/|seccomp\/|recovery\/observe\.ts$)/,
+    from: /^(?!(main|daemon)\.ts$|daemon\/|native\/|state\/|cgroup\/|storage\/|registry\/|network\/|monitor\/|seccomp\/|work\/|recovery\/observe\.ts$)/,
     to: /^native\//,
     why: 'only the hands (floor 2) and recovery/observe.ts call the addon',
   },
@@ -95,11 +96,11 @@ const outside = [
   {
     module: /^node:fs(\/|$)/,
     rooms:
-      /^(state|storage|network|monitor|seccomp)\/|^(apparmor|selinux)\/kernel\.ts$|^registry\/hosts\.ts$|^verification\/(policy-files|verifier)\.ts$|^recovery\/observe\.ts$|^config\/load\.ts$|^apiserver\/(kubeconfig|in-cluster)\.ts$|^(cli\/)?main\.ts$|^installer\/(release|stage|host|pod|installer)\.ts$|^node\/(?!journal\.ts|plan\.ts|transaction\.ts)/,
+      /^(state|storage|network|monitor|seccomp)\/|^(apparmor|selinux)\/kernel\.ts$|^registry\/hosts\.ts$|^verification\/(policy-files|verifier)\.ts$|^recovery\/observe\.ts$|^config\/load\.ts$|^apiserver\/(kubeconfig|in-cluster)\.ts$|^(cli\/|work\/)?main\.ts$|^installer\/(release|stage|host|pod|installer)\.ts$|^node\/(?!journal\.ts|plan\.ts|transaction\.ts)/,
   },
   {
     module: /^node:child_process$/,
-    rooms: /^network\/cni\/|^apparmor\/kernel\.ts$|^lib\/own-group\.ts$|^node\/programs\.ts$|^installer\/host\.ts$/,
+    rooms: /^network\/cni\/|^apparmor\/kernel\.ts$|^lib\/own-group\.ts$|^node\/programs\.ts$|^installer\/host\.ts$|^work\/start\.ts$/,
   },
   { module: /^pino(-pretty)?$/, rooms: /^log\.ts$/ },
   { module: /^prom-client$/, rooms: /^metrics\// },

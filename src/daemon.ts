@@ -22,6 +22,7 @@ import { composeStats } from './daemon/stats.ts';
 import { trimWhenIdle } from './daemon/idle.ts';
 import type { Log } from './log.ts';
 import { createMetrics } from './metrics/metrics.ts';
+import { composeOwn } from './daemon/own-processes.ts';
 import { createNetwork } from './network/network.ts';
 import { RecordWriter } from './state/record.ts';
 import { dropPidFile, writePidFile } from './state/run-files.ts';
@@ -57,6 +58,7 @@ async function compose(config: Config, current: () => Config, log: Log) {
     beginStage: spans.beginStage,
   });
   const cgroups = createCgroups(native, config.cgroup.driver);
+  const own = await composeOwn({ config, native, cgroups, paths, log });
   const network = createNetwork({
     native,
     config: { ...config.network, hostLocalDir: paths.networksDir },
@@ -69,6 +71,7 @@ async function compose(config: Config, current: () => Config, log: Log) {
     config,
     current,
     ...node,
+    native: own.native,
     log,
     clock,
     writer,
@@ -78,7 +81,7 @@ async function compose(config: Config, current: () => Config, log: Log) {
   });
   const nri = composeNri({ config, log, pods: () => pods });
   const stages: Hands['stages'] = (id, call) => trace.stages(id, call);
-  const hands = { ...node, config, current, log, now, cgroups, network, images, writer, nri, stages };
+  const hands = { ...node, config, current, log, now, cgroups, network, own, images, writer, nri, stages };
   const pods = composePods(hands);
   const stats = composeStats({ config, pods, cgroups, network, images, paths, now });
   const handlers = askHandlers(config.node.runtimes, { native, log });
@@ -150,6 +153,7 @@ export async function startDaemon(config: Config, log: Log, manager: ManagerAddr
       await metrics.close();
       pods.monitors.close();
       await images.stop();
+      await rooms.own.leave();
       await network.shutdown({ removeAll: false });
       await rooms.writer.flush();
       await rooms.spans.close();

@@ -29,6 +29,8 @@ const bundles = [
   'podwright.relay',
   'podwright.kubeconfig',
   'podwright.installer',
+  'podwright-work',
+  'podwright-work.main',
 ];
 const lib = 'lib/podwright';
 const doc = 'share/doc/podwright';

@@ -12,7 +12,7 @@ import type {
 } from '../native/boundary.ts';
 import { errno, NativeError } from '../native/errors.ts';
 import type { Native } from '../native/load.ts';
-import { type CgroupDriver, isScope, isSlice, type OwnCgroups, ownCgroups } from './path.ts';
+import { type CgroupDriver, expandSlice, isScope, isSlice, type OwnCgroups, ownCgroups } from './path.ts';
 import { type EncodedUsage, usageMessages } from './usage-answer.ts';
 
 export type { EncodedUsage } from './usage-answer.ts';
@@ -93,8 +93,17 @@ export interface Cgroups {
   procs(path: string): Promise<readonly number[]>;
   /** Removes cgroups and what is below them; missing ones are no error. Processes in them are: EBUSY. */
   remove(paths: readonly string[]): Promise<void>;
-  /** Where monitors are put; makes the leaf if need be. */
-  monitorPlace(): Promise<CgroupPlace>;
+  /** Where monitors are put; makes the leaf if need be, with these limits. */
+  monitorPlace(limits: Resources | null): Promise<CgroupPlace>;
+  /**
+   * Puts a process that runs already, with all its threads, into a cgroup that is made if need be, and settles it there.
+   * Answers what puts it back where it was.
+   */
+  enter(member: CgroupMember): Promise<() => Promise<void>>;
+  /** Writes values again that are in force for us: systemd may have put its own in their place. */
+  rewrite(path: string, resources: Resources): Promise<void>;
+  /** Settles when systemd has read its units again; null with the cgroupfs driver. */
+  reloaded(): Promise<unknown> | null;
 }
 
 /** The part of the addon used here. */
@@ -116,13 +125,15 @@ export function createCgroups(native: CgroupNative, wanted: CgroupDriver | 'auto
   const own = ownCgroups[driver];
   // a scope of an earlier start with the other driver is systemd's too
   const bySystemd = (path: string): boolean => systemd && isScope(path);
-  const doing = async <T>(what: string, work: () => Promise<T>): Promise<T> => {
-    try {
-      return await work();
-    } catch (error) {
-      throw cgroupFailure(what, error);
-    }
-  };
+  const settle = ({ path, pid, description, resources, delegated = false }: CgroupMember): Promise<void> =>
+    doing(`make a scope of cgroup ${path}`, async () => {
+      if (driver === 'systemd' && isScope(path)) {
+        await native.systemdStartScope({ path, pid, description });
+        // systemd has an opinion of files for which it was told nothing (memory.oom.group, memory.min)
+        if (resources) await native.cgroupUpdate({ path, resources });
+      }
+      if (delegated) await native.cgroupHandOn({ path, pid });
+    });
   return {
     version,
     driver,
@@ -131,42 +142,71 @@ export function createCgroups(native: CgroupNative, wanted: CgroupDriver | 'auto
       doing(`create cgroup ${path}`, async () => (await native.cgroupCreate({ path, resources, delegated })).facts),
     update: (path, resources) =>
       doing(`update cgroup ${path}`, async () => {
-        if (!bySystemd(path)) return native.cgroupUpdate({ path, resources });
-        const before = await native.cgroupRead({ path });
-        const now = await native.cgroupUpdate({ path, resources });
-        try {
-          await native.systemdTellLimits({ path });
-          await native.cgroupUpdate({ path, resources });
-        } catch (error) {
-          await native.cgroupUpdate({ path, resources: before });
-          throw error;
-        }
-        return now;
+        const change = bySystemd(path) ? native.systemdUpdate : native.cgroupUpdate;
+        return change({ path, resources });
       }),
-    settle: ({ path, pid, description, resources, delegated = false }) =>
-      doing(`make a scope of cgroup ${path}`, async () => {
-        if (driver === 'systemd' && isScope(path)) {
-          await native.systemdStartScope({ path, pid, description });
-          // systemd has an opinion of files for which it was told nothing (memory.oom.group, memory.min)
-          if (resources) await native.cgroupUpdate({ path, resources });
-        }
-        if (delegated) await native.cgroupHandOn({ path, pid });
-      }),
-    read: (path) => doing(`read limits of cgroup ${path}`, () => native.cgroupRead({ path })),
-    usage: (of, now) => doing('read cgroup usage', () => usageOf(native, of, now)),
-    stats: (paths) => doing('read cgroup usage', () => native.cgroupStats({ paths })),
-    tasks: (groups) => doing('look at processes of cgroups', () => native.cgroupTasks({ groups })),
+    rewrite: (path, resources) =>
+      doing(`write limits of cgroup ${path} again`, async () => void (await native.cgroupUpdate({ path, resources }))),
+    reloaded: () => (driver === 'systemd' ? doing('wait for systemd', native.systemdReloaded) : null),
+    ...readings(native),
     kill: (path) => doing(`kill cgroup ${path}`, async () => void (await native.cgroupKill({ path }))),
-    procs: (path) => doing(`list processes of cgroup ${path}`, () => native.cgroupProcs({ path })),
     remove: (paths) =>
       doing(`remove cgroup ${paths.join(', ')}`, async () => {
         await native.cgroupRemove({ paths });
-        // an empty scope ends by itself, a slice does not; that of all is left, another daemon's pods may be in it
-        const slices = systemd ? paths.filter((path) => isSlice(path) && path !== own.root) : [];
-        if (slices.length > 0) await native.systemdStopUnits({ paths: slices });
+        // an empty scope ends by itself, a slice does not; their cgroups are gone, so nobody is in them
+        const slices = systemd ? paths.filter(isSlice) : [];
+        const nested = slices.includes(own.root) ? [expandSlice('podwright-pods.slice')] : [];
+        if (slices.length > 0) await native.systemdStopUnits({ paths: [...nested, ...slices] });
       }),
-    monitorPlace: () => doing(`create cgroup ${own.monitors}`, () => native.cgroupMonitorLeaf({ path: own.monitors })),
+    monitorPlace: (limits) =>
+      doing(`create cgroup ${own.monitors}`, async () => {
+        if (limits === null) return native.cgroupMonitorLeaf({ path: own.monitors });
+        return (await native.cgroupCreate({ path: own.monitors, resources: limits, delegated: null })).facts.place;
+      }),
+    settle,
+    enter: (member) => doing(`enter cgroup ${member.path}`, () => enter(native, settle, member)),
   };
+}
+
+/** Does something, and says what it was when it fails. */
+async function doing<T>(what: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw cgroupFailure(what, error);
+  }
+}
+
+/** What only looks. */
+const readings = (native: CgroupNative): Pick<Cgroups, 'read' | 'usage' | 'stats' | 'tasks' | 'procs'> => ({
+  read: (path) => doing(`read limits of cgroup ${path}`, () => native.cgroupRead({ path })),
+  usage: (of, now) => doing('read cgroup usage', () => usageOf(native, of, now)),
+  stats: (paths) => doing('read cgroup usage', () => native.cgroupStats({ paths })),
+  tasks: (groups) => doing('look at processes of cgroups', () => native.cgroupTasks({ groups })),
+  procs: (path) => doing(`list processes of cgroup ${path}`, () => native.cgroupProcs({ path })),
+});
+
+/** How often a process is put into a cgroup that systemd takes away at that moment. */
+const entries = 5;
+
+async function enter(
+  native: CgroupNative,
+  settle: Cgroups['settle'],
+  member: CgroupMember,
+): Promise<() => Promise<void>> {
+  const { path, pid, resources } = member;
+  for (let left = entries; ; left -= 1) {
+    await native.cgroupCreate({ path, resources, delegated: null });
+    try {
+      const dirs = await native.cgroupJoin({ path, pid });
+      await settle(member);
+      return async () => void (await native.cgroupRejoin({ dirs, pid }));
+    } catch (error) {
+      // the scope of that name had emptied, and went when it was about to be used again
+      const gone = error instanceof NativeError && (error.errno === errno.ENOENT || error.errno === errno.ENODEV);
+      if (!gone || left === 1) throw error;
+    }
+  }
 }
 
 async function usageOf(native: CgroupNative, { containers, pods }: UsageQuestion, now: bigint): Promise<UsageAnswer> {

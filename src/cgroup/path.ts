@@ -11,13 +11,44 @@ export interface OwnCgroups {
   readonly root: string;
   /** Where all monitors run. */
   readonly monitors: string;
+  /** Where the daemon is, if it is limited and no service manager has put it anywhere. */
+  readonly daemon: string;
+  /** Where the process is that pulls and frees, if that is limited. */
+  readonly work: string;
 }
 
 /** Ours, by driver. */
 export const ownCgroups: Readonly<Record<CgroupDriver, OwnCgroups>> = {
-  cgroupfs: { root: '/podwright', monitors: '/podwright/monitors' },
-  systemd: { root: '/podwright.slice', monitors: '/podwright.slice/podwright-monitors.scope' },
+  cgroupfs: {
+    root: '/podwright',
+    monitors: '/podwright/monitors',
+    daemon: '/podwright/daemon',
+    work: '/podwright/work',
+  },
+  systemd: {
+    root: '/podwright.slice',
+    monitors: '/podwright.slice/podwright-monitors.scope',
+    daemon: '/podwright.slice/podwright-daemon.scope',
+    work: '/podwright.slice/podwright-work.scope',
+  },
 };
+
+/**
+ * The service that a process belongs to by its `/proc/<pid>/cgroup`; null for one that no service manager started.
+ * systemd has a `.service` in the path (in a v1 hierarchy of its own, or the unified tree), OpenRC `openrc` at its head.
+ */
+export function serviceOf(table: string): string | null {
+  for (const line of table.split('\n')) {
+    const [, controllers = '', ...path] = line.split(':');
+    if (controllers !== '' && !controllers.startsWith('name=')) continue;
+    const names = path.join(':').split('/').filter(Boolean);
+    const service = names.findLast((name) => name.endsWith('.service'));
+    if (service !== undefined) return service;
+    const [, rc] = /^openrc(?:\.(.+))?$/.exec(names[0] ?? '') ?? [];
+    if (names[0]?.startsWith('openrc')) return rc ?? names[1] ?? 'openrc';
+  }
+  return null;
+}
 
 /** A CRI `cgroup_parent` understood. */
 export interface CgroupParent {

@@ -27,6 +27,7 @@ export const showStatus: Run = async ({ client, socket, print, failWith }) => {
       ['Pods', sum(podStates)],
       ['Containers', sum(containerStates)],
       ['Images', String(images.images.length)],
+      ...limits(status.info['ownProcesses']),
     ]),
   );
 };
@@ -40,4 +41,28 @@ function count(words: readonly string[]): Readonly<Record<string, number>> {
 function sum(counts: Readonly<Record<string, number>>): string {
   const parts = Object.entries(counts).map(([word, number]) => `${number} ${word}`);
   return parts.length === 0 ? 'none' : parts.join(', ');
+}
+
+const words: Readonly<Record<string, string>> = {
+  memoryLimitBytes: 'bytes of memory',
+  cpuShares: 'CPU shares',
+  pidsLimit: 'processes',
+};
+
+/** A line for each kind of our own processes that is limited (Status info `ownProcesses`). */
+function limits(report: string | undefined): (readonly [string, string])[] {
+  const places = JSON.parse(report ?? '{}') as Readonly<Record<string, unknown>>;
+  return ['monitors', 'daemon', 'work'].flatMap((name): (readonly [string, string])[] => {
+    const place = places[name] as { where: string; limits: Readonly<Record<string, unknown>> | null } | undefined;
+    if (!place?.limits) return [];
+    const { unified = {}, ...rest } = place.limits;
+    const named = Object.entries(words).flatMap(([key, word]) =>
+      typeof rest[key] === 'number' ? [`${rest[key]} ${word}`] : [],
+    );
+    const files = Object.entries(unified as Readonly<Record<string, string>>).map(
+      ([file, value]) => `${file} ${value}`,
+    );
+    if (typeof rest['cpuQuota'] === 'number') named.push(`${rest['cpuQuota'] / 100_000} processors`);
+    return [[`Limits of ${name}`, `${[...named, ...files].join(', ')} in ${place.where}`]];
+  });
 }

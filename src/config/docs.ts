@@ -15,6 +15,7 @@ export const sectionDocs: Readonly<Record<Section, string>> = {
   verification: 'Which images may be used: docs/verification.md.',
   container: 'Defaults of containers.',
   cgroup: 'Control groups.',
+  own: "Limits of podwright's own processes: docs/cgroups.md.",
   checkpoint: 'Checkpoints of containers and pods.',
   nri: 'Plugins of the Node Resource Interface.',
   trace: 'Stage times of recent calls.',

@@ -79,6 +79,8 @@ export const duration: Kind<number> = {
 
 const sizeUnits = { '': 1, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30, TiB: 2 ** 40 } as const;
 
+const mostCpus = 8192;
+
 /** A number of bytes: 4096, "64MiB", "8GiB". */
 export const size: Kind<number> = {
   expected: 'a number of bytes, or a size such as "64MiB" or "8GiB"',
@@ -93,6 +95,22 @@ export const size: Kind<number> = {
   },
   jsonSchema: { type: ['integer', 'string'], minimum: 0, pattern: '^[0-9]+([KMGT]iB)?$' },
 };
+
+/** A number of processors, in thousandths at the finest: 2, 0.5. */
+export const cpus: Kind<number> = {
+  expected: 'a number of processors such as 2 or 0.5',
+  read: (raw) => (typeof raw === 'number' ? readCpus(raw) : undefined),
+  readText: (word) => (/^\d+(\.\d+)?$/.test(word) ? readCpus(Number(word)) : undefined),
+  show: String,
+  jsonSchema: { type: 'number', minimum: 0, maximum: mostCpus, multipleOf: 0.001 },
+};
+
+function readCpus(value: number): number | undefined {
+  const thousandths = Math.round(value * 1000);
+  // below a hundredth the kernel's shortest quota (1 ms of 100 ms) would be more than what was asked for
+  const fits = value === 0 || (value >= 0.01 && value <= mostCpus);
+  return fits && Math.abs(thousandths - value * 1000) < 1e-6 ? value : undefined;
+}
 
 /** A list; in a flag its items are separated by commas. */
 export function list<T>(item: Kind<T>, items: string): Kind<readonly T[]> {

@@ -96,11 +96,12 @@ const isMissing = (error: unknown): boolean => (error as NodeJS.ErrnoException).
 
 /** Fills in the settings whose default depends on others or on where the program lies. */
 function derive(config: Config, programDirectory: string): Config {
-  const { socket, state, addon, monitor } = config.node;
+  const { socket, state, addon, monitor, worker } = config.node;
   const node = override(config, 'node', {
     socket: socket === '' ? join(state, 'podwright.sock') : socket,
     addon: addon === '' ? join(programDirectory, 'addon.node') : addon,
     monitor: monitor === '' ? join(programDirectory, 'podwright-monitor') : monitor,
+    worker: worker === '' ? join(programDirectory, 'podwright-work.js') : worker,
   });
   const { socket: metricsSocket } = config.metrics;
   return override(node, 'metrics', {

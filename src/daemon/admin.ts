@@ -13,6 +13,7 @@ import type { SelinuxStatus } from '../selinux/selinux.ts';
 import type { Trace } from '../trace/trace.ts';
 import type { Images } from './images.ts';
 import type { Pods } from './live.ts';
+import type { OwnProcesses } from './own-processes.ts';
 import type { Recovery } from './recovery.ts';
 import { shutdownBounds, shutdownNode } from './shutdown.ts';
 
@@ -21,6 +22,7 @@ export interface AdminParts {
   readonly pods: Pods;
   readonly images: Images;
   readonly network: Network;
+  readonly own: Pick<OwnProcesses, 'report'>;
   readonly trace: Trace;
   readonly recovery: Recovery;
   readonly log: Log;
@@ -88,7 +90,7 @@ function warnOfSelinux({ setting, mode, trouble, defaultsFile, defaults }: Selin
     warn('SELinux', `the policy names no contexts for containers (lxc_contexts): they get ${defaults.process}`, '');
 }
 
-async function doctor({ pods, images, network, recovery }: AdminParts): Promise<Finding[]> {
+async function doctor({ pods, images, network, recovery, own }: AdminParts): Promise<Finding[]> {
   const findings: Finding[] = [];
   const warn = (subject: string, problem: string, advice: string): void =>
     void findings.push({ severity: 'warning', subject, problem, advice });
@@ -103,6 +105,8 @@ async function doctor({ pods, images, network, recovery }: AdminParts): Promise<
   if (trouble !== null)
     warn('AppArmor', trouble, 'install apparmor_parser: containers run without the default profile');
   warnOfSelinux(pods.selinux.status(), warn);
+  const { trouble: limits } = own.report();
+  if (limits !== null) warn('limits', limits, '');
   if (network.owedReleases() > 0) warn('network', `${network.owedReleases()} releases are owed`, '');
   for (const { noun, id, why: reason } of [...recovery.setAside, ...images.setAside])
     wrong(`${noun} ${id}`, reason, 'look at it in the quarantine directory; remove it there when it is not needed');

@@ -10,6 +10,7 @@ import type { Network } from '../network/network.ts';
 import type { Nri } from '../nri/nri.ts';
 import type { Paths } from '../paths.ts';
 import type { RecordWriter } from '../state/record.ts';
+import type { OwnProcesses } from './own-processes.ts';
 import type { Storage } from '../storage/storage.ts';
 
 /** Stage times of one call on behalf of a sandbox. */
@@ -29,6 +30,7 @@ export interface Hands {
   readonly now: () => bigint;
   readonly cgroups: Cgroups;
   readonly network: Network;
+  readonly own: OwnProcesses;
   readonly writer: RecordWriter;
   readonly nri: Nri;
   readonly images: {

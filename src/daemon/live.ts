@@ -92,7 +92,7 @@ export function composePods(hands: Hands) {
     /** Kills its processes. */
     haltContainer: halt,
     userNamespaceTrouble,
-    removeOwnCgroups: () => removeOwnCgroups(cgroups),
+    removeOwnCgroups: () => hands.own.leave().then(() => removeOwnCgroups(cgroups)),
     runPorts: {
       ...releasePorts,
       locks,

@@ -10,7 +10,7 @@ import type { PodStore } from './pod-store.ts';
 
 /** Builds them. `onGone`: the monitor's process is dead, and what it watched is without one. `onOom`: a kill was told. */
 export function monitorsOf(
-  { native, paths, cgroups, log }: Hands,
+  { native, paths, cgroups, log, own }: Hands,
   { containers }: PodStore,
   { onGone, onOom }: { readonly onGone: (sandboxId: string) => void; readonly onOom: (kill: OomKill) => void },
 ): Monitors {
@@ -18,9 +18,14 @@ export function monitorsOf(
     native,
     socketOf: paths.monitorSocket,
     // asked anew each time: another daemon's end may have taken the leaf away
-    place: () => cgroups.monitorPlace(),
+    place: () => cgroups.monitorPlace(own.monitorLimits),
     placed: (pid) =>
-      cgroups.settle({ path: cgroups.own.monitors, pid, description: 'podwright monitors', resources: null }),
+      cgroups.settle({
+        path: cgroups.own.monitors,
+        pid,
+        description: 'podwright monitors',
+        resources: own.monitorLimits,
+      }),
     daemonVersion: version,
     carrier: nativeCarrier(native),
     onEvent: (sandboxId, { exit, oom, logTrouble, note }) => {

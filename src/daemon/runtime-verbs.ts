@@ -25,6 +25,7 @@ import type { podMetricVerbs } from '../stats/pod-metrics.ts';
 import type { statsVerbs } from '../stats/sample.ts';
 import type { ListedHandler } from './handlers.ts';
 import { type CheckpointParts, checkpointVerbs } from './checkpoint-ports.ts';
+import type { OwnProcesses } from './own-processes.ts';
 import type { Pods } from './live.ts';
 import type { Streaming } from './streaming.ts';
 
@@ -33,6 +34,7 @@ export interface RuntimeParts extends Pick<CheckpointParts, 'paths' | 'images'> 
   readonly config: Config;
   readonly cgroupDriver: CgroupDriver;
   readonly network: Network;
+  readonly own: Pick<OwnProcesses, 'report'>;
   readonly stats: ReturnType<typeof statsVerbs>;
   readonly podMetrics: ReturnType<typeof podMetricVerbs>;
   readonly now: () => bigint;
@@ -56,6 +58,7 @@ function statusVerbs({
   config,
   cgroupDriver,
   network,
+  own,
   handlers,
   notReady,
   nri,
@@ -95,6 +98,7 @@ function statusVerbs({
               selinux: json(pods.selinux.status()),
               nri: json({ ...config.nri, plugins: nri.list }),
               userNamespaceTrouble: json(userNamespaces),
+              ownProcesses: json(own.report()),
               unreachableMonitors: json(silent().map((s) => s.identity.id)),
             }
           : {},

@@ -1,4 +1,5 @@
 // Starts a monitor process. Must not talk to it: client.ts does.
+import { statSync } from 'node:fs';
 import { internal } from '../lib/failure.ts';
 
 /** Where a monitor is put: see proto CgroupPlace. */
@@ -20,6 +21,34 @@ export function monitorArgv(sandboxId: string, socket: string, place: MonitorPla
   for (const file of place.v1Tasks) argv.push('--tasks', file);
   if (place.unifiedDir !== '') argv.push('--cgroup', place.unifiedDir);
   return argv;
+}
+
+/** How often a place is asked for before a start fails. */
+const places = 5;
+
+/**
+ * Starts something in a place. When that fails and the place has gone meanwhile, in another: systemd takes an empty scope
+ * away, and the last monitor may have left it just now.
+ */
+export async function inPlace(
+  place: () => Promise<MonitorPlace>,
+  start: (at: MonitorPlace) => Promise<void>,
+): Promise<void> {
+  for (let left = places; ; left -= 1) {
+    const at = await place();
+    const before = cgroupId(at);
+    try {
+      return await start(at);
+    } catch (error) {
+      if (left === 1 || cgroupId(at) === before) throw error;
+    }
+  }
+}
+
+/** Tells a cgroup from a later one at the same path; null when there is none. */
+function cgroupId({ unifiedDir, v1Tasks }: MonitorPlace): bigint | null {
+  const path = unifiedDir === '' ? v1Tasks[0] : unifiedDir;
+  return path === undefined ? null : (statSync(path, { bigint: true, throwIfNoEntry: false })?.ino ?? null);
 }
 
 /** Starts the monitor of a sandbox; it listens on its socket when this resolves. */

@@ -4,7 +4,7 @@ import { Failure, internal, unavailable } from '../lib/failure.ts';
 import type { Carrier } from './carrier.ts';
 import { type MonitorCall, MonitorConnection, type MonitorEvent, type MonitorReply } from './client.ts';
 import type { StreamPlace } from './streams.ts';
-import { launchMonitor, type LaunchNative, type MonitorPlace, monitorArgv } from './launch.ts';
+import { inPlace, launchMonitor, type LaunchNative, type MonitorPlace, monitorArgv } from './launch.ts';
 
 /** Newest protocol version that this daemon speaks (proto/monitor.proto Hello). */
 export const protocolVersion = 1;
@@ -73,7 +73,7 @@ export class Monitors {
   /** Starts a monitor for a sandbox and shakes hands. */
   async launch(sandboxId: string): Promise<MonitorProcess> {
     const { native, socketOf, place } = this.#options;
-    await launchMonitor(native, monitorArgv(sandboxId, socketOf(sandboxId), await place()));
+    await inPlace(place, (at) => launchMonitor(native, monitorArgv(sandboxId, socketOf(sandboxId), at)));
     const hello = await this.adopt(sandboxId);
     await this.#options.placed(hello.pid);
     return { pid: hello.pid, startTime: Number(hello.startTime), version: hello.monitorVersion };

@@ -188,8 +188,10 @@ export interface CgroupsExports {
   cgroupUpdate(args: { readonly path: string; readonly resources: CgroupResources }): Promise<Outcome<CgroupResources>>;
   /** Makes the systemd scope of a cgroup that is there, with a process in it; one that is there is kept. */
   systemdStartScope(args: { readonly path: string; readonly pid: number; readonly description: string }): Promise<Outcome<null>>;
-  /** Tells systemd the limits that a scope's files have; nothing for one that it does not have. */
-  systemdTellLimits(args: { readonly path: string }): Promise<Outcome<null>>;
+  /** Changes limits of a scope, in its files and for systemd, all or none; answers what the kernel then has. */
+  systemdUpdate(args: { readonly path: string; readonly resources: CgroupResources }): Promise<Outcome<CgroupResources>>;
+  /** Settles when systemd has read its units again: files that it was not told of have its own values then. */
+  systemdReloaded(): Promise<Outcome<null>>;
   /** Ends the units of cgroups (scopes, slices); those that systemd does not have are no error. */
   systemdStopUnits(args: { readonly paths: readonly string[] }): Promise<Outcome<null>>;
   cgroupRead(args: { readonly path: string }): Promise<Outcome<CgroupResources>>;
@@ -198,6 +200,10 @@ export interface CgroupsExports {
   /** SIGKILL to all until none is left, at most 10 s. */
   cgroupKill(args: { readonly path: string }): Promise<Outcome<null>>;
   cgroupProcs(args: { readonly path: string }): Promise<Outcome<readonly number[]>>;
+  /** Puts a process with all its threads into a cgroup that is there; the directories where it was. */
+  cgroupJoin(args: { readonly path: string; readonly pid: number }): Promise<Outcome<readonly string[]>>;
+  /** Puts a process back where cgroupJoin found it; where that has gone, into the root. */
+  cgroupRejoin(args: { readonly dirs: readonly string[]; readonly pid: number }): Promise<Outcome<null>>;
   /** What CRI reports, in order, encoded for it: containers, then pods (StatsReader::usage). `now` is in unix nanoseconds. */
   cgroupUsage(args: { readonly containers: readonly string[]; readonly pods: readonly string[]; readonly now: string }): Promise<Outcome<ArrayBuffer>>;
   /** One batch read of all, in order; null for a cgroup that does not exist. */

@@ -29,6 +29,7 @@ export const errno = {
   ENOENT: 2,
   ESRCH: 3,
   EIO: 5,
+  ENODEV: 19,
   EBUSY: 16,
   EEXIST: 17,
   EINVAL: 22,

@@ -12,9 +12,12 @@ type Unwrapped<F> = F extends (...args: infer A) => Promise<Outcome<infer T>>
 /** The addon with values instead of outcomes; a failure is thrown as NativeError. */
 export type Native = { readonly [K in keyof RawAddon]: Unwrapped<RawAddon[K]> };
 
+/** The addon as it is, with outcomes. */
+export const loadRaw = (file: string): RawAddon => createRequire(import.meta.url)(file) as RawAddon;
+
 /** Loads the addon file and wraps each of its functions. */
 export function loadNative(file: string): Native {
-  const raw = createRequire(import.meta.url)(file) as Record<string, (...args: unknown[]) => unknown>;
+  const raw = loadRaw(file) as unknown as Record<string, (...args: unknown[]) => unknown>;
   const wrapped: Record<string, unknown> = {};
   for (const [name, call] of Object.entries(raw)) {
     wrapped[name] = (...args: unknown[]) => {

@@ -22,6 +22,8 @@ export interface FsInfo {
 export interface RootfsExports {
   /** Bytes and inodes of a directory tree, mount points below it not entered. */
   layerUsage(args: { readonly dir: string }): Promise<Outcome<TreeUsage>>;
+  /** The same of many trees, one after the other, each with its own outcome, in order. */
+  layerUsages(args: { readonly dirs: readonly string[] }): Promise<Outcome<readonly Outcome<TreeUsage>[]>>;
   /**
    * A small file read through a stack of layer directories, topmost first, honouring whiteouts, opaque
    * directories and symlinks; `null` if the merged tree has no such file. Above `maxBytes`, or 1 MiB, fails (EFBIG).
@@ -46,6 +48,8 @@ export interface RootfsExports {
    * priority. Resolves after the rename; `removed` is false when there was nothing at `path`.
    */
   removeTree(args: { readonly path: string; readonly trashDir: string }): Promise<Outcome<{ readonly removed: boolean }>>;
+  /** Renames `path` into `trashDir` as removeTree does; whoever calls sweepTrash frees it. */
+  retireTree(args: { readonly path: string; readonly trashDir: string }): Promise<Outcome<{ readonly removed: boolean }>>;
   /** Frees all that is in `trashDir` and resolves when it is empty: the number of its entries removed. */
   sweepTrash(args: { readonly trashDir: string }): Promise<Outcome<{ readonly removed: number }>>;
   /** Writes a file beside `path`, syncs it if `sync`, renames it into place. `mode` is exact (no umask). */

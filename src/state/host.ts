@@ -1,5 +1,5 @@
 // Facts of the host that plans depend on, read once at start. Must not change anything.
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { release } from 'node:os';
 
 /** What the kernel and this process's rights allow. */
@@ -35,4 +35,21 @@ export function blockDeviceName(major: number, minor: number): string {
   const device = name === undefined ? numbers : `/dev/${name}`;
   deviceNames.set(numbers, device);
   return device;
+}
+
+/** The cgroups of this process (proc_pid_cgroup(5)). */
+export const ownCgroupTable = (): string => readFileSync('/proc/self/cgroup', 'utf8');
+
+/**
+ * "major:minor" of the whole disk that has a directory: what limits of a disk are set on, for the kernel refuses
+ * partitions there. Null for a file system on no single block device (btrfs, overlay, network).
+ */
+export function diskOf(dir: string): string | null {
+  // makedev(3)
+  const dev = statSync(dir, { bigint: true }).dev;
+  const major = Number(((dev >> 8n) & 0xfffn) | ((dev >> 32n) & ~0xfffn));
+  const minor = Number((dev & 0xffn) | ((dev >> 12n) & 0xffffff00n));
+  const device = `/sys/dev/block/${major}:${minor}`;
+  if (major === 0 || !existsSync(device)) return null;
+  return existsSync(`${device}/partition`) ? read(`${device}/../dev`) : `${major}:${minor}`;
 }

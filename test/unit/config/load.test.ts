@@ -43,6 +43,7 @@ test('no file and no flag: the documented defaults', (t) => {
     socket: '/run/podwright/podwright.sock',
     addon: '/opt/podwright/addon.node',
     monitor: '/opt/podwright/podwright-monitor',
+    worker: '/opt/podwright/podwright-work.js',
   });
   t.is(config.metrics.address, '127.0.0.1:9464');
   t.is(config.network.default, 'none');

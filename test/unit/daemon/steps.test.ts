@@ -64,6 +64,7 @@ const noEffects = {
     'quotaSupport',
     'quotaUsage',
     'layerUsage',
+    'layerUsages',
     'readThrough',
     'fsInfo',
     'seccompCompile',
@@ -71,6 +72,7 @@ const noEffects = {
   ofThisProcess: [
     'heapTrim',
     'serviceNotify',
+    'systemdReloaded',
     'lockFile',
     'prepareMonitor',
     'networkForgetStats',

@@ -7,8 +7,9 @@ use neon::types::extract::Json;
 use podwright_cgroups::delegate::{self, Bounds};
 use podwright_cgroups::stats::{Clock, Stats, StatsReader};
 use podwright_cgroups::tasks::{self, Tasks};
-use podwright_cgroups::{CgroupError, Facts, Layout, Place, Resources, Version, group, systemd};
+use podwright_cgroups::{CgroupError, Facts, Layout, Place, Resources, Version, group, join, systemd};
 use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -112,8 +113,15 @@ struct CreateArgs {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct DelegateArgs {
+struct MemberArgs {
     path: String,
+    pid: i32,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct RejoinArgs {
+    dirs: Vec<PathBuf>,
     pid: i32,
 }
 
@@ -148,7 +156,7 @@ fn cgroup_create(Json(args): Json<CreateArgs>) -> Json<Outcome<Created>> {
 
 /// Hands the controllers of a delegated cgroup on, once its process is there.
 #[neon::export(task)]
-fn cgroup_hand_on(Json(args): Json<DelegateArgs>) -> Json<Outcome<()>> {
+fn cgroup_hand_on(Json(args): Json<MemberArgs>) -> Json<Outcome<()>> {
     Json(layout().and_then(|l| delegate::settle(l, &args.path, args.pid)).into())
 }
 
@@ -167,10 +175,16 @@ fn systemd_start_scope<'cx>(cx: &mut Cx<'cx>, Json(args): Json<ScopeArgs>) -> Js
     })
 }
 
-/// Tells systemd the limits that a scope has now.
+/// Changes limits of a scope, in its files and for systemd, all or none; answers what the kernel then has.
 #[neon::export]
-fn systemd_tell_limits<'cx>(cx: &mut Cx<'cx>, Json(args): Json<PathArgs>) -> JsResult<'cx, JsPromise> {
-    on_thread(cx, "systemd", move || layout().and_then(|l| systemd::tell_limits(l, &args.path)))
+fn systemd_update<'cx>(cx: &mut Cx<'cx>, Json(args): Json<UpdateArgs>) -> JsResult<'cx, JsPromise> {
+    on_thread(cx, "systemd", move || layout().and_then(|l| systemd::update_scope(l, &args.path, &args.resources)))
+}
+
+/// Settles when systemd has read its units again.
+#[neon::export]
+fn systemd_reloaded<'cx>(cx: &mut Cx<'cx>) -> JsResult<'cx, JsPromise> {
+    on_thread(cx, "reloads", systemd::wait_for_reload)
 }
 
 /// Ends the units of cgroups, in order; those that systemd does not have are no error.
@@ -211,6 +225,18 @@ fn cgroup_kill(Json(args): Json<PathArgs>) -> Json<Outcome<()>> {
 #[neon::export(task)]
 fn cgroup_procs(Json(args): Json<PathArgs>) -> Json<Outcome<Vec<i32>>> {
     Json(layout().and_then(|l| group::procs(l, &args.path)).into())
+}
+
+/// Puts a process into a cgroup that is there: the directories where it was.
+#[neon::export(task)]
+fn cgroup_join(Json(args): Json<MemberArgs>) -> Json<Outcome<Vec<PathBuf>>> {
+    Json(layout().and_then(|l| join::join(l, &args.path, args.pid)).into())
+}
+
+/// Puts a process back where `cgroup_join` found it.
+#[neon::export(task)]
+fn cgroup_rejoin(Json(args): Json<RejoinArgs>) -> Json<Outcome<()>> {
+    Json(layout().and_then(|l| join::rejoin(l, &args.dirs, args.pid)).into())
 }
 
 /// All that is counted of many cgroups, in order; null for one that does not exist.

@@ -38,6 +38,22 @@ fn layer_usage<'cx>(cx: &mut Cx<'cx>, Json(args): Json<Dir>) -> JsResult<'cx, Js
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Dirs {
+    dirs: Vec<PathBuf>,
+}
+
+/// The same of many trees, one after the other.
+#[neon::export]
+fn layer_usages<'cx>(cx: &mut Cx<'cx>, Json(args): Json<Dirs>) -> JsResult<'cx, JsPromise> {
+    on_thread(cx, "usage", move || {
+        podwright_sys::priority::set_thread_background()?;
+        let usage = |dir: &PathBuf| rootfs::tree_usage(dir).map(|u| TreeUsage { bytes: u.bytes, inodes: u.inodes });
+        Ok::<Vec<Outcome<TreeUsage>>, SysError>(args.dirs.iter().map(|dir| usage(dir).into()).collect())
+    })
+}
+
+#[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct ReadThrough {
     layers: Vec<PathBuf>,
@@ -125,6 +141,12 @@ fn remove_tree(Json(args): Json<RemoveTree>) -> Json<Outcome<Removed>> {
         Removed { removed }
     });
     Json(retired.into())
+}
+
+/// Renames a tree away; whoever empties the trash frees it.
+#[neon::export(task)]
+fn retire_tree(Json(args): Json<RemoveTree>) -> Json<Outcome<Removed>> {
+    Json(rootfs::retire(&args.path, &args.trash_dir).map(|retired| Removed { removed: retired.is_some() }).into())
 }
 
 #[derive(Deserialize)]

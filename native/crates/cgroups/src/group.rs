@@ -68,10 +68,20 @@ fn wanted(layout: &Layout, resources: Option<&Resources>) -> &'static [&'static 
 
 /// Changes the limits `resources` names, all or none; answers what the kernel then has.
 pub fn update(layout: &Layout, path: &str, resources: &Resources) -> Result<Resources> {
+    update_if(layout, path, resources, || Ok(()))
+}
+
+/// As [`update`], and all is taken back too when `agreed`, which is asked afterwards, fails.
+pub fn update_if(
+    layout: &Layout,
+    path: &str,
+    resources: &Resources,
+    agreed: impl FnOnce() -> Result<()>,
+) -> Result<Resources> {
     check_path(path)?;
     resources.check()?;
     let mut journal = Journal::recording();
-    if let Err(e) = apply(layout, path, resources, &mut journal) {
+    if let Err(e) = apply(layout, path, resources, &mut journal).and_then(|()| agreed()) {
         journal.take_back();
         return Err(e);
     }

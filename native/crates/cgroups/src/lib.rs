@@ -14,6 +14,7 @@ pub mod facts;
 pub mod file;
 pub mod freeze;
 pub mod group;
+pub mod join;
 pub mod journal;
 pub mod kill;
 pub mod oom;

@@ -2,6 +2,7 @@
 
 use crate::file::{self, errno};
 use podwright_sys::errno::{SysError, SysResult};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 /// Every process in `dir` and its descendants; empty when `dir` does not exist.
@@ -30,6 +31,10 @@ fn collect(dir: &Path, pids: &mut Vec<i32>) -> SysResult<()> {
 
 /// The child cgroups of `dir`; none when it does not exist.
 pub fn children(dir: &Path) -> SysResult<Vec<std::path::PathBuf>> {
+    // kernfs counts a link for each directory below beside two of its own: most have none, and dozens of files
+    if std::fs::metadata(dir).is_ok_and(|meta| meta.nlink() == 2) {
+        return Ok(Vec::new());
+    }
     let entries = match std::fs::read_dir(dir) {
         Ok(entries) => entries,
         Err(e) if e.raw_os_error().is_some_and(gone) => return Ok(Vec::new()),

@@ -11,11 +11,13 @@ mod message;
 
 use crate::detect::{Layout, Version, check_path};
 use crate::error::{CgroupError, Result};
+use crate::group;
+use crate::resources::Resources;
 use bus::Bus;
 use limits::Limits;
-use message::{Body, Value};
+use message::{Body, Reader, Value};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Where process 1 listens: its own socket for root, and the system bus.
 const SOCKETS: [&str; 2] = ["/run/systemd/private", "/run/dbus/system_bus_socket"];
@@ -24,6 +26,13 @@ const BOOTED: &str = "/run/systemd/system";
 /// How long one call may take. systemd answers within milliseconds unless it reloads.
 const LIMIT: Duration = Duration::from_secs(20);
 
+/// For what is only waited for: ten years.
+const UNBOUNDED: Duration = Duration::from_secs(10 * 365 * 86_400);
+/// How long a scope that has emptied may take until its name is free.
+const ENDING_LIMIT: Duration = Duration::from_secs(10);
+const ENDING_PAUSE: Duration = Duration::from_millis(20);
+
+const NO_UNIT_FOR_PID: &str = "org.freedesktop.systemd1.NoUnitForPID";
 const NO_SUCH_UNIT: &str = "org.freedesktop.systemd1.NoSuchUnit";
 const UNIT_EXISTS: &str = "org.freedesktop.systemd1.UnitExists";
 
@@ -74,15 +83,62 @@ pub fn start_scope(layout: &Layout, path: &str, pid: i32, description: &str) -> 
     ];
     properties.extend(limits.properties());
     let body = Body::new().text(scope.unit).text("replace").properties(&properties).no_more_units();
-    match Bus::open(&SOCKETS, LIMIT)?.job("StartTransientUnit", body, scope.unit) {
-        Err(CgroupError::Systemd { name, .. }) if name == UNIT_EXISTS => {}
-        other => other?,
+    let mut bus = Bus::open(&SOCKETS, LIMIT)?;
+    let end = Instant::now() + ENDING_LIMIT;
+    loop {
+        match bus.job("StartTransientUnit", body.clone(), scope.unit) {
+            Err(CgroupError::Systemd { name, .. }) if name == UNIT_EXISTS && has(&mut bus, scope.unit, pid)? => break,
+            // a scope of that name that has emptied is on its way out; what is in the cgroup now would belong to nobody
+            Err(CgroupError::Systemd { name, .. }) if name == UNIT_EXISTS && Instant::now() < end => {
+                std::thread::sleep(ENDING_PAUSE);
+            }
+            other => {
+                other?;
+                break;
+            }
+        }
     }
     limits.restore(layout, path)
 }
 
+/// Whether a process belongs to this unit, as systemd sees it: one that has ended has no processes.
+fn has(bus: &mut Bus, unit: &str, pid: i32) -> Result<bool> {
+    match bus.call("GetUnitByPID", Body::new().number(pid.unsigned_abs()), unit) {
+        Ok(answer) => Ok(Reader::new(&answer.body).text().is_some_and(|path| path == object_path(unit))),
+        Err(CgroupError::Systemd { name, .. }) if name == NO_UNIT_FOR_PID => Ok(false),
+        Err(e) => Err(e),
+    }
+}
+
+/// The D-Bus object of a unit: all but letters and digits, and a digit at the front, as `_` and two hex digits.
+fn object_path(unit: &str) -> String {
+    let escaped = unit.bytes().enumerate().map(|(at, byte)| match byte {
+        b'0'..=b'9' if at > 0 => char::from(byte).to_string(),
+        b'a'..=b'z' | b'A'..=b'Z' => char::from(byte).to_string(),
+        other => format!("_{other:02x}"),
+    });
+    format!("/org/freedesktop/systemd1/unit/{}", escaped.collect::<String>())
+}
+
+/// Changes limits of a scope, in its files and for systemd, all or none; answers what the kernel then has.
+pub fn update_scope(layout: &Layout, path: &str, resources: &Resources) -> Result<Resources> {
+    group::update_if(layout, path, resources, || tell_limits(layout, path))?;
+    // files that systemd was not told of have its own values now
+    group::update(layout, path, resources)
+}
+
+/// Waits, without end, until systemd has read its units again: it writes its own values then into files that it was not
+/// told of. A connection that ends counts as that: so does `daemon-reexec`.
+pub fn wait_for_reload() -> Result<()> {
+    let mut bus = Bus::open(&SOCKETS, UNBOUNDED)?;
+    match bus.reload() {
+        Err(CgroupError::Systemd { name, .. }) if name == bus::CLOSED => Ok(()),
+        other => other,
+    }
+}
+
 /// Tells systemd the limits that a scope's files have now; nothing for a scope that it does not have.
-pub fn tell_limits(layout: &Layout, path: &str) -> Result<()> {
+fn tell_limits(layout: &Layout, path: &str) -> Result<()> {
     let scope = Scope::of(path)?;
     let limits = Limits::read(layout, path)?;
     let properties: Vec<_> = limits.properties();
@@ -112,6 +168,13 @@ pub fn stop_unit(path: &str) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn units_have_objects() {
+        let path = object_path("podwright-0a.scope");
+        assert_eq!(path, "/org/freedesktop/systemd1/unit/podwright_2d0a_2escope");
+        assert_eq!(object_path("0a"), "/org/freedesktop/systemd1/unit/_30a");
+    }
 
     #[test]
     fn scopes_are_told_by_their_paths() -> Result<()> {

@@ -5,14 +5,22 @@
 use crate::detect::{Layout, check_path};
 use crate::error::Result;
 use crate::group;
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, openat, readlinkat, statat};
-use std::path::{Path, PathBuf};
+use podwright_sys::limits::open_files_limit;
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, RawDir, fstat, openat, readlinkat, statat};
+use rustix::path::Arg;
+use std::ffi::CStr;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 
 #[cfg(feature = "serde")]
 use serde::Serialize;
 
 /// Descriptors of one process that are looked at one by one; of more, sockets are not counted.
 const MOST_DESCRIPTORS: u64 = 16_384;
+
+/// Enough of a stat file for the name (at most 64 bytes) and what stands before and behind it.
+const STAT_BYTES: usize = 256;
 
 /// What runs in a cgroup and below it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -53,7 +61,7 @@ pub fn tasks(layout: &Layout, paths: &[(String, i32)]) -> Result<Vec<Tasks>> {
         check_path(path)?;
         let mut found = Tasks { sockets: Some(0), ..Tasks::default() };
         for pid in group::procs(layout, path)? {
-            look(Path::new(&format!("/proc/{pid}")), &mut found);
+            look(pid, &mut found);
         }
         found.open_files_limit = (*main > 0).then(|| open_files_limit(*main)).flatten();
         all.push(found);
@@ -61,17 +69,30 @@ pub fn tasks(layout: &Layout, paths: &[(String, i32)]) -> Result<Vec<Tasks>> {
     Ok(all)
 }
 
-fn look(process: &Path, found: &mut Tasks) {
-    let Some(threads) = names(&process.join("task")) else { return };
+fn look(pid: i32, found: &mut Tasks) {
+    let opened = open(CWD, Path::new(&format!("/proc/{pid}")), OFlags::PATH);
+    let Some(process) = opened else { return };
+    // the directory's links are one for each thread and two of its own: with one thread its name is known
+    let Ok(threads) = statat(&process, "task", AtFlags::empty()) else { return };
     found.processes += 1;
-    for thread in threads {
-        if let Ok(stat) = std::fs::read(process.join("task").join(thread).join("stat"))
-            && let Some(state) = state(&stat)
-        {
-            found.states.count(state);
-        }
+    if threads.st_nlink == 3 {
+        thread(&process, &pid.to_string(), found);
+    } else if let Some(dir) = open(&process, "task", OFlags::RDONLY) {
+        each(&dir, |tid| thread(&process, &tid.to_string_lossy(), found));
     }
-    descriptors(process.join("fd"), found);
+    descriptors(&process, found);
+}
+
+fn thread(process: &OwnedFd, tid: &str, found: &mut Tasks) {
+    let mut stat = [0; STAT_BYTES];
+    let Ok(file) = openat(process, format!("task/{tid}/stat"), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) else {
+        return;
+    };
+    if let Ok(length) = rustix::io::read(&file, &mut stat)
+        && let Some(state) = state(&stat[..length])
+    {
+        found.states.count(state);
+    }
 }
 
 impl States {
@@ -92,47 +113,45 @@ fn state(stat: &[u8]) -> Option<u8> {
     stat.get(name_end + 2).copied()
 }
 
-fn descriptors(dir: PathBuf, found: &mut Tasks) {
+fn descriptors(process: &OwnedFd, found: &mut Tasks) {
+    let Some(fds) = open(process, "fd", OFlags::RDONLY) else { return };
     // Since Linux 6.2 the directory's size is the number of its entries.
-    let counted = statat(CWD, &dir, AtFlags::empty()).ok().and_then(|s| u64::try_from(s.st_size).ok());
+    let counted = fstat(&fds).ok().and_then(|s| u64::try_from(s.st_size).ok());
     if let Some(many) = counted.filter(|n| *n > MOST_DESCRIPTORS) {
         found.descriptors += many;
         found.sockets = None;
         return;
     }
-    let Ok(fd) = openat(CWD, &dir, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()) else { return };
-    let Some(entries) = names(&dir) else { return };
-    found.descriptors += entries.len() as u64;
-    if entries.len() as u64 > MOST_DESCRIPTORS {
-        found.sockets = None;
-    }
-    let Some(sockets) = &mut found.sockets else { return };
-    let mut room = Vec::new();
-    for entry in entries {
-        room.clear();
-        if let Ok(link) = readlinkat(&fd, entry, room) {
-            *sockets += u64::from(link.as_bytes().starts_with(b"socket:"));
+    let (mut all, mut sockets, mut room) = (0, 0, Vec::new());
+    each(&fds, |name| {
+        all += 1;
+        if all > MOST_DESCRIPTORS {
+            return;
+        }
+        if let Ok(link) = readlinkat(&fds, name, std::mem::take(&mut room)) {
+            sockets += u64::from(link.as_bytes().starts_with(b"socket:"));
             room = link.into_bytes();
-        } else {
-            room = Vec::new();
+            room.clear();
+        }
+    });
+    found.descriptors += all;
+    found.sockets = found.sockets.filter(|_| all <= MOST_DESCRIPTORS).map(|before| before + sockets);
+}
+
+/// `None` when it is gone.
+fn open(below: impl AsFd, path: impl Arg, how: OFlags) -> Option<OwnedFd> {
+    openat(below, path, how | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).ok()
+}
+
+/// Calls with each name of a directory; one that goes meanwhile ends early.
+fn each(dir: &OwnedFd, mut with: impl FnMut(&CStr)) {
+    let mut buffer = [MaybeUninit::uninit(); 2048];
+    let mut entries = RawDir::new(dir, &mut buffer);
+    while let Some(Ok(entry)) = entries.next() {
+        if !matches!(entry.file_name().to_bytes(), b"." | b"..") {
+            with(entry.file_name());
         }
     }
-}
-
-/// Names of a directory; `None` when it is gone.
-fn names(dir: &Path) -> Option<Vec<std::ffi::OsString>> {
-    let entries = std::fs::read_dir(dir).ok()?;
-    Some(entries.map_while(|entry| entry.ok()).map(|entry| entry.file_name()).collect())
-}
-
-fn open_files_limit(pid: i32) -> Option<u64> {
-    limit_of(&std::fs::read_to_string(format!("/proc/{pid}/limits")).ok()?)
-}
-
-/// The soft limit in the line "Max open files   1024   524288   files".
-fn limit_of(limits: &str) -> Option<u64> {
-    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
-    line.split_whitespace().next()?.parse().ok()
 }
 
 #[cfg(test)]
@@ -147,20 +166,11 @@ mod tests {
     }
 
     #[test]
-    fn limits_are_read() {
-        let text = "Limit   Soft  Hard  Units\nMax cpu time unlimited unlimited seconds\nMax open files            1024   524288   files\n";
-        assert_eq!(limit_of(text), Some(1024));
-        assert_eq!(limit_of("Max open files  unlimited unlimited files\n"), None);
-        assert_eq!(limit_of(""), None);
-    }
-
-    #[test]
     fn this_process_is_found() {
         let mut found = Tasks { sockets: Some(0), ..Tasks::default() };
         let pair = std::os::unix::net::UnixStream::pair();
-        look(Path::new("/proc/self"), &mut found);
+        look(std::process::id() as i32, &mut found);
         assert!(pair.is_ok() && found.processes == 1 && found.descriptors >= 5, "{found:?}");
         assert!(found.sockets >= Some(2) && found.states.running + found.states.sleeping >= 1, "{found:?}");
-        assert!(open_files_limit(std::process::id() as i32).is_none_or(|limit| limit > 0));
     }
 }

@@ -11,6 +11,7 @@ pub mod exec;
 pub mod fs_ids;
 pub mod heap;
 pub mod keyring;
+pub mod limits;
 pub mod mount_attr;
 pub mod namespace;
 pub mod netlink_socket;

@@ -16,6 +16,9 @@ const MANAGER: Target = Target {
 const BUS: Target =
     Target { destination: "org.freedesktop.DBus", path: "/org/freedesktop/DBus", interface: "org.freedesktop.DBus" };
 const JOBS: &str = "type='signal',interface='org.freedesktop.systemd1.Manager',member='JobRemoved'";
+const RELOADS: &str = "type='signal',interface='org.freedesktop.systemd1.Manager',member='Reloading'";
+/// The name of the failure that a connection has ended: none of systemd's own.
+pub(super) const CLOSED: &str = "closed";
 /// Signals kept while an answer is awaited; others have hundreds of jobs on a busy node.
 const MOST_SIGNALS: usize = 4096;
 
@@ -49,6 +52,7 @@ impl Bus {
         if path.contains("/dbus/") {
             bus.ask(BUS, "Hello", Body::new(), "")?;
             bus.ask(BUS, "AddMatch", Body::new().text(JOBS), "")?;
+            bus.ask(BUS, "AddMatch", Body::new().text(RELOADS), "")?;
         }
         Ok(bus)
     }
@@ -110,6 +114,21 @@ impl Bus {
         }
     }
 
+    /// Waits until the manager has read its units again: `Reloading(b active)`, false at the end.
+    pub(super) fn reload(&mut self) -> Result<()> {
+        self.ask(MANAGER, "Subscribe", Body::new(), "")?;
+        loop {
+            let signal = match self.signals.pop_front() {
+                Some(signal) => signal,
+                None => self.next()?,
+            };
+            let ended = signal.kind == Kind::Signal && signal.member == "Reloading";
+            if ended && Reader::new(&signal.body).number() == Some(0) {
+                return Ok(());
+            }
+        }
+    }
+
     fn ask(&mut self, target: Target, member: &'static str, body: Body, unit: &str) -> Result<Incoming> {
         self.serial += 1;
         let serial = self.serial;
@@ -150,7 +169,7 @@ impl Bus {
             let left = self.left()?;
             let got = self.stream.set_read_timeout(Some(left)).and_then(|()| self.stream.read(&mut into[filled..]));
             match got {
-                Ok(0) => return Err(self.strange("it closed the connection")),
+                Ok(0) => return Err(self.closed()),
                 Ok(n) => filled += n,
                 Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
                 Err(e) => return Err(self.failed("read", &e)),
@@ -169,6 +188,15 @@ impl Bus {
             return self.strange("it does not answer in time");
         }
         SysError::from_io("talk to systemd", syscall, e, self.path).into()
+    }
+
+    fn closed(&self) -> CgroupError {
+        match self.strange("it closed the connection") {
+            CgroupError::Systemd { call, unit, message, .. } => {
+                CgroupError::Systemd { call, unit, name: CLOSED.into(), message }
+            }
+            other => other,
+        }
     }
 
     fn strange(&self, what: &str) -> CgroupError {

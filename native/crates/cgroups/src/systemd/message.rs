@@ -40,6 +40,12 @@ impl Body {
         self
     }
 
+    pub(super) fn number(mut self, number: u32) -> Self {
+        self.signature.push('u');
+        put_number(&mut self.bytes, number);
+        self
+    }
+
     /// `a(sv)`
     pub(super) fn properties(mut self, properties: &[(&str, Value)]) -> Self {
         self.signature.push_str("a(sv)");

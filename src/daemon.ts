@@ -12,6 +12,7 @@ import type { Hands } from './daemon/hands.ts';
 import { composeImages } from './daemon/images.ts';
 import { composePods } from './daemon/live.ts';
 import { type Recovery, runRecovery } from './daemon/recovery.ts';
+import { keepThroughReloads } from './daemon/reloads.ts';
 import { countExits, metricSources } from './daemon/metric-sources.ts';
 import { runtimeVerbs } from './daemon/runtime-verbs.ts';
 import { callVersion } from './daemon/self-call.ts';
@@ -115,6 +116,8 @@ export async function startDaemon(config: Config, log: Log, manager: ManagerAddr
   void pods.userNamespaceTrouble(); // found out meanwhile: Status waits for it
   countExits(pods.containers, (reason) => metrics.countExit(reason)); // also of what recovery finds
   const recovery = runRecovery(rooms);
+  const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms).unref());
+  void recovery.done.then(() => keepThroughReloads({ ...rooms, containers: pods.containers, sleep }));
   const ended = Promise.withResolvers<void>();
   const { root, state, socket } = config.node;
   const nri = await startNri(rooms.nri, { config, log, recovered: recovery.done });

@@ -100,6 +100,8 @@ export interface Cgroups {
    * Answers what puts it back where it was.
    */
   enter(member: CgroupMember): Promise<() => Promise<void>>;
+  /** Takes a cgroup away that `enter` made, with its unit: all that was in it must be gone. */
+  vacate(path: string): Promise<void>;
   /** Writes values again that are in force for us: systemd may have put its own in their place. */
   rewrite(path: string, resources: Resources): Promise<void>;
   /** Settles when systemd has read its units again; null with the cgroupfs driver. */
@@ -164,6 +166,12 @@ export function createCgroups(native: CgroupNative, wanted: CgroupDriver | 'auto
         return (await native.cgroupCreate({ path: own.monitors, resources: limits, delegated: null })).facts.place;
       }),
     settle,
+    vacate: (path) =>
+      doing(`take away cgroup ${path}`, async () => {
+        // first the unit: one whose cgroup is made again before systemd has seen it go would never end
+        if (bySystemd(path)) await native.systemdStopUnits({ paths: [path] });
+        await native.cgroupRemove({ paths: [path] });
+      }),
     enter: (member) => doing(`enter cgroup ${member.path}`, () => enter(native, settle, member)),
   };
 }

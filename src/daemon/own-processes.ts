@@ -82,7 +82,7 @@ export async function composeOwn({ config, native, cgroups, paths, log }: OwnPar
       if (back === null) return;
       await back();
       back = null;
-      await cgroups.remove([own.daemon]);
+      await cgroups.vacate(own.daemon);
     },
   };
 }
@@ -98,7 +98,7 @@ function limitedWork({ config, native, cgroups, log }: Omit<OwnParts, 'paths'>, 
   const worker = new Worker({
     start: (events) => startWork(program, addon, events),
     place: async (pid) => void (await cgroups.enter({ path, pid, description: 'podwright work', resources })),
-    leave: () => cgroups.remove([path]),
+    leave: () => cgroups.vacate(path),
     idleMs,
     onError,
   });

@@ -107,14 +107,15 @@ export class Worker {
     const ended = Promise.withResolvers<void>();
     const waiting = new Map<number, Waiting>();
     let live: Live | null = null;
+    let end: NativeError | null = null;
     let process: WorkProcess;
     try {
       process = this.#options.start({
         onReply: (reply) => live && this.#take(live, reply),
         onEnd: (how) => {
           if (this.#live === live) this.#live = null;
-          for (const one of waiting.values())
-            one.settle({ err: failed(one.call, `the process for work ended with ${how}`) });
+          end = failed(call, `the process for work ended with ${how}`);
+          for (const one of waiting.values()) one.settle({ err: end });
           waiting.clear();
           ended.resolve();
         },
@@ -129,9 +130,10 @@ export class Worker {
     try {
       await placed;
     } catch (error) {
+      const why = end ?? error; // one that had ended cannot be placed
       process.kill();
       await this.#left;
-      throw error;
+      throw why;
     }
     return live;
   }

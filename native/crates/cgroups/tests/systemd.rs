@@ -97,8 +97,7 @@ fn a_cgroup_becomes_a_scope_with_its_limits_and_goes_with_its_last_process() -> 
     }
 
     let larger = Resources { memory_limit_bytes: Some(96 << 20), pids_limit: Some(99), ..Resources::default() };
-    group::update(&rig.layout, &rig.path, &larger)?;
-    systemd::tell_limits(&rig.layout, &rig.path)?;
+    systemd::update_scope(&rig.layout, &rig.path, &larger)?;
     assert_eq!((rig.shown("MemoryMax")?, rig.shown("TasksMax")?), ((96 << 20).to_string(), "99".into()));
     assert_eq!(rig.file("memory.max"), (96 << 20).to_string());
     // systemd writes again when it gets to it, in steps of its own
@@ -108,7 +107,6 @@ fn a_cgroup_becomes_a_scope_with_its_limits_and_goes_with_its_last_process() -> 
     rig.process.wait()?;
     let path = rig.path.clone();
     within("systemd takes an empty scope away", || !rig.exists(&path));
-    systemd::tell_limits(&rig.layout, &rig.path)?;
     systemd::stop_unit(&rig.slice)?;
     systemd::stop_unit(&rig.slice)?;
     let slice = rig.slice.clone();

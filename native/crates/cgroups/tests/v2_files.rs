@@ -112,6 +112,26 @@ fn each_limit_is_written_as_the_kernel_reads_it() -> Tested {
 }
 
 #[test]
+fn what_somebody_else_does_not_agree_to_is_taken_back() -> Tested {
+    let tree = Tree::usual()?;
+    let wanted = resources(|r| {
+        r.cpu_shares = Some(1024);
+        r.memory_limit_bytes = Some(64 * MIB);
+        r.unified = [("memory.oom.group".to_owned(), "1".to_owned()), ("memory.high".into(), "999".into())].into();
+    });
+    let refuse = || {
+        let seen = (tree.text("memory.oom.group"), tree.text("memory.high"));
+        assert!(matches!(seen, (Ok(group), Ok(high)) if group == "1" && high == "999"));
+        Err(CgroupError::NoCgroups("refused"))
+    };
+    assert!(group::update_if(&tree.layout, "/pod/c", &wanted, refuse).is_err());
+    assert_eq!((tree.text("memory.oom.group")?.as_str(), tree.text("memory.high")?.as_str()), ("0", "max"));
+    // a plain file keeps the tail of a longer old text
+    assert!(tree.text("memory.max")?.starts_with("max"));
+    Ok(())
+}
+
+#[test]
 fn what_is_not_asked_for_stays() -> Tested {
     let tree = Tree::usual()?;
     let actual = tree.update(&resources(|r| r.cpu_period = Some(200_000)))?;

@@ -1,0 +1,67 @@
+import test from 'ava';
+import { internal, notFound } from '../../../src/lib/failure.ts';
+import { keepThroughReloads, type ReloadParts } from '../../../src/daemon/reloads.ts';
+
+const resources = {
+  cpuPeriod: null,
+  cpuQuota: null,
+  cpuShares: null,
+  memoryLimitBytes: 4096,
+  oomScoreAdj: 0,
+  cpusetCpus: '',
+  cpusetMems: '',
+  hugepageLimits: [],
+  unified: { 'memory.oom.group': '1' },
+  memorySwapLimitBytes: null,
+};
+const container = (id: string, status: object) =>
+  ({
+    identity: { id, cgroupPath: `/${id}` },
+    status: { resources, createdAt: 1n, startedAt: 1n, exit: null, ...status },
+  }) as never;
+
+/** Reloads that come one by one: null ends it. */
+function room(reloads: readonly (Promise<unknown> | null)[], rewrite: (path: string) => Promise<void>) {
+  const rest = [...reloads];
+  const warned: string[] = [];
+  const slept: number[] = [];
+  const parts: ReloadParts = {
+    cgroups: { reloaded: () => rest.shift() ?? null, rewrite: (path) => rewrite(path) },
+    containers: {
+      list: () => [
+        container('a', {}),
+        container('ended', { exit: { finishedAt: 2n, reason: 'Completed' } }),
+        container('free', { resources: null }),
+        container('b', {}),
+      ],
+    },
+    log: { warn: (_: object, text: string) => void warned.push(text) },
+    sleep: async (ms) => void slept.push(ms),
+  };
+  return { parts, warned, slept };
+}
+
+test('limits of running containers are written again after each reload', async (t) => {
+  const written: string[] = [];
+  const { parts, warned } = room([Promise.resolve(), Promise.resolve()], async (path) => void written.push(path));
+  await keepThroughReloads(parts);
+  t.deepEqual(written, ['/a', '/b', '/a', '/b']);
+  t.deepEqual(warned, []);
+});
+
+test('one that has ended is passed over, and one that fails is told of', async (t) => {
+  const { parts, warned } = room([Promise.resolve()], async (path) => {
+    throw path === '/a' ? notFound('no cgroup') : internal('no');
+  });
+  await keepThroughReloads(parts);
+  t.deepEqual(warned, ['limits of a container were not written again']);
+});
+
+test('without systemd nothing is done; without its answer it is tried again later', async (t) => {
+  const none = room([null], () => Promise.reject(new Error('not asked for')));
+  await keepThroughReloads(none.parts);
+  t.deepEqual(none.warned, []);
+  const away = room([Promise.reject(internal('no socket'))], async () => undefined);
+  await keepThroughReloads(away.parts);
+  t.deepEqual([away.warned, away.slept], [['systemd cannot be watched for reloads'], [10_000]]);
+});

@@ -100,7 +100,8 @@ const outside = [
   },
   {
     module: /^node:child_process$/,
-    rooms: /^network\/cni\/|^apparmor\/kernel\.ts$|^lib\/own-group\.ts$|^node\/programs\.ts$|^installer\/host\.ts$|^work\/start\.ts$/,
+    rooms:
+      /^network\/cni\/|^apparmor\/kernel\.ts$|^lib\/own-group\.ts$|^node\/programs\.ts$|^installer\/host\.ts$|^work\/start\.ts$/,
   },
   { module: /^pino(-pretty)?$/, rooms: /^log\.ts$/ },
   { module: /^prom-client$/, rooms: /^metrics\// },

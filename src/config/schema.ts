@@ -1,46 +1,12 @@
 // PURE
 // The only source of every setting: key, kind, default, doc line, whether it can change while running.
 import { podMetricGroups } from './pod-metrics.ts';
-import {
-  choice,
-  cpus,
-  duration,
-  flag,
-  integer,
-  list,
-  path,
-  size,
-  text,
-  ulimit,
-  type Kind,
-  type Ulimit,
-} from './kinds.ts';
+import { choice, duration, flag, integer, list, path, size, text, ulimit, type Kind, type Ulimit } from './kinds.ts';
+import { ownSettings } from './own-settings.ts';
 import { runtimeHandlers } from './runtimes.ts';
+import { type Setting, setting } from './setting.ts';
 
-/** One setting. */
-export interface Setting<T> {
-  readonly kind: Kind<T>;
-  readonly default: T;
-  /** One sentence or two for docs/config.md and --print-config. */
-  readonly doc: string;
-  /** Whether SIGHUP can change it; all else needs a restart. */
-  readonly reloadable: boolean;
-  /** The flag that sets it, without dashes. `--set section.key=value` sets any. */
-  readonly flag: string | null;
-  /** What the default is when it depends on other things; the default itself is then "". */
-  readonly derived: string | null;
-}
-
-type About = Pick<Setting<unknown>, 'doc'> & Partial<Pick<Setting<unknown>, 'reloadable' | 'flag' | 'derived'>>;
-
-const setting = <T>(kind: Kind<T>, initial: NoInfer<T>, about: About): Setting<T> => ({
-  kind,
-  default: initial,
-  doc: about.doc,
-  reloadable: about.reloadable ?? false,
-  flag: about.flag ?? null,
-  derived: about.derived ?? null,
-});
+export type { Setting } from './setting.ts';
 
 const address = text(/^$|^(\[[0-9a-f:]+\]|[^:\s]+):\d{1,5}$/i, '"host:port", "[v6 address]:port" or ""');
 const requiredAddress = text(/^(\[[0-9a-f:]+\]|[^:\s]+):\d{1,5}$/i, '"host:port" or "[v6 address]:port"');
@@ -275,41 +241,7 @@ export const schema = {
       doc: 'Let containers divide their cgroup among cgroups of their own where the annotation "podwright.writable-cgroup" (or CRI-O\'s "io.kubernetes.cri-o.cgroup2-mount-hierarchy-rw") of their pod is "true". Their limits stay out of their reach. Needs cgroup v2; without this such pods are refused.',
     }),
   },
-  own: {
-    monitorsMemory: setting(size, 0, {
-      doc: "Bytes of memory of all monitors together, 0 for any: a monitor needs about 1 MiB, and one that is killed for lack of memory takes its pod's containers with it.",
-    }),
-    monitorsCpus: setting(cpus, 0, { doc: 'Processors that all monitors together may use, 0 for any.' }),
-    monitorsCpuWeight: setting(integer(0, 10_000), 0, {
-      doc: 'Their share of busy processors, of which others have 100; 0 leaves it alone.',
-    }),
-    monitorsPids: setting(integer(0, 4_194_304), 0, {
-      doc: 'Processes and threads of all monitors together, 0 for any: one for each pod, and what starts in them.',
-    }),
-    daemonMemory: setting(size, 0, {
-      doc: "Bytes of memory of the daemon and of what it pulls, 0 for any. This and the other limits of the daemon count where no service manager has given it a cgroup: in `podwrightd.service` the unit's own settings do.",
-    }),
-    daemonCpus: setting(cpus, 0, { doc: 'Processors that the daemon may use, 0 for any.' }),
-    daemonCpuWeight: setting(integer(0, 10_000), 0, {
-      doc: 'Its share of busy processors, of which others have 100; 0 leaves it alone.',
-    }),
-    workMemory: setting(size, 0, {
-      doc: 'Bytes of memory for pulling and loading images, verifying the store and freeing what was removed, 0 for any; the file cache of what is written counts. Any limit of work moves it into a process of its own, of which 40 MiB are Node: 128 MiB and more make sense.',
-    }),
-    workCpus: setting(cpus, 0, { doc: 'Processors that this work may use, 0 for any.' }),
-    workCpuWeight: setting(integer(0, 10_000), 0, {
-      doc: 'Its share of busy processors, of which others have 100; 0 leaves it alone.',
-    }),
-    workIoWeight: setting(integer(0, 10_000), 0, {
-      doc: 'Its share of a busy disk, of which others have 100; 0 leaves it alone. Needs cgroup v2 with `io.weight` (the io.cost controller) or the BFQ scheduler.',
-    }),
-    workReadRate: setting(size, 0, {
-      doc: 'Bytes a second that it may read from the disk that has `root`, 0 for any. Needs cgroup v2.',
-    }),
-    workWriteRate: setting(size, 0, {
-      doc: 'Bytes a second that it may write there, 0 for any. Needs cgroup v2.',
-    }),
-  },
+  own: ownSettings,
   checkpoint: {
     criu: setting(text(/^[^/\0]+$|^\//, 'a name or an absolute path'), 'criu', {
       doc: 'The criu program; a name is looked for in the usual directories. Without it there are no checkpoints.',

@@ -24,7 +24,7 @@ CNI=v1.9.1
 REGISTRY=v3.1.2
 CRIO=v1.36.1
 GVISOR=v0.0.0-20260905035102-160fafc42237
-CNI_PLUGINS='main/bridge main/loopback main/ptp main/host-device ipam/host-local ipam/static meta/portmap meta/firewall meta/bandwidth meta/tuning'
+CNI_PLUGINS='main/bridge main/loopback main/ptp main/host-device main/macvlan main/ipvlan ipam/host-local ipam/static meta/portmap meta/firewall meta/bandwidth meta/tuning meta/sbr meta/vrf'
 [ "$(uname -m)" = x86_64 ] || say "only x86_64 is tried"
 
 WORK=$(mktemp -d)
@@ -131,7 +131,7 @@ build_runsc() { # gVisor's OCI runtime, as a second kind of runtime handler
 install() {
   local t=$1 v f have=1 s=$SECONDS
   if [ "$t" = deps ]; then
-    apt_need gcc libc6-dev make dpkg-dev bzip2 curl ca-certificates python3 zstd jq iptables iproute2 runc crun skopeo umoci
+    apt_need gcc libc6-dev make dpkg-dev bzip2 curl ca-certificates python3 zstd jq iptables nftables iproute2 runc crun skopeo umoci
     return
   fi
   if [ "$t" = criu ]; then # for tests in a machine of hack/testbed, which shows what is installed here

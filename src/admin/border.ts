@@ -57,7 +57,7 @@ export function adminService(verbs: AdminVerbs, ports: AdminPorts): AdminService
     ImageUsage: unary('ImageUsage', ports, async () => ({ rows: [...(await verbs.imageUsage())] })),
     Trace: unary('Trace', ports, async ({ sandboxId }) => ({ calls: (await verbs.trace(sandboxId)).map(encodeCall) })),
     Inspect: unary('Inspect', ports, async ({ id }) => encodeInspection(await verbs.inspect(id))),
-    Doctor: unary('Doctor', ports, async () => ({ findings: [...(await verbs.doctor())] })),
+    Doctor: unary('Doctor', ports, async ({ collect }) => ({ findings: [...(await verbs.doctor({ collect }))] })),
     Shutdown: streaming('Shutdown', ports, async (call) => {
       try {
         await verbs.shutdown((step) => void call.write({ step }));

@@ -62,7 +62,8 @@ export interface AdminVerbs extends ImageAdminVerbs, RegistryVerbs {
   readonly trace: (sandboxId: string) => Promise<readonly TracedCall[]>;
   /** "" is the daemon itself. */
   readonly inspect: (id: string) => Promise<Inspection>;
-  readonly doctor: () => Promise<readonly Finding[]>;
+  /** With `collect`, what the network has of pods that are gone is released first. */
+  readonly doctor: (options: { readonly collect: boolean }) => Promise<readonly Finding[]>;
   /** Ends every pod and removes what the network keeps between pods. The daemon ends after the answer. */
   readonly shutdown: (onStep: (step: string) => void) => Promise<void>;
 }

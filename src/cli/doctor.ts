@@ -2,8 +2,8 @@
 import type { Run } from './session.ts';
 
 /** Prints the findings; the program ends with status 1 when one of them is an error. */
-export const diagnose: Run = async ({ client, print, failWith }) => {
-  const { findings } = await client.call('Doctor', {});
+export const diagnose: Run = async ({ client, print, failWith }, _args, options) => {
+  const { findings } = await client.call('Doctor', { collect: options['collect'] === true });
   if (findings.some(({ severity }) => severity === 'error')) failWith(1);
   print(findings, () => {
     if (findings.length === 0) return 'nothing is wrong\n';

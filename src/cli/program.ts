@@ -100,7 +100,10 @@ export function buildProgram(shell: Shell, fail: (text: string) => void): Comman
     .option('-t, --timeout <seconds>', 'how long it may take', '120');
   add('trace [pod]', "Stage times of a pod's start: by id, name, or the last pod", showTrace);
   add('inspect [id]', 'What the daemon knows of a pod, container or image, or of itself', inspect);
-  add('doctor', 'What is wrong or unfinished on this node', diagnose);
+  add('doctor', 'What is wrong or unfinished on this node', diagnose).option(
+    '--collect',
+    'release first what the network still has of pods that are gone',
+  );
   withRelayOptions(add('metrics-relay', "The node's metrics over HTTPS, for whom the API server allows", relayMetrics));
   add('shutdown', 'End every pod, remove the network of our own, end the daemon', shutdown);
   addNodeCommands(program, make);

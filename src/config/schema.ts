@@ -135,6 +135,10 @@ export const schema = {
       doc: 'Addresses of pods on our own bridge; its first is the gateway.',
       flag: 'network-subnet',
     }),
+    rules: setting(choice('auto', 'iptables', 'nftables'), 'auto', {
+      doc: 'What makes the rules of our own bridges. `auto` is iptables, and nftables on a host that has only `nft`: a table of our own, which cannot overrule a firewall that drops what is forwarded.',
+      flag: 'network-rules',
+    }),
     confDir: setting(path(), '/etc/cni/net.d', {
       doc: 'Directory of CNI configurations; the first by name is used.',
       flag: 'cni-conf-dir',

@@ -90,7 +90,7 @@ function warnOfSelinux({ setting, mode, trouble, defaultsFile, defaults }: Selin
     warn('SELinux', `the policy names no contexts for containers (lxc_contexts): they get ${defaults.process}`, '');
 }
 
-async function doctor({ pods, images, network, recovery, own }: AdminParts): Promise<Finding[]> {
+async function doctor({ pods, images, network, recovery, own }: AdminParts, collect: boolean): Promise<Finding[]> {
   const findings: Finding[] = [];
   const warn = (subject: string, problem: string, advice: string): void =>
     void findings.push({ severity: 'warning', subject, problem, advice });
@@ -98,6 +98,11 @@ async function doctor({ pods, images, network, recovery, own }: AdminParts): Pro
     void findings.push({ severity: 'error', subject, problem, advice });
   const why = recovery.notReady();
   if (why) wrong('podwrightd', `${why.reason}: ${why.message}`, '');
+  if (collect) {
+    await recovery.done;
+    const failed = await network.collect(() => new Set(pods.sandboxes.ids())).then(() => '', failureChain);
+    if (failed !== '') wrong('network', failed, 'what a plugin refuses to release is tried again at the next start');
+  }
   const net = await network.status();
   if (!net.ready)
     wrong('network', net.message, 'put a CNI configuration into network.conf_dir, or set network.default = "bridge"');
@@ -170,7 +175,7 @@ export function composeAdmin(parts: AdminParts): AdminService {
       return calls;
     },
     inspect: (id) => inspect(parts, id),
-    doctor: () => doctor(parts),
+    doctor: ({ collect }) => doctor(parts, collect),
     shutdown: async (onStep) => {
       await recovery.done;
       await shutdownNode(parts, shutdownBounds, onStep);

@@ -265,7 +265,9 @@ export interface NetworkBridgeArgs {
 }
 
 export interface NetworkRulesArgs {
-  /** Prefix of the chains' names, at most 16 characters. */
+  /** What rules are made with; iptables when absent. */
+  readonly backend?: 'nftables';
+  /** Prefix of the chains' names, or the name of the nft table, at most 16 characters. */
   readonly chains: string;
   readonly bridge: string;
   readonly subnets: readonly { readonly subnet: string; readonly masquerade: boolean }[];
@@ -286,6 +288,8 @@ export interface NetworkHostPort {
 }
 
 export interface NetworkHostPortsArgs {
+  /** What rules are made with; iptables when absent. */
+  readonly backend?: 'nftables';
   readonly chains: string;
   /** The sandbox's id: the tag of the rules. */
   readonly id: string;
@@ -338,13 +342,13 @@ export interface NetworkExports {
   }): Promise<Outcome<readonly (readonly NetworkCounters[] | null)[]>>;
   /** Closes what reading its traffic keeps open in a pod's network namespace, which lives on by it. */
   networkForgetStats(args: { readonly netns: string }): Promise<Outcome<null>>;
-  /** Makes or repairs the chains, jumps and fixed rules of a bridge (iptables-restore); rules of pods stay. */
+  /** Makes or repairs the chains, jumps and fixed rules of a bridge (iptables-restore, nft); rules of pods stay. */
   networkEnsureRules(args: NetworkRulesArgs): Promise<Outcome<null>>;
   /** Gives a pod exactly the wanted published ports; forgets UDP flows that know it otherwise (conntrack). */
   networkSetHostPorts(args: NetworkHostPortsArgs): Promise<Outcome<{ readonly flowsForgotten: number }>>;
-  /** Removes the published ports of every sandbox that is not in `live`: whose they were. */
+  /** Removes the published ports of every sandbox that is not in `live`, with either back end: whose they were. */
   networkPruneHostPorts(args: { readonly chains: string; readonly live: readonly string[] }): Promise<Outcome<readonly string[]>>;
-  /** Removes every chain, jump and rule with this prefix. */
+  /** Removes every chain, jump and rule with this prefix, of either back end. */
   networkRemoveRules(args: { readonly chains: string }): Promise<Outcome<{ readonly removed: boolean }>>;
   /**
    * Takes the exclusive flock(2) on a file, made if absent; null when another has it. The number is a

@@ -3,6 +3,7 @@
 import { failedPrecondition, failureChain, notFound, throwIfAborted } from '../lib/failure.ts';
 import { withSteps } from '../lib/steps.ts';
 import { ResultList } from '../lib/result-list.ts';
+import { SharedTurns } from '../lib/shared-turns.ts';
 import { Bridges } from './bridge/bridge.ts';
 import { checkPortMappings, hostInterfaceOf } from './bridge/plan.ts';
 import { type BridgeNetwork, rangeSets } from './bridge/settings.ts';
@@ -16,6 +17,7 @@ import type { Network, NetworkOptions, NetworkStatus } from './port.ts';
 import { NetworkRecords, UnreadableRecord, networkName, type NetworkRecord, type PluginRecord } from './record.ts';
 import { podInterface } from './request.ts';
 import type { AttachRequest, Attachment, AttachmentView, NetworkLog } from './request.ts';
+import { programDirs, rulesBackend } from './rules-backend.ts';
 import { routeInTheWay } from './route-table.ts';
 import { InterfaceStats, type InterfaceCounters } from './stats.ts';
 
@@ -63,6 +65,7 @@ class PodNetwork {
   /** Whether the default subnet was found free: only then its bridge is made, and then it has a route of its own. */
   #subnetIsFree = false;
   readonly #owed = new Set<string>();
+  readonly #turns = new SharedTurns();
   /** Sandboxes that are being released. */
   readonly #leaving = new Set<string>();
   /** Sandboxes of before whose record cannot be read: what they have is unknown, and must not be collected. */
@@ -76,7 +79,12 @@ class PodNetwork {
     this.#choice = new NetworkChoice(config, log);
     const { binDirs, cacheDir, pluginTimeoutMs } = config;
     this.#plugins = new PluginNetworks({ binDirs, cacheDir, timeoutMs: pluginTimeoutMs, log });
-    const bridges = new Bridges({ native, log, lockTimeoutMs: config.pluginTimeoutMs });
+    const bridges = new Bridges({
+      native,
+      log,
+      lockTimeoutMs: config.pluginTimeoutMs,
+      backend: () => rulesBackend(config.rules, programDirs(process.env['PATH'] ?? '')),
+    });
     this.#bridges = withSteps(bridges, { name: 'addresses', later: ['reserve', 'release'], atOnce: [] }, options.step);
     this.#stats = new InterfaceStats(native);
     const records = new NetworkRecords(options.recordDir, (error) =>
@@ -89,7 +97,12 @@ class PodNetwork {
     );
   }
 
-  async attach(request: AttachRequest, signal: AbortSignal): Promise<Attachment> {
+  /** Not while stale ones are collected: whoever does that does not know this pod. */
+  attach(request: AttachRequest, signal: AbortSignal): Promise<Attachment> {
+    return this.#turns.shared(() => this.#attach(request, signal));
+  }
+
+  async #attach(request: AttachRequest, signal: AbortSignal): Promise<Attachment> {
     const { sandboxId } = request;
     throwIfAborted(signal, `connecting sandbox ${sandboxId}`);
     checkPortMappings(request.portMappings);
@@ -273,7 +286,11 @@ class PodNetwork {
     if (problem !== '') this.#log('error', { problem }, 'the network is not ready');
   }
 
-  async collect(live: ReadonlySet<string>): Promise<void> {
+  collect(live: () => ReadonlySet<string>): Promise<void> {
+    return this.#turns.alone(() => this.#collect(live()));
+  }
+
+  async #collect(live: ReadonlySet<string>): Promise<void> {
     const results = new ResultList();
     for (const id of this.#records.ids().filter((each) => !live.has(each))) {
       this.#log('warn', { sandbox: id }, 'releasing the network of a sandbox that no longer exists');
@@ -283,7 +300,7 @@ class PodNetwork {
     const attached = [...this.#attached.values()];
     if (choice.driver === 'plugins') {
       const { config } = choice;
-      await results.attempt('collect by plugins', () => this.#plugins.collect(config, () => this.#madeBy(config.name)));
+      await results.attempt('collect by plugins', () => this.#plugins.collect(config, this.#madeBy(config.name)));
     }
     const usable = choice.driver === 'bridge' && (await this.#subnetProblem(choice)) === '';
     const used = distinct([...attached.map(({ on }) => on), usable ? choice.network : null]);

@@ -2,6 +2,7 @@
 import type { Step } from '../lib/steps.ts';
 import type { Native } from '../native/load.ts';
 import type { BridgeNative } from './bridge/bridge.ts';
+import type { RulesBackend } from './rules-backend.ts';
 import type { AttachRequest, Attachment, AttachmentView, NetworkLog } from './request.ts';
 import type { InterfaceCounters, StatsNative } from './stats.ts';
 
@@ -28,8 +29,11 @@ export interface Network {
   readonly setPodCidr: (cidr: string) => void;
   /** Learns what earlier pods have, and makes the bridge ready if there is one to make. */
   readonly start: () => Promise<void>;
-  /** Releases what belongs to sandboxes that no longer exist, and repairs the rules. Goes on after failures. */
-  readonly collect: (live: ReadonlySet<string>) => Promise<void>;
+  /**
+   * Releases what belongs to sandboxes that no longer exist (CNI GC), and repairs the rules. Goes on after failures.
+   * `live` is asked when no pod is being connected.
+   */
+  readonly collect: (live: () => ReadonlySet<string>) => Promise<void>;
   /** With `removeAll`, removes what the network keeps between pods: bridges that we made, chains. */
   readonly shutdown: (options: { readonly removeAll: boolean }) => Promise<void>;
   /** Every connected pod. */
@@ -54,6 +58,8 @@ export interface NetworkOptions {
     readonly pluginTimeoutMs: number;
     /** Where results of plugins are kept as libcni does it. */
     readonly cacheDir: string;
+    /** What rules of our own bridges are made with; `auto`: iptables, or nftables where that is not there. */
+    readonly rules: 'auto' | RulesBackend;
   };
   /** The directory of a sandbox's records. */
   readonly recordDir: (sandboxId: string) => string;

@@ -6,6 +6,7 @@ import { deadlineExceeded, failedPrecondition, internal } from '../../lib/failur
 import { ResultList } from '../../lib/result-list.ts';
 import { closeSync } from 'node:fs';
 import { podInterface, type Attachment, type AttachRequest, type NetworkLog } from '../request.ts';
+import type { RulesBackend } from '../rules-backend.ts';
 import { HostLocalStore } from './host-local.ts';
 import * as plan from './plan.ts';
 import { rangeSets, type BridgeNetwork } from './settings.ts';
@@ -45,18 +46,29 @@ interface Ready {
   readonly mtu: number;
 }
 
+/** What bridges need. */
+export interface BridgesOptions {
+  readonly native: BridgeNative;
+  readonly log: NetworkLog;
+  readonly lockTimeoutMs: number;
+  /** What rules are made with. */
+  readonly backend: () => RulesBackend;
+}
+
 /** All bridge networks of this host. */
 export class Bridges {
   readonly #native: BridgeNative;
   readonly #log: NetworkLog;
   readonly #lockTimeoutMs: number;
+  readonly #backend: () => RulesBackend;
   readonly #ready = new Map<string, { readonly key: string; readonly done: Promise<Ready> }>();
   /** Every network on each bridge that still has pods, so that rules for one do not drop another's. */
   readonly #networks = new Map<string, Map<string, BridgeNetwork>>();
   readonly #stores = new Map<string, HostLocalStore>();
 
-  constructor(options: { native: BridgeNative; log: NetworkLog; lockTimeoutMs: number }) {
+  constructor(options: BridgesOptions) {
     this.#native = options.native;
+    this.#backend = options.backend;
     this.#log = options.log;
     this.#lockTimeoutMs = options.lockTimeoutMs;
   }
@@ -109,7 +121,8 @@ export class Bridges {
       const mtu = network.mtu || ((await this.#native.networkDefaultMtu()) ?? usualMtu);
       const { created } = await this.#native.networkSetupBridge(plan.bridgePlan(network, mtu));
       const all = [...(this.#networks.get(network.bridge)?.values() ?? [])];
-      await this.#native.networkEnsureRules(plan.rulesPlan(network, all.flatMap(plan.subnetsOfNetwork)));
+      const rules = plan.rulesPlan(network, all.flatMap(plan.subnetsOfNetwork));
+      await this.#native.networkEnsureRules({ ...this.#madeWith(), ...rules });
       if (created) this.#log('info', { bridge: network.bridge, network: network.name, mtu }, 'bridge made');
       return { network, mtu };
     } catch (error) {
@@ -153,12 +166,18 @@ export class Bridges {
     }
   }
 
+  #madeWith(): { readonly backend?: 'nftables' } {
+    const backend = this.#backend();
+    return backend === 'nftables' ? { backend } : {};
+  }
+
   async #publish(
     network: BridgeNetwork,
     ports: Pick<Parameters<BridgeNative['networkSetHostPorts']>[0], 'id' | 'previous' | 'wanted'>,
   ): Promise<void> {
     const bridge = ports.wanted.length > 0 ? network.bridge : null;
     const { flowsForgotten } = await this.#native.networkSetHostPorts({
+      ...this.#madeWith(),
       chains: plan.chainsOf(network.bridge),
       bridge,
       ...ports,

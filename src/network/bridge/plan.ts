@@ -85,7 +85,10 @@ export function bridgePlan(network: BridgeNetwork, mtu: number): NetworkBridgeAr
 }
 
 /** The rules of a bridge with these subnets on it. */
-export const rulesPlan = (network: BridgeNetwork, subnets: readonly BridgeSubnet[]): NetworkRulesArgs => ({
+export const rulesPlan = (
+  network: BridgeNetwork,
+  subnets: readonly BridgeSubnet[],
+): Omit<NetworkRulesArgs, 'backend'> => ({
   chains: chainsOf(network.bridge),
   bridge: network.bridge,
   subnets,

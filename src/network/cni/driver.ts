@@ -1,4 +1,4 @@
-// Pods connected by plugins: versions agreed, results cached, no ADD during a GC. Must not choose the network.
+// Pods connected by plugins: versions agreed, results cached. Must not choose the network.
 import { failureChain } from '../../lib/failure.ts';
 import type { Attachment, NetworkLog } from '../request.ts';
 import type { NetworkConfig } from './conflist.ts';
@@ -36,10 +36,6 @@ export class PluginNetworks {
   readonly #log: NetworkLog;
   readonly #versions: PluginVersions;
   readonly #cache: ResultCache;
-  /** ADDs under way. */
-  readonly #adding = new Set<Promise<unknown>>();
-  /** The GC under way. */
-  #collecting: Promise<void> | null = null;
   #status: { readonly config: NetworkConfig; readonly until: number; readonly problem: string } | null = null;
 
   constructor(options: PluginOptions & { readonly cacheDir: string; readonly log: NetworkLog }) {
@@ -55,22 +51,15 @@ export class PluginNetworks {
     return this.#versions.negotiate(wanted.config);
   }
 
-  /** Connects a pod. A GC under way ends first: it does not know this pod. */
+  /** Connects a pod. */
   async attach(
     to: PluginPod,
     call: { readonly netns: string; readonly signal: AbortSignal },
   ): Promise<{ readonly result: unknown; readonly attachment: Attachment }> {
-    while (this.#collecting) await this.#collecting;
     const attachment = attachmentOf(to);
-    const adding = addByPlugins(this.#options, attachment, call);
-    this.#adding.add(adding);
-    try {
-      const added = await adding;
-      this.#remember(attachment, { netns: call.netns, result: added.result });
-      return added;
-    } finally {
-      this.#adding.delete(adding);
-    }
+    const added = await addByPlugins(this.#options, attachment, call);
+    this.#remember(attachment, { netns: call.netns, result: added.result });
+    return added;
   }
 
   /** The cache is for others and for a lost record: a disk that is full must not cost the pod its network. */
@@ -117,17 +106,8 @@ export class PluginNetworks {
     await pluginStatus(this.#options, await this.#versions.negotiate(config));
   }
 
-  /** GC: plugins release what belongs to none of the sandboxes that `live` tells when no ADD is under way. */
-  async collect(config: NetworkConfig, live: () => readonly string[]): Promise<void> {
-    while (this.#collecting) await this.#collecting;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.#collecting = promise;
-    try {
-      await Promise.allSettled(this.#adding);
-      await collectByPlugins(this.#options, await this.#versions.negotiate(config), live());
-    } finally {
-      this.#collecting = null;
-      resolve();
-    }
+  /** GC: plugins release what belongs to none of these sandboxes. No ADD may be under way: GC does not know its pod. */
+  async collect(config: NetworkConfig, live: readonly string[]): Promise<void> {
+    await collectByPlugins(this.#options, await this.#versions.negotiate(config), live);
   }
 }

@@ -9,6 +9,12 @@ import { join, resolve } from 'node:path';
 import type { AttachRequest, Attachment, Network, NetworkOptions } from '../../../src/network/network.ts';
 import type { Answer, RoomOptions } from './room-process.ts';
 
+// a tool of our build is called nft, and stands in front
+process.env['PATH'] = (process.env['PATH'] ?? '')
+  .split(':')
+  .filter((dir) => !dir.includes('node_modules'))
+  .join(':');
+
 const addon = process.env['PODWRIGHT_ADDON'] ?? resolve('dist/addon.node');
 
 /** Why these tests cannot run here; null when they can. */
@@ -52,8 +58,9 @@ function endAll(netns: string | null): void {
 }
 process.on('exit', () => endAll(null));
 
-async function until<T>(what: string, look: () => T | null | false | undefined): Promise<T> {
-  for (let tries = 0; tries < 500; tries += 1) {
+/** Looks again and again, for 20 seconds at least. */
+export async function until<T>(what: string, look: () => T | null | false | undefined): Promise<T> {
+  for (let tries = 0; tries < 2000; tries += 1) {
     const found = look();
     if (found) return found;
     await new Promise((done) => setTimeout(done, 10));
@@ -95,7 +102,7 @@ const net = require('node:net'), dgram = require('node:dgram');
 const [kind, host, port] = process.argv.slice(1);
 const told = (socket) => 'hello ' + socket.remoteAddress + '\\n';
 if (kind === 'tcp') net.createServer((s) => { s.on('error', () => {}); s.end(told(s)); }).listen(+port, host, () => console.log('up'));
-else { const s = dgram.createSocket('udp4'); s.on('message', (m, from) => s.send('hello ' + from.address + '\\n', from.port, from.address)); s.bind(+port, host, () => console.log('up')); }
+else { const s = dgram.createSocket(host.includes(':') ? 'udp6' : 'udp4'); s.on('message', (m, from) => s.send('hello ' + from.address + '\\n', from.port, from.address)); s.bind(+port, host, () => console.log('up')); }
 `;
 
 /** A TCP server that answers "hello <the client's address>". */
@@ -118,6 +125,22 @@ export function ask(from: Namespace, address: string, port: number): Promise<str
   const command = ['timeout', '2', 'bash', '-c', script];
   return new Promise((done) => {
     execFile('nsenter', [`--net=${from.netns}`, ...command], (_error, stdout) => done(stdout.trim()));
+  });
+}
+
+const udpClient = `
+const [host, port] = process.argv.slice(1);
+const s = require('node:dgram').createSocket(host.includes(':') ? 'udp6' : 'udp4');
+const end = (text) => { console.log(text); process.exit(); };
+s.on('message', (m) => end(String(m).trim())); s.on('error', () => end(''));
+setTimeout(() => end(''), 2000); s.send('hi', +port, host);
+`;
+
+/** The same by UDP. */
+export function askUdp(from: Namespace, address: string, port: number): Promise<string> {
+  const args = [`--net=${from.netns}`, process.execPath, '-e', udpClient, address, String(port)];
+  return new Promise((done) => {
+    execFile('nsenter', args, (_error, stdout) => done(stdout.trim()));
   });
 }
 
@@ -197,6 +220,7 @@ export async function startHost(config: Partial<NetworkOptions['config']> = {}):
     sandboxes: join(root, 'sandboxes'),
     config: {
       default: 'bridge',
+      rules: 'auto',
       bridge,
       subnet: '10.213.7.0/24',
       confDir: dirs.conf,

@@ -37,7 +37,7 @@ const network = createNetwork({
 // what JSON cannot carry
 function revive(method: keyof Network, args: readonly unknown[]): unknown[] {
   if (method === 'attach') return [args[0], AbortSignal.timeout(60_000)];
-  if (method === 'collect') return [new Set(args[0] as string[])];
+  if (method === 'collect') return [() => new Set(args[0] as string[])];
   return [...args];
 }
 

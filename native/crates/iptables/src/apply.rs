@@ -2,9 +2,10 @@
 
 use crate::error::{IptablesError, IptablesResult};
 use crate::host_ports::HostPort;
-use crate::names::{Chains, Family};
+use crate::names::{Backend, Chains, Family};
+use crate::nft::{bridge_text, deletions_text, keys, ports_text, tagged_elements};
 use crate::restore::{BridgeRules, change_text, removal_text, tagged_deletions};
-use crate::run::{restore, save};
+use crate::run::{listed_table, nft, restore, save};
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
@@ -14,8 +15,11 @@ static CHANGE: Mutex<()> = Mutex::new(());
 const FAMILIES: [Family; 2] = [Family::V4, Family::V6];
 
 /// Makes or repairs the chains, jumps and fixed rules of a bridge. Rules of pods stay.
-pub fn ensure(rules: &BridgeRules) -> IptablesResult<()> {
+pub fn ensure(backend: Backend, rules: &BridgeRules) -> IptablesResult<()> {
     let _alone = CHANGE.lock().unwrap_or_else(PoisonError::into_inner);
+    if backend == Backend::Nftables {
+        return nft(&bridge_text(rules)?);
+    }
     for family in rules.families() {
         let saved = save(family, None)?;
         restore(family, &rules.text(family, &saved)?)?;
@@ -25,8 +29,17 @@ pub fn ensure(rules: &BridgeRules) -> IptablesResult<()> {
 
 /// Gives a pod exactly the published ports in `wanted`; `previous` is what it is believed to have.
 /// If that belief is wrong, what there is with the pod's tag is looked up and replaced.
-pub fn set_host_ports(chains: &Chains, id: &str, previous: &[HostPort], wanted: &[HostPort]) -> IptablesResult<()> {
+pub fn set_host_ports(
+    backend: Backend,
+    chains: &Chains,
+    id: &str,
+    previous: &[HostPort],
+    wanted: &[HostPort],
+) -> IptablesResult<()> {
     let _alone = CHANGE.lock().unwrap_or_else(PoisonError::into_inner);
+    if backend == Backend::Nftables {
+        return set_elements(chains, id, previous, wanted);
+    }
     for family in FAMILIES {
         let rules = |ports: &[HostPort]| -> IptablesResult<Vec<String>> {
             let ours = ports.iter().filter(|port| port.family() == family);
@@ -55,7 +68,24 @@ fn replace(family: Family, chains: &Chains, id: &str, new: &[String]) -> Iptable
     restore(family, &change_text(&deletions, new))
 }
 
-/// Removes the published ports of all pods that are not in `live`: whose they were.
+fn set_elements(chains: &Chains, id: &str, previous: &[HostPort], wanted: &[HostPort]) -> IptablesResult<()> {
+    if previous.is_empty() && wanted.is_empty() {
+        return Ok(());
+    }
+    match nft(&ports_text(chains, id, &keys(previous), wanted)?) {
+        Err(IptablesError::Refused { .. }) => {
+            let listed = listed_table(chains)?.unwrap_or_default();
+            let (present, _) = tagged_elements(&listed, |owner| owner == id);
+            if present.is_empty() && wanted.is_empty() {
+                return Ok(());
+            }
+            nft(&ports_text(chains, id, &present, wanted)?)
+        }
+        other => other,
+    }
+}
+
+/// Removes the published ports of all pods that are not in `live`, whatever made them: whose they were.
 pub fn prune_host_ports(chains: &Chains, live: &BTreeSet<String>) -> IptablesResult<BTreeSet<String>> {
     let _alone = CHANGE.lock().unwrap_or_else(PoisonError::into_inner);
     let mut removed = BTreeSet::new();
@@ -69,10 +99,17 @@ pub fn prune_host_ports(chains: &Chains, live: &BTreeSet<String>) -> IptablesRes
         }
         removed.extend(owners);
     }
+    if let Some(listed) = table_if_possible(chains)? {
+        let (gone, owners) = tagged_elements(&listed, |id| !live.contains(id));
+        if !gone.is_empty() {
+            nft(&deletions_text(chains, &gone))?;
+        }
+        removed.extend(owners);
+    }
     Ok(removed)
 }
 
-/// Removes every chain, jump and rule of ours; false when there was none.
+/// Removes every chain, jump and rule of ours, whatever made them; false when there was none.
 pub fn remove_all(chains: &Chains) -> IptablesResult<bool> {
     let _alone = CHANGE.lock().unwrap_or_else(PoisonError::into_inner);
     let mut removed = false;
@@ -85,6 +122,10 @@ pub fn remove_all(chains: &Chains) -> IptablesResult<bool> {
             removed = true;
         }
     }
+    if table_if_possible(chains)?.is_some() {
+        nft(&format!("delete table {}\n", chains.nft_table()))?;
+        removed = true;
+    }
     Ok(removed)
 }
 
@@ -95,5 +136,13 @@ fn save_if_possible(family: Family, table: Option<&str>) -> IptablesResult<Optio
         Err(IptablesError::Missing { .. }) => Ok(None),
         Err(IptablesError::Refused { .. }) if family == Family::V6 => Ok(None),
         Err(error) => Err(error),
+    }
+}
+
+/// Our table; `None` where it is not, or cannot be: no program, or no nf_tables in the kernel.
+fn table_if_possible(chains: &Chains) -> IptablesResult<Option<String>> {
+    match listed_table(chains) {
+        Err(IptablesError::Missing { .. } | IptablesError::Refused { .. }) => Ok(None),
+        other => other,
     }
 }

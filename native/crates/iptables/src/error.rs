@@ -7,7 +7,7 @@ use thiserror::Error;
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum IptablesError {
     /// The program is not installed.
-    #[error("{program} was not found: install the iptables package")]
+    #[error("{program} was not found: install the iptables or the nftables package")]
     Missing {
         /// Its name.
         program: &'static str,

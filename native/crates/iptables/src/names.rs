@@ -12,6 +12,15 @@ const LONGEST_SUFFIX: usize = "-POSTROUTING".len();
 /// A rule of a pod carries this comment with the sandbox's id behind it.
 const TAG: &str = "podwright:";
 
+/// What rules are made with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Backend {
+    /// iptables-restore and ip6tables-restore.
+    Iptables,
+    /// nft.
+    Nftables,
+}
+
 /// The two worlds of iptables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Family {
@@ -140,6 +149,11 @@ impl Chains {
 
     pub(crate) fn input(&self) -> String {
         self.named("INPUT")
+    }
+
+    /// Our table of nftables, with its family.
+    pub(crate) fn nft_table(&self) -> String {
+        format!("inet {}", self.prefix)
     }
 
     /// Our chains in a table.

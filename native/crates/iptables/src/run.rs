@@ -2,7 +2,7 @@
 //! copy of the daemon's page tables, whatever its size.
 
 use crate::error::{IptablesError, IptablesResult};
-use crate::names::Family;
+use crate::names::{Chains, Family};
 use crate::save::Saved;
 use podwright_sys::errno::SysError;
 use std::io::Write;
@@ -11,6 +11,7 @@ use std::process::{Command, Output, Stdio};
 
 /// Seconds to wait for the xtables lock that another program holds.
 const LOCK_SECONDS: &str = "10";
+const NFT: &str = "nft";
 /// Where the programs are on hosts whose daemon has a short PATH.
 const FALLBACK_DIRS: [&str; 3] = ["/usr/sbin", "/sbin", "/usr/local/sbin"];
 
@@ -40,6 +41,36 @@ pub(crate) fn restore(family: Family, text: &str) -> IptablesResult<()> {
     Err(refused(program, &output, text))
 }
 
+/// Applies a text of nft commands in one transaction: all of it or nothing.
+pub(crate) fn nft(text: &str) -> IptablesResult<()> {
+    let mut command = command(NFT)?;
+    command.args(["-f", "-"]);
+    let output = run(NFT, &mut command, text)?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(refused(NFT, &output, text))
+}
+
+/// Our nft table as it is; `None` when it is not there.
+pub(crate) fn listed_table(chains: &Chains) -> IptablesResult<Option<String>> {
+    let ask = |arguments: &[&str]| {
+        let mut command = command(NFT)?;
+        command.args(arguments);
+        let output = run(NFT, &mut command, "")?;
+        if output.status.success() {
+            return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+        }
+        Err(refused(NFT, &output, ""))
+    };
+    let wanted = format!("table {}", chains.nft_table());
+    if !ask(&["list", "tables"])?.lines().any(|line| line.trim() == wanted) {
+        return Ok(None);
+    }
+    let table: Vec<&str> = wanted.split(' ').collect();
+    ask(&[&["list"], table.as_slice()].concat()).map(Some)
+}
+
 fn command(program: &'static str) -> IptablesResult<Command> {
     let path = find(program).ok_or(IptablesError::Missing { program })?;
     let mut command = Command::new(path);
@@ -49,7 +80,10 @@ fn command(program: &'static str) -> IptablesResult<Command> {
 
 fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
+    // what npm puts in front of PATH has programs of our build, one of which is called nft
+    let of_a_build = |dir: &PathBuf| dir.iter().any(|part| part == "node_modules");
     std::env::split_paths(&path)
+        .filter(|dir| !of_a_build(dir))
         .chain(FALLBACK_DIRS.iter().map(PathBuf::from))
         .map(|dir| dir.join(program))
         .find(|file| file.is_absolute() && Path::exists(file))
@@ -81,10 +115,13 @@ fn refused(program: &'static str, output: &Output, text: &str) -> IptablesError 
     IptablesError::Refused { program, status: output.status.to_string(), line: line.map(str::to_owned), stderr }
 }
 
-/// The number in "iptables-restore: line 7 failed" or "Error occurred at line: 7".
+/// The number in "iptables-restore: line 7 failed", "/dev/stdin:7:1-20" or "Error occurred at line: 7".
 fn failing_line(stderr: &str) -> Option<usize> {
-    let at = stderr.find("line")?;
-    let rest = stderr.get(at + "line".len()..)?.trim_start_matches([' ', ':']);
+    let at = match stderr.strip_prefix("/dev/stdin") {
+        Some(_) => "/dev/stdin".len(),
+        None => stderr.find("line")? + "line".len(),
+    };
+    let rest = stderr.get(at..)?.trim_start_matches([' ', ':']);
     let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
     rest.get(..digits)?.parse().ok().filter(|number| *number > 0)
 }
@@ -98,6 +135,7 @@ mod tests {
         assert_eq!(failing_line("iptables-restore: line 7 failed"), Some(7));
         let long = "iptables-restore v1.8.9: x\nError occurred at line: 3\nTry";
         assert_eq!(failing_line(long), Some(3));
+        assert_eq!(failing_line("/dev/stdin:2:35-42: Error: no such line 9"), Some(2));
         assert_eq!(failing_line("no permission"), None);
         assert_eq!(failing_line("line 0"), None);
     }

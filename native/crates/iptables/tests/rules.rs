@@ -3,7 +3,7 @@
 #![allow(unsafe_code, clippy::unwrap_used)]
 
 use podwright_iptables::{
-    BridgeRules, BridgeSubnet, Chains, ForwardJump, HostPort, Protocol, ensure, prune_host_ports, remove_all,
+    Backend, BridgeRules, BridgeSubnet, Chains, ForwardJump, HostPort, Protocol, ensure, prune_host_ports, remove_all,
     set_host_ports,
 };
 use std::collections::BTreeSet;
@@ -60,9 +60,9 @@ fn rules_come_once_and_go_wholly() {
         let foreign = "-A FORWARD -s 198.51.100.0/24 -j DROP\n";
         output("iptables", &["-A", "FORWARD", "-s", "198.51.100.0/24", "-j", "DROP"]);
         let rules = rules(ForwardJump::First);
-        ensure(&rules).unwrap();
+        ensure(Backend::Iptables, &rules).unwrap();
         let once = everything();
-        ensure(&rules).unwrap();
+        ensure(Backend::Iptables, &rules).unwrap();
         assert_eq!(everything(), once);
         let four = output("iptables-save", &[]);
         for wanted in [
@@ -86,12 +86,12 @@ fn rules_come_once_and_go_wholly() {
 fn a_lost_jump_comes_back_and_a_double_one_goes() {
     on_a_host(|| {
         let rules = rules(ForwardJump::Last);
-        ensure(&rules).unwrap();
+        ensure(Backend::Iptables, &rules).unwrap();
         let whole = everything();
         output("iptables", &["-t", "nat", "-F", "POSTROUTING"]);
         output("iptables", &["-A", "FORWARD", "-j", "PW-pwt0-FORWARD"]);
         output("iptables", &["-F", "PW-pwt0-FORWARD"]);
-        ensure(&rules).unwrap();
+        ensure(Backend::Iptables, &rules).unwrap();
         assert_eq!(everything(), whole);
     });
 }
@@ -101,7 +101,7 @@ fn host_ports_are_per_pod() {
     on_a_host(|| {
         let rules = rules(ForwardJump::First);
         let chains = &rules.chains;
-        ensure(&rules).unwrap();
+        ensure(Backend::Iptables, &rules).unwrap();
         let bare = everything();
         let one = [
             port(8080, Protocol::Tcp, "10.213.2.5"),
@@ -109,20 +109,20 @@ fn host_ports_are_per_pod() {
             port(8080, Protocol::Tcp, "fd00:213::5"),
         ];
         let two = [port(9090, Protocol::Sctp, "10.213.2.6")];
-        set_host_ports(chains, "aa11", &[], &one).unwrap();
-        set_host_ports(chains, "bb22", &[], &two).unwrap();
-        ensure(&rules).unwrap();
+        set_host_ports(Backend::Iptables, chains, "aa11", &[], &one).unwrap();
+        set_host_ports(Backend::Iptables, chains, "bb22", &[], &two).unwrap();
+        ensure(Backend::Iptables, &rules).unwrap();
         let both = everything();
         assert_eq!(both.matches("podwright:aa11").count(), 6, "{both}");
         assert_eq!(both.matches("podwright:bb22").count(), 2, "{both}");
         // the same again, believed new: not doubled once the belief is corrected
-        set_host_ports(chains, "aa11", &one, &one).unwrap();
+        set_host_ports(Backend::Iptables, chains, "aa11", &one, &one).unwrap();
         assert_eq!(everything().matches("podwright:aa11").count(), 6);
         // a belief that is wrong
-        set_host_ports(chains, "bb22", &one, &two).unwrap();
+        set_host_ports(Backend::Iptables, chains, "bb22", &one, &two).unwrap();
         assert_eq!(everything().matches("podwright:bb22").count(), 2);
-        set_host_ports(chains, "aa11", &one, &[]).unwrap();
-        set_host_ports(chains, "aa11", &one, &[]).unwrap();
+        set_host_ports(Backend::Iptables, chains, "aa11", &one, &[]).unwrap();
+        set_host_ports(Backend::Iptables, chains, "aa11", &one, &[]).unwrap();
         assert_eq!(everything().matches("podwright:aa11").count(), 0);
         let gone = prune_host_ports(chains, &BTreeSet::from(["cc33".to_owned()])).unwrap();
         assert_eq!(gone, BTreeSet::from(["bb22".to_owned()]));
@@ -137,7 +137,7 @@ fn a_refusal_names_the_rule() {
     on_a_host(|| {
         let chains = Chains::new("PW-none").unwrap();
         let ports = [port(80, Protocol::Tcp, "10.213.2.5")];
-        let error = set_host_ports(&chains, "aa", &[], &ports).unwrap_err();
+        let error = set_host_ports(Backend::Iptables, &chains, "aa", &[], &ports).unwrap_err();
         assert!(error.to_string().contains("PW-none-HOSTPORTS"), "{error}");
     });
 }
@@ -152,18 +152,69 @@ fn speed() {
         for round in 0..30u16 {
             let ports = [port(1000 + round, Protocol::Tcp, "10.213.2.5")];
             let start = Instant::now();
-            ensure(&rules).unwrap();
+            ensure(Backend::Iptables, &rules).unwrap();
             times[0].push(start.elapsed().as_micros());
             let start = Instant::now();
-            set_host_ports(&rules.chains, "aa", &[], &ports).unwrap();
+            set_host_ports(Backend::Iptables, &rules.chains, "aa", &[], &ports).unwrap();
             times[1].push(start.elapsed().as_micros());
             let start = Instant::now();
-            set_host_ports(&rules.chains, "aa", &ports, &[]).unwrap();
+            set_host_ports(Backend::Iptables, &rules.chains, "aa", &ports, &[]).unwrap();
             times[2].push(start.elapsed().as_micros());
         }
         for (name, times) in ["ensure", "add", "remove"].iter().zip(&mut times) {
             times.sort_unstable();
             println!("{name}: min {} p50 {} µs", times[0], times[times.len() / 2]);
         }
+    });
+}
+
+fn table(name: &str) -> String {
+    // npm puts a tool of the same name in front
+    let mut nft = Command::new("nft");
+    let output =
+        nft.env("PATH", "/usr/sbin:/sbin:/usr/bin:/bin").args(["list", "table", "inet", name]).output().unwrap();
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn one_table_of_nftables_does_the_same() {
+    on_a_host(|| {
+        let rules = rules(ForwardJump::First);
+        let chains = &rules.chains;
+        let set = |id: &str, previous: &[HostPort], wanted: &[HostPort]| {
+            set_host_ports(Backend::Nftables, chains, id, previous, wanted).unwrap();
+        };
+        ensure(Backend::Nftables, &rules).unwrap();
+        let (tcp, udp) = (port(8080, Protocol::Tcp, "10.213.2.5"), port(53, Protocol::Udp, "10.213.2.5"));
+        let six = port(8080, Protocol::Tcp, "fd00:213::5");
+        set("aa", &[], &[tcp.clone(), udp.clone(), six.clone()]);
+        set("bb", &[], &[port(8081, Protocol::Sctp, "10.213.2.6")]);
+        let full = table("PW-pwt0");
+        for wanted in [
+            "tcp . 8080 comment \"podwright:aa\" : 10.213.2.5 . 80",
+            "192.0.2.2 . udp . 53 comment \"podwright:aa\" : 10.213.2.5 . 80",
+            "tcp . 8080 comment \"podwright:aa\" : fd00:213::5 . 80",
+            "sctp . 8081 comment \"podwright:bb\"",
+            "ip saddr 10.213.2.0/24 ip daddr != 10.213.2.0/24 masquerade fully-random",
+        ] {
+            assert_eq!(full.matches(wanted).count(), 1, "{wanted} in\n{full}");
+        }
+        ensure(Backend::Nftables, &rules).unwrap();
+        assert_eq!(table("PW-pwt0"), full, "a repair keeps what pods have");
+        // what is there is not what it is believed to be
+        set("aa", &[port(9999, Protocol::Tcp, "10.213.2.5")], std::slice::from_ref(&tcp));
+        let less = table("PW-pwt0");
+        assert!(less.contains("tcp . 8080") && !less.contains("udp . 53") && !less.contains("fd00:213::5"), "{less}");
+        set("aa", &[udp], &[]);
+        assert!(!table("PW-pwt0").contains("podwright:aa"));
+        set("aa", &[], &[six]);
+        let live = BTreeSet::from(["bb".to_owned()]);
+        assert_eq!(prune_host_ports(chains, &live).unwrap().into_iter().collect::<Vec<_>>(), ["aa"]);
+        assert!(prune_host_ports(chains, &live).unwrap().is_empty());
+        assert!(table("PW-pwt0").contains("podwright:bb"));
+        assert_eq!(everything(), "", "nothing of iptables");
+        assert!(remove_all(chains).unwrap());
+        assert!(!remove_all(chains).unwrap());
+        assert_eq!(table("PW-pwt0"), "");
     });
 }

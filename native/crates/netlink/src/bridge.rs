@@ -36,6 +36,8 @@ pub fn set_up_bridge(wanted: &BridgeSetup) -> NetlinkResult<bool> {
         let key = format!("net/ipv6/conf/{}/disable_ipv6", wanted.bridge);
         sysctl::set(&key, "0")?;
     }
+    // a pod that says it is a router must not become the host's (CVE-2020-10749)
+    sysctl::set_if_there(&format!("net/ipv6/conf/{}/accept_ra", wanted.bridge), "0")?;
     let mut requests = Vec::new();
     if created || bridge.alias == wanted.alias {
         requests.push(own(wanted, bridge.index));

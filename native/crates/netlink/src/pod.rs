@@ -84,6 +84,8 @@ pub fn attach_on_this_thread(wanted: &PodAttachment) -> NetlinkResult<Attached> 
     if wanted.addresses.iter().any(|cidr| cidr.address.is_ipv6()) {
         let key = format!("net/ipv6/conf/{}/disable_ipv6", wanted.pod_interface);
         sysctl::set(&key, "0")?;
+        // nor for its link-local address: nobody waits a second for what the allocation says
+        sysctl::set(&format!("net/ipv6/conf/{}/accept_dad", wanted.pod_interface), "0")?;
     }
     host.run(host_side(wanted, outer, bridge))?;
     pod.run(pod_side(wanted, inner.index))?;

@@ -4,6 +4,11 @@ use crate::error::NetlinkResult;
 use podwright_sys::errno::SysError;
 use std::fs;
 
+/// The same for a key that a kernel without the feature has not (IPv6): that is no failure.
+pub(crate) fn set_if_there(key: &str, value: &str) -> NetlinkResult<()> {
+    if fs::exists(format!("/proc/sys/{key}")).unwrap_or(false) { set(key, value) } else { Ok(()) }
+}
+
 /// Writes a sysctl unless it has the value already: a read-only /proc/sys with the right value is
 /// no failure. `key` is the path under /proc/sys.
 pub(crate) fn set(key: &str, value: &str) -> NetlinkResult<()> {

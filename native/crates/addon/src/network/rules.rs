@@ -4,7 +4,7 @@ use super::{Removed, failure, on_own_thread, parsed};
 use crate::error::NativeFailure;
 use neon::prelude::*;
 use neon::types::extract::Json;
-use podwright_iptables::{BridgeRules, BridgeSubnet, Chains, ForwardJump, HostPort, IptablesError, Protocol};
+use podwright_iptables::{Backend, BridgeRules, BridgeSubnet, Chains, ForwardJump, HostPort, IptablesError, Protocol};
 use podwright_netlink::PublishedPort;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -37,9 +37,29 @@ enum ForwardRequest {
     Last,
 }
 
+/// What rules are made with; a request that says nothing means iptables.
+#[derive(Deserialize, Clone, Copy, Default)]
+#[serde(rename_all = "lowercase")]
+enum BackendRequest {
+    #[default]
+    Iptables,
+    Nftables,
+}
+
+impl From<BackendRequest> for Backend {
+    fn from(request: BackendRequest) -> Self {
+        match request {
+            BackendRequest::Iptables => Self::Iptables,
+            BackendRequest::Nftables => Self::Nftables,
+        }
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct EnsureRules {
+    #[serde(default)]
+    backend: BackendRequest,
     chains: String,
     bridge: String,
     subnets: Vec<SubnetRequest>,
@@ -63,7 +83,7 @@ fn network_ensure_rules<'cx>(
                 ForwardRequest::Last => ForwardJump::Last,
             },
         };
-        Ok(podwright_iptables::ensure(&rules)?)
+        Ok(podwright_iptables::ensure(request.backend.into(), &rules)?)
     })
 }
 
@@ -93,6 +113,8 @@ struct HostPortRequest {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct SetHostPorts {
+    #[serde(default)]
+    backend: BackendRequest,
     chains: String,
     id: String,
     bridge: Option<String>,
@@ -121,7 +143,7 @@ fn network_set_host_ports<'cx>(
         if let Some(bridge) = &request.bridge {
             podwright_netlink::set_up_route_localnet(bridge)?;
         }
-        podwright_iptables::set_host_ports(&chains, &request.id, &previous, &wanted)?;
+        podwright_iptables::set_host_ports(request.backend.into(), &chains, &request.id, &previous, &wanted)?;
         let udp: Vec<PublishedPort> = previous.iter().chain(&wanted).filter_map(udp).collect();
         let flows_forgotten = podwright_netlink::forget_udp_flows(&udp)?;
         Ok(HostPortsSet { flows_forgotten })

@@ -2,7 +2,9 @@
 
 
 export interface DoctorRequest {
+  'collect'?: (boolean);
 }
 
 export interface DoctorRequest__Output {
+  'collect': (boolean);
 }

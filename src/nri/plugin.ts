@@ -282,7 +282,8 @@ export class Plugin {
     if (this.origin === 'external') {
       const wrong = wrongName(pluginIdx, pluginName);
       if (wrong !== null) {
-        this.#registered.reject(failedPrecondition(`the plugin cannot be: ${wrong}`));
+        // the answer goes first: the connection ends then
+        setImmediate(() => this.#registered.reject(failedPrecondition(`the plugin cannot be: ${wrong}`)));
         throw new Refusal(codes.invalidArgument, wrong);
       }
       [this.#index, this.#base] = [pluginIdx, pluginName];

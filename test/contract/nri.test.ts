@@ -2,6 +2,7 @@
 import { duplexPair } from 'node:stream';
 import test from 'ava';
 import { Plugins } from '../../src/nri/plugins.ts';
+import { encodeTtrpc } from '../../src/nri/ttrpc.ts';
 import type { Update, WireContainer, WirePod } from '../../src/nri/wire.ts';
 import { type Handlers, mask, Refused, silence, TestPlugin } from '../helpers/nri-plugin.ts';
 import { until } from '../helpers/until.ts';
@@ -300,24 +301,21 @@ const frame = (connection: number, payload: Buffer, length = payload.length): Bu
   header.writeUInt32BE(length, 4);
   return Buffer.concat([header, payload]);
 };
-const ttrpc = (stream: number, type: number, data: Buffer, flags = 0): Buffer => {
-  const header = Buffer.alloc(10);
-  header.writeUInt32BE(data.length, 0);
-  header.writeUInt32BE(stream, 4);
-  header.writeUInt8(type, 8);
-  header.writeUInt8(flags, 9);
-  return Buffer.concat([header, data]);
-};
+/** A message of a plugin to the runtime. */
+const request = (stream: number, part: { type?: number; flags?: number; data?: Buffer } = {}): Buffer =>
+  frame(2, encodeTtrpc({ stream, type: 1, flags: 0, data: Buffer.alloc(0), ...part }));
+const answer = (stream: number, data = Buffer.alloc(0)): Buffer =>
+  frame(1, encodeTtrpc({ stream, type: 2, flags: 0, data }));
 
 /** What no plugin may send, with the connection that it is on. */
 const garbage: Readonly<Record<string, Buffer>> = {
   'a frame of 4 GiB': frame(1, Buffer.alloc(0), 0xffff_ffff),
   'a message of 4 GiB': frame(2, Buffer.from('ffffffff00000001010000', 'hex')),
-  'a request that is none': frame(2, ttrpc(101, 1, Buffer.from('ffffff', 'hex'))),
-  'a request on an even stream': frame(2, ttrpc(100, 1, Buffer.alloc(0))),
-  'a request on a stream of before': frame(2, ttrpc(1, 1, Buffer.alloc(0))),
-  'data of a stream that is not there': frame(2, ttrpc(101, 3, Buffer.alloc(0))),
-  'a streaming request': frame(2, ttrpc(101, 1, Buffer.alloc(0), 2)),
+  'a request that is none': request(101, { data: Buffer.from('ffffff', 'hex') }),
+  'a request on an even stream': request(100),
+  'a request on a stream of before': request(1),
+  'data of a stream that is not there': request(101, { type: 3 }),
+  'a streaming request': request(101, { flags: 2 }),
   'random bytes': Buffer.from('8e6ba1f42d5c7793aa01fe6d2b9c4f5e8e6ba1f42d5c7793aa01fe6d2b9c4f5e', 'hex'),
 };
 
@@ -336,15 +334,14 @@ for (const [what, bytes] of Object.entries(garbage)) {
 test('an answer that is no message of its type, or of no call: the first ends the connection, the second is nothing', async (t) => {
   const { plugins, join } = border();
   const late = await join('10-late');
-  late.raw(frame(1, ttrpc(9999, 2, Buffer.alloc(0))));
+  late.raw(answer(9999));
   late.raw(frame(77, Buffer.from('nobody listens')));
   await plugins.tell('RunPodSandbox', () => ({ pod: pod() }));
   t.false(late.closed);
   const bad: TestPlugin = await join('20-bad', {
     CreateContainer: () => {
       // the call's stream: Configure had 1, Synchronize 3
-      const answer = Buffer.from([0x12, 0x03, 0x0a, 0x7f, 0x00]);
-      bad.raw(frame(1, ttrpc(5, 2, answer)));
+      bad.raw(answer(5, Buffer.from([0x12, 0x03, 0x0a, 0x7f, 0x00])));
       return silence();
     },
   });

@@ -1,6 +1,6 @@
 // A host in memory behind the verbs' ports: it holds named resources, so that what is left can be seen,
 // and it can be told to fail at its n-th call.
-import { type Planned, unadjusted } from '../../src/container/adjusted.ts';
+import { type Adjusted, type Planned, unadjusted } from '../../src/container/adjusted.ts';
 import { randomBytes } from 'node:crypto';
 import type { Container, ContainerIdentity, ContainerStatus } from '../../src/container/container.ts';
 import type { CgroupResources } from '../../src/container/ports.ts';
@@ -16,7 +16,7 @@ import { runSandbox } from '../../src/sandbox/run.ts';
 import { stopSandbox } from '../../src/sandbox/stop.ts';
 import { removeSandbox } from '../../src/sandbox/remove.ts';
 import { teardownSandbox } from '../../src/sandbox/teardown.ts';
-import type { SandboxIdentity, SandboxStatus } from '../../src/sandbox/sandbox.ts';
+import type { Sandbox, SandboxIdentity, SandboxStatus } from '../../src/sandbox/sandbox.ts';
 
 const noLimits: CgroupResources = {
   cpuShares: null,
@@ -67,6 +67,12 @@ export const image = {
   artifactType: null,
   config: { env: [], entrypoint: ['/bin/sh'], cmd: [], workingDir: '', user: '', stopSignal: '' },
 };
+
+interface Plugins {
+  running: (sandbox: Sandbox) => Promise<void>;
+  adjust: (planned: Planned) => Promise<Adjusted>;
+  starting: (container: Container) => Promise<void>;
+}
 
 /** A fresh host with all verbs wired to it. */
 export function fakeHost() {
@@ -223,6 +229,11 @@ export function fakeHost() {
   };
   const stages = () => ({ stage: <T>(_: string, work: () => Promise<T>) => work() });
   const netnsPin = (id: string): string => `/netns/${id}`;
+  const plugins: Plugins = {
+    running: async () => undefined,
+    adjust: async (planned) => unadjusted(planned),
+    starting: async () => undefined,
+  };
   const containerPorts = {
     starts: new Starts(),
     records: containerRecords,
@@ -233,7 +244,7 @@ export function fakeHost() {
     files,
     now,
     stages,
-    starting: async () => undefined,
+    starting: (container: Container) => plugins.starting(container),
     deleteByRuntime: async (_: unknown, { id }: { readonly id: string }) => {
       step('runtime.delete');
       resources.delete(`runtime state ${id}`);
@@ -244,8 +255,8 @@ export function fakeHost() {
     ...containerPorts,
     sandboxes: sandboxRecords,
     images: { find: () => image, hold: () => () => undefined, admit: async () => undefined },
-    adjust: async (planned: Planned) => unadjusted(planned),
-    seccompPolicy: () => ({ bpf: Buffer.alloc(0), flags: 0 }),
+    adjust: (planned: Planned) => plugins.adjust(planned),
+    seccompPolicy: (policy: string) => ({ bpf: Buffer.from(policy), flags: 0 }),
     seccomp: async () => {
       if (refusal) throw refusal;
       return { bpf: Buffer.alloc(0), flags: 0 };
@@ -316,7 +327,7 @@ export function fakeHost() {
       gvisor: { path: '/bin/runsc', args: [], type: 'runsc', hideUnifiedCgroup: false, writableLayerLimit: 0 },
     } as const,
     stages,
-    running: async () => undefined,
+    running: (sandbox: Sandbox) => plugins.running(sandbox),
     selinux: () => null,
     userNamespaceTrouble: async () => userNamespaceTrouble,
   };
@@ -333,6 +344,8 @@ export function fakeHost() {
     locks,
     /** The host's hands: a test may replace one of their functions. */
     hands: { monitor, cgroups, snapshots, network, files },
+    /** What plugins of the node say: a test may replace one of these. */
+    plugins,
     containerPorts,
     haltContainer: releasePorts.haltContainer,
     sandboxRecords,

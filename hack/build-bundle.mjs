@@ -9,6 +9,7 @@ const programs = { podwrightd: 'src/main.ts', podwright: 'src/cli/main.ts', 'pod
 const parts = {
   'podwrightd.traces': 'src/trace/otel.ts',
   'podwright.relay': 'src/relay/relay.ts',
+  'podwrightd.kube': 'src/kube/kube.ts',
   'podwright.kubeconfig': 'src/apiserver/kubeconfig.ts',
   'podwright.installer': 'src/installer/installer.ts',
 };

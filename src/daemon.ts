@@ -10,6 +10,7 @@ import { composeNri, startNri } from './daemon/nri.ts';
 import { askHandlers } from './daemon/handlers.ts';
 import type { Hands } from './daemon/hands.ts';
 import { composeImages } from './daemon/images.ts';
+import { linkKube } from './daemon/kube.ts';
 import { composePods } from './daemon/live.ts';
 import { type Recovery, runRecovery } from './daemon/recovery.ts';
 import { keepThroughReloads } from './daemon/reloads.ts';
@@ -118,6 +119,7 @@ export async function startDaemon(config: Config, log: Log, manager: ManagerAddr
   const recovery = runRecovery(rooms);
   const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms).unref());
   void recovery.done.then(() => keepThroughReloads({ ...rooms, containers: pods.containers, sleep }));
+  const kube = linkKube({ ...rooms, recovery });
   const ended = Promise.withResolvers<void>();
   const { root, state, socket } = config.node;
   const nri = await startNri(rooms.nri, { config, log, recovered: recovery.done });
@@ -126,7 +128,7 @@ export async function startDaemon(config: Config, log: Log, manager: ManagerAddr
     socket,
     files: socketFiles,
     runtime: steppedRuntime(runtimeVerbs({ ...rooms, streaming, notReady: recovery.notReady }), rooms.step),
-    images: steppedImages(images.verbs, rooms.step),
+    images: steppedImages(kube.images(images.verbs), rooms.step),
     services: [composeAdmin({ ...rooms, recovery, end: ended.resolve })],
     ports: recovery.rpcPorts,
     host: { handlers: Object.keys(config.node.runtimes) },
@@ -141,6 +143,7 @@ export async function startDaemon(config: Config, log: Log, manager: ManagerAddr
   const service = composeManager(manager, { ...rooms, recovery });
   await service.ready();
   log.info({ socket, root, state, version }, 'serving');
+  kube.start();
   return {
     ended: ended.promise,
     reload(fresh) {
@@ -151,7 +154,7 @@ export async function startDaemon(config: Config, log: Log, manager: ManagerAddr
     async stop() {
       await service.stopping();
       idle.stop();
-      await Promise.all([server.stop(config.grpc.drainTimeoutMs), streaming.stop()]);
+      await Promise.all([server.stop(config.grpc.drainTimeoutMs), streaming.stop(), kube.stop()]);
       await nri.stop();
       await metrics.close();
       pods.monitors.close();

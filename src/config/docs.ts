@@ -18,6 +18,7 @@ export const sectionDocs: Readonly<Record<Section, string>> = {
   own: "Limits of podwright's own processes: docs/cgroups.md.",
   checkpoint: 'Checkpoints of containers and pods.',
   nri: 'Plugins of the Node Resource Interface.',
+  kubernetes: 'What the API server of Kubernetes is told: docs/kubernetes.md.',
   trace: 'Stage times of recent calls.',
 };
 

@@ -2,6 +2,7 @@
 // The only source of every setting: key, kind, default, doc line, whether it can change while running.
 import { podMetricGroups } from './pod-metrics.ts';
 import { choice, duration, flag, integer, list, path, size, text, ulimit, type Kind, type Ulimit } from './kinds.ts';
+import { kubernetesSettings } from './kubernetes-settings.ts';
 import { ownSettings } from './own-settings.ts';
 import { runtimeHandlers } from './runtimes.ts';
 import { type Setting, setting } from './setting.ts';
@@ -294,6 +295,7 @@ export const schema = {
       doc: 'Pod annotation by which a container is made without required plugins where it is "true"; empty: there is none.',
     }),
   },
+  kubernetes: kubernetesSettings,
   trace: {
     keep: setting(integer(0, 100_000), 256, {
       doc: 'Calls whose stage times are kept in memory for `podwright trace`.',

@@ -9,6 +9,7 @@ import { containerFacts } from '../monitor/requests.ts';
 import type { Native } from '../native/load.ts';
 import type { Network } from '../network/network.ts';
 import type { Paths } from '../paths.ts';
+import type { Action } from '../recovery/reconcile.ts';
 import { recover } from '../recovery/recover.ts';
 import { stopSandbox } from '../sandbox/stop.ts';
 import type { Spans } from '../trace/spans.ts';
@@ -36,6 +37,8 @@ export interface Recovery {
   readonly done: Promise<void>;
   /** What loading set aside, for doctor. */
   readonly setAside: readonly { readonly noun: string; readonly id: string; readonly why: string }[];
+  /** What was taken away that nobody had any more; complete when recovery is over. */
+  readonly swept: readonly string[];
 }
 
 /** Loads the records at once and reconciles in the background. */
@@ -47,7 +50,8 @@ export function runRecovery(parts: RecoveryParts): Recovery {
   pods.events.recovering();
   let running: Promise<void> | null = null;
   let failed: string | null = null;
-  running = reconcileAll(parts)
+  const swept: string[] = [];
+  running = reconcileAll({ ...parts, swept })
     .catch((error: unknown) => {
       failed = failureChain(error);
       log.error({ error }, 'recovery failed; pods of before may be unknown');
@@ -59,6 +63,7 @@ export function runRecovery(parts: RecoveryParts): Recovery {
   return {
     done: running,
     setAside,
+    swept,
     notReady: () => {
       if (running) return { reason: 'Recovering', message: 'podwrightd looks at what was running before it started' };
       return failed === null ? null : { reason: 'RecoveryFailed', message: failed };
@@ -84,7 +89,16 @@ const orphanMs = 20_000;
 const aside = (noun: string, report: LoadReport) =>
   [...report.quarantined, ...report.left].map(({ id, why }) => ({ noun, id, why }));
 
-async function reconcileAll(parts: RecoveryParts): Promise<void> {
+/** What an action took away that nobody had any more, in words; null for all else. */
+function leftoverOf(action: Action): string | null {
+  const short = (id: string): string => id.slice(0, 13);
+  if (action.type === 'end-orphan') return `sandbox ${short(action.sandboxId)} without a record`;
+  if (action.type === 'forget-container') return `container ${short(action.containerId)} without a record`;
+  if (action.type === 'remove-snapshot') return `writable layer ${short(action.containerId)} without a container`;
+  return null;
+}
+
+async function reconcileAll(parts: RecoveryParts & { readonly swept: string[] }): Promise<void> {
   const { pods, paths, native, network, images, log, metrics } = parts;
   const { sandboxes, containers, monitors, locks } = pods;
   await network.start();
@@ -117,7 +131,11 @@ async function reconcileAll(parts: RecoveryParts): Promise<void> {
       const monitor = sandboxes.get(id)?.status.monitor;
       if (monitor) monitors.watch(id, monitor);
     },
-    onAction: (type) => metrics.countRecovered(type),
+    onAction: (action) => {
+      metrics.countRecovered(action.type);
+      const leftover = leftoverOf(action);
+      if (leftover !== null) parts.swept.push(leftover);
+    },
     log,
   });
   try {

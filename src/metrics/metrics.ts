@@ -47,6 +47,10 @@ export interface Metrics {
   countRecovered(action: string): void;
   /** One damaged record that was moved aside; `noun` is sandbox, container or image. */
   countQuarantined(noun: string): void;
+  /** One request to the API server: ok, refused, failed. */
+  countKubeRequest(result: string): void;
+  /** One event for the API server, by what became of it. */
+  countKubeEvent(fate: string): void;
   /** Names the functions that are read at each scrape; until then those series are absent. */
   setSources(sources: MetricSources): void;
   /** Names what gives the metrics of pods; until then they are not served. */
@@ -96,6 +100,8 @@ export function createMetrics(build: { readonly version: string; readonly node: 
     countExit: (reason) => counted.exits.add([reason]),
     countRecovered: (action) => counted.recovered.add([action]),
     countQuarantined: (noun) => counted.quarantined.add([noun]),
+    countKubeRequest: (result) => counted.kubeRequests.add([result]),
+    countKubeEvent: (fate) => counted.kubeEvents.add([fate]),
     setSources: (sources) => void (gauges = gaugesOf(sources)),
     setPods: (source) => void (pods = source),
     scrape,

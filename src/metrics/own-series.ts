@@ -87,6 +87,16 @@ export function ownSeries() {
       help: 'What recovery did at start',
       labels: ['action'],
     }),
+    kubeRequests: new Counter({
+      name: 'podwright_kube_requests_total',
+      help: 'Requests to the API server',
+      labels: ['result'],
+    }),
+    kubeEvents: new Counter({
+      name: 'podwright_kube_events_total',
+      help: 'Events for the API server: created, counted (on one that was), limited, overflow, refused, expired',
+      labels: ['fate'],
+    }),
     exits: new Counter({
       name: 'podwright_container_exits_total',
       help: 'Containers that ended',

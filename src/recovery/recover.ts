@@ -22,7 +22,7 @@ export interface RecoverPorts extends ObservePorts {
   /** Goes on trying to reach a silent monitor in the background. */
   readonly reachMonitor: (sandboxId: string) => void;
   /** Told of each action that was done. */
-  readonly onAction: (type: Action['type']) => void;
+  readonly onAction: (action: Action) => void;
   readonly log: { readonly info: Write; readonly warn: Write };
 }
 
@@ -83,7 +83,7 @@ export async function recover(ports: RecoverPorts): Promise<RecoveryReport> {
       try {
         if ('why' in action) ports.log.info({ ...action }, 'recovering');
         await withinTime(apply(ports, action));
-        ports.onAction(action.type);
+        ports.onAction(action);
       } catch (error) {
         failed += 1;
         ports.log.warn(

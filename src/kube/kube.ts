@@ -1,0 +1,70 @@
+// What this node tells the API server: events of its pods, its condition, the classes of its handlers. Loaded only when a
+// kubeconfig is configured. Must not hold up, or fail, a call of the CRI: everything here is told after the fact, and may be lost.
+import { boundedServer } from '../apiserver/exchange.ts';
+import type { HealthFacts } from './condition.ts';
+import { EventQueue } from './events.ts';
+import { eventDraft, type News } from './news.ts';
+import { NodeCondition } from './node-condition.ts';
+import { RuntimeClasses } from './runtime-classes.ts';
+import { type KubePorts, rest } from './send.ts';
+
+/** What is told, and as whom. */
+export interface KubeSettings {
+  readonly kubeconfig: string;
+  /** This node's name in the cluster. */
+  readonly node: string;
+  readonly version: string;
+  readonly events: boolean;
+  readonly condition: boolean;
+  /** Handlers that get a RuntimeClass; null: none is kept. */
+  readonly handlers: readonly string[] | null;
+}
+
+/** What the house gives. */
+export interface KubeHouse extends Omit<KubePorts, 'api' | 'rest'> {
+  readonly facts: () => Promise<HealthFacts>;
+}
+
+/** The room as the daemon drives it. */
+export interface Kube {
+  /** Takes news; never throws, never waits. */
+  tell(news: News): void;
+  /** Ends everything, within a second. */
+  stop(): Promise<void>;
+}
+
+/** Of each exchange. Two connections: a condition need not wait for events. */
+const bounds = { timeoutMs: 15_000, maxBytes: 2 * 1024 * 1024, maxConnections: 2 };
+/** How long the end of the daemon waits for the last word. */
+const farewellMs = 1000;
+
+/** Starts telling. Throws a Failure for a kubeconfig that cannot be used. */
+export async function startKube(settings: KubeSettings, house: KubeHouse): Promise<Kube> {
+  const { kubeconfigAccess } = await import('../apiserver/kubeconfig.ts');
+  const access = await kubeconfigAccess(settings.kubeconfig, house.nowMs);
+  const api = boundedServer(access, bounds, `podwrightd/${settings.version}`);
+  const ports: KubePorts = { ...house, api, rest };
+  return runKube(settings, ports, house.facts);
+}
+
+/** As startKube, with an API server that is there. */
+export function runKube(settings: KubeSettings, ports: KubePorts, facts: KubeHouse['facts']): Kube {
+  const { node, version, handlers } = settings;
+  const ending = new AbortController();
+  const events = settings.events ? new EventQueue(ports, node) : null;
+  const condition = settings.condition ? new NodeCondition({ ports, node, version, facts }) : null;
+  const classes = handlers === null ? null : new RuntimeClasses({ ports, node, handlers });
+  const parts = [events, condition, classes].filter((part) => part !== null);
+  for (const part of parts)
+    part.run(ending.signal).catch((error: unknown) => {
+      if (!ending.signal.aborted) ports.log('warn', { error }, 'a bug: a part of what is told to the API server ended');
+    });
+  return {
+    tell: (news) => events?.put(eventDraft(news, ports.nowMs())),
+    async stop() {
+      ending.abort(new Error('podwrightd ends'));
+      await condition?.farewell(AbortSignal.timeout(farewellMs)).catch(() => undefined); // it was to be quick, not sure
+      ports.api.close();
+    },
+  };
+}

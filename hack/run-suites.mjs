@@ -230,6 +230,12 @@ function skip(what, reason) {
   say(`skipped ${what} (${reason})`);
 }
 
+/** Tests that bring a cluster of their own up, for it does not begin with podwright. */
+const ownCluster = /^test\/cluster\/from-containerd\//;
+
+const clusterTest = (file) =>
+  step(file, ['ava', '--tap', '--serial', '--concurrency=1', '--timeout=10m', file], tap(true));
+
 /**
  * The tests of a Kubernetes node (hack/cluster); only by name, for the programs of Kubernetes are built first. The way up
  * and the way down, which fails when anything is left, are tests too. A cluster that runs already is not used.
@@ -237,6 +243,7 @@ function skip(what, reason) {
 async function onCluster() {
   const before = total.failed;
   const lines = () => (line) => say(`        ${line}`);
+  const files = filesOf('cluster', '.test.ts');
   const gated = ['ContainerStopSignals', 'VolumeBindMountOptions', 'UserNamespacesHostNetworkSupport'];
   const gates = gated.map((gate) => `${gate}=true`).join(',');
   const place = process.env['PODWRIGHT_CLUSTER_DIR'] || '/tmp/pwcluster';
@@ -252,14 +259,14 @@ async function onCluster() {
     Object.assign(() => lines(), { single: true }),
   );
   if (total.failed === before) {
-    for (const file of filesOf('cluster', '.test.ts'))
-      await step(file, ['ava', '--tap', '--serial', '--concurrency=1', '--timeout=10m', file], tap(true));
+    for (const file of files.filter((one) => !ownCluster.test(one))) await clusterTest(file);
   }
   await step(
     'cluster: down',
     ['hack/cluster', 'down'],
     Object.assign(() => lines(), { single: true }),
   );
+  if (!existsSync(place)) for (const file of files.filter((one) => ownCluster.test(one))) await clusterTest(file);
 }
 
 /** The monitor and its library are static programs: their tests run as they are shipped. */

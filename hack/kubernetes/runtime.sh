@@ -57,7 +57,9 @@ start_runtime() {
       configure_podwright
       start podwrightd "$REPO/dist/podwrightd" --root "$DIR/root" --state "$STATE" --config "$DIR/podwright.toml" --log-format json
       await podwrightd 60 podwright_ready ;;
-    containerd) "$KIT/peer.sh" start containerd ;;
+    containerd)
+      configure_podwright # for whoever moves the node
+      "$KIT/peer.sh" start containerd ;;
   esac
 }
 podwright_ready() { podwright version > /dev/null 2>&1; }

@@ -209,7 +209,7 @@ net_clean() {
     command -v "$v" > /dev/null || continue
     chains=$("$v-save" -t nat 2> /dev/null | sed -n "s/^-A \(CNI-[^ ]*\) .*$NETWORK.*/\1/p; s/^-A .*$NETWORK.*-j \(CNI-[^ ]*\).*/\1/p" | sort -u)
     # rules of other chains that are ours first, then the chains
-    "$v-save" -t nat 2> /dev/null | grep -- "^-A .*\"$NETWORK\"\|^-A .*$NETWORK" | sed 's/^-A //' | while read -r rule; do
+    "$v-save" -t nat 2> /dev/null | sed -n "/$NETWORK/s/^-A //p" | while read -r rule; do
       eval "$v -w -t nat -D $rule" 2> /dev/null || true
     done
     for c in $chains; do
@@ -221,7 +221,7 @@ net_clean() {
     for c in CNI-HOSTPORT-DNAT CNI-HOSTPORT-MASQ CNI-HOSTPORT-SETMARK; do
       "$v" -w -t nat -S "$c" > /dev/null 2>&1 || continue
       [ "$c" = CNI-HOSTPORT-DNAT ] && "$v" -w -t nat -S "$c" | grep -q '^-A' && break
-      "$v-save" -t nat | grep -- "-j $c\$" | sed 's/^-A //' | while read -r rule; do eval "$v -w -t nat -D $rule" || true; done
+      "$v-save" -t nat | sed -n "/-j $c\$/s/^-A //p" | while read -r rule; do eval "$v -w -t nat -D $rule" || true; done
       "$v" -w -t nat -F "$c" && "$v" -w -t nat -X "$c" || true
     done
   done

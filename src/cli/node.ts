@@ -5,7 +5,7 @@ import { cancelled, failedPrecondition, invalidArgument } from '../lib/failure.t
 import { armBoot } from '../node/boot-unit.ts';
 import { startDetached } from '../node/detach.ts';
 import { realEffects } from '../node/effects.ts';
-import { bootId, readText } from '../node/files.ts';
+import { bootId, readLink, readText } from '../node/files.ts';
 import {
   type Journal,
   type Kind,
@@ -17,6 +17,7 @@ import {
 } from '../node/journal.ts';
 import { journalStore, lockOrThrow, takeLock } from '../node/journal-file.ts';
 import { apiByKubeconfig, type ApiServer, KubernetesNode } from '../node/kubernetes.ts';
+import { place } from '../node/place.ts';
 import { takenUp } from '../node/plan.ts';
 import type { JournalStore } from '../node/ports.ts';
 import { placesWith } from '../node/preflight.ts';
@@ -199,6 +200,7 @@ export const nodeStatus: Run = async (session, _args, options) => {
 
 /** Makes this machine a node of its own, or brings another release to one that is. */
 export const installHere: Run = async (session, _args, options) => {
+  if (options['start'] === false) return placeOnly(session, options);
   await underLock(session, options, async (place) => {
     const { store } = place;
     const previous = settled(store);
@@ -211,6 +213,42 @@ export const installHere: Run = async (session, _args, options) => {
     return carryOut(session, place, begin(session, { kind, from, to, settings, previous }));
   });
 };
+
+/** Puts a release in place where podwright does not run, and leaves it at that. */
+async function placeOnly(session: Session, options: Options): Promise<void> {
+  const dir = journalDir(options, session.directory);
+  const lock = await lockOrThrow(dir);
+  try {
+    const previous = settled(journalStore(dir));
+    if (previous !== null && presentSide(previous)?.type === 'podwright')
+      throw failedPrecondition(
+        'podwright runs on this node: another release is brought by podwright install without --no-start',
+      );
+    const settings = settingsOf(options, session.directory, false);
+    const to = await podwrightSide(options, session.directory, settings);
+    const journal = begin(session, { kind: 'install', from: { type: 'none' }, to, settings, previous });
+    await place(runProgram, journal, { side: to, signal: AbortSignal.timeout(settings.timeoutMs) });
+    session.print({ state: 'placed', on: to }, () => `${sideName(to)} is at ${to.release}; it was not started\n`);
+  } finally {
+    lock.release();
+  }
+}
+
+/** What was put in place without being started; null when nothing was. */
+async function placedSide(settings: Settings): Promise<Podwright | null> {
+  const link = readLink(join(settings.prefix, 'current'));
+  if (link === null) return null;
+  const release = resolve(settings.prefix, link);
+  const side: Podwright = {
+    type: 'podwright',
+    release,
+    version: readRelease(release).version,
+    endpoint: '',
+    config: null,
+  };
+  const { socket } = await placesWith(runProgram, { settings, to: side }, AbortSignal.timeout(60_000));
+  return { ...side, endpoint: `unix://${socket}` };
+}
 
 /** A node that was switched keeps its kubelet through an upgrade by `install`. */
 const kept = (previous: Journal | null, present: Side | null): Partial<Settings> =>
@@ -226,15 +264,14 @@ export const uninstallHere: Run = async (session, _args, options) => {
   try {
     const place = { store: journalStore(dir), dir };
     const previous = settled(place.store);
-    const from = previous && presentSide(previous);
+    const settings = previous?.settings ?? settingsOf(options, session.directory, false);
+    const from = previous === null ? await placedSide(settings) : presentSide(previous);
     let last = previous;
-    if (previous !== null && from?.type === 'podwright') {
-      const to = previous.origin ?? { type: 'none' as const };
-      const { settings } = previous;
+    if (from?.type === 'podwright') {
+      const to = previous?.origin ?? { type: 'none' as const };
       last = await carryOut(session, place, begin(session, { kind: 'uninstall', from, to, settings, previous }));
       if (last.outcome !== 'done') return session.print(summary(last, false), () => describe(last as Journal, false));
     }
-    const settings = last?.settings ?? settingsOf(options, session.directory, false);
     const removed = await removeInstalled({
       run: runProgram,
       settings,

@@ -130,7 +130,8 @@ class NodeEffects {
       warn('Ready was not asked of the API server, only health of the kubelet: no kubeconfig is known');
       return kubeletHealthy(kubeletOf(settings).healthUrl, signal);
     }
-    const on = side.type === 'none' ? '' : `${side.type === 'podwright' ? 'podwright' : side.name}://${side.version}`;
+    const on =
+      side.type === 'none' ? '' : side.type === 'podwright' ? `podwright://${side.version}` : `${side.name}://`;
     await node.awaitReady(on, this.#kubeletSinceMs, signal);
   }
 

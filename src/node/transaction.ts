@@ -79,10 +79,8 @@ async function stepBack(run: Run, journal: Journal, { next }: Turn): Promise<Jou
     const tried = await attempt(run, journal, { next, ms: backStepMs, signals: [] });
     if (tried.error === null) return tried.journal;
     run.tell(`back: ${step} failed: ${tried.error}`);
-    if (tries >= backTries) {
-      if (isSoft(step, 'back')) return warned(stepDone(tried.journal, step, null), `${step}: ${tried.error}`);
-      return stuckAt(tried.journal, step, tried.error);
-    }
+    if (isSoft(step, 'back')) return warned(stepDone(tried.journal, step, null), `${step}: ${tried.error}`);
+    if (tries >= backTries) return stuckAt(tried.journal, step, tried.error);
     await run.sleep(backPauseMs);
   }
 }

@@ -34,7 +34,7 @@ export function composeStats({ config, pods, cgroups, network, images, paths, no
     sandboxes: pods.sandboxes,
     cgroupUsage: (of: UsageQuestion, at: bigint) => cgroups.usage(of, at),
     cgroupStats: (groups: readonly string[]) => cgroups.stats(groups),
-    layerUsage: (id: string) => snapshots.usage(id),
+    layerUsages: (ids: readonly string[]) => snapshots.usages(ids),
     interfaces: (sandbox: Sandbox) => network.interfaceStats(sandbox.identity.id),
     now,
   };

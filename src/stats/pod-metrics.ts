@@ -34,6 +34,8 @@ const wholeSeconds = (nanos: bigint): number => Number(nanos / 1_000_000_000n);
 interface Readings {
   readonly cgroups: ReadonlyMap<string, CgroupStats | null>;
   readonly tasks: ReadonlyMap<string, CgroupTasks>;
+  /** Bytes of writable layers, by container. */
+  readonly layers: ReadonlyMap<string, number>;
   readonly room: Awaited<ReturnType<MetricPorts['layerRoom']>> | null;
 }
 
@@ -49,14 +51,17 @@ async function readAll(
 ): Promise<Readings> {
   const paths = [...pods, ...containers].map(({ identity }) => identity.cgroupPath);
   const wanted = containers.map(({ identity, status }) => ({ path: identity.cgroupPath, mainPid: status.pid }));
-  const [cgroups, tasks, room] = await Promise.all([
+  const ids = groups.includes('disk') ? containers.map(({ identity }) => identity.id) : [];
+  const [cgroups, tasks, room, layers] = await Promise.all([
     ports.cgroupStats(paths),
     groups.includes('process') ? ports.cgroupTasks(wanted) : [],
     groups.includes('disk') ? ports.layerRoom() : null,
+    ports.layerUsages(ids),
   ]);
   return {
     cgroups: new Map(paths.map((path, at) => [path, cgroups[at] ?? null])),
     tasks: new Map(wanted.flatMap(({ path }, at) => (tasks[at] ? [[path, tasks[at]] as const] : []))),
+    layers: new Map(ids.map((id, at) => [id, layers[at]?.bytes ?? 0])),
     room,
   };
 }
@@ -75,14 +80,14 @@ export function podMetricVerbs(ports: MetricPorts, groups: readonly PodMetricGro
     ...of,
   });
 
-  async function ofContainer(container: Container, sandbox: Sandbox, readings: Readings) {
+  function ofContainer(container: Container, sandbox: Sandbox, readings: Readings) {
     const { id, cgroupPath, config } = container.identity;
-    const { room } = readings;
+    const { room, layers } = readings;
     const measured = measure({
       startedAt: wholeSeconds(container.status.startedAt),
       cgroup: readings.cgroups.get(cgroupPath) ?? null,
       tasks: readings.tasks.get(cgroupPath) ?? null,
-      disk: room && { ...room, usedBytes: (await ports.layerUsage(id)).bytes },
+      disk: room && { ...room, usedBytes: layers.get(id) ?? 0 },
       limits: container.status.resources,
     });
     const image = config.image.userSpecifiedImage || config.image.image;
@@ -102,7 +107,7 @@ export function podMetricVerbs(ports: MetricPorts, groups: readonly PodMetricGro
       sandboxId: id,
       base: labelsOf(sandbox, { container: '', id: cgroupPath, image: '', name: '' }),
       metrics: valuesOf(metrics, measured),
-      containers: await Promise.all(containers.map((container) => ofContainer(container, sandbox, readings))),
+      containers: containers.map((container) => ofContainer(container, sandbox, readings)),
     };
   }
 

@@ -5,10 +5,11 @@ import type { CgroupStats, CgroupTasks, UsageAnswer, UsageQuestion } from '../cg
 
 export type { CgroupTasks } from '../cgroup/cgroup.ts';
 
-/** Bytes and inodes of a directory tree. */
+/** Bytes and inodes of a writable layer, and when they were measured (unix nanoseconds). */
 export interface LayerUsage {
   readonly bytes: number;
   readonly inodes: number;
+  readonly at: bigint;
 }
 
 /** Traffic of one interface of a pod, as the pod sees it. */
@@ -32,14 +33,15 @@ export interface StatsPorts {
   readonly containers: { readonly list: () => Container[]; readonly find: (id: string) => Container | undefined };
   readonly sandboxes: { readonly list: () => Sandbox[]; readonly find: (id: string) => Sandbox | undefined };
   readonly cgroupUsage: (of: UsageQuestion, now: bigint) => Promise<UsageAnswer>;
-  readonly layerUsage: (containerId: string) => Promise<LayerUsage>;
+  /** Writable layers of containers, in order. Each has a time of its own, which may be before the call. */
+  readonly layerUsages: (containerIds: readonly string[]) => Promise<readonly LayerUsage[]>;
   readonly interfaces: (sandbox: Sandbox) => Promise<readonly InterfaceCounters[]>;
   readonly snapshotsDir: string;
   readonly now: () => bigint;
 }
 
 /** What metrics ask for beyond statistics. */
-export interface MetricPorts extends Pick<StatsPorts, 'containers' | 'sandboxes' | 'layerUsage' | 'now'> {
+export interface MetricPorts extends Pick<StatsPorts, 'containers' | 'sandboxes' | 'layerUsages' | 'now'> {
   readonly cgroupStats: (paths: readonly string[]) => Promise<readonly (CgroupStats | null)[]>;
   /** What runs in cgroups, in order. */
   readonly cgroupTasks: (

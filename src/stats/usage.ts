@@ -51,11 +51,10 @@ export async function podUsage(ports: StatsPorts, sandboxes: readonly Sandbox[])
 }
 
 /** The writable layers of containers, in order. */
-async function writableLayers({ layerUsage, snapshotsDir, now }: StatsPorts, containers: readonly Container[]) {
-  const usages = await Promise.all(containers.map(({ identity }) => layerUsage(identity.id)));
-  const timestamp = now();
-  return usages.map(({ bytes, inodes }) => ({
-    timestamp,
+async function writableLayers({ layerUsages, snapshotsDir }: StatsPorts, containers: readonly Container[]) {
+  const usages = await layerUsages(containers.map(({ identity }) => identity.id));
+  return usages.map(({ bytes, inodes, at }) => ({
+    timestamp: at,
     mountpoint: snapshotsDir,
     usedBytes: big(bytes),
     inodesUsed: big(inodes),

@@ -8,6 +8,7 @@ import type { ChainId, Digest } from '../lib/id.ts';
 export type StorageNative = Pick<
   Native,
   | 'layerUsage'
+  | 'layerUsages'
   | 'fsInfo'
   | 'quotaSupport'
   | 'quotaAssign'

@@ -3,8 +3,9 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../lib/clock.ts';
-import type { FsInfo, TreeUsage } from '../native/boundary.ts';
-import { errno, NativeError } from '../native/errors.ts';
+import type { FsInfo, Outcome, TreeUsage } from '../native/boundary.ts';
+import { errno, NativeError, unwrap } from '../native/errors.ts';
+import { type LayerMeasure, LayerMeter } from './layer-meter.ts';
 import { diskFailure } from './native-failure.ts';
 import type { StorageNative } from './ports.ts';
 import type { Projects } from './projects.ts';
@@ -12,32 +13,22 @@ import type { Projects } from './projects.ts';
 export interface SnapshotsOptions {
   readonly snapshotsDir: string;
   readonly trashDir: string;
-  readonly native: Pick<StorageNative, 'prepareSnapshot' | 'layerUsage' | 'removeTree' | 'fsInfo'>;
+  readonly native: Pick<StorageNative, 'prepareSnapshot' | 'layerUsages' | 'removeTree' | 'fsInfo'>;
   readonly projects: Projects;
   readonly clock: Clock;
+  /** Told of measures in the background that fail. */
+  readonly onError: (error: unknown) => void;
 }
-
-const nothing: TreeUsage = { bytes: 0, inodes: 0 };
-
-interface Measured {
-  readonly usage: Promise<TreeUsage>;
-  /** Until when it is told again. */
-  until: bigint;
-}
-
-/** How old a usage may be at least: walking a tree costs time. */
-const freshNanos = 10_000_000_000n;
-/** A tree that takes long to walk is walked seldom: for this many times as long it is left alone. */
-const restFactor = 20n;
 
 /** The writable layers of this node. */
 export class Snapshots {
   readonly #options: SnapshotsOptions;
-  readonly #measured = new Map<string, Measured>();
-  readonly #latest = new Map<string, TreeUsage>();
+  readonly #meter: LayerMeter;
 
   constructor(options: SnapshotsOptions) {
     this.#options = options;
+    const { clock, onError } = options;
+    this.#meter = new LayerMeter({ measure: (ids) => this.#measure(ids), clock, onError });
   }
 
   /** Makes the directory of all snapshots. */
@@ -74,64 +65,41 @@ export class Snapshots {
   }
 
   /**
-   * Bytes and inodes of the writable layer; zero once it is gone. At most ten seconds old, or, of a tree that takes
-   * more than half a second to walk, twenty times as old as that took.
+   * Bytes and inodes of writable layers, in order, each with its time; zero of one that is gone. At most ten seconds old, or
+   * twice as old for who asks every ten seconds and does not wait for the next measure (LayerMeter).
    */
-  usage(containerId: string): Promise<TreeUsage> {
-    const known = this.#measured.get(containerId);
-    const now = this.#options.clock.now();
-    if (known && now < known.until) return known.usage;
-    const found = this.#measure(containerId);
-    const measured = { usage: found.then((usage) => usage ?? nothing), until: now + freshNanos };
-    this.#measured.set(containerId, measured);
-    void found.then(
-      (usage) => {
-        const { clock } = this.#options;
-        const rest = (clock.now() - now) * restFactor;
-        if (rest > freshNanos) measured.until = clock.now() + rest;
-        this.#settle(containerId, measured, usage);
-      },
-      () => this.#settle(containerId, measured, null),
+  usages(containerIds: readonly string[]): Promise<readonly LayerMeasure[]> {
+    return this.#meter.usages(containerIds);
+  }
+
+  /** Counted by the file system where it can; the others are walked by one thread at idle priority. */
+  async #measure(ids: readonly string[]): Promise<readonly PromiseSettledResult<TreeUsage | null>[]> {
+    const counted = await Promise.allSettled(ids.map((id) => this.#options.projects.usage(this.dir(id))));
+    const walked = ids.filter((_, at) => counted[at]?.status === 'fulfilled' && counted[at].value === null);
+    const dirs = walked.map((id) => join(this.dir(id), 'upper'));
+    const walks = dirs.length > 0 ? await this.#options.native.layerUsages({ dirs }) : [];
+    return Promise.allSettled(
+      ids.map(async (id, at) => {
+        try {
+          const count = counted[at];
+          if (count?.status === 'rejected') throw count.reason;
+          return count?.value ?? unwrap(walks[walked.indexOf(id)] as Outcome<TreeUsage>);
+        } catch (error) {
+          if (error instanceof NativeError && error.errno === errno.ENOENT) return null;
+          throw diskFailure(error, `measure the writable layer of container ${id}`);
+        }
+      }),
     );
-    return measured.usage;
-  }
-
-  /** Null once it is gone. */
-  async #measure(containerId: string): Promise<TreeUsage | null> {
-    const dir = this.dir(containerId);
-    try {
-      return (
-        (await this.#options.projects.usage(dir)) ??
-        (await this.#options.native.layerUsage({ dir: join(dir, 'upper') }))
-      );
-    } catch (error) {
-      if (error instanceof NativeError && error.errno === errno.ENOENT) return null;
-      throw diskFailure(error, `measure the writable layer of container ${containerId}`);
-    }
-  }
-
-  /** Keeps what was measured; nothing is kept of a layer that is gone or could not be read. */
-  #settle(containerId: string, measured: Measured, usage: TreeUsage | null): void {
-    if (this.#measured.get(containerId) !== measured) return;
-    if (usage === null) this.#measured.delete(containerId);
-    else this.#latest.set(containerId, usage);
   }
 
   /** The sum of what was measured last of each container, without measuring. */
   knownUsage(): TreeUsage {
-    let bytes = 0;
-    let inodes = 0;
-    for (const usage of this.#latest.values()) {
-      bytes += usage.bytes;
-      inodes += usage.inodes;
-    }
-    return { bytes, inodes };
+    return this.#meter.sum();
   }
 
   /** Takes the writable layer away by one rename, freed in the background; nothing there is success. */
   async remove(containerId: string): Promise<void> {
-    this.#measured.delete(containerId);
-    this.#latest.delete(containerId);
+    this.#meter.forget(containerId);
     const { native, trashDir } = this.#options;
     try {
       await native.removeTree({ path: this.dir(containerId), trashDir });

@@ -77,7 +77,7 @@ export function createStorage(options: StorageOptions): Storage {
   const content = new Content({ contentDir: paths.contentDir, native, step, bounds });
   const { snapshotsDir, trashDir } = paths;
   const projects = new Projects({ dir: snapshotsDir, firstProject: options.firstProject, native });
-  const snapshots = new Snapshots({ snapshotsDir, trashDir, native, projects, clock });
+  const snapshots = new Snapshots({ snapshotsDir, trashDir, native, projects, clock, onError: options.onError });
   const archives = new Archives({ ingestDir: paths.ingestDir, native, trashDir: paths.trashDir });
   const exports = new Exports({ native, savesDir: paths.savesDir });
   const rootfsFiles = new RootfsFiles({ native, lowerDirs: (chain) => layers.lowerDirs(chain) });

@@ -256,8 +256,8 @@ real(title('removed images free their room; writable layers come and go'), async
   t.true((await images.fsInfo()).images[0]!.usedBytes > 200_000n);
   const { upper } = await storage.snapshots.prepare('c1', null);
   writeFileSync(join(upper, 'file'), Buffer.alloc(100_000));
-  const usage = await storage.snapshots.usage('c1');
-  t.true(usage.bytes >= 100_000 && usage.inodes >= 1);
+  const [usage] = await storage.snapshots.usages(['c1']);
+  t.true(usage!.bytes >= 100_000 && usage!.inodes >= 1);
   await storage.snapshots.remove('c1');
   await images.remove(ref);
   await images.sweep();

@@ -66,6 +66,12 @@ export function fakeStorageNative(): FakeStorageNative {
       note('layerUsage', args);
       return { bytes: 4096, inodes: (await readdir(args.dir).catch(() => [])).length };
     },
+    async layerUsages(args) {
+      note('layerUsages', args);
+      return Promise.all(
+        args.dirs.map(async (dir) => ({ ok: { bytes: 4096, inodes: (await readdir(dir).catch(() => [])).length } })),
+      );
+    },
     async quotaSupport() {
       return { counted: false, enforced: false, missing: 'none in this test' };
     },

@@ -388,7 +388,7 @@ test('room of the stores', async (t) => {
   t.like((await images.fsInfo()).images[0], { mountpoint: paths.layersDir, usedBytes: 0n, inodesUsed: 0n });
   await pull(ref);
   await storage.snapshots.prepare('c1', null);
-  await storage.snapshots.usage('c1');
+  await storage.snapshots.usages(['c1']);
   const { images: own, containers } = await images.fsInfo();
   const { layers, content } = await storage.usage();
   const taken = image.layers.reduce((sum, l) => sum + l.bytes.length * 2 + 4096, 0);

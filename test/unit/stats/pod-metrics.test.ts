@@ -80,7 +80,7 @@ function verbs(ports: Partial<MetricPorts> = {}, groups: readonly PodMetricGroup
     {
       containers: { list: () => [running], find: () => undefined },
       sandboxes: { list: () => [pod], find: () => undefined },
-      layerUsage: async () => ({ bytes: 123, inodes: 4 }),
+      layerUsages: async (ids) => ids.map(() => ({ bytes: 123, inodes: 4, at: 1n })),
       now: () => 1_700_000_100_000_000_000n,
       cgroupStats: async (paths) => paths.map(() => full),
       async cgroupTasks(wanted) {

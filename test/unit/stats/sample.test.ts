@@ -64,9 +64,9 @@ function node(containers: Container[], sandboxes: Sandbox[]) {
       const told = (path: string) => Buffer.from(path);
       return { containers: of.containers.map(told), pods: of.pods.map(told) };
     },
-    layerUsage: async (id) => {
-      measured.push(id);
-      return { bytes: 1, inodes: 1 };
+    layerUsages: async (ids) => {
+      measured.push(...ids);
+      return ids.map(() => ({ bytes: 1, inodes: 1, at: 7n }));
     },
     interfaces: async () => [],
     snapshotsDir: '/s',
@@ -127,7 +127,7 @@ test('of a container that does not run only the writable layer is read', async (
   const { verbs, read, measured } = node([stopped], [sandbox('s1')]);
   const usage = await verbs.containerStats('a');
   t.is(usage.measured.byteLength, 0);
-  t.is(usage.writableLayer.usedBytes, 1n);
+  t.like(usage.writableLayer, { usedBytes: 1n, timestamp: 7n });
   t.deepEqual(read, []);
   t.deepEqual(measured, ['a']);
 });

@@ -232,44 +232,36 @@ test('blobs: checked, durable, removed, dropped if unfinished', async (t) => {
   t.is(await again.storage.content.read(chain('b') as string as Digest), null);
 });
 
-test('writable layers: usage at most ten seconds old, measured once for all who ask', async (t) => {
-  const { storage, native, clock, root } = await setup(t);
+test('writable layers are measured together, and come and go', async (t) => {
+  const { storage, native, root } = await setup(t);
   const made = await storage.snapshots.prepare('c1', null);
   t.deepEqual(made, { upper: `${root}/snapshots/c1/upper`, work: `${root}/snapshots/c1/work` });
-  const measured = (): number => native.calls.filter((c) => c.name === 'layerUsage').length;
-  await Promise.all([storage.snapshots.usage('c1'), storage.snapshots.usage('c1')]);
-  t.is(measured(), 1);
-  t.deepEqual(storage.snapshots.knownUsage(), { bytes: 4096, inodes: 0 });
-  clock.nowNanos += 9_999_999_999n;
-  await storage.snapshots.usage('c1');
-  t.is(measured(), 1);
-  clock.nowNanos += 2n;
-  native.failNext('layerUsage', nativeFailure('rename', 5));
-  await t.throwsAsync(storage.snapshots.usage('c1'), { message: /measure the writable layer of container c1/ });
-  await storage.snapshots.usage('c1');
-  t.is(measured(), 3);
-  await storage.snapshots.remove('c1');
-  await storage.snapshots.remove('c1');
+  await storage.snapshots.prepare('c2', null);
+  const usages = await storage.snapshots.usages(['c1', 'c2']);
+  t.like(usages, [
+    { bytes: 4096, inodes: 0 },
+    { bytes: 4096, inodes: 0 },
+  ]);
+  const walks = native.calls.filter((c) => c.name === 'layerUsages').map((c) => c.args);
+  t.deepEqual(walks, [{ dirs: [`${root}/snapshots/c1/upper`, `${root}/snapshots/c2/upper`] }]);
+  t.deepEqual(storage.snapshots.knownUsage(), { bytes: 8192, inodes: 0 });
+  for (const id of ['c1', 'c1', 'c2']) await storage.snapshots.remove(id);
   t.false(existsSync(`${root}/snapshots/c1`));
   t.deepEqual(storage.snapshots.knownUsage(), { bytes: 0, inodes: 0 });
 });
 
-test('a tree that takes long to walk is walked seldom', async (t) => {
-  const { storage, native, clock } = await setup(t);
-  await storage.snapshots.prepare('c1', null);
-  const walk = native.layerUsage;
-  native.layerUsage = async (args) => {
-    clock.nowNanos += 3_000_000_000n;
-    return walk(args);
-  };
-  const measured = (): number => native.calls.filter((c) => c.name === 'layerUsage').length;
-  await storage.snapshots.usage('c1');
-  clock.nowNanos += 59_000_000_000n;
-  await storage.snapshots.usage('c1');
-  t.is(measured(), 1);
-  clock.nowNanos += 2_000_000_000n;
-  await storage.snapshots.usage('c1');
-  t.is(measured(), 2);
+test('one writable layer that cannot be measured leaves the others alone', async (t) => {
+  const { storage, native } = await setup(t);
+  const failure = { operation: 'measure', syscall: 'open', errno: 5, object: '', message: 'measure: no' };
+  native.layerUsages = async ({ dirs }) =>
+    dirs.map((dir) => {
+      if (dir.includes('gone')) return { err: { ...failure, errno: 2 } };
+      return dir.includes('bad') ? { err: failure } : { ok: { bytes: 1, inodes: 2 } };
+    });
+  t.like(await storage.snapshots.usages(['gone', 'good']), [{ bytes: 0 }, { bytes: 1, inodes: 2 }]);
+  const bad = storage.snapshots.usages(['good', 'bad']);
+  await t.throwsAsync(bad, { message: /measure the writable layer of container bad/ });
+  t.like(await storage.snapshots.usages(['good']), [{ bytes: 1 }]);
 });
 
 test('where the file system counts projects, each layer is one, and is not walked', async (t) => {
@@ -280,10 +272,10 @@ test('where the file system counts projects, each layer is one, and is not walke
   await storage.snapshots.prepare('c1', null);
   const assigned = { dir: `${root}/snapshots/c1`, limitBytes: null, firstProject: 1, projects: 65_536 };
   t.deepEqual(native.calls.find((c) => c.name === 'quotaAssign')?.args, assigned);
-  t.deepEqual(await storage.snapshots.usage('c1'), { bytes: 8192, inodes: 3 });
-  t.is(native.calls.filter((c) => c.name === 'layerUsage').length, 0);
+  t.like(await storage.snapshots.usages(['c1']), [{ bytes: 8192, inodes: 3 }]);
+  t.is(native.calls.filter((c) => c.name === 'layerUsages').length, 0);
   native.quotaUsage = async () => null;
-  t.deepEqual(await storage.snapshots.usage('c2'), { bytes: 4096, inodes: 0 }, 'one from before is walked');
+  t.like(await storage.snapshots.usages(['c2']), [{ bytes: 4096, inodes: 0 }], 'one from before is walked');
   const unlimited = storage.snapshots.prepare('c3', 1e6);
   await t.throwsAsync(unlimited, { message: /limit a writable layer to 1000000 bytes in .*: mount it with prjquota/ });
   t.false(existsSync(`${root}/snapshots/c3`));

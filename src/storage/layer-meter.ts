@@ -46,12 +46,13 @@ export class LayerMeter {
     const now = this.#options.clock.now();
     const stale = ids.filter((id) => now >= (this.#known.get(id)?.until ?? 0n));
     this.#begin(stale.filter((id) => !this.#running.has(id)));
-    return Promise.all(
-      ids.map((id) => {
-        const known = this.#known.get(id);
-        return known && now < known.until + staleNanos ? known.usage : (this.#running.get(id) as Promise<LayerMeasure>);
-      }),
-    );
+    return Promise.all(ids.map((id) => this.#told(id, now)));
+  }
+
+  /** What is known, unless it is too old: then what is being measured. */
+  async #told(id: string, now: bigint): Promise<LayerMeasure> {
+    const known = this.#known.get(id);
+    return known && now < known.until + staleNanos ? known.usage : (this.#running.get(id) as Promise<LayerMeasure>);
   }
 
   /** The sum of what was measured last, without measuring. */

@@ -43,16 +43,26 @@ export class LayerMeter {
 
   /** The measures of layers, in order; nothing for one that is gone. */
   usages(ids: readonly string[]): Promise<LayerMeasure[]> {
+    return this.#ask(ids, staleNanos);
+  }
+
+  /** The measure of one layer, waited for if it is not fresh. */
+  async usage(id: string): Promise<LayerMeasure> {
+    const [usage] = await this.#ask([id], 0n);
+    return usage as LayerMeasure;
+  }
+
+  #ask(ids: readonly string[], patience: bigint): Promise<LayerMeasure[]> {
     const now = this.#options.clock.now();
     const stale = ids.filter((id) => now >= (this.#known.get(id)?.until ?? 0n));
     this.#begin(stale.filter((id) => !this.#running.has(id)));
-    return Promise.all(ids.map((id) => this.#told(id, now)));
+    return Promise.all(ids.map((id) => this.#told(id, now - patience)));
   }
 
   /** What is known, unless it is too old: then what is being measured. */
-  async #told(id: string, now: bigint): Promise<LayerMeasure> {
+  async #told(id: string, since: bigint): Promise<LayerMeasure> {
     const known = this.#known.get(id);
-    return known && now < known.until + staleNanos ? known.usage : (this.#running.get(id) as Promise<LayerMeasure>);
+    return known && since < known.until ? known.usage : (this.#running.get(id) as Promise<LayerMeasure>);
   }
 
   /** The sum of what was measured last, without measuring. */

@@ -72,6 +72,11 @@ export class Snapshots {
     return this.#meter.usages(containerIds);
   }
 
+  /** The same of one, waited for when what is known is older than ten seconds. */
+  usage(containerId: string): Promise<LayerMeasure> {
+    return this.#meter.usage(containerId);
+  }
+
   /** Counted by the file system where it can; the others are walked by one thread at idle priority. */
   async #measure(ids: readonly string[]): Promise<readonly PromiseSettledResult<TreeUsage | null>[]> {
     const counted = await Promise.allSettled(ids.map((id) => this.#options.projects.usage(this.dir(id))));

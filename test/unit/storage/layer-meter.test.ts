@@ -82,6 +82,21 @@ test('what is older than a minute is not told', async (t) => {
   t.like(await later, [{ bytes: 2, at: clock.nowNanos }]);
 });
 
+test('who wants a fresh one waits for it', async (t) => {
+  const sizes = { a: of(1) };
+  const { meter, finish, clock, batches } = room(sizes);
+  const first = meter.usage('a');
+  await finish();
+  t.like(await first, { bytes: 1 });
+  t.like(await meter.usage('a'), { bytes: 1 });
+  t.is(batches.length, 1);
+  sizes.a = of(2);
+  clock.nowNanos += 10n * second;
+  const later = meter.usage('a');
+  await finish();
+  t.like(await later, { bytes: 2 });
+});
+
 test('large trees are measured by themselves, and seldom when that takes long', async (t) => {
   const { meter, batches, finish, clock } = room({ a: of(1), large: of(9, 100_000), b: of(2) });
   const all = ['a', 'large', 'b'];

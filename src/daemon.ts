@@ -134,7 +134,7 @@ export async function startDaemon(config: Config, log: Log, manager: ManagerAddr
     host: { handlers: Object.keys(config.node.runtimes) },
   });
   writePidFile(paths.pidFile);
-  metrics.setSources(metricSources({ pods, network, images }));
+  metrics.setSources(metricSources({ pods, network, images, nri: rooms.nri }));
   const { podMetrics } = rooms;
   metrics.setPods({ families: () => podMetrics.metricDescriptors(), read: () => podMetrics.podMetrics() });
   if (config.metrics.address !== '') await metrics.listen(config.metrics.address);

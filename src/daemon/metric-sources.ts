@@ -8,6 +8,7 @@ import type { Pods } from './live.ts';
 export interface SourceParts {
   readonly pods: Pods;
   readonly images: Images;
+  readonly nri: { readonly list: readonly object[] };
   readonly network: { readonly owedReleases: () => number };
 }
 
@@ -26,7 +27,7 @@ const layerStages = ['queued', 'connecting', 'downloading', 'waiting', 'unpackin
 const pulledLayers = (images: Images) => images.progress().flatMap(({ layers }) => layers);
 
 /** The functions that a scrape calls. */
-export function metricSources({ pods, images, network }: SourceParts): MetricSources {
+export function metricSources({ pods, images, network, nri }: SourceParts): MetricSources {
   const { sandboxes, containers, monitors, events, ooms } = pods;
   const ready = () => sandboxes.list().filter((s) => s.status.phase === 'ready');
   return {
@@ -44,6 +45,7 @@ export function metricSources({ pods, images, network }: SourceParts): MetricSou
     owedReleases: () => network.owedReleases(),
     owedRemovals: () => [...sandboxes.list(), ...containers.list()].filter((o) => o.status.phase === 'removing').length,
     oomKills: () => ooms.counts(),
+    nriPlugins: () => nri.list.length,
     eventSubscribers: events.subscribers,
     events: events.published,
     eventOverflows: events.overflows,

@@ -22,6 +22,7 @@ export interface MetricSources {
   /** Processes of containers that the OOM killer struck since the start: main or child, and whose limit it was. */
   readonly oomKills: () => readonly { readonly process: string; readonly limit: string; readonly count: number }[];
   /** Who reads container events now. */
+  readonly nriPlugins: () => number;
   readonly eventSubscribers: () => number;
   /** Steps of sandboxes and containers that were told since the start. */
   readonly events: () => number;
@@ -142,6 +143,7 @@ export function gaugesOf(sources: MetricSources): readonly Series[] {
       type: 'counter',
       samples: () => sources.oomKills().map(({ count, ...labels }) => ({ value: count, labels })),
     },
+    gauge('nri_plugins', 'NRI plugins that are connected', sources.nriPlugins),
     gauge('event_subscribers', 'Readers of container events', sources.eventSubscribers),
     counter('events', 'Steps of sandboxes and containers', sources.events),
     counter('event_overflows', 'Readers of container events that were given up as too slow', sources.eventOverflows),

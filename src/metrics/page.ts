@@ -20,6 +20,7 @@ const sources: MetricSources = {
   owedReleases: () => 0,
   owedRemovals: () => 0,
   oomKills: () => [],
+  nriPlugins: () => 0,
   eventSubscribers: () => 0,
   events: () => 0,
   eventOverflows: () => 0,

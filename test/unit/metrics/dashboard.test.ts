@@ -25,6 +25,7 @@ test('what is told of the daemon is what a scrape has', async (t) => {
     owedReleases: none,
     owedRemovals: none,
     oomKills: () => [],
+    nriPlugins: none,
     eventSubscribers: none,
     events: none,
     eventOverflows: none,

@@ -5,6 +5,7 @@ import { completionScript } from '../../src/cli/shells.ts';
 import { cargoComponents, licencePage, nodeComponent, npmComponents } from './components.ts';
 import { manPages } from './man-pages.ts';
 import type { ReleaseFacts } from './facts.ts';
+import { billOfMaterials } from './sbom.ts';
 
 /** One file of the tree. */
 export type Entry = { readonly path: string; readonly mode: number } & (
@@ -20,20 +21,11 @@ const program = (path: string, copy: string): Entry => ({ path, mode: 0o755, cop
 const file = (path: string, copy: string): Entry => ({ path, mode: 0o644, copy });
 const text = (path: string, content: string): Entry => ({ path, mode: 0o644, text: content });
 
-const bundles = [
-  'podwrightd',
-  'podwrightd.main',
-  'podwrightd.traces',
-  'podwright',
-  'podwright.main',
-  'podwright.relay',
-  'podwright.kubeconfig',
-  'podwright.installer',
-  'podwright-work',
-  'podwright-work.main',
-];
 const lib = 'lib/podwright';
 const doc = 'share/doc/podwright';
+
+/** Names in dist/: the programs are bundled into several files. */
+const built = (pattern: RegExp): readonly string[] => readdirSync('dist').filter((name) => pattern.test(name));
 
 function programs(): readonly Entry[] {
   return [
@@ -44,18 +36,20 @@ function programs(): readonly Entry[] {
     program(`${lib}/podwright-monitor`, 'dist/podwright-monitor'),
     file(`${lib}/addon.node`, 'dist/addon.node'),
     file(`${lib}/package.json`, 'dist/package.json'),
-    ...bundles.map((name) => file(`${lib}/${name}.js`, `dist/${name}.js`)),
+    ...built(/\.js$/).map((name) => file(`${lib}/${name}`, `dist/${name}`)),
   ];
 }
 
-function documents({ rustArch }: ReleaseFacts): readonly Entry[] {
+function documents(facts: ReleaseFacts): readonly Entry[] {
   const pages = readdirSync('docs').filter((name) => name.endsWith('.md'));
-  const components = [nodeComponent(), ...npmComponents(), ...cargoComponents(rustArch)];
+  const components = [nodeComponent(), ...npmComponents(), ...cargoComponents(facts.rustArch)];
   return [
     file(`${doc}/LICENSE`, 'LICENSE'),
     file(`${doc}/README.md`, 'README.md'),
     file(`${doc}/CHANGELOG.md`, 'CHANGELOG.md'),
     text(`${doc}/THIRD-PARTY-LICENSES.txt`, licencePage(components)),
+    text(`${doc}/sbom.cdx.json`, billOfMaterials(facts, components)),
+    ...built(/\.LEGAL\.txt$/).map((name) => file(`${doc}/legal/${name}`, `dist/${name}`)),
     ...pages.map((name) => file(`${doc}/${name}`, `docs/${name}`)),
   ];
 }

@@ -23,6 +23,11 @@ export const machines = {
   },
   'vm-disk': { options: [], files: ['test/system/disk-limits.test.ts'] },
   'vm-qemu': { options: ['-e', 'qemu', '-c', '2', '-m', '2048'], files: ['test/vm/cpuset-hugetlb.test.ts'] },
+  'vm-service': {
+    options: ['-m', '4096', '--init', 'systemd'],
+    env: driver('systemd'),
+    files: ['test/vm/service.test.ts'],
+  },
   'vm-v2': { options: ['-m', '4096'], env: driver('cgroupfs'), suites: ['system', 'conformance'] },
   'vm-systemd': {
     options: ['-m', '4096', '--init', 'systemd'],

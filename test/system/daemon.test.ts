@@ -99,6 +99,7 @@ test.serial('the command line tool shows what runs', async (t) => {
   t.regex(await daemon.podwright('trace', pod.id), /network/);
   t.regex(await daemon.podwright('inspect', id), new RegExp(id));
   t.regex(await daemon.podwright('doctor'), /nothing is wrong/);
+  t.regex(await daemon.podwright('doctor', '--collect'), /nothing is wrong/, 'what lives keeps its network');
   await daemon.removePod(pod.id);
 });
 

@@ -119,10 +119,10 @@ async function listen(at: Namespace, where: readonly (string | number)[]): Promi
   await new Promise((done) => child.stdout?.once('data', done));
 }
 
-/** What a server says to a client in a namespace; "" when there is no answer within two seconds. */
+/** What a server says to a client in a namespace; "" when there is no answer within five seconds. */
 export function ask(from: Namespace, address: string, port: number): Promise<string> {
-  const script = `exec 3<>/dev/tcp/${address}/${port} && { read -t 2 line <&3; echo "$line"; }`;
-  const command = ['timeout', '2', 'bash', '-c', script];
+  const script = `exec 3<>/dev/tcp/${address}/${port} && { read -t 5 line <&3; echo "$line"; }`;
+  const command = ['timeout', '5', 'bash', '-c', script];
   return new Promise((done) => {
     execFile('nsenter', [`--net=${from.netns}`, ...command], (_error, stdout) => done(stdout.trim()));
   });
@@ -133,7 +133,7 @@ const [host, port] = process.argv.slice(1);
 const s = require('node:dgram').createSocket(host.includes(':') ? 'udp6' : 'udp4');
 const end = (text) => { console.log(text); process.exit(); };
 s.on('message', (m) => end(String(m).trim())); s.on('error', () => end(''));
-setTimeout(() => end(''), 2000); s.send('hi', +port, host);
+setTimeout(() => end(''), 5000); s.send('hi', +port, host);
 `;
 
 /** The same by UDP. */

@@ -76,7 +76,9 @@ test('trace, inspect and doctor answer what the verbs say', async (t) => {
         at: new Map([['k', 1]]),
       },
     }),
-    doctor: async () => [{ severity: 'warning', subject: 'network', problem: 'one release is owed', advice: '' }],
+    doctor: async ({ collect }) => [
+      { severity: 'warning', subject: 'network', problem: collect ? 'none' : 'one release is owed', advice: '' },
+    ],
   });
   const client = connect(socket);
   t.teardown(() => client.close());
@@ -103,9 +105,10 @@ test('trace, inspect and doctor answer what the verbs say', async (t) => {
   });
   const { findings } = await client.call('Doctor', {});
   t.deepEqual(findings, [{ severity: 'warning', subject: 'network', problem: 'one release is owed', advice: '' }]);
+  t.is((await client.call('Doctor', { collect: true })).findings[0]?.problem, 'none');
   t.deepEqual(
     seen.filter((line) => line.endsWith('0.5')),
-    ['Trace OK 0.5', 'Inspect OK 0.5', 'Doctor OK 0.5'],
+    ['Trace OK 0.5', 'Inspect OK 0.5', 'Doctor OK 0.5', 'Doctor OK 0.5'],
   );
 });
 

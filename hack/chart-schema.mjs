@@ -9,6 +9,7 @@ const free = { type: 'object' };
 const list = (items) => ({ type: 'array', items });
 const object = (properties) => ({ type: 'object', properties, additionalProperties: false });
 const path = { type: 'string', pattern: '^$|^/' };
+const directory = { type: 'string', pattern: '^/[^/]' };
 const port = count(1, 65535);
 
 /** What the chart itself decides, so that values cannot: the release's own programs. */
@@ -95,6 +96,7 @@ export const chartSchema = () => ({
       stopCommand: string,
       startCommand: string,
     }),
+    host: object({ process: string, prefix: directory, configDir: directory, journalDir: directory, linkDir: path }),
     rollout: object({
       maxUnavailable: { type: ['integer', 'string'], minimum: 1, pattern: '^[1-9][0-9]?%$|^100%$' },
       minReadySeconds: count(0, 3600),

@@ -33,6 +33,15 @@ export function withInstallerOptions(one: Command): Command {
   for (const option of told) one.addOption(option);
   return one
     .option('--node <name>', 'the node of this pod (NODE_NAME)')
+    .option('--prefix <dir>', 'for run: where releases are put on the host', '/opt/podwright')
+    .option('--config-dir <dir>', "for run: the daemon's configuration on the host", '/etc/podwright')
+    .option('--journal-dir <dir>', 'for run: the journal on the host', '/var/lib/podwright-node')
+    .option(
+      '--link-dir <dir>',
+      'for run: where links to the programs are made on the host, "" for none',
+      '/usr/local/bin',
+    )
+    .option('--host-process <name>', "for run: a process in the host's namespaces, such as kubelet (process 1)", '')
     .option('--lease <namespace/name>', 'for run: the Lease that lets one node at a time change its runtime', '')
     .option('--switch', 'for run: move the kubelet; for check: it was moved')
     .option('--purge', 'for run: remove images and settings too when the node is given back')
@@ -42,13 +51,13 @@ export function withInstallerOptions(one: Command): Command {
     .addHelpText('after', help);
 }
 
+/** Where the chart mounts what. */
 const paths = {
   release: '/release',
   config: '/config',
   retire: '/retire',
   ready: '/run/installer/ready',
-  prefix: '/opt/podwright',
-  prefixSeen: '/host/opt/podwright',
+  prefixSeen: '/host/prefix',
   cniSeen: '/host/cni',
 };
 
@@ -99,6 +108,13 @@ function runParts(options: Options) {
       node,
       switch: options['switch'] === true,
       purge: options['purge'] === true,
+      host: {
+        process: text(options, 'host-process'),
+        prefix: text(options, 'prefix'),
+        configDir: text(options, 'config-dir'),
+        journalDir: text(options, 'journal-dir'),
+        linkDir: text(options, 'link-dir'),
+      },
       daemon: given(options, daemonOptions),
       kubelet: given(options, kubeletOptions),
     },

@@ -1,10 +1,11 @@
-// The host below this pod: programs of the release there, run in the host's own namespaces, beside process 1.
+// The host below this pod: programs of the release there, run in the host's own namespaces.
 // Must not decide what is run.
 import { execFile } from 'node:child_process';
-import { readdir } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { internal, unavailable } from '../lib/failure.ts';
 import type { NodeSeen, SideSeen } from './decide.ts';
+import type { HostPlaces } from './words.ts';
 
 /** Runs a program to its end and answers its standard output; a status other than 0 is a Failure with what it said. */
 export type RunProgram = (argv: readonly string[], signal: AbortSignal) => Promise<string>;
@@ -24,12 +25,33 @@ export const runProgram: RunProgram = ([file = '', ...args], signal) => {
   return promise;
 };
 
-/** Into the mount, uts, ipc, network and pid namespaces of process 1. */
-const intoHost = ['nsenter', '-t', '1', '-m', '-u', '-i', '-n', '-p', '--'];
+/** Into the mount, uts, ipc, network and pid namespaces of a process. */
+const intoNamespacesOf = (pid: number): readonly string[] => [
+  'nsenter',
+  '-t',
+  `${pid}`,
+  '-m',
+  '-u',
+  '-i',
+  '-n',
+  '-p',
+  '--',
+];
 
-/** Where releases lie: on the host, and as this pod sees it. */
-export interface Places {
-  readonly prefix: string;
+/** The process with the lowest id of a name, as the kernel cuts it; 1 for no name. */
+export async function processNamed(name: string, proc = '/proc'): Promise<number> {
+  if (name === '') return 1;
+  const pids = (await readdir(proc)).filter((one) => /^\d+$/.test(one)).map(Number);
+  for (const pid of pids.sort((a, b) => a - b)) {
+    const comm = await readFile(join(proc, `${pid}`, 'comm'), 'utf8').catch(() => ''); // it has ended meanwhile
+    if (comm.trim() === name.slice(0, 15)) return pid;
+  }
+  throw unavailable(`find the host's namespaces: no process ${name} runs`);
+}
+
+/** Where releases and the journal lie on the host. */
+export interface Places extends Pick<HostPlaces, 'prefix' | 'journalDir' | 'process'> {
+  /** The prefix as this pod sees it. */
   readonly seen: string;
 }
 
@@ -63,7 +85,11 @@ export class Host {
   async look(preferred: string, signal: AbortSignal): Promise<NodeSeen> {
     const release = await this.release(preferred);
     if (release === null) return { state: 'none', on: null, transaction: null, staged: false };
-    const text = await this.#podwright(release, ['node', 'status', '-o', 'json'], signal);
+    const text = await this.#podwright(
+      release,
+      ['node', 'status', '-o', 'json', `--journal-dir=${this.#places.journalDir}`],
+      signal,
+    );
     return { ...parseStatus(text), staged: true };
   }
 
@@ -72,8 +98,9 @@ export class Host {
     await this.#podwright(release, [...words, '--detach'], signal);
   }
 
-  #podwright(release: string, words: readonly string[], signal: AbortSignal): Promise<string> {
-    return this.#run([...intoHost, join(release, 'bin/podwright'), ...words], signal);
+  async #podwright(release: string, words: readonly string[], signal: AbortSignal): Promise<string> {
+    const into = intoNamespacesOf(await processNamed(this.#places.process));
+    return this.#run([...into, join(release, 'bin/podwright'), ...words], signal);
   }
 }
 

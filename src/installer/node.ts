@@ -27,7 +27,6 @@ export interface NodePorts {
 export interface Task {
   readonly wish: Wish;
   readonly settings: InstallerSettings;
-  readonly prefix: string;
   readonly version: string;
 }
 
@@ -67,12 +66,8 @@ export async function lookOnce(ports: NodePorts, task: Task, signal: AbortSignal
   }
   await ports.say(before, now, signal);
   if (next.type === 'begin' && wish.retire) await ports.unstage();
-  const words =
-    next.type === 'resume'
-      ? ['node', 'resume']
-      : next.type === 'begin'
-        ? wordsFor(next.change, task.settings, { ...wish, prefix: task.prefix })
-        : null;
+  const what = next.type === 'resume' ? 'resume' : next.type === 'begin' ? next.change : null;
+  const words = what && wordsFor(what, task.settings, wish);
   if (words !== null) await beginOnHost(ports, { preferred: wish.release, words }, signal);
   return { next: next.type, status: next.status };
 }

@@ -22,8 +22,7 @@ export interface InstallerPaths {
   readonly retire: string;
   /** File that is there while the node is as wished. */
   readonly ready: string;
-  /** On the host, "/opt/podwright", and as this pod sees it. */
-  readonly prefix: string;
+  /** "/opt/podwright" of the host as this pod sees it. */
   readonly prefixSeen: string;
   /** Directory of CNI configurations as this pod sees it; "" when there is none to put. */
   readonly cniSeen: string;
@@ -101,14 +100,14 @@ async function taskOf({
   readonly retired: boolean;
 }) {
   const config = await readFile(join(paths.config, 'config.toml'), 'utf8');
-  const directory = join(paths.prefix, 'releases', release.version);
+  const directory = join(settings.host.prefix, 'releases', release.version);
   const wish = wishOf(settings, { retire: retired, release: directory, digest: release.digest, config });
-  return { wish, settings, prefix: paths.prefix, version: release.version };
+  return { wish, settings, version: release.version };
 }
 
 function portsOf({ api, run, paths, settings, lease, nowMs, log }: InstallerParts): NodePorts {
   const { node } = settings;
-  const host = new Host(run, { prefix: paths.prefix, seen: paths.prefixSeen });
+  const host = new Host(run, { ...settings.host, seen: paths.prefixSeen });
   const turn = new Turn(api, { ...lease, node }, nowMs);
   let holds = true; // perhaps, from before this pod was made
   return {
@@ -118,7 +117,7 @@ function portsOf({ api, run, paths, settings, lease, nowMs, log }: InstallerPart
       log(`podwright ${words.join(' ')}`);
       return host.begin(release, words, signal);
     },
-    stage: (config) => stage(paths, config, log),
+    stage: (config) => stage({ paths, prefix: settings.host.prefix, log }, config),
     unstage: () => unstage(paths),
     said: (signal) => said(api, node, signal),
     say: async (before, now, signal) => void (await say(api, { node, before, now }, signal)),
@@ -134,8 +133,15 @@ function portsOf({ api, run, paths, settings, lease, nowMs, log }: InstallerPart
   };
 }
 
-async function stage(paths: InstallerPaths, config: string, log: (message: string) => void): Promise<void> {
-  const { copied, directory } = await stageRelease(paths.release, { prefix: paths.prefix, seen: paths.prefixSeen });
+async function stage(
+  {
+    paths,
+    prefix,
+    log,
+  }: { readonly paths: InstallerPaths; readonly prefix: string; readonly log: InstallerParts['log'] },
+  config: string,
+): Promise<void> {
+  const { copied, directory } = await stageRelease(paths.release, { prefix, seen: paths.prefixSeen });
   if (copied) log(`staged ${directory}`);
   await putText(join(paths.prefixSeen, waitingConfig), config);
   const network = paths.cniSeen === '' ? null : await textOrNull(join(paths.config, 'cni.conflist'));

@@ -5,11 +5,23 @@ import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import type { Change, Wish } from './decide.ts';
 
+/** The host: directories, and whose namespaces are its own. */
+export interface HostPlaces {
+  /** Name of a process in the host's namespaces, such as "kubelet"; "" for process 1. */
+  readonly process: string;
+  readonly prefix: string;
+  readonly configDir: string;
+  readonly journalDir: string;
+  /** "" for no links. */
+  readonly linkDir: string;
+}
+
 /** What the chart's values say of this node, but for its configuration. */
 export interface InstallerSettings {
   readonly node: string;
   readonly switch: boolean;
   readonly purge: boolean;
+  readonly host: HostPlaces;
   /** Options of `podwright install` and `podwright node switch`, by name without dashes, that are passed on as they are. */
   readonly daemon: Readonly<Record<string, string>>;
   /** Those of `podwright node switch` alone. */
@@ -41,22 +53,26 @@ export function wishOf(
 const flags = (options: Readonly<Record<string, string>>): readonly string[] =>
   Object.entries(options).flatMap(([name, value]) => (value === '' ? [] : [`--${name}=${value}`]));
 
-/** The words after `podwright` for a change. */
-export function wordsFor(
-  change: Change,
-  settings: InstallerSettings,
-  wish: Wish & { readonly prefix: string },
-): readonly string[] {
-  const config = [`--config=${join(wish.prefix, waitingConfig)}`, `--config-as=${configName}`];
-  const release = [`--release=${wish.release}`, ...config, ...flags(settings.daemon)];
+/** Where the journal is: every command that looks at it or changes the node is told. */
+export const journalWords = ({ journalDir }: HostPlaces): readonly string[] => [`--journal-dir=${journalDir}`];
+
+/** The words after `podwright` for a change, or for what takes one up that was interrupted. */
+export function wordsFor(change: Change | 'resume', settings: InstallerSettings, wish: Wish): readonly string[] {
+  const { prefix, configDir, linkDir } = settings.host;
+  const journal = journalWords(settings.host);
+  const places = [`--prefix=${prefix}`, `--config-dir=${configDir}`, `--link-dir=${linkDir}`, ...journal];
+  const config = [`--config=${join(prefix, waitingConfig)}`, `--config-as=${configName}`];
+  const release = [`--release=${wish.release}`, ...config, ...places, ...flags(settings.daemon)];
   switch (change) {
     case 'install':
       return ['install', ...release];
     case 'switch':
       return ['node', 'switch', ...release, ...flags(settings.kubelet), `--node=${settings.node}`];
     case 'revert':
-      return ['node', 'revert'];
+      return ['node', 'revert', ...journal];
+    case 'resume':
+      return ['node', 'resume', ...journal];
     case 'uninstall':
-      return ['uninstall', ...(wish.retire && settings.purge ? ['--purge'] : [])];
+      return ['uninstall', ...(wish.retire && settings.purge ? ['--purge'] : []), ...places];
   }
 }

@@ -107,6 +107,13 @@ podwright.io/runtime: podwright
 - installer
 - run
 - --lease={{ include "podwright.namespace" . }}/{{ include "podwright.name" . }}-turn
+- --prefix={{ .Values.host.prefix }}
+- --config-dir={{ .Values.host.configDir }}
+- --journal-dir={{ .Values.host.journalDir }}
+- --link-dir={{ .Values.host.linkDir }}
+{{- with .Values.host.process }}
+- --host-process={{ . }}
+{{- end }}
 {{- if .Values.kubelet.switch }}
 - --switch
 {{- end }}

@@ -1,9 +1,9 @@
 // What is run on the host, and how its answers are read.
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
-import { Host, parseStatus, runProgram } from '../../../src/installer/host.ts';
+import { Host, parseStatus, processNamed, runProgram } from '../../../src/installer/host.ts';
 import { wishOf, wordsFor } from '../../../src/installer/words.ts';
 
 const never = new AbortController().signal;
@@ -47,7 +47,7 @@ test('programs of the release are run in the namespaces of process 1', async (t)
     ran.push(argv.join(' '));
     return Promise.resolve('{"state":"none"}');
   };
-  const host = new Host(run, { prefix: '/opt/podwright', seen });
+  const host = new Host(run, { process: '', prefix: '/opt/podwright', journalDir: '/j', seen });
   t.deepEqual(await host.look('/opt/podwright/releases/1', never), {
     state: 'none',
     on: null,
@@ -60,7 +60,7 @@ test('programs of the release are run in the namespaces of process 1', async (t)
   await host.begin('/opt/podwright/releases/2', ['node', 'resume'], never);
   const into = 'nsenter -t 1 -m -u -i -n -p --';
   t.deepEqual(ran, [
-    `${into} /opt/podwright/releases/1/bin/podwright node status -o json`,
+    `${into} /opt/podwright/releases/1/bin/podwright node status -o json --journal-dir=/j`,
     `${into} /opt/podwright/releases/2/bin/podwright node resume --detach`,
   ]);
   t.is(await host.release('/opt/podwright/releases/9'), '/opt/podwright/releases/2', 'any will do');
@@ -73,7 +73,7 @@ test('a program that fails is a failure with its last words', async (t) => {
     instanceOf: Error,
   });
   const error = await t.throwsAsync(runProgram(['sh', '-c', 'echo last >&2; exit 3'], never));
-  t.is((error?.cause as Error).message, 'last');
+  t.like(error?.cause, { message: 'last' });
 });
 
 test('command lines: what belongs to each change, and what makes two wishes differ', (t) => {
@@ -81,15 +81,18 @@ test('command lines: what belongs to each change, and what makes two wishes diff
     node: 'n1',
     switch: true,
     purge: true,
+    host: { process: '', prefix: '/opt/podwright', configDir: '/c', journalDir: '/j', linkDir: '' },
     daemon: { daemon: 'self', 'daemon-stop': '' },
     kubelet: { 'kubelet-restart': 'command', 'kubelet-stop': 'a b' },
   };
   const about = { retire: false, release: '/opt/podwright/releases/1', digest: 'd', config: 'c' };
-  const wish = { ...wishOf(settings, about), prefix: '/opt/podwright' };
+  const wish = wishOf(settings, about);
+  const places = ['--prefix=/opt/podwright', '--config-dir=/c', '--link-dir=', '--journal-dir=/j'];
   const release = [
     '--release=/opt/podwright/releases/1',
     '--config=/opt/podwright/helm.toml',
     '--config-as=conf.d/50-helm.toml',
+    ...places,
     '--daemon=self',
   ];
   t.deepEqual(wordsFor('install', settings, wish), ['install', ...release]);
@@ -101,12 +104,32 @@ test('command lines: what belongs to each change, and what makes two wishes diff
     '--kubelet-stop=a b',
     '--node=n1',
   ]);
-  t.deepEqual(wordsFor('revert', settings, wish), ['node', 'revert']);
-  t.deepEqual(wordsFor('uninstall', settings, wish), ['uninstall'], 'only on the way to a switch');
-  t.deepEqual(wordsFor('uninstall', settings, { ...wish, retire: true }), ['uninstall', '--purge']);
-  t.deepEqual(wordsFor('uninstall', { ...settings, purge: false }, { ...wish, retire: true }), ['uninstall']);
+  t.deepEqual(wordsFor('revert', settings, wish), ['node', 'revert', '--journal-dir=/j']);
+  t.deepEqual(wordsFor('uninstall', settings, wish), ['uninstall', ...places], 'only on the way to a switch');
+  t.deepEqual(wordsFor('uninstall', settings, { ...wish, retire: true }), ['uninstall', '--purge', ...places]);
+  t.deepEqual(wordsFor('uninstall', { ...settings, purge: false }, { ...wish, retire: true }), [
+    'uninstall',
+    ...places,
+  ]);
   t.is(wishOf({ ...settings, purge: false }, about).digest, wish.digest);
   t.not(wishOf({ ...settings, kubelet: {} }, about).digest, wish.digest);
   t.not(wishOf(settings, { ...about, config: 'other' }).digest, wish.digest);
   t.not(wishOf(settings, { ...about, digest: 'other' }).digest, wish.digest);
+});
+
+test('the process whose namespaces are the host’s is found by its name', async (t) => {
+  const proc = mkdtempSync(join(tmpdir(), 'pw-proc-'));
+  t.teardown(() => rmSync(proc, { recursive: true }));
+  for (const [pid, comm] of [
+    ['10', 'kubelet'],
+    ['9', 'kubelet'],
+    ['2', 'kthreadd'],
+    ['sys', 'kubelet'],
+  ] as const) {
+    mkdirSync(join(proc, pid));
+    writeFileSync(join(proc, pid, 'comm'), `${comm}\n`);
+  }
+  t.is(await processNamed('', proc), 1);
+  t.is(await processNamed('kubelet', proc), 9);
+  await t.throwsAsync(processNamed('crio', proc), { message: /no process crio runs/ });
 });

@@ -30,7 +30,7 @@ export const ownSettings = {
     doc: 'Its share of busy processors, of which others have 100; 0 leaves it alone.',
   }),
   workIoWeight: setting(integer(0, 10_000), 0, {
-    doc: 'Its share of a busy disk, of which others have 100; 0 leaves it alone. Needs cgroup v2 with `io.weight` (the io.cost controller) or the BFQ scheduler.',
+    doc: 'Its share of a busy disk, of which others have 100; 0 leaves it alone. Needs cgroup v2 and a kernel with `io.weight` (io.cost), switched on for the disk.',
   }),
   workReadRate: setting(size, 0, {
     doc: 'Bytes a second that it may read from the disk that has `root`, 0 for any. Needs cgroup v2.',

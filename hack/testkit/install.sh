@@ -5,8 +5,12 @@
 #   hack/testkit/install.sh WHAT...    some of: deps (system packages, runc and crun among them)
 #                                      critools cni registry cribench runsc (gVisor)
 #                                      peers (containerd, shim, runc), crio, all,
+<<<<<<< HEAD
 #                                      criu, secilc (Debian's),
 #                                      nri (plugins of the Node Resource Interface)
+=======
+#                                      criu, secilc, dmsetup (Debian's)
+>>>>>>> 042ff76 (Power cuts at random writes, and a soak of many clients on a daemon that is killed)
 #   hack/testkit/install.sh --where    print the directory of the binaries
 #
 # The cache is $PODWRIGHT_TESTKIT_CACHE, else $XDG_CACHE_HOME/podwright-testkit,
@@ -140,6 +144,10 @@ install() {
   fi
   if [ "$t" = secilc ]; then # compiles a SELinux policy, for the same
     apt_need secilc attr
+    return
+  fi
+  if [ "$t" = dmsetup ]; then # disks that lose their power, for the same
+    apt_need dmsetup e2fsprogs
     return
   fi
   v=$(version_of "$t")

@@ -21,6 +21,7 @@ export const machines = {
     options: ['-e', 'qemu', '-m', '4096', '--append', 'security=selinux'],
     files: ['test/vm/selinux.test.ts'],
   },
+  'vm-power': { tool: 'dmsetup', options: ['-m', '3072'], files: ['test/vm/power.test.ts'] },
   'vm-disk': { options: [], files: ['test/system/disk-limits.test.ts'] },
   'vm-qemu': { options: ['-e', 'qemu', '-c', '2', '-m', '2048'], files: ['test/vm/cpuset-hugetlb.test.ts'] },
   'vm-service': {

@@ -42,6 +42,8 @@ export interface DaemonOptions {
   readonly dist?: string;
   /** Where its log goes; beside `dir`, which may be full, unless given. */
   readonly logFile?: string;
+  /** A daemon that ran before on the same directories: its bridge and subnet are this one's. */
+  readonly after?: Pick<TestDaemon, 'bridge' | 'subnet'>;
 }
 
 /** A free port of loopback. */
@@ -84,8 +86,8 @@ export class TestDaemon implements Belongings {
     this.confDir = join(this.dir, 'net.d');
     this.certsDir = join(this.dir, 'certs.d');
     this.registriesConf = join(this.dir, 'registries.conf');
-    this.bridge = `pw-t${random.toString('hex')}`;
-    this.subnet = `10.${200 + (random.readUInt8(0) % 50)}.${random.readUInt8(1)}.0/24`;
+    this.bridge = options.after?.bridge ?? `pw-t${random.toString('hex')}`;
+    this.subnet = options.after?.subnet ?? `10.${200 + (random.readUInt8(0) % 50)}.${random.readUInt8(1)}.0/24`;
   }
 
   get #live(): CriClient {
@@ -238,11 +240,16 @@ export class TestDaemon implements Belongings {
     return settle(() => networkResidue(this));
   }
 
+  /** Lets go of its directories: connections and watches of this test's process. */
+  release(): void {
+    this.#client?.close();
+    for (const watcher of this.#watchers.splice(0)) watcher.close();
+  }
+
   /** Ends everything by force and removes every file: for after a test that may have failed. */
   async destroy(): Promise<void> {
     if (this.#process !== null) await this.kill9();
-    this.#client?.close();
-    for (const watcher of this.#watchers) watcher.close();
+    this.release();
     await sweep(this);
     if (this.#options.logFile === undefined) rmSync(this.logFile, { force: true });
     if (this.#options.dir === undefined) rmSync(this.dir, { recursive: true, force: true });

@@ -3,12 +3,8 @@
 #
 #   hack/test.sh            all suites
 #   hack/test.sh SUITE...   some of: unit contract system faults conformance vm-smoke
-<<<<<<< HEAD
-#                           and, by name only: vm-checkpoint vm-selinux vm-disk vm-qemu vm-service vm cluster
-=======
-#                           and, by name only: vm-checkpoint vm-selinux vm-disk vm-power vm-qemu vm
-#                           cluster
->>>>>>> 042ff76 (Power cuts at random writes, and a soak of many clients on a daemon that is killed)
+#                           and, by name only: vm-checkpoint vm-selinux vm-disk vm-power vm-qemu
+#                           vm-service vm cluster
 #
 # Those with vm run in a machine of their own (hack/testbed). vm is system and conformance
 # in cgroup v2, with cgroupfs as driver (vm-v2) and with systemd (vm-systemd), an hour or

@@ -5,12 +5,8 @@
 #   hack/testkit/install.sh WHAT...    some of: deps (system packages, runc and crun among them)
 #                                      critools cni registry cribench runsc (gVisor)
 #                                      peers (containerd, shim, runc), crio, all,
-<<<<<<< HEAD
-#                                      criu, secilc (Debian's),
+#                                      criu, secilc, dmsetup (Debian's),
 #                                      nri (plugins of the Node Resource Interface)
-=======
-#                                      criu, secilc, dmsetup (Debian's)
->>>>>>> 042ff76 (Power cuts at random writes, and a soak of many clients on a daemon that is killed)
 #   hack/testkit/install.sh --where    print the directory of the binaries
 #
 # The cache is $PODWRIGHT_TESTKIT_CACHE, else $XDG_CACHE_HOME/podwright-testkit,

@@ -42,7 +42,7 @@ export function otherRelease(
   cpSync(from, to, { recursive: true, verbatimSymlinks: true });
   const file = join(to, 'RELEASE.json');
   const release = JSON.parse(readFileSync(file, 'utf8')) as ReleaseFile;
-  for (const one of release.files.filter(({ path }) => /\.main\.js$/.test(path))) {
+  for (const one of release.files.filter(({ path }) => path.endsWith('.main.js'))) {
     const text = readFileSync(join(to, one.path), 'utf8').replaceAll(named(version), named(change.version));
     writeFileSync(join(to, one.path), text);
     one.sha256 = createHash('sha256').update(text).digest('hex');

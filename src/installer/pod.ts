@@ -7,7 +7,7 @@ import { failureChain } from '../lib/failure.ts';
 import { Host, type RunProgram } from './host.ts';
 import { said, say } from './labels.ts';
 import { type Looked, lookOnce, type NodePorts } from './node.ts';
-import { type Release, readRelease } from './release.ts';
+import { listing, type Release, readRelease } from './release.ts';
 import { putText, stageRelease } from './stage.ts';
 import { Turn } from './turn.ts';
 import { type InstallerSettings, waitingConfig, wishOf } from './words.ts';
@@ -57,7 +57,7 @@ const textOrNull = (path: string): Promise<string | null> =>
 export async function runInstaller(parts: InstallerParts, signal: AbortSignal): Promise<void> {
   const { paths, settings, log } = parts;
   const release = await readRelease(paths.release);
-  const ports = portsOf(parts);
+  const ports = portsOf(parts, release.version);
   let told = '';
   let retired = false;
   while (!signal.aborted) {
@@ -105,10 +105,11 @@ async function taskOf({
   return { wish, settings, version: release.version };
 }
 
-function portsOf({ api, run, paths, settings, lease, nowMs, log }: InstallerParts): NodePorts {
+function portsOf({ api, run, paths, settings, lease, nowMs, log }: InstallerParts, version: string): NodePorts {
   const { node } = settings;
   const host = new Host(run, { ...settings.host, seen: paths.prefixSeen });
   const turn = new Turn(api, { ...lease, node }, nowMs);
+  let looked = false;
   let holds = true; // perhaps, from before this pod was made
   return {
     look: (release, signal) => host.look(release, signal),
@@ -117,7 +118,12 @@ function portsOf({ api, run, paths, settings, lease, nowMs, log }: InstallerPart
       log(`podwright ${words.join(' ')}`);
       return host.begin(release, words, signal);
     },
-    stage: (config) => stage({ paths, prefix: settings.host.prefix, log }, config),
+    async stage(config) {
+      // looked at whole once; after that only whether a change took it away
+      const there = looked && (await textOrNull(join(paths.prefixSeen, 'releases', version, listing))) !== null;
+      await stage({ paths, prefix: settings.host.prefix, log }, { config, copy: !there });
+      looked = true;
+    },
     unstage: () => unstage(paths),
     said: (signal) => said(api, node, signal),
     say: async (before, now, signal) => void (await say(api, { node, before, now }, signal)),
@@ -139,10 +145,12 @@ async function stage(
     prefix,
     log,
   }: { readonly paths: InstallerPaths; readonly prefix: string; readonly log: InstallerParts['log'] },
-  config: string,
+  { config, copy }: { readonly config: string; readonly copy: boolean },
 ): Promise<void> {
-  const { copied, directory } = await stageRelease(paths.release, { prefix, seen: paths.prefixSeen });
-  if (copied) log(`staged ${directory}`);
+  if (copy) {
+    const { copied, directory } = await stageRelease(paths.release, { prefix, seen: paths.prefixSeen });
+    if (copied) log(`staged ${directory}`);
+  }
   await putText(join(paths.prefixSeen, waitingConfig), config);
   const network = paths.cniSeen === '' ? null : await textOrNull(join(paths.config, 'cni.conflist'));
   if (network !== null && (await putText(join(paths.cniSeen, cniName), network))) log(`put ${cniName}`);

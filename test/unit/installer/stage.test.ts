@@ -88,21 +88,16 @@ test('every way in which a tree differs from its list is told', async (t) => {
   const release = await readRelease(source);
   const faults: string[] = [];
   const look = async (): Promise<void> => void faults.push(String(await treeFault(source, release)));
-  writeFileSync(join(source, 'stray'), '');
-  await look();
-  rmSync(join(source, 'stray'));
+  mkdirSync(join(source, 'bin/.compile-cache'));
+  writeFileSync(join(source, 'bin/.compile-cache/x'), '');
+  t.is(await treeFault(source, release), null, 'what Node keeps beside is no fault');
   chmodSync(join(source, 'bin/podwright'), 0o700);
   await look();
   rmSync(join(source, 'bin/podwright'));
   await look();
   symlinkSync('pw', join(source, 'bin/podwright'));
   await look();
-  t.deepEqual(faults, [
-    'stray is not listed',
-    'bin/podwright has another mode',
-    'bin/podwright is not there',
-    'bin/podwright is no file',
-  ]);
+  t.deepEqual(faults, ['bin/podwright has another mode', 'bin/podwright is not there', 'bin/podwright is no file']);
 });
 
 test('lists that lead outside, or say too little, are refused', (t) => {

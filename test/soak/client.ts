@@ -128,7 +128,8 @@ export class SoakClient {
     const word = `w${this.#calling.chance.below(1e6)}`;
     const request = { container_id: id, cmd: ['echo', word], timeout: '60' };
     const { exit_code, stdout } = await this.#call((options) => this.#runtime.ExecSync(request, options));
-    if (exit_code !== 0 || stdout.toString() !== `${word}\n`) this.#complain(`exec said ${stdout.toString()} and ${exit_code}`);
+    if (exit_code !== 0 || stdout.toString() !== `${word}\n`)
+      this.#complain(`exec said ${stdout.toString()} and ${exit_code}`);
   }
 
   async #stop(container: ModelContainer): Promise<void> {

@@ -178,12 +178,13 @@ const filesOf = (suite, ending) =>
 
 async function runSuite(suite) {
   if (suite === 'unit') await step('unit: crates', cargoTest('--workspace', '--lib', '--bins'), cargo);
-  if (suite === 'contract') await contractOfCrates();
+  // first of all: tests of crates need programs of the kit too
   if (needsKit.includes(suite) && !(await testKit())) return;
+  if (suite === 'contract') await contractOfCrates();
   if (suite in machines) return onMachine(suite);
   if (suite === 'cluster') return onCluster();
   const tests = filesOf(suite, '.test.ts');
-  const alone = suite === 'unit' ? [] : ['--serial', '--concurrency=1', '--timeout=10m'];
+  const alone = suite === 'unit' ? ['--timeout=3m'] : ['--serial', '--concurrency=1', '--timeout=10m'];
   if (tests.length > 0) await step(suite, ['ava', '--tap', ...alone, ...tests], tap(suite !== 'unit'));
   for (const file of filesOf(suite, '.sh')) await step(file, [file], script(file));
 }

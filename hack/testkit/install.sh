@@ -132,6 +132,7 @@ install() {
   local t=$1 v f have=1 s=$SECONDS
   if [ "$t" = deps ]; then
     apt_need gcc libc6-dev make dpkg-dev bzip2 curl ca-certificates python3 zstd jq iptables nftables iproute2 runc crun skopeo umoci
+    apt_need libseccomp-dev busybox-static # for tests of crates: the reference compiler, a shell without libraries
     return
   fi
   if [ "$t" = criu ]; then # for tests in a machine of hack/testbed, which shows what is installed here

@@ -68,7 +68,13 @@ export async function soak(daemon: TestDaemon, options: SoakOptions): Promise<So
         }),
     );
     const done = new AbortController();
-    const killing = options.killEveryMs === null ? null : killer(daemon, options.killEveryMs, done.signal);
+    const killing =
+      options.killEveryMs === null
+        ? null
+        : killer(daemon, options.killEveryMs, done.signal).catch((error: Error) => {
+            complaints.push(`the daemon did not come back: ${error.message}`);
+            return 0;
+          });
     const watching = options.killEveryMs === null ? watch(daemon, done.signal) : null;
     const telling = setInterval(() => {
       const seconds = ((performance.now() - begun) / 1000).toFixed(0);

@@ -50,7 +50,7 @@ async function compose(config: Config, current: () => Config, log: Log) {
   const now = (): bigint => clock.now();
   const onError = (error: unknown): void => log.error({ error }, 'work in the background failed');
   const writer = new RecordWriter(onError, step);
-  const metrics = createMetrics({ version, node: process.version });
+  const metrics = createMetrics({ version, node: process.version, onError });
   const spans = await startSpans({ env: process.env, version, log: (level, fields, text) => log[level](fields, text) });
   const trace = createTrace({
     keep: config.trace.keep,
@@ -118,7 +118,7 @@ export async function startDaemon(config: Config, log: Log, manager: ManagerAddr
   countExits(pods.containers, (reason) => metrics.countExit(reason)); // also of what recovery finds
   const recovery = runRecovery(rooms);
   const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms).unref());
-  void recovery.done.then(() => keepThroughReloads({ ...rooms, containers: pods.containers, sleep }));
+  void recovery.done.then(() => keepThroughReloads({ ...rooms, ...pods, sleep }));
   const kube = linkKube({ ...rooms, recovery });
   const ended = Promise.withResolvers<void>();
   const { root, state, socket } = config.node;
@@ -129,7 +129,7 @@ export async function startDaemon(config: Config, log: Log, manager: ManagerAddr
     files: socketFiles,
     runtime: steppedRuntime(runtimeVerbs({ ...rooms, streaming, notReady: recovery.notReady }), rooms.step),
     images: steppedImages(kube.images(images.verbs), rooms.step),
-    services: [composeAdmin({ ...rooms, recovery, end: ended.resolve })],
+    services: [composeAdmin({ ...rooms, recovery, endPlugins: nri.stop, end: ended.resolve })],
     ports: recovery.rpcPorts,
     host: { handlers: Object.keys(config.node.runtimes) },
   });

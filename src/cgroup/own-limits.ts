@@ -42,6 +42,11 @@ export interface LimitsHost {
 const periodUs = 100_000;
 /** Weight and shares of a cgroup that nobody has given any (cgroup-v2.rst, sched-design-CFS.rst). */
 const usual = { weight: 100, shares: 1024 };
+/** Weight 100 of cgroup v2 when it is read: the smallest shares that make it. */
+const usualReadOnV2 = 1012;
+
+const isUsual = (shares: number, version: CgroupVersion): boolean =>
+  version === 'v2' ? shares >= usualReadOnV2 && shares <= usual.shares : shares === usual.shares;
 
 const nothing: CgroupResources = {
   cpuShares: null,
@@ -99,7 +104,11 @@ function diskLimits({ ioWeight, readRate, writeRate }: OwnLimits, { version, dis
  * What takes limits away that a cgroup still has from an earlier configuration, and puts those in force that are wanted
  * now; null when there is nothing to do.
  */
-export function changesTo(wanted: CgroupResources | null, now: CgroupResources): CgroupResources | null {
+export function changesTo(
+  wanted: CgroupResources | null,
+  now: CgroupResources,
+  version: CgroupVersion,
+): CgroupResources | null {
   const target = wanted ?? nothing;
   const finite = (value: number | null): boolean => value !== null && value >= 0;
   const lifted = {
@@ -109,7 +118,7 @@ export function changesTo(wanted: CgroupResources | null, now: CgroupResources):
   };
   const asksWeight = target.cpuShares !== null || 'cpu.weight' in target.unified;
   const cpuShares =
-    asksWeight || now.cpuShares === null || now.cpuShares === usual.shares ? target.cpuShares : usual.shares;
+    asksWeight || now.cpuShares === null || isUsual(now.cpuShares, version) ? target.cpuShares : usual.shares;
   const changes = { ...target, ...lifted, cpuShares };
   const isNothing = wanted === null && cpuShares === null && Object.values(lifted).every((value) => value === null);
   return isNothing ? null : changes;

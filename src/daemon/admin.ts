@@ -26,6 +26,8 @@ export interface AdminParts {
   readonly trace: Trace;
   readonly recovery: Recovery;
   readonly log: Log;
+  /** Ends the plugins that the daemon has started. */
+  readonly endPlugins: () => Promise<void>;
   /** Ends the daemon. */
   readonly end: () => void;
 }

@@ -1,5 +1,5 @@
 // NRI as the daemon runs it: the socket, the launched plugins, the verbs that they work by. Wires, decides little.
-import { createServer, type Server } from 'node:net';
+import { createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { parseDeviceName } from '../cdi/names.ts';
 import type { Config } from '../config/schema.ts';
@@ -65,6 +65,7 @@ async function evict({ log, pods }: Omit<NriParts, 'config'>, id: string, reason
 
 /** The running border. */
 export interface RunningNri {
+  /** Says good-bye, and ends the plugins that were started; once, however often it is asked. */
   stop(): Promise<void>;
 }
 
@@ -84,28 +85,37 @@ export async function startNri(
   const ends: (() => void)[] = [];
   const launched = recovered.then(() => launchAll(nri, { dir: settings.pluginPath, log, ends }));
   nri.launching(launched);
-  const server = settings.disableConnections ? null : await serve(nri, settings.socket, launched);
-  return {
-    async stop() {
-      server?.close();
-      await nri.close(goodbyeMs);
-      for (const end of ends) end();
-      if (server) await removeSocket(settings.socket);
-    },
+  const join = (connection: Socket): void =>
+    void launched.then(() => nri.join(connection, { kind: 'external', index: '', name: '' }));
+  const server = settings.disableConnections ? null : await serveNri(settings.socket, join, log);
+  const stop = async (): Promise<void> => {
+    server?.close();
+    await nri.close(goodbyeMs);
+    for (const end of ends) end();
+    if (server) await removeSocket(settings.socket);
   };
+  let stopped: Promise<void> | null = null;
+  return { stop: () => (stopped ??= stop()) };
 }
 
 /** Whoever connects waits for the plugins of the node: they were there first. */
-async function serve(nri: Nri, socket: string, launched: Promise<void>): Promise<Server> {
+export async function serveNri(
+  socket: string,
+  join: (connection: Socket) => void,
+  log: Pick<Log, 'warn'>,
+): Promise<Server> {
   await roomForSocket(socket);
   const server = createServer((connection) => {
     connection.on('error', () => undefined); // whoever takes it hears of its end
-    void launched.then(() => nri.join(connection, { kind: 'external', index: '', name: '' }));
+    join(connection);
   });
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   server.once('error', reject);
   server.listen(socket, resolve);
   await promise;
+  server.removeListener('error', reject);
+  // an accept(2) that fails, for lack of descriptors, must not end the daemon
+  server.on('error', (error) => log.warn({ error }, 'the NRI listener has a problem'));
   await closeToOthers(socket);
   return server;
 }

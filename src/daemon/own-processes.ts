@@ -9,7 +9,7 @@ import { diskOf, ownCgroupTable } from '../state/host.ts';
 import { workingNative } from '../work/native.ts';
 import { startWork } from '../work/start.ts';
 import { Worker } from '../work/worker.ts';
-import { ownResourcesOf, putInForce } from './own-cgroups.ts';
+import { ownResourcesOf, putInForce, vacateOwn } from './own-cgroups.ts';
 
 /** How long a worker is kept without work, in milliseconds. */
 const idleMs = 30_000;
@@ -53,8 +53,8 @@ export interface OwnProcesses {
 export async function composeOwn({ config, native, cgroups, paths, log }: OwnParts): Promise<OwnProcesses> {
   const { own } = cgroups;
   const limits = ownResourcesOf(config, cgroups, () => diskOf(paths.root));
-  await putInForce(cgroups, own.monitors, limits.monitors);
-  await putInForce(cgroups, own.work, limits.work);
+  await putInForce({ cgroups, log }, own.monitors, limits.monitors);
+  await putInForce({ cgroups, log }, own.work, limits.work);
   const service = serviceOf(ownCgroupTable());
   const trouble =
     limits.daemon !== null && service !== null
@@ -63,7 +63,7 @@ export async function composeOwn({ config, native, cgroups, paths, log }: OwnPar
   if (trouble !== null) log.warn({ service }, trouble);
   let back: (() => Promise<void>) | null = null;
   if (limits.daemon !== null && service === null) {
-    await putInForce(cgroups, own.daemon, limits.daemon);
+    await putInForce({ cgroups, log }, own.daemon, limits.daemon);
     const member = { path: own.daemon, pid: process.pid, description: 'podwrightd', resources: limits.daemon };
     back = await cgroups.enter(member);
   }
@@ -80,9 +80,10 @@ export async function composeOwn({ config, native, cgroups, paths, log }: OwnPar
     async leave() {
       await work?.stop();
       if (back === null) return;
-      await back();
+      const goBack = back;
       back = null;
-      await cgroups.vacate(own.daemon);
+      await goBack();
+      await vacateOwn({ cgroups, log }, own.daemon);
     },
   };
 }
@@ -98,7 +99,7 @@ function limitedWork({ config, native, cgroups, log }: Omit<OwnParts, 'paths'>, 
   const worker = new Worker({
     start: (events) => startWork(program, addon, events),
     place: async (pid) => void (await cgroups.enter({ path, pid, description: 'podwright work', resources })),
-    leave: () => cgroups.vacate(path),
+    leave: () => vacateOwn({ cgroups, log }, path),
     idleMs,
     onError,
   });

@@ -4,11 +4,13 @@ import type { Cgroups } from '../cgroup/cgroup.ts';
 import { type Container, containerState } from '../container/container.ts';
 import { cgroupResources } from '../container/ports.ts';
 import { Failure } from '../lib/failure.ts';
+import type { KeyedLock } from '../lib/keyed-lock.ts';
 import type { Log } from '../log.ts';
 
 export interface ReloadParts {
   readonly cgroups: Pick<Cgroups, 'reloaded' | 'rewrite'>;
-  readonly containers: { readonly list: () => Container[] };
+  readonly containers: { readonly list: () => Container[]; readonly get: (id: string) => Container | undefined };
+  readonly locks: Pick<KeyedLock, 'run'>;
   readonly log: Pick<Log, 'warn'>;
   /** Sleeps this many milliseconds without keeping the process alive. */
   readonly sleep: (ms: number) => Promise<void>;
@@ -20,29 +22,42 @@ const restMs = 10_000;
 /** Writes them again after each reload, for as long as the daemon lives. With the cgroupfs driver it ends at once. */
 export async function keepThroughReloads(parts: ReloadParts): Promise<void> {
   const { cgroups, log, sleep } = parts;
-  for (;;) {
-    const reloaded = cgroups.reloaded();
-    if (reloaded === null) return;
-    try {
-      await reloaded;
-    } catch (error) {
-      log.warn({ error }, 'systemd cannot be watched for reloads');
+  let reloaded = watched(cgroups);
+  while (reloaded !== null) {
+    const failed = await reloaded;
+    if (failed !== null) {
+      log.warn({ error: failed.error }, 'systemd cannot be watched for reloads');
       await sleep(restMs);
     }
+    // from now on: a reload while limits are written again undoes what has been written
+    reloaded = watched(cgroups);
     await rewriteAll(parts);
   }
 }
 
-async function rewriteAll({ cgroups, containers, log }: ReloadParts): Promise<void> {
-  const running = containers.list().filter((one) => containerState(one) === 'running');
-  for (const { identity, status } of running) {
-    if (status.resources === null) continue;
+/** Settles with the next reload, or with what keeps it from being seen: nobody may wait for it for a while. */
+const watched = (cgroups: ReloadParts['cgroups']): Promise<{ readonly error: unknown } | null> | null =>
+  cgroups.reloaded()?.then(
+    () => null,
+    (error: unknown) => ({ error }),
+  ) ?? null;
+
+async function rewriteAll({ cgroups, containers, locks, log }: ReloadParts): Promise<void> {
+  for (const { identity } of containers.list().filter(isLimited)) {
+    const { id, cgroupPath } = identity;
     try {
-      await cgroups.rewrite(identity.cgroupPath, cgroupResources(status.resources));
+      // an update may be under way: what counts is on record when it is over
+      await locks.run(`container ${id}`, new AbortController().signal, async () => {
+        const now = containers.get(id);
+        if (now && isLimited(now) && now.status.resources !== null)
+          await cgroups.rewrite(cgroupPath, cgroupResources(now.status.resources));
+      });
     } catch (error) {
       // it has ended meanwhile
       if (error instanceof Failure && error.kind === 'not-found') continue;
-      log.warn({ error, containerId: identity.id }, 'limits of a container were not written again');
+      log.warn({ error, containerId: id }, 'limits of a container were not written again');
     }
   }
 }
+
+const isLimited = (one: Container): boolean => containerState(one) === 'running' && one.status.resources !== null;

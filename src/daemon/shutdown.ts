@@ -7,6 +7,8 @@ import type { Pods } from './live.ts';
 export interface ShutdownParts {
   readonly pods: Pick<Pods, 'sandboxes' | 'locks' | 'teardownSandbox' | 'abandonSandbox' | 'removeOwnCgroups'>;
   readonly network: Pick<Network, 'shutdown'>;
+  /** Ends the plugins that the daemon has started: they are where it is, in a cgroup of our own. */
+  readonly endPlugins: () => Promise<void>;
 }
 
 /** How long one pod may take, and then once more without its network, in milliseconds. */
@@ -23,7 +25,7 @@ export const shutdownBounds: ShutdownBounds = { podMs: 60_000, abandonMs: 30_000
  * them at the end. A pod whose network cannot be released goes without: its record stays, with what is owed.
  */
 export async function shutdownNode(
-  { pods, network }: ShutdownParts,
+  { pods, network, endPlugins }: ShutdownParts,
   bounds: ShutdownBounds,
   onStep: (step: string) => void,
 ): Promise<void> {
@@ -41,6 +43,7 @@ export async function shutdownNode(
     }),
   );
   await results.attempt('remove the network', () => network.shutdown({ removeAll: true }));
+  await results.attempt('end NRI plugins', endPlugins);
   await results.attempt('remove cgroups', () => pods.removeOwnCgroups());
   if (results.ok) onStep('removed the network and the cgroups of our own');
   results.throwIfAny('shut down');

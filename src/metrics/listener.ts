@@ -16,6 +16,13 @@ const contentType = 'text/plain; version=0.0.4; charset=utf-8';
 /** What is served, by path: each answers the text of a scrape. */
 export type Scrapes = Readonly<Record<string, () => Promise<string>>>;
 
+/** What a listener is made with. */
+export interface Served {
+  readonly scrapes: Scrapes;
+  /** Told of what befalls the listener later: it goes on. */
+  readonly onError: (error: unknown) => void;
+}
+
 /** What the listener does to its socket's file. */
 export interface MetricsSocketFiles {
   /** chmod(2). */
@@ -28,9 +35,9 @@ export interface MetricsSocketFiles {
   makeDirectory(path: string): Promise<void>;
 }
 
-/** Serves `scrapes` over HTTP at "host:port"; an address that cannot be had is an unavailable Failure. */
-export async function serveMetrics(address: string, scrapes: Scrapes): Promise<MetricsServer> {
-  const server = await listen(scrapes, { ...parseAddress(address) }, address);
+/** Serves scrapes over HTTP at "host:port"; an address that cannot be had is an unavailable Failure. */
+export async function serveMetrics(address: string, served: Served): Promise<MetricsServer> {
+  const server = await listen(served, { ...parseAddress(address) }, address);
   const bound = server.address();
   if (bound === null || typeof bound === 'string') throw unavailable(`metrics address ${address} has no port`);
   return {
@@ -45,7 +52,7 @@ export async function serveMetrics(address: string, scrapes: Scrapes): Promise<M
  */
 export async function serveMetricsSocket(
   path: string,
-  scrapes: Scrapes,
+  served: Served,
   files: MetricsSocketFiles,
 ): Promise<MetricsServer> {
   const fresh = `${path}.new`;
@@ -56,7 +63,7 @@ export async function serveMetricsSocket(
   } catch (error) {
     throw unavailable(`could not serve metrics on ${path}`, error);
   }
-  const server = await listen(scrapes, { path: fresh }, path);
+  const server = await listen(served, { path: fresh }, path);
   try {
     await files.setMode(fresh, 0o600);
     await files.rename(fresh, path);
@@ -73,7 +80,7 @@ export async function serveMetricsSocket(
   };
 }
 
-async function listen(scrapes: Scrapes, at: ListenOptions, name: string): Promise<Server> {
+async function listen({ scrapes, onError }: Served, at: ListenOptions, name: string): Promise<Server> {
   const server = createServer((request, response) => void answer(request, response, scrapes));
   server.headersTimeout = 5000;
   server.requestTimeout = 10_000;
@@ -87,6 +94,9 @@ async function listen(scrapes: Scrapes, at: ListenOptions, name: string): Promis
   } catch (error) {
     throw unavailable(`could not serve metrics on ${name}`, error);
   }
+  server.removeListener('error', reject);
+  // what comes later, an accept(2) that fails for lack of descriptors, must not end the daemon; the next scrape shows it
+  server.on('error', (error) => onError(unavailable(`the metrics listener on ${name} has a problem`, error)));
   return server.unref(); // the daemon lives as long as its CRI socket
 }
 

@@ -65,8 +65,17 @@ export interface Metrics {
   close(): Promise<void>;
 }
 
+/** What metrics are made with. */
+export interface MetricsOptions {
+  readonly version: string;
+  /** Of Node. */
+  readonly node: string;
+  /** Told of what befalls a listener that serves. */
+  readonly onError: (error: unknown) => void;
+}
+
 /** Makes the counters; the Prometheus library is loaded at the first scrape. */
-export function createMetrics(build: { readonly version: string; readonly node: string }): Metrics {
+export function createMetrics({ onError, ...build }: MetricsOptions): Metrics {
   const counted = ownSeries();
   const fixed = buildInfo(build);
   let gauges: readonly Series[] = [];
@@ -82,7 +91,7 @@ export function createMetrics(build: { readonly version: string; readonly node: 
     if (pods === null) throw unavailable('podwrightd is starting');
     return podMetricsText(pods.families(), await pods.read());
   };
-  const scrapes = { '/metrics': scrape, '/metrics/cadvisor': scrapePods };
+  const served = { scrapes: { '/metrics': scrape, '/metrics/cadvisor': scrapePods }, onError };
   const servers: MetricsServer[] = [];
   return {
     observeRpc(method, code, seconds) {
@@ -106,12 +115,12 @@ export function createMetrics(build: { readonly version: string; readonly node: 
     setPods: (source) => void (pods = source),
     scrape,
     async listen(address) {
-      const server = await serveMetrics(address, scrapes);
+      const server = await serveMetrics(address, served);
       servers.push(server);
       return server.address;
     },
     async listenUnix(path, files) {
-      servers.push(await serveMetricsSocket(path, scrapes, files));
+      servers.push(await serveMetricsSocket(path, served, files));
     },
     async close() {
       await Promise.all(servers.splice(0).map((server) => server.close()));

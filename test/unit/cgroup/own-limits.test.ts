@@ -44,15 +44,31 @@ test('limits of the disk need cgroup v2 and a disk', (t) => {
 
 test('limits of an earlier configuration are lifted', (t) => {
   const free = { ...nothing, memoryLimitBytes: -1, cpuQuota: -1, cpuPeriod: 100_000, cpuShares: 1024, pidsLimit: -1 };
-  t.is(changesTo(null, free), null);
-  t.is(changesTo(null, nothing), null);
+  t.is(changesTo(null, free, 'hybrid'), null);
+  t.is(changesTo(null, nothing, 'hybrid'), null);
   const limited = { ...free, memoryLimitBytes: 4096, cpuQuota: 5000, cpuShares: 512, pidsLimit: 3 };
-  t.like(changesTo(null, limited), { memoryLimitBytes: -1, cpuQuota: -1, cpuShares: 1024, pidsLimit: -1 });
+  t.like(changesTo(null, limited, 'hybrid'), { memoryLimitBytes: -1, cpuQuota: -1, cpuShares: 1024, pidsLimit: -1 });
   const wanted = { ...nothing, memoryLimitBytes: 8192 };
-  t.like(changesTo(wanted, limited), { memoryLimitBytes: 8192, cpuQuota: -1, cpuShares: 1024, pidsLimit: -1 });
-  t.deepEqual(changesTo(wanted, free), wanted);
+  t.like(changesTo(wanted, limited, 'hybrid'), {
+    memoryLimitBytes: 8192,
+    cpuQuota: -1,
+    cpuShares: 1024,
+    pidsLimit: -1,
+  });
+  t.deepEqual(changesTo(wanted, free, 'hybrid'), wanted);
   const weighted = { ...nothing, unified: { 'cpu.weight': '50' } };
-  t.is(changesTo(weighted, limited)?.cpuShares, null);
+  t.is(changesTo(weighted, limited, 'v2')?.cpuShares, null);
+});
+
+test('the usual weight of cgroup v2 reads as 1012 shares, and is left alone', (t) => {
+  const free = { ...nothing, memoryLimitBytes: -1, cpuQuota: -1, cpuPeriod: 100_000, cpuShares: 1012, pidsLimit: -1 };
+  t.is(changesTo(null, free, 'v2'), null);
+  const wanted = { ...nothing, memoryLimitBytes: 8192 };
+  t.deepEqual(changesTo(wanted, free, 'v2'), wanted);
+  // weights 99 and 101, and what is a weight of its own with v1
+  t.is(changesTo(null, { ...free, cpuShares: 1000 }, 'v2')?.cpuShares, 1024);
+  t.is(changesTo(null, { ...free, cpuShares: 1025 }, 'v2')?.cpuShares, 1024);
+  t.is(changesTo(null, free, 'v1')?.cpuShares, 1024);
 });
 
 for (const [table, service] of [

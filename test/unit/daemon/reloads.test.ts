@@ -1,4 +1,6 @@
 import test from 'ava';
+import type { Container } from '../../../src/container/container.ts';
+import { KeyedLock } from '../../../src/lib/keyed-lock.ts';
 import { internal, notFound } from '../../../src/lib/failure.ts';
 import { keepThroughReloads, type ReloadParts } from '../../../src/daemon/reloads.ts';
 
@@ -25,20 +27,33 @@ function room(reloads: readonly (Promise<unknown> | null)[], rewrite: (path: str
   const rest = [...reloads];
   const warned: string[] = [];
   const slept: number[] = [];
+  const notes: string[] = [];
+  const records = new Map<string, Container>(
+    Object.entries({
+      a: container('a', {}),
+      ended: container('ended', { exit: { finishedAt: 2n, reason: 'Completed' } }),
+      free: container('free', { resources: null }),
+      b: container('b', {}),
+    }),
+  );
+  const locks = new KeyedLock();
   const parts: ReloadParts = {
-    cgroups: { reloaded: () => rest.shift() ?? null, rewrite: (path) => rewrite(path) },
-    containers: {
-      list: () => [
-        container('a', {}),
-        container('ended', { exit: { finishedAt: 2n, reason: 'Completed' } }),
-        container('free', { resources: null }),
-        container('b', {}),
-      ],
+    cgroups: {
+      reloaded: () => {
+        notes.push('watch');
+        return rest.shift() ?? null;
+      },
+      rewrite: (path, { memoryLimitBytes }) => {
+        notes.push(`${path} ${memoryLimitBytes}`);
+        return rewrite(path);
+      },
     },
+    containers: { list: () => [...records.values()], get: (id) => records.get(id) },
+    locks,
     log: { warn: (_: object, text: string) => void warned.push(text) },
     sleep: async (ms) => void slept.push(ms),
   };
-  return { parts, warned, slept };
+  return { parts, warned, slept, notes, records, locks };
 }
 
 test('limits of running containers are written again after each reload', async (t) => {
@@ -47,6 +62,28 @@ test('limits of running containers are written again after each reload', async (
   await keepThroughReloads(parts);
   t.deepEqual(written, ['/a', '/b', '/a', '/b']);
   t.deepEqual(warned, []);
+});
+
+test('the next reload is watched for before limits are written again', async (t) => {
+  const { parts, notes } = room([Promise.resolve()], async () => undefined);
+  await keepThroughReloads(parts);
+  t.deepEqual(notes, ['watch', 'watch', '/a 4096', '/b 4096']);
+});
+
+test('an update under way is waited for, and what is on record then is written', async (t) => {
+  const { parts, notes, records, locks } = room([Promise.resolve()], async () => undefined);
+  const updated = Promise.withResolvers<void>();
+  const update = locks.run('container a', new AbortController().signal, async () => {
+    await updated.promise;
+    records.set('a', container('a', { resources: { ...resources, memoryLimitBytes: 8192 } }));
+    records.delete('b');
+  });
+  const kept = keepThroughReloads(parts);
+  await new Promise((resolve) => setImmediate(resolve));
+  t.deepEqual(notes, ['watch', 'watch']);
+  updated.resolve();
+  await Promise.all([update, kept]);
+  t.deepEqual(notes, ['watch', 'watch', '/a 8192']);
 });
 
 test('one that has ended is passed over, and one that fails is told of', async (t) => {

@@ -25,9 +25,10 @@ function node(names: readonly string[], verbs: Partial<Pick<Pods, 'teardownSandb
     ...verbs,
   } as unknown as Pods;
   const network = { shutdown: async () => void done.push('network') };
+  const endPlugins = async (): Promise<void> => void done.push('plugins');
   return {
     done,
-    run: (steps: string[] = []) => shutdownNode({ pods, network }, bounds, (step) => void steps.push(step)),
+    run: (steps: string[] = []) => shutdownNode({ pods, network, endPlugins }, bounds, (step) => void steps.push(step)),
   };
 }
 
@@ -35,7 +36,7 @@ test('all pods end, then the network and the cgroups', async (t) => {
   const { done, run } = node(['a', 'b'], {});
   const steps: string[] = [];
   await run(steps);
-  t.deepEqual(done, ['remove a', 'remove b', 'network', 'cgroups']);
+  t.deepEqual(done, ['remove a', 'remove b', 'network', 'plugins', 'cgroups']);
   t.is(steps.length, 3);
 });
 
@@ -46,7 +47,7 @@ test('a pod whose network cannot be released goes without it; all else goes too,
   });
   const steps: string[] = [];
   await t.throwsAsync(run(steps), { message: /pod n\/a .*its record stays: CNI plugin calico DEL failed/ });
-  t.deepEqual(done, ['abandon a', 'network', 'cgroups']);
+  t.deepEqual(done, ['abandon a', 'network', 'plugins', 'cgroups']);
   t.true(steps.some((step) => step.includes('n/b')));
 });
 
@@ -57,5 +58,5 @@ test('a pod that never ends is given up at its bound', async (t) => {
     abandonSandbox: hangs,
   });
   await t.throwsAsync(run(), { message: /pod n\/a .*did not end within 100 ms/ });
-  t.deepEqual(done, ['network', 'cgroups']);
+  t.deepEqual(done, ['network', 'plugins', 'cgroups']);
 });

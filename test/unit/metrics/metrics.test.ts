@@ -7,7 +7,7 @@ import { Failure } from '../../../src/lib/failure.ts';
 import { createMetrics, type Metrics } from '../../../src/metrics/metrics.ts';
 import { socketFiles } from '../../../src/state/socket-files.ts';
 
-const make = (): Metrics => createMetrics({ version: '1.2.3', node: 'v24.0.0' });
+const make = (): Metrics => createMetrics({ version: '1.2.3', node: 'v24.0.0', onError: () => undefined });
 
 /** Lines of a scrape whose name starts with podwright_, without the comments. */
 async function own(metrics: Metrics): Promise<readonly string[]> {

@@ -5,7 +5,7 @@ import { cancelled, failedPrecondition, invalidArgument } from '../lib/failure.t
 import { armBoot } from '../node/boot-unit.ts';
 import { startDetached } from '../node/detach.ts';
 import { realEffects } from '../node/effects.ts';
-import { bootId, readLink, readText } from '../node/files.ts';
+import { bootId, hasSystemd, readLink, readText } from '../node/files.ts';
 import {
   type Journal,
   type Kind,
@@ -15,8 +15,9 @@ import {
   type Side,
   sideName,
 } from '../node/journal.ts';
-import { journalStore, lockOrThrow, takeLock } from '../node/journal-file.ts';
+import { journalStore, lockJournal } from '../node/journal-file.ts';
 import { apiByKubeconfig, type ApiServer, KubernetesNode } from '../node/kubernetes.ts';
+import { isLocked } from '../node/lock.ts';
 import { place } from '../node/place.ts';
 import { takenUp } from '../node/plan.ts';
 import type { JournalStore } from '../node/ports.ts';
@@ -117,7 +118,7 @@ const begin = (session: Session, { kind, from, to, settings, previous }: Wanted)
 async function underLock(session: Session, options: Options, work: (place: Place) => Promise<Journal>): Promise<void> {
   const dir = journalDir(options, session.directory);
   if (await detached(session, options, dir)) return;
-  const lock = await lockOrThrow(dir);
+  const lock = await lockJournal(dir);
   try {
     const journal = await work({ store: journalStore(dir), dir });
     session.print(summary(journal, false), () => describe(journal, false));
@@ -130,9 +131,19 @@ async function underLock(session: Session, options: Options, work: (place: Place
 async function detached(session: Session, options: Options, dir: string): Promise<boolean> {
   if (options['detach'] !== true) return false;
   const log = join(dir, 'log');
-  await startDetached(session.argv, log);
+  await startDetached(session.argv, { log, directory: session.directory, run: runProgram, systemd: hasSystemd() });
   session.print({ state: 'detached', log }, () => `it goes on by itself: podwright node status, and ${log}\n`);
   return true;
+}
+
+/** Throws when a node that podwright runs would have its release or configuration elsewhere: what is there would stay. */
+function sameDirectories(previous: Journal | null, settings: Settings): void {
+  if (previous === null || presentSide(previous)?.type !== 'podwright') return;
+  for (const [key, flag] of [['prefix', '--prefix'] as const, ['configDir', '--config-dir'] as const])
+    if (previous.settings[key] !== settings[key])
+      throw failedPrecondition(
+        `${flag} is ${settings[key]}, and podwright on this node has ${previous.settings[key]}: revert or uninstall first`,
+      );
 }
 
 /** Whether a node that is on this release with these settings has nothing to change. */
@@ -148,6 +159,7 @@ export const switchNode: Run = async (session, _args, options) => {
     const previous = settled(store);
     const present = previous && presentSide(previous);
     const settings = settingsOf(options, session.directory, true);
+    sameDirectories(previous, settings);
     const to = await podwrightSide(options, session.directory, settings);
     if (previous !== null && isSame(present, to, settings)) return previous;
     if (present?.type === 'podwright')
@@ -193,9 +205,8 @@ export const nodeStatus: Run = async (session, _args, options) => {
   const journal = journalStore(dir).read();
   if (journal === null)
     return session.print({ state: 'none' }, () => 'nothing was ever changed on this node by podwright\n');
-  const lock = await takeLock(dir);
-  lock?.release();
-  session.print(summary(journal, lock === null), () => describe(journal, lock === null));
+  const underWay = await isLocked(dir);
+  session.print(summary(journal, underWay), () => describe(journal, underWay));
 };
 
 /** Makes this machine a node of its own, or brings another release to one that is. */
@@ -206,6 +217,7 @@ export const installHere: Run = async (session, _args, options) => {
     const previous = settled(store);
     const present = previous && presentSide(previous);
     const settings = { ...settingsOf(options, session.directory, false), ...kept(previous, present) };
+    sameDirectories(previous, settings);
     const to = await podwrightSide(options, session.directory, settings);
     if (previous !== null && isSame(present, to, settings)) return previous;
     const from: Side = present?.type === 'podwright' ? present : { type: 'none' };
@@ -217,7 +229,7 @@ export const installHere: Run = async (session, _args, options) => {
 /** Puts a release in place where podwright does not run, and leaves it at that. */
 async function placeOnly(session: Session, options: Options): Promise<void> {
   const dir = journalDir(options, session.directory);
-  const lock = await lockOrThrow(dir);
+  const lock = await lockJournal(dir);
   try {
     const previous = settled(journalStore(dir));
     if (previous !== null && presentSide(previous)?.type === 'podwright')
@@ -260,7 +272,7 @@ const kept = (previous: Journal | null, present: Side | null): Partial<Settings>
 export const uninstallHere: Run = async (session, _args, options) => {
   const dir = journalDir(options, session.directory);
   if (await detached(session, options, dir)) return;
-  const lock = await lockOrThrow(dir);
+  const lock = await lockJournal(dir);
   try {
     const place = { store: journalStore(dir), dir };
     const previous = settled(place.store);

@@ -90,13 +90,37 @@ async function releaseProblems(
   const places = await placesWith(run, { settings, to }, signal);
   if (freeBytes(places.root) < settings.freeBytes)
     problems.push(`less than ${Math.round(settings.freeBytes / 2 ** 20)} MiB are free where ${places.root} lies`);
-  if (from.type === 'podwright') return;
+  if (from.type === 'podwright') {
+    problems.push(...movedPlaces(await presentPlaces(run, { settings, from }, signal), places));
+    return;
+  }
   const { socket, metricsAddress } = places;
   const other = await version(`unix://${socket}`).catch(() => null);
   if (other !== null) problems.push(`${other.name} ${other.version} serves at ${socket} already`);
   else if (metricsAddress !== '' && !(await isFree(metricsAddress)))
     problems.push(`the address of metrics, ${metricsAddress}, is in use (metrics.address)`);
 }
+
+/** What a podwright that is in place has: by its release and the files as they are; its socket by what the kubelet was told. */
+async function presentPlaces(
+  run: RunProgram,
+  { settings: { configDir }, from }: { readonly settings: Settings; readonly from: Podwright },
+  signal: AbortSignal,
+): Promise<DaemonPlaces> {
+  const file = join(configDir, 'config.toml');
+  const config = readText(file) === null ? null : file;
+  const places = await daemonPlaces(run, { dir: from.release, config }, signal);
+  return { ...places, socket: from.endpoint.replace(/^unix:\/\//, '') };
+}
+
+/** Live pods, their records and the kubelet stay where they are through an upgrade: so must what they lie in. */
+export const movedPlaces = (present: DaemonPlaces, next: DaemonPlaces): readonly string[] =>
+  (['root', 'state', 'socket'] as const)
+    .filter((key) => present[key] !== next[key])
+    .map(
+      (key) =>
+        `${key} would move from ${present[key]} to ${next[key]} under live pods: revert or uninstall first, or leave it`,
+    );
 
 /** What the configuration will come to, with the settings that the side brings in their place. */
 export async function placesWith(

@@ -56,12 +56,12 @@ export const runProgram: RunProgram = (argv, { signal }) => {
 export const shellCommand = (line: string): readonly string[] => ['/bin/sh', '-c', line];
 
 /** Starts a program that outlives us, in a session of its own, its output added to a log file. Answers its pid. */
-export function startLasting(argv: readonly string[], log: string): number {
+export function startLasting(argv: readonly string[], log: string, cwd = '/'): number {
   const [file = '', ...args] = argv;
   mkdirSync(dirname(log), { recursive: true });
   const fd = openSync(log, 'a', 0o600);
   try {
-    const child = spawn(file, args, { stdio: ['ignore', fd, fd], cwd: '/', detached: true });
+    const child = spawn(file, args, { stdio: ['ignore', fd, fd], cwd, detached: true });
     child.on('error', () => undefined); // it has no pid then
     child.unref();
     if (child.pid === undefined) throw failedPrecondition(`start ${file}`);

@@ -5,7 +5,7 @@ import test from 'ava';
 import { readEndpoint } from '../../../src/node/kubelet-pointer.ts';
 import { pointKubelet } from '../../../src/node/kubelet.ts';
 import { type Journal, newJournal, type Settings, type Side } from '../../../src/node/journal.ts';
-import { journalStore, takeLock } from '../../../src/node/journal-file.ts';
+import { journalStore } from '../../../src/node/journal-file.ts';
 import { place } from '../../../src/node/place.ts';
 import { stageRelease } from '../../../src/node/release-files.ts';
 
@@ -161,16 +161,4 @@ test('a journal is read as it was written; one that is damaged is not taken for 
   t.deepEqual(journalStore(dir).read(), { ...journal, step: 'place' });
   writeFileSync(join(dir, 'journal.json'), '{"version":1');
   t.throws(() => journalStore(dir).read(), { message: /is damaged/ });
-});
-
-test('one at a time changes a node', async (t) => {
-  const dir = room();
-  const first = await takeLock(dir);
-  t.not(first, null);
-  t.is(await takeLock(dir), null);
-  t.not(await takeLock(room()), null, 'another node');
-  first?.release();
-  let again = await takeLock(dir);
-  while (again === null) again = await takeLock(dir);
-  t.pass();
 });

@@ -1,0 +1,77 @@
+// What the preflight refuses.
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import test from 'ava';
+import { readText } from '../../../src/node/files.ts';
+import { newJournal, type Settings, type Side } from '../../../src/node/journal.ts';
+import { preflight } from '../../../src/node/preflight.ts';
+
+const work = mkdtempSync('/tmp/pwu-preflight-');
+test.after.always(() => rmSync(work, { recursive: true }));
+
+const never = new AbortController().signal;
+
+/** podwrightd as far as it answers --print-config: its defaults, overlaid by what its file says. */
+const printConfig = async (argv: readonly string[]): Promise<string> => {
+  const text = readText(argv[argv.indexOf('--config') + 1] ?? '') ?? '';
+  const value = (key: string, fallback: string): string =>
+    `${key} = "${new RegExp(`^${key} = "(.*)"$`, 'm').exec(text)?.[1] ?? fallback}"\n`;
+  const head = value('root', join(work, 'root')) + value('state', '/run/pw') + value('socket', '/run/pw/pw.sock');
+  return `${head}[metrics]\naddress = ""\n`;
+};
+
+function release(version: string): Side {
+  const dir = join(work, 'releases', version);
+  mkdirSync(dir, { recursive: true });
+  const range = { oldest: 1, newest: 1 };
+  const arch = process.arch === 'x64' ? 'amd64' : process.arch;
+  const text = { version, arch, records: range, monitorProtocol: range, files: [] };
+  writeFileSync(join(dir, 'RELEASE.json'), JSON.stringify(text));
+  return { type: 'podwright', release: dir, version, endpoint: 'unix:///run/pw/pw.sock', config: null };
+}
+
+const settings: Settings = {
+  prefix: work,
+  configDir: join(work, 'etc'),
+  configFile: join(work, 'etc/conf.d/50.toml'),
+  linkDir: null,
+  daemon: { by: 'self', log: join(work, 'log') },
+  kubelet: null,
+  kubernetes: null,
+  graceMs: 1,
+  timeoutMs: 1,
+  freeBytes: 0,
+};
+
+const ports = {
+  run: (argv: readonly string[]): Promise<string> =>
+    argv.includes('--config') ? withDropIns(argv[argv.indexOf('--config') + 1] ?? '') : printConfig(argv),
+  version: async () => ({ name: 'containerd', version: '2' }),
+  isCordoned: null,
+};
+const withDropIns = async (config: string): Promise<string> => {
+  const joined = join(work, 'joined.toml');
+  const drop = readText(join(config, '../conf.d/50.toml')) ?? '';
+  writeFileSync(joined, `${drop}\n${readText(config) ?? ''}`);
+  return printConfig(['--config', joined]);
+};
+
+test('an upgrade does not move what live pods lie in', async (t) => {
+  const upgrade = (config: string | null) => {
+    const to = { ...release('1.1.0'), config } as Side;
+    const begun = { id: 'x', kind: 'upgrade', from: release('1.0.0'), to, settings } as const;
+    return preflight(ports, newJournal({ ...begun, bootId: 'b', now: 'n', previous: null }), never);
+  };
+  mkdirSync(join(work, 'etc'));
+  writeFileSync(join(work, 'etc/config.toml'), '');
+  await upgrade(null);
+  await upgrade('log_level = "debug"');
+  for (const [key, path] of [
+    ['root', '/elsewhere'],
+    ['state', '/run/other'],
+    ['socket', '/run/other.sock'],
+  ])
+    await t.throwsAsync(upgrade(`${key} = "${path}"`), {
+      message: new RegExp(`^${key} would move from .* to ${path} .*: revert or uninstall first`),
+    });
+});

@@ -96,7 +96,7 @@ const outside = [
   {
     module: /^node:fs(\/|$)/,
     rooms:
-      /^(state|storage|network|monitor|seccomp)\/|^(apparmor|selinux)\/kernel\.ts$|^registry\/hosts\.ts$|^verification\/(policy-files|verifier)\.ts$|^recovery\/observe\.ts$|^config\/load\.ts$|^apiserver\/(kubeconfig|in-cluster)\.ts$|^(cli\/|work\/)?main\.ts$|^installer\/(release|stage|host|pod|installer)\.ts$|^node\/(?!journal\.ts|plan\.ts|transaction\.ts)/,
+      /^(state|storage|network|monitor|seccomp)\/|^(apparmor|selinux)\/kernel\.ts$|^registry\/hosts\.ts$|^verification\/(policy-files|verifier)\.ts$|^recovery\/observe\.ts$|^config\/load\.ts$|^apiserver\/(kubeconfig|in-cluster)\.ts$|^(cli\/|work\/)?main\.ts$|^installer\/(release|stage|host|processes|pod|installer)\.ts$|^node\/(?!journal\.ts|plan\.ts|transaction\.ts)/,
   },
   {
     module: /^node:child_process$/,

@@ -41,6 +41,8 @@ export interface NodeSeen {
   } | null;
   /** Whether the host has any release of ours. */
   readonly staged: boolean;
+  /** Whether a command that changes the node runs there, also while its journal does not say so yet. */
+  readonly changing: boolean;
 }
 
 /** The attempt that was begun last, as the node's object keeps it. */
@@ -62,10 +64,20 @@ export type Next =
   | { readonly type: 'failed'; readonly status: string }
   /** An interrupted change must be brought to its end. */
   | { readonly type: 'resume'; readonly status: string }
-  /** A change is to be begun; with `turn` only by one node of the cluster at a time, for its pods end. */
-  | { readonly type: 'begin'; readonly change: Change; readonly turn: boolean; readonly status: string };
+  /**
+   * A change is to be begun; with `turn` only by one node of the cluster at a time, for its pods end. `again` says what
+   * became of the same attempt before, which is a reason to wait a while; null the first time.
+   */
+  | {
+      readonly type: 'begin';
+      readonly change: Change;
+      readonly turn: boolean;
+      readonly status: string;
+      readonly again: string | null;
+    };
 
-const begin = (change: Change, turn: boolean, status: string): Next => ({ type: 'begin', change, turn, status });
+/** What an attempt is known by: to give a node back is another attempt than what its values ask. */
+export const attemptName = ({ retire, digest }: Wish): string => (retire ? `retire-${digest}` : digest);
 
 /** The next thing to do. */
 export function nextFor(wish: Wish, seen: NodeSeen, attempt: Attempt | null): Next {
@@ -73,35 +85,50 @@ export function nextFor(wish: Wish, seen: NodeSeen, attempt: Attempt | null): Ne
   const step = transaction?.step ?? null;
   const way = transaction?.direction === 'back' ? 'walking back' : (transaction?.kind ?? '');
   if (state === 'under-way') return { type: 'wait', status: `${way}${step === null ? '' : ` at ${step}`}` };
+  if (seen.changing) return { type: 'wait', status: 'a change begins' };
   if (state === 'interrupted' || state === 'stuck')
     return { type: 'resume', status: `${way} was ${state}${step === null ? '' : ` at ${step}`}` };
-  if (wish.retire) return nextOfRetirement(seen);
-  if (isFulfilled(wish, seen)) return { type: 'done', status: wish.switch ? 'runs the pods' : 'runs without pods' };
-  const change = changeFor(wish, seen);
-  if (state === 'walked-back' && attempt?.wish === wish.digest && transaction?.id !== attempt.after)
+  const fulfilled = wish.retire ? isGone(seen) : isFulfilled(wish, seen);
+  if (fulfilled !== null) return { type: 'done', status: fulfilled };
+  const same = attempt?.wish === attemptName(wish);
+  const ended = same && (transaction?.id ?? '') !== attempt.after;
+  if (state === 'walked-back' && ended)
     return { type: 'failed', status: `${transaction?.kind} failed and was walked back: ${transaction?.failure}` };
-  const before = state === 'refused' ? `; was refused: ${transaction?.failure}` : '';
-  return begin(change.change, change.turn, `${change.change} is to begin${before}`);
+  const { change, turn } = changeFor(wish, seen);
+  const again = same ? resultOf(wish, seen, ended) : null;
+  return {
+    type: 'begin',
+    change,
+    turn,
+    status: `${change} is to begin${again === null ? '' : `; ${again}`}`,
+    again,
+  };
 }
 
-function nextOfRetirement({ on, staged, transaction }: NodeSeen): Next {
-  if (on?.type === 'podwright') return begin('uninstall', transaction?.movesKubelet === true, 'uninstall is to begin');
-  if (staged) return begin('uninstall', false, 'what is left is to be removed');
-  return { type: 'done', status: 'gone' };
+/** What became of the same attempt before, when that is no reason to go straight on. */
+function resultOf({ retire }: Wish, { state, transaction }: NodeSeen, ended: boolean): string | null {
+  if (!ended) return 'ended before it had a journal';
+  if (state === 'refused') return `was refused: ${transaction?.failure}`;
+  return retire ? 'something was left' : null; // the first of two changes, such as what ran beside before a switch
 }
+
+const isGone = ({ on, staged }: NodeSeen): string | null => (on?.type !== 'podwright' && !staged ? 'gone' : null);
 
 /** Whether the kubelet of the node was moved to podwright. */
 const isMoved = ({ on, transaction }: NodeSeen): boolean =>
   on?.type === 'podwright' && transaction?.movesKubelet === true;
 
-const isFulfilled = (wish: Wish, seen: NodeSeen): boolean =>
+const isFulfilled = (wish: Wish, seen: NodeSeen): string | null =>
   seen.on?.type === 'podwright' &&
   isMoved(seen) === wish.switch &&
   seen.on.release === wish.release &&
-  seen.on.config === wish.config;
+  seen.on.config === wish.config
+    ? `runs ${wish.switch ? 'the' : 'without'} pods`
+    : null;
 
 function changeFor(wish: Wish, seen: NodeSeen): { readonly change: Change; readonly turn: boolean } {
   const moved = isMoved(seen);
+  if (wish.retire) return { change: 'uninstall', turn: moved };
   if (wish.switch) {
     // of podwright to another release or other settings: pods live on
     if (moved) return { change: 'switch', turn: false };

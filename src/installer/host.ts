@@ -1,9 +1,10 @@
 // The host below this pod: programs of the release there, run in the host's own namespaces.
 // Must not decide what is run.
 import { execFile } from 'node:child_process';
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { internal, unavailable } from '../lib/failure.ts';
+import { changeRuns, lastLine, processNamed } from './processes.ts';
 import type { NodeSeen, SideSeen } from './decide.ts';
 import type { HostPlaces } from './words.ts';
 
@@ -37,17 +38,6 @@ const intoNamespacesOf = (pid: number): readonly string[] => [
   '-p',
   '--',
 ];
-
-/** The process with the lowest id of a name, as the kernel cuts it; 1 for no name. */
-export async function processNamed(name: string, proc = '/proc'): Promise<number> {
-  if (name === '') return 1;
-  const pids = (await readdir(proc)).filter((one) => /^\d+$/.test(one)).map(Number);
-  for (const pid of pids.sort((a, b) => a - b)) {
-    const comm = await readFile(join(proc, `${pid}`, 'comm'), 'utf8').catch(() => ''); // it has ended meanwhile
-    if (comm.trim() === name.slice(0, 15)) return pid;
-  }
-  throw unavailable(`find the host's namespaces: no process ${name} runs`);
-}
 
 /** Where releases and the journal lie on the host. */
 export interface Places extends Pick<HostPlaces, 'prefix' | 'journalDir' | 'process'> {
@@ -84,18 +74,26 @@ export class Host {
   /** What the journal of the host says. */
   async look(preferred: string, signal: AbortSignal): Promise<NodeSeen> {
     const release = await this.release(preferred);
-    if (release === null) return { state: 'none', on: null, transaction: null, staged: false };
+    // before the journal: what has ended since then has written it
+    const changing = await changeRuns(this.#places.journalDir);
+    if (release === null) return { state: 'none', on: null, transaction: null, staged: false, changing };
     const text = await this.#podwright(
       release,
       ['node', 'status', '-o', 'json', `--journal-dir=${this.#places.journalDir}`],
       signal,
     );
-    return { ...parseStatus(text), staged: true };
+    return { ...parseStatus(text), staged: true, changing };
   }
 
   /** Begins a command that goes on by itself on the host, outside of this pod's cgroup. */
   async begin(release: string, words: readonly string[], signal: AbortSignal): Promise<void> {
     await this.#podwright(release, [...words, '--detach'], signal);
+  }
+
+  /** The last line of the log of commands that were begun; "" without one. */
+  async lastWords(): Promise<string> {
+    const pid = await processNamed(this.#places.process);
+    return lastLine(join('/proc', `${pid}`, 'root', this.#places.journalDir, 'log'));
   }
 
   async #podwright(release: string, words: readonly string[], signal: AbortSignal): Promise<string> {
@@ -114,7 +112,7 @@ const table = (value: unknown): Loose | null =>
 const text = (value: unknown): string | null => (typeof value === 'string' ? value : null);
 
 /** What `podwright node status -o json` printed, which another release may have written: keys not known are let be. */
-export function parseStatus(printed: string): Omit<NodeSeen, 'staged'> {
+export function parseStatus(printed: string): Omit<NodeSeen, 'staged' | 'changing'> {
   let document: Loose | null;
   try {
     document = table(JSON.parse(printed));

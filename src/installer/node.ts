@@ -1,7 +1,8 @@
 // One look at a node, and what follows from it: the body of the installer's loop.
 // Must not remember anything that the host or the API does not: it may be killed between any two lines.
-import type { Attempt, Next, NodeSeen, Wish } from './decide.ts';
-import { nextFor } from './decide.ts';
+import { failureChain } from '../lib/failure.ts';
+import type { Trial } from './backoff.ts';
+import { type Attempt, attemptName, type Next, nextFor, type NodeSeen, type Wish } from './decide.ts';
 import { labelValue, type Said } from './labels.ts';
 import { type InstallerSettings, wordsFor } from './words.ts';
 
@@ -13,8 +14,12 @@ export interface NodePorts {
   readonly begin: (release: string, words: readonly string[], signal: AbortSignal) => Promise<void>;
   /** Puts the release and the settings on the host's disk. */
   readonly stage: (config: string) => Promise<void>;
-  /** Takes away what only staging put there; the releases are the host's to remove. */
+  /** Takes away the settings that wait for a change; the releases are the host's to remove. */
   readonly unstage: () => Promise<void>;
+  /** Takes away the network that was put there for podwright's pods. */
+  readonly removeNetwork: () => Promise<void>;
+  /** The last words of the last command that changed the host; "" for none. */
+  readonly lastWords: () => Promise<string>;
   readonly said: (signal: AbortSignal) => Promise<Said>;
   readonly say: (before: Said, now: Said, signal: AbortSignal) => Promise<void>;
   /** null: it is this node's turn; else whose it is. */
@@ -28,11 +33,12 @@ export interface Task {
   readonly wish: Wish;
   readonly settings: InstallerSettings;
   readonly version: string;
+  readonly trial: Trial;
 }
 
-/** What a look came to. */
+/** What a look came to; `refused`: nothing could be begun, and the turn is another node's until it is tried again. */
 export interface Looked {
-  readonly next: Next['type'];
+  readonly next: Next['type'] | 'refused';
   readonly status: string;
 }
 
@@ -44,14 +50,23 @@ export function parseAttempt(text: string | null): Attempt | null {
   return wish === undefined || wish === '' || after === undefined ? null : { wish, after };
 }
 
-/** Looks, does the next thing, and tells. Rejects when the host or the API cannot be asked; then nothing was begun. */
+/**
+ * Looks, does the next thing, and tells. What cannot be staged or begun is told and `refused`; rejects when the host or the
+ * API cannot be asked: then nothing was begun, and the turn is kept, for something may be under way.
+ */
 export async function lookOnce(ports: NodePorts, task: Task, signal: AbortSignal): Promise<Looked> {
   const { wish } = task;
-  if (!wish.retire) await ports.stage(wish.config);
-  const seen = await ports.look(wish.release, signal);
+  const problem = wish.retire || task.trial === 'held' ? null : await problemOf(ports.stage(wish.config));
+  const seen = await lookOrTell(ports, wish, signal);
   const before = await ports.said(signal);
   const next = nextFor(wish, seen, parseAttempt(before.attempt));
   const now = nowSaid(task, { seen, before, next });
+  const settled = next.type === 'begin' || next.type === 'done';
+  if (settled && problem !== null) return refused(ports, { before, now, why: problem }, signal);
+  if (task.trial === 'held' && (next.type === 'begin' || (next.type === 'done' && !wish.retire)))
+    return { next: 'refused', status: before.status ?? '' };
+  // while podwright is what runs the pods they need it, and so does the node if it is walked back to
+  if (settled && wish.retire && seen.on?.type !== 'podwright') await ports.removeNetwork();
   if (next.type === 'done' || next.type === 'failed') {
     // tells first: whoever has the next turn may count on it
     await ports.say(before, now, signal);
@@ -59,17 +74,85 @@ export async function lookOnce(ports: NodePorts, task: Task, signal: AbortSignal
     await ports.giveTurnBack(signal);
     return { next: next.type, status: next.status };
   }
+  if (next.type === 'begin' && next.again !== null && task.trial === 'first')
+    return refused(ports, { before, now, why: await whyAgain(ports, next) }, signal);
   await ports.setReady(false);
   if (needsTurn(next, seen)) {
     const other = await ports.takeTurn(signal);
     if (other !== null && next.type === 'begin') return waits(ports, { before, other }, signal);
   }
   await ports.say(before, now, signal);
+  const fault = await problemOf(beginNext(ports, { task, next }, signal));
+  if (fault === null) return { next: next.type, status: next.status };
+  return unbegun(ports, { task, now, why: fault }, signal);
+}
+
+/** What was wrong with some work; null for nothing. */
+const problemOf = (work: Promise<void>): Promise<string | null> =>
+  work.then(
+    () => null,
+    (error: unknown) => failureChain(error),
+  );
+
+/** Looks at the host; when that cannot be done the node's object says why. */
+async function lookOrTell(ports: NodePorts, { release }: Wish, signal: AbortSignal): Promise<NodeSeen> {
+  try {
+    return await ports.look(release, signal);
+  } catch (error) {
+    if (!signal.aborted) {
+      const before = await ports.said(signal);
+      await ports.say(before, { ...before, status: shortened(failureChain(error)) }, signal);
+      await ports.setReady(false);
+    }
+    throw error;
+  }
+}
+
+/** Tells why nothing goes on, and lets other nodes have their turn until it is tried again. */
+async function refused(
+  ports: NodePorts,
+  { before, now, why }: { readonly before: Said; readonly now: Said; readonly why: string },
+  signal: AbortSignal,
+): Promise<Looked> {
+  const status = shortened(`${why}; it is tried again after a pause`);
+  await ports.say(before, { ...now, status, attempt: before.attempt }, signal);
+  await ports.setReady(false);
+  await ports.giveTurnBack(signal);
+  return { next: 'refused', status };
+}
+
+/** After a command that could not be begun: unless it goes on nevertheless. */
+async function unbegun(
+  ports: NodePorts,
+  { task, now, why }: { readonly task: Task; readonly now: Said; readonly why: string },
+  signal: AbortSignal,
+): Promise<Looked> {
+  const { state, changing } = await ports.look(task.wish.release, signal);
+  if (changing || state === 'under-way') return { next: 'wait', status: why };
+  return refused(ports, { before: now, now, why }, signal);
+}
+
+/** What became of the attempt before; without a journal only the log of the command says it. */
+async function whyAgain(ports: NodePorts, { change, again }: Extract<Next, { type: 'begin' }>): Promise<string> {
+  const words = again?.startsWith('was refused') ? '' : await ports.lastWords();
+  return `${change} ${again}${words === '' ? '' : `: ${words}`}`;
+}
+
+/** Annotations are small. */
+const shortened = (status: string): string => status.slice(0, 1000);
+
+/** Begins on the host what is next, if anything is. */
+async function beginNext(
+  ports: NodePorts,
+  { task, next }: { readonly task: Task; readonly next: Next },
+  signal: AbortSignal,
+): Promise<void> {
+  const { wish, settings } = task;
   if (next.type === 'begin' && wish.retire) await ports.unstage();
   const what = next.type === 'resume' ? 'resume' : next.type === 'begin' ? next.change : null;
-  const words = what && wordsFor(what, task.settings, wish);
-  if (words !== null) await beginOnHost(ports, { preferred: wish.release, words }, signal);
-  return { next: next.type, status: next.status };
+  if (what === null) return;
+  const release = await ports.anyRelease(wish.release);
+  if (release !== null) await ports.begin(release, wordsFor(what, settings, wish), signal);
 }
 
 async function waits(
@@ -80,16 +163,6 @@ async function waits(
   const status = `waits for ${other}`;
   await ports.say(before, { ...before, status }, signal);
   return { next: 'wait', status };
-}
-
-/** Begins a command of whatever release the host has. */
-async function beginOnHost(
-  ports: NodePorts,
-  { preferred, words }: { readonly preferred: string; readonly words: readonly string[] },
-  signal: AbortSignal,
-): Promise<void> {
-  const release = await ports.anyRelease(preferred);
-  if (release !== null) await ports.begin(release, words, signal);
 }
 
 /** Whether all pods of the node end in what is to begin, or is under way. */
@@ -108,12 +181,14 @@ function nowSaid(
   if (wish.retire && next.type === 'done') return { release: null, runtime: null, status: null, attempt: null };
   const moved = seen.on?.type === 'podwright' && seen.transaction?.movesKubelet === true;
   const leaves = wish.retire || !wish.switch;
-  const begins = next.type === 'begin' && !wish.retire;
   return {
     release: wish.retire ? before.release : labelValue(version),
     // taken away before pods go, given once they can come
     runtime: moved && !leaves ? 'podwright' : null,
-    status: next.status.slice(0, 1000),
-    attempt: begins ? attemptText({ wish: wish.digest, after: seen.transaction?.id ?? '' }) : before.attempt,
+    status: shortened(next.status),
+    attempt:
+      next.type === 'begin'
+        ? attemptText({ wish: attemptName(wish), after: seen.transaction?.id ?? '' })
+        : before.attempt,
   };
 }

@@ -4,6 +4,8 @@ import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ApiServer } from '../apiserver/apiserver.ts';
 import { failureChain } from '../lib/failure.ts';
+import { Backoff } from './backoff.ts';
+import { attemptName } from './decide.ts';
 import { Host, type RunProgram } from './host.ts';
 import { said, say } from './labels.ts';
 import { type Looked, lookOnce, type NodePorts } from './node.ts';
@@ -42,7 +44,7 @@ export interface InstallerParts {
 /** Between looks: while something goes on, and while all is quiet. */
 const busyMs = 2000;
 const quietMs = 10_000;
-/** What is resumed or was refused is not tried again at once. */
+/** What is resumed is not tried again at once. */
 const retryMs = 20_000;
 
 const cniName = '99-podwright.conflist';
@@ -58,6 +60,7 @@ export async function runInstaller(parts: InstallerParts, signal: AbortSignal): 
   const { paths, settings, log } = parts;
   const release = await readRelease(paths.release);
   const ports = portsOf(parts, release.version);
+  const backoff = new Backoff();
   let told = '';
   let retired = false;
   while (!signal.aborted) {
@@ -65,7 +68,10 @@ export async function runInstaller(parts: InstallerParts, signal: AbortSignal): 
     try {
       // once said, it holds for the life of this pod: the chart goes next, and takes the word with it
       retired ||= await isRetired(paths);
-      const looked = await lookOnce(ports, await taskOf({ paths, settings, release, retired }), signal);
+      const task = await taskOf({ paths, settings, release, retired });
+      const trial = backoff.trial(attemptName(task.wish), parts.nowMs());
+      const looked = await lookOnce(ports, { ...task, trial }, signal);
+      backoff.looked(looked.next, trial, parts.nowMs());
       if (looked.status !== told) log(`${looked.next}: ${looked.status}`);
       told = looked.status;
       pauseMs = pauseAfter(looked);
@@ -78,9 +84,9 @@ export async function runInstaller(parts: InstallerParts, signal: AbortSignal): 
   }
 }
 
-const pauseAfter = ({ next, status }: Looked): number => {
-  if (next === 'resume' || status.includes('was refused')) return retryMs;
-  return next === 'done' || next === 'failed' ? quietMs : busyMs;
+const pauseAfter = ({ next }: Looked): number => {
+  if (next === 'resume') return retryMs;
+  return next === 'begin' || next === 'wait' ? busyMs : quietMs;
 };
 
 async function isRetired({ config, retire }: InstallerPaths): Promise<boolean> {
@@ -124,7 +130,11 @@ function portsOf({ api, run, paths, settings, lease, nowMs, log }: InstallerPart
       await stage({ paths, prefix: settings.host.prefix, log }, { config, copy: !there });
       looked = true;
     },
-    unstage: () => unstage(paths),
+    unstage: () => rm(join(paths.prefixSeen, waitingConfig), { force: true }),
+    removeNetwork: async () => {
+      if (paths.cniSeen !== '') await rm(join(paths.cniSeen, cniName), { force: true });
+    },
+    lastWords: () => host.lastWords(),
     said: (signal) => said(api, node, signal),
     say: async (before, now, signal) => void (await say(api, { node, before, now }, signal)),
     async takeTurn(signal) {
@@ -154,11 +164,6 @@ async function stage(
   await putText(join(paths.prefixSeen, waitingConfig), config);
   const network = paths.cniSeen === '' ? null : await textOrNull(join(paths.config, 'cni.conflist'));
   if (network !== null && (await putText(join(paths.cniSeen, cniName), network))) log(`put ${cniName}`);
-}
-
-async function unstage(paths: InstallerPaths): Promise<void> {
-  await rm(join(paths.prefixSeen, waitingConfig), { force: true });
-  if (paths.cniSeen !== '') await rm(join(paths.cniSeen, cniName), { force: true });
 }
 
 async function pause(ms: number, signal: AbortSignal): Promise<void> {

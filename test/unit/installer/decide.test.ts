@@ -22,10 +22,10 @@ const transaction = (about: Partial<Transaction> = {}): Transaction => ({
   failure: null,
   ...about,
 });
-const none: NodeSeen = { state: 'none', on: null, transaction: null, staged: true };
+const none: NodeSeen = { state: 'none', on: null, transaction: null, staged: true, changing: false };
 const podwright = { type: 'podwright', release: wish.release, config: wish.config } as const;
 const other = { type: 'runtime', release: null, config: null } as const;
-const moved: NodeSeen = { state: 'done', on: podwright, transaction: transaction(), staged: true };
+const moved: NodeSeen = { state: 'done', on: podwright, transaction: transaction(), staged: true, changing: false };
 const beside: NodeSeen = {
   ...moved,
   transaction: transaction({ kind: 'install', movesKubelet: false }),
@@ -64,6 +64,8 @@ const table: readonly [string, Wish, NodeSeen, string][] = [
   ['gone', retire, gone, 'done'],
   ['gone, with a journal that stays', retire, { ...reverted, staged: false }, 'done'],
   ['nothing is begun while something goes on', retire, { ...moved, state: 'under-way', on: null }, 'wait'],
+  ['nor while a command has not got to its journal yet', wish, { ...none, changing: true }, 'wait'],
+  ['and what is being resumed is not resumed twice', wish, { ...moved, state: 'interrupted', changing: true }, 'wait'],
   ['interrupted', wish, { ...moved, state: 'interrupted', on: null }, 'resume'],
   ['stuck, also when it is to be retired', retire, { ...moved, state: 'stuck', on: null }, 'resume'],
 ];
@@ -86,4 +88,32 @@ test('what was refused changed nothing, and is tried again', (t) => {
   };
   const next = nextFor(wish, refused, { wish: 'w', after: '' });
   t.like(next, { type: 'begin', change: 'switch', status: 'switch is to begin; was refused: preflight: no room' });
+  t.like(next, { again: 'was refused: preflight: no room' });
+  t.like(nextFor(wish, refused, { wish: 'another', after: '' }), { again: null }, 'another wish has not been tried');
+});
+
+test('what ended without a journal is told from what was not tried yet', (t) => {
+  t.like(nextFor(wish, none, { wish: 'w', after: '' }), { type: 'begin', again: 'ended before it had a journal' });
+  t.like(nextFor(wish, none, null), { type: 'begin', again: null });
+  const two = { ...beside, on: { ...other, type: 'none' } as const, transaction: transaction({ id: 't2' }) };
+  t.like(
+    nextFor(wish, two, { wish: 'w', after: 't1' }),
+    { change: 'switch', again: null },
+    'the second of two changes',
+  );
+});
+
+test('to give a node back is an attempt of its own, and is not made again when it was walked back', (t) => {
+  const stayed: NodeSeen = {
+    ...walkedBack,
+    on: podwright,
+    transaction: transaction({ kind: 'uninstall', failure: 'ready: no' }),
+  };
+  t.is(said(retire, stayed, { wish: 'w', after: '' }), 'uninstall*', 'that was the switch');
+  t.is(said(retire, stayed, { wish: 'retire-w', after: 't0' }), 'failed');
+  t.is(said(retire, stayed, { wish: 'retire-w', after: 't1' }), 'uninstall*', 'it was noted and not begun');
+  t.like(nextFor(retire, reverted, { wish: 'retire-w', after: 't0' }), {
+    change: 'uninstall',
+    again: 'something was left',
+  });
 });

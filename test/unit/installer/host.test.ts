@@ -1,9 +1,10 @@
 // What is run on the host, and how its answers are read.
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import test from 'ava';
-import { Host, parseStatus, processNamed, runProgram } from '../../../src/installer/host.ts';
+import test, { type ExecutionContext } from 'ava';
+import { Host, parseStatus, runProgram } from '../../../src/installer/host.ts';
+import { changeRuns, lastLine, processNamed } from '../../../src/installer/processes.ts';
 import { wishOf, wordsFor } from '../../../src/installer/words.ts';
 
 const never = new AbortController().signal;
@@ -53,6 +54,7 @@ test('programs of the release are run in the namespaces of process 1', async (t)
     on: null,
     transaction: null,
     staged: false,
+    changing: false,
   });
   t.deepEqual(ran, [], 'without a release there is nobody to ask');
   for (const name of ['1', '2', '.staging-x']) mkdirSync(join(seen, 'releases', name), { recursive: true });
@@ -117,19 +119,55 @@ test('command lines: what belongs to each change, and what makes two wishes diff
   t.not(wishOf(settings, { ...about, digest: 'other' }).digest, wish.digest);
 });
 
-test('the process whose namespaces are the host’s is found by its name', async (t) => {
+/** A /proc of a few processes: comm, pid namespace, mount namespace, cgroup, command line. */
+function makeProc(t: ExecutionContext) {
   const proc = mkdtempSync(join(tmpdir(), 'pw-proc-'));
   t.teardown(() => rmSync(proc, { recursive: true }));
-  for (const [pid, comm] of [
-    ['10', 'kubelet'],
-    ['9', 'kubelet'],
-    ['2', 'kthreadd'],
-    ['sys', 'kubelet'],
-  ] as const) {
-    mkdirSync(join(proc, pid));
+  const add = (pid: string, [comm, pids, mounts, cgroup, words = '']: readonly string[]): void => {
+    mkdirSync(join(proc, pid, 'ns'), { recursive: true });
+    symlinkSync(`pid:[${pids}]`, join(proc, pid, 'ns/pid'));
+    symlinkSync(`mnt:[${mounts}]`, join(proc, pid, 'ns/mnt'));
     writeFileSync(join(proc, pid, 'comm'), `${comm}\n`);
-  }
+    writeFileSync(join(proc, pid, 'cgroup'), `0::${cgroup}\n`);
+    writeFileSync(join(proc, pid, 'cmdline'), words.replaceAll(' ', '\0'));
+  };
+  add('self', ['node', '1', '20', '/kubepods.slice/x']);
+  add('1', ['init', '1', '10', '/init.scope']);
+  return { proc, add };
+}
+
+test('the process whose namespaces are the host’s is found by its name, and never a pod’s', async (t) => {
+  const { proc, add } = makeProc(t);
   t.is(await processNamed('', proc), 1);
-  t.is(await processNamed('kubelet', proc), 9);
-  await t.throwsAsync(processNamed('crio', proc), { message: /no process crio runs/ });
+  add('sys', ['kubelet', '1', '10', '/']);
+  add('7', ['kubelet', '2', '30', '/']); // another pid namespace: of a container
+  add('8', ['kubelet', '1', '30', '/kubepods.slice/kubepods-burstable.slice/x.scope']); // with hostPID, in a pod
+  add('9', ['kubelet', '1', '31', '/../pod0b7f3a52-5d5c-4f2e-9b3a-0123456789ab/ctr']); // seen from another cgroup
+  add('10', ['kubelet', '1', '20', '/']); // beside us
+  await t.throwsAsync(processNamed('kubelet', proc), { message: /no process kubelet of the host runs/ });
+  add('11', ['kubelet', '1', '40', '/podruntime/kubelet']); // in a container of its own, of the host
+  t.is(await processNamed('kubelet', proc), 11);
+  add('12', ['kubelet', '1', '10', '/system.slice/kubelet.service']);
+  await t.throwsAsync(processNamed('kubelet', proc), { message: /processes 11, 12 are all called kubelet/ });
+});
+
+test('a command that changes the node is seen before its journal', async (t) => {
+  const { proc, add } = makeProc(t);
+  const words = '/opt/podwright/releases/1/node cli.js';
+  add('5', ['node', '1', '10', '/', `${words} node status -o json --journal-dir=/j`]);
+  add('6', ['node', '1', '30', '/', `${words} installer run --journal-dir=/j`]);
+  add('7', ['node', '1', '10', '/', `${words} node switch --journal-dir=/other`]);
+  add('8', ['sh', '1', '30', '/kubepods/x', 'sh --journal-dir=/j']); // a pod that says so
+  t.false(await changeRuns('/j', proc));
+  add('9', ['node', '1', '10', '/', `${words} node switch --release=/r --journal-dir=/j --node=n1`]);
+  t.true(await changeRuns('/j', proc));
+});
+
+test('the last line of a log is its last words', async (t) => {
+  const dir = mkdtempSync(join(tmpdir(), 'pw-log-'));
+  t.teardown(() => rmSync(dir, { recursive: true }));
+  const log = join(dir, 'log');
+  t.is(await lastLine(log), '');
+  writeFileSync(log, `${'x'.repeat(9000)}\npodwright: no pointer\n\n`);
+  t.is(await lastLine(log), 'podwright: no pointer');
 });

@@ -1,6 +1,7 @@
 // The installer's loop against a cluster that is a map of objects: the turn, labels, and a whole story of one node.
 import test from 'ava';
 import type { ApiRequest, ApiServer } from '../../../src/apiserver/apiserver.ts';
+import { Backoff } from '../../../src/installer/backoff.ts';
 import { nodesLeft } from '../../../src/installer/cluster.ts';
 import type { NodeSeen } from '../../../src/installer/decide.ts';
 import { labelValue, said, say } from '../../../src/installer/labels.ts';
@@ -121,17 +122,20 @@ function story() {
   const api = new FakeApi();
   const ran: string[] = [];
   const events: string[] = [];
-  let seen: NodeSeen = { state: 'none', on: null, transaction: null, staged: true };
+  let seen: NodeSeen = { state: 'none', on: null, transaction: null, staged: true, changing: false };
   let holder: string | null = null;
+  let [fault, full, away] = ['', false, false];
   const ports: NodePorts = {
-    look: () => Promise.resolve(seen),
+    look: () => (away ? Promise.reject(new Error('no process kubelet')) : Promise.resolve(seen)),
     anyRelease: (preferred) => Promise.resolve(preferred),
     begin: (_, words) => {
       ran.push(words.join(' '));
-      return Promise.resolve();
+      return fault === '' ? Promise.resolve() : Promise.reject(new Error(fault));
     },
-    stage: () => Promise.resolve(),
+    stage: () => (full ? Promise.reject(new Error('no space')) : Promise.resolve()),
     unstage: () => Promise.resolve(void events.push('unstaged')),
+    removeNetwork: () => Promise.resolve(void events.push('network removed')),
+    lastWords: () => Promise.resolve('podwright: no pointer is found'),
     said: (signal) => said(api, 'n1', signal),
     say: async (before, now, signal) => void (await say(api, { node: 'n1', before, now }, signal)),
     takeTurn: () => Promise.resolve(holder),
@@ -141,10 +145,11 @@ function story() {
   const host = { process: '', prefix: '/opt/podwright', configDir: '/c', journalDir: '/j', linkDir: '' };
   const settings = { node: 'n1', switch: true, purge: true, host, daemon: {}, kubelet: {} };
   const wish = { retire: false, switch: true, release: '/opt/podwright/releases/1', config: 'c', digest: 'w' };
-  const task = (about: Partial<Task['wish']> = {}): Task => ({
+  const task = (about: Partial<Task['wish']>, trial: Task['trial']): Task => ({
     wish: { ...wish, ...about },
     settings,
     version: '1',
+    trial,
   });
   return {
     api,
@@ -152,8 +157,10 @@ function story() {
     events,
     see: (next: NodeSeen) => void (seen = next),
     otherHolds: (name: string | null) => void (holder = name),
-    look: async (about: Partial<Task['wish']> = {}) => {
-      const { next, status } = await lookOnce(ports, task(about), never);
+    breaks: (about: { readonly fault?: string; readonly full?: boolean; readonly away?: boolean }) =>
+      void ({ fault = '', full = false, away = false } = about),
+    look: async (about: Partial<Task['wish']> = {}, trial: Task['trial'] = 'first') => {
+      const { next, status } = await lookOnce(ports, task(about, trial), never);
       return `${next}: ${status}`;
     },
     labels: () => api.objects.get(nodePath)?.['metadata'].labels as Record<string, string>,
@@ -182,10 +189,10 @@ test('a node waits for its turn, is switched, is labelled, and is given back', a
   t.is(ran.length, 1);
   t.regex(ran[0] ?? '', /^node switch --release=\/opt\/podwright\/releases\/1 /);
   t.is(annotations()['podwright.io/attempt'], 'w/');
-  see({ state: 'under-way', on: null, transaction: change({ step: 'remove-pods' }), staged: true });
+  see({ state: 'under-way', on: null, transaction: change({ step: 'remove-pods' }), staged: true, changing: false });
   t.is(await look(), 'wait: switch at remove-pods');
   t.deepEqual(labels(), { own: 'x', 'podwright.io/release': '1' }, 'no pods that need podwright yet');
-  see({ state: 'done', on: podwright, transaction: change({}), staged: true });
+  see({ state: 'done', on: podwright, transaction: change({}), staged: true, changing: false });
   t.is(await look(), 'done: runs the pods');
   t.is(labels()['podwright.io/runtime'], 'podwright');
   t.deepEqual(events.slice(-2), ['ready', 'turn given back']);
@@ -194,8 +201,11 @@ test('a node waits for its turn, is switched, is labelled, and is given back', a
   t.regex(ran.at(-1) ?? '', /^uninstall --purge --prefix=/);
   t.deepEqual(labels(), { own: 'x', 'podwright.io/release': '1' }, 'pods of RuntimeClasses come no more');
   t.true(events.includes('unstaged'));
-  see({ state: 'none', on: null, transaction: null, staged: false });
+  t.is(annotations()['podwright.io/attempt'], 'retire-w/t1');
+  t.false(events.includes('network removed'), 'while podwright runs the pods, and may be walked back to');
+  see({ state: 'none', on: null, transaction: null, staged: false, changing: false });
   t.is(await look({ retire: true }), 'done: gone');
+  t.true(events.includes('network removed'));
   t.deepEqual(labels(), { own: 'x' });
   t.deepEqual(annotations(), {});
 });
@@ -203,7 +213,7 @@ test('a node waits for its turn, is switched, is labelled, and is given back', a
 test('a switch that failed is told, and left alone; what was interrupted is resumed', async (t) => {
   const { ran, events, see, look, labels, annotations } = story();
   await look();
-  see({ state: 'interrupted', on: null, transaction: change({ step: 'place' }), staged: true });
+  see({ state: 'interrupted', on: null, transaction: change({ step: 'place' }), staged: true, changing: false });
   t.is(await look(), 'resume: switch was interrupted at place');
   t.is(ran.at(-1), 'node resume --journal-dir=/j');
   see({
@@ -211,6 +221,7 @@ test('a switch that failed is told, and left alone; what was interrupted is resu
     on: { type: 'runtime', release: null, config: null },
     transaction: change({ direction: 'back', failure: 'ready: it was not' }),
     staged: true,
+    changing: false,
   });
   t.is(await look(), 'failed: switch failed and was walked back: ready: it was not');
   t.is(await look(), 'failed: switch failed and was walked back: ready: it was not');
@@ -219,4 +230,96 @@ test('a switch that failed is told, and left alone; what was interrupted is resu
   t.regex(annotations()['podwright.io/status'] ?? '', /walked back/);
   t.is(labels()['podwright.io/runtime'], undefined);
   t.is(await look({ digest: 'other' }), 'begin: switch is to begin', 'other values are another attempt');
+});
+
+test('a node that refuses gives the turn back until it is tried again', async (t) => {
+  const { ran, events, see, look, annotations } = story();
+  await look();
+  see({
+    state: 'refused',
+    on: { type: 'runtime', release: null, config: null },
+    transaction: change({ failure: 'preflight: no room' }),
+    staged: true,
+    changing: false,
+  });
+  const told = 'refused: switch was refused: preflight: no room; it is tried again after a pause';
+  t.is(await look(), told);
+  t.is(events.at(-1), 'turn given back');
+  t.is(annotations()['podwright.io/status'], told.replace('refused: ', ''));
+  t.is(await look({}, 'held'), told);
+  t.is(ran.length, 1);
+  t.is(await look({}, 'due'), 'begin: switch is to begin; was refused: preflight: no room');
+  t.is(ran.length, 2);
+  t.is(annotations()['podwright.io/attempt'], 'w/t1');
+  t.regex(await look(), /^refused: switch ended before it had a journal: podwright: no pointer is found;/);
+});
+
+test('what fails before there is a journal is told, and gives the turn back', async (t) => {
+  const { ran, events, breaks, look, see, annotations } = story();
+  breaks({ full: true });
+  t.is(await look(), 'refused: no space; it is tried again after a pause');
+  t.is(events.at(-1), 'turn given back');
+  breaks({ fault: 'unit exists' });
+  t.is(await look({}, 'due'), 'refused: unit exists; it is tried again after a pause');
+  t.is(annotations()['podwright.io/status'], 'unit exists; it is tried again after a pause');
+  t.is(events.at(-1), 'turn given back');
+  t.is(ran.length, 1);
+  breaks({});
+  see({ state: 'none', on: null, transaction: null, staged: true, changing: true });
+  events.length = 0;
+  t.is(await look(), 'wait: a change begins', 'it has no journal yet, and keeps its turn');
+  see({ state: 'under-way', on: null, transaction: change({ step: 'place' }), staged: true, changing: true });
+  breaks({ full: true });
+  t.is(await look(), 'wait: switch at place', 'a full disk does not take the turn from what goes on');
+  breaks({ away: true });
+  await t.throwsAsync(look(), { message: 'no process kubelet' });
+  t.is(annotations()['podwright.io/status'], 'no process kubelet');
+  t.false(events.includes('turn given back'));
+});
+
+test('a node that cannot be given back is left as failed', async (t) => {
+  const { ran, events, see, look } = story();
+  const walkedBack = {
+    state: 'walked-back',
+    on: podwright,
+    transaction: change({ id: 't2', kind: 'uninstall', failure: 'ready: it was not' }),
+    staged: true,
+    changing: false,
+  } as const;
+  see({ ...walkedBack, state: 'done', transaction: change({}) });
+  t.is(await look({ retire: true }), 'begin: uninstall is to begin');
+  see(walkedBack);
+  const failed = 'failed: uninstall failed and was walked back: ready: it was not';
+  t.is(await look({ retire: true }), failed);
+  t.is(await look({ retire: true }), failed);
+  t.is(ran.length, 1);
+  t.is(events.at(-1), 'turn given back');
+  t.false(events.includes('network removed'));
+});
+
+test('pauses grow until something is done, and another attempt has none', (t) => {
+  const backoff = new Backoff();
+  const pauses: number[] = [];
+  let now = 0;
+  for (let at = 0; at < 7; at += 1) {
+    backoff.looked('refused', backoff.trial('w', now), now);
+    const from = now;
+    while (backoff.trial('w', now) === 'held') {
+      backoff.looked('refused', 'held', now); // changes nothing
+      now += 1000;
+    }
+    pauses.push((now - from) / 1000);
+    backoff.looked('wait', 'due', now);
+    t.is(backoff.trial('w', now), 'due', 'also after waiting for the turn');
+    backoff.looked('begin', 'due', now);
+    t.is(backoff.trial('w', now), 'first');
+  }
+  t.deepEqual(pauses, [20, 40, 80, 160, 300, 300, 300]);
+  backoff.looked('refused', 'first', now);
+  t.is(backoff.trial('w', now), 'held');
+  t.is(backoff.trial('retire-w', now), 'first');
+  backoff.looked('refused', 'first', now);
+  backoff.looked('done', 'due', now);
+  backoff.looked('refused', 'first', now);
+  t.is(backoff.trial('retire-w', now + 20_000), 'due');
 });

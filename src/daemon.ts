@@ -159,7 +159,7 @@ export async function startDaemon(config: Config, log: Log, manager: ManagerAddr
       await metrics.close();
       pods.monitors.close();
       await images.stop();
-      await rooms.own.leave();
+      await rooms.own.leave().catch((error: unknown) => log.error({ error }, 'the daemon did not leave its cgroup'));
       await network.shutdown({ removeAll: false });
       await rooms.writer.flush();
       await rooms.spans.close();

@@ -13,6 +13,8 @@ import { ownResourcesOf, putInForce, vacateOwn } from './own-cgroups.ts';
 
 /** How long a worker is kept without work, in milliseconds. */
 const idleMs = 30_000;
+/** How long the daemon waits for its end, in milliseconds. */
+const stopMs = 5000;
 
 export interface OwnParts {
   readonly config: Config;
@@ -91,8 +93,10 @@ export async function composeOwn({ config, native, cgroups, paths, log }: OwnPar
 /** Heavy work in a process of its own, in a cgroup that is there as long as it. */
 function limitedWork({ config, native, cgroups, log }: Omit<OwnParts, 'paths'>, resources: Resources) {
   let stopping = false;
-  const onError = (error: unknown): void => {
-    if (!stopping) log.error({ error }, 'work in the background failed');
+  const onError = (error: unknown): void => log.error({ error }, 'work in the background failed');
+  // what is under way then is cut off
+  const onFreeError = (error: unknown): void => {
+    if (!stopping) onError(error);
   };
   const path = cgroups.own.work;
   const { worker: program, addon } = config.node;
@@ -101,10 +105,11 @@ function limitedWork({ config, native, cgroups, log }: Omit<OwnParts, 'paths'>, 
     place: async (pid) => void (await cgroups.enter({ path, pid, description: 'podwright work', resources })),
     leave: () => vacateOwn({ cgroups, log }, path),
     idleMs,
+    stopMs,
     onError,
   });
   return {
-    native: workingNative(native, worker, onError),
+    native: workingNative(native, worker, onFreeError),
     stop: () => {
       stopping = true;
       return worker.stop();

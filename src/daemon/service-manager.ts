@@ -56,6 +56,9 @@ const nobody: ServiceManager = {
   stopping: async () => undefined,
 };
 
+/** A line break would begin another assignment: what a status quotes must not be one. */
+const oneLine = (status: string): string => status.replace(/\p{Cc}+/gu, ' ');
+
 /** The manager at an address; without one every word is dropped. */
 export function serviceManager(address: ManagerAddress | null, ports: ManagerPorts): ServiceManager {
   if (address === null) return nobody;
@@ -63,7 +66,7 @@ export function serviceManager(address: ManagerAddress | null, ports: ManagerPor
   let timer: NodeJS.Timeout | null = null;
   const say = async (...lines: readonly string[]): Promise<void> => {
     try {
-      await ports.notify({ socket, message: [...lines, `STATUS=${ports.status()}`].join('\n') });
+      await ports.notify({ socket, message: [...lines, `STATUS=${oneLine(ports.status())}`].join('\n') });
     } catch (error) {
       ports.log.warn({ error }, 'the service manager could not be told');
     }

@@ -30,16 +30,21 @@ export function serveWork(addon: RawAddon, send: (reply: WorkReply) => void): (r
     clearInterval(ticker);
     ticker = null;
   };
+  // at once: a cancel that was read with it must find it running
+  const make = (call: string, args: unknown): Promise<Outcome<unknown>> => {
+    const known = calls.get(call);
+    if (known === undefined) return Promise.reject(new Error('no such call'));
+    try {
+      return known(args);
+    } catch (error) {
+      return Promise.reject(error as Error);
+    }
+  };
   return (request) => {
     if ('cancel' in request) return void addon.fetchCancel({ handle: request.cancel });
     const { id, call, args } = request;
     begin();
-    const made = Promise.resolve().then(() => {
-      const known = calls.get(call);
-      if (known === undefined) throw new Error('no such call');
-      return known(args);
-    });
-    void made
+    void make(call, args)
       .catch((error: unknown) => failed(call, error))
       .then((outcome) => {
         end();

@@ -13,6 +13,8 @@ export interface WorkerOptions {
   readonly leave: () => Promise<void>;
   /** How long it is kept without work, in milliseconds. */
   readonly idleMs: number;
+  /** How long its end is waited for when the daemon ends, in milliseconds. */
+  readonly stopMs: number;
   readonly onError: (error: unknown) => void;
 }
 
@@ -23,6 +25,12 @@ interface Waiting {
   readonly settle: (outcome: Outcome<unknown>) => void;
 }
 
+/** A fetch that waits for a process to run in. */
+interface Coming {
+  readonly handle: string;
+  cancelled: boolean;
+}
+
 interface Live {
   readonly process: WorkProcess;
   readonly placed: Promise<void>;
@@ -30,8 +38,8 @@ interface Live {
   progress: readonly FetchProgress[];
 }
 
-const failed = (call: string, message: string): NativeError =>
-  new NativeError({ operation: call, syscall: 'worker', errno: 0, object: '', message: `${call}: ${message}` });
+const failed = (call: string, message: string, syscall = 'worker'): NativeError =>
+  new NativeError({ operation: call, syscall, errno: 0, object: '', message: `${call}: ${message}` });
 
 /** One worker, or none. */
 export class Worker {
@@ -43,6 +51,7 @@ export class Worker {
   #idle: NodeJS.Timeout | null = null;
   #nextId = 0;
   #closed = false;
+  readonly #coming = new Set<Coming>();
 
   constructor(options: WorkerOptions) {
     this.#options = options;
@@ -55,8 +64,8 @@ export class Worker {
 
   /** Makes a call there. Throws a NativeError, of the call or that the process has ended under it (`worker`). */
   async call(call: HeavyCall, args: object): Promise<unknown> {
-    const live = await this.#alive(call);
     const handle = 'handle' in args && typeof args.handle === 'string' ? args.handle : null;
+    const live = await this.#aliveFor(call, handle);
     const id = (this.#nextId += 1);
     const outcome = await new Promise<Outcome<unknown>>((settle) => {
       live.waiting.set(id, { call, handle, settle });
@@ -67,8 +76,10 @@ export class Worker {
 
   /** Stops a fetch soon; false if none of that handle runs there. */
   cancel(handle: string): boolean {
+    const coming = [...this.#coming].filter((one) => one.handle === handle);
+    for (const one of coming) one.cancelled = true;
     const live = this.#live;
-    if (!live || ![...live.waiting.values()].some((one) => one.handle === handle)) return false;
+    if (!live || ![...live.waiting.values()].some((one) => one.handle === handle)) return coming.length > 0;
     live.process.send({ cancel: handle });
     return true;
   }
@@ -78,12 +89,39 @@ export class Worker {
     return this.#live?.progress ?? [];
   }
 
-  /** Ends it, and with it what it does; what is asked later fails. */
+  /** Ends it, and with it what it does; what is asked later fails. One that does not end is told of and left. */
   async stop(): Promise<void> {
     this.#closed = true;
+    const { stopMs, onError } = this.#options;
+    const late = Promise.withResolvers<void>();
+    const timer = setTimeout(() => {
+      onError(new Error(`the process for work did not end within ${stopMs} ms`));
+      late.resolve();
+    }, stopMs);
+    await Promise.race([this.#end(), late.promise]);
+    clearTimeout(timer);
+  }
+
+  async #end(): Promise<void> {
+    this.#live?.process.kill(); // also one that is being placed
     await this.#starting?.catch(() => undefined);
     this.#live?.process.kill();
     await this.#left;
+  }
+
+  /** The process for a call; one that is cancelled meanwhile is not made. */
+  async #aliveFor(call: HeavyCall, handle: string | null): Promise<Live> {
+    if (handle === null) return this.#alive(call);
+    const coming = { handle, cancelled: false };
+    this.#coming.add(coming);
+    try {
+      const live = await this.#alive(call);
+      if (!coming.cancelled) return live;
+      this.#restLater(live);
+    } finally {
+      this.#coming.delete(coming);
+    }
+    throw failed(call, 'cancelled', 'cancel');
   }
 
   async #alive(call: HeavyCall): Promise<Live> {
@@ -146,6 +184,10 @@ export class Worker {
     const one = live.waiting.get(reply.id);
     live.waiting.delete(reply.id);
     one?.settle(reply.outcome);
+    this.#restLater(live);
+  }
+
+  #restLater(live: Live): void {
     if (live.waiting.size > 0) return;
     live.progress = [];
     if (this.#idle) clearTimeout(this.#idle);

@@ -58,6 +58,16 @@ test('ready, reloaded, changed, stopping', async (t) => {
   ]);
 });
 
+test('a status is one line, whatever it quotes', async (t) => {
+  const { heard, ports } = listening();
+  const service = serviceManager(
+    { socket: '/s', watchdogMs: null },
+    { ...ports, status: () => 'bad record\r\nMAINPID=1\u0000\u001b[0m\u0085é; 3 pods' },
+  );
+  await service.changed();
+  t.deepEqual(heard, ['STATUS=bad record MAINPID=1 [0m é; 3 pods']);
+});
+
 test('without a manager nothing is said, and a deaf one is no failure', async (t) => {
   const { heard, troubles, state, ports } = listening();
   const nobody = serviceManager(null, ports);

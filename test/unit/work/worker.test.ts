@@ -1,13 +1,23 @@
 import test from 'ava';
+import type { RawAddon } from '../../../src/native/boundary.ts';
 import { NativeError } from '../../../src/native/errors.ts';
 import type { WorkReply, WorkRequest } from '../../../src/work/calls.ts';
 import { workingNative } from '../../../src/work/native.ts';
 import type { Native } from '../../../src/native/load.ts';
+import { serveWork } from '../../../src/work/serve.ts';
 import type { WorkEvents } from '../../../src/work/start.ts';
 import { Worker } from '../../../src/work/worker.ts';
 
 /** Processes that only take notes, and a place that does. */
-function room(options: { idleMs?: number; place?: () => Promise<void> } = {}) {
+function room(
+  options: {
+    idleMs?: number;
+    stopMs?: number;
+    place?: () => Promise<void>;
+    leave?: () => Promise<void>;
+    immortal?: boolean;
+  } = {},
+) {
   const started: (WorkEvents & { pid: number; requests: WorkRequest[]; killed: boolean })[] = [];
   const notes: string[] = [];
   const errors: unknown[] = [];
@@ -22,7 +32,7 @@ function room(options: { idleMs?: number; place?: () => Promise<void> } = {}) {
         send: (request) => void one.requests.push(request),
         kill: () => {
           one.killed = true;
-          setImmediate(() => events.onEnd('SIGKILL'));
+          if (!options.immortal) setImmediate(() => events.onEnd('SIGKILL'));
         },
       };
     },
@@ -30,7 +40,11 @@ function room(options: { idleMs?: number; place?: () => Promise<void> } = {}) {
       notes.push(`place ${pid}`);
       await options.place?.();
     },
-    leave: async () => void notes.push('leave'),
+    leave: async () => {
+      notes.push('leave');
+      await options.leave?.();
+    },
+    stopMs: options.stopMs ?? 60_000,
     idleMs: options.idleMs ?? 60_000,
     onError: (error) => errors.push(error),
   });
@@ -84,6 +98,84 @@ test('calls of a process that ends fail, and the next one starts when its place 
   if (started[1]) answer(started[1], 0, 'done');
   t.is(await again, 'done');
   await worker.stop();
+});
+
+test('a fetch that is cancelled before its process is placed is not begun', async (t) => {
+  const placed = Promise.withResolvers<void>();
+  const { worker, started, notes } = room({ place: () => placed.promise, idleMs: 1 });
+  const unwanted = worker.call('fetchLayer', { handle: 'a' });
+  t.true(worker.cancel('a'), 'before there is a process');
+  t.false(worker.cancel('b'));
+  await settled();
+  const wanted = worker.call('fetchLayer', { handle: 'b' });
+  const late = worker.call('fetchLayer', { handle: 'c' });
+  t.true(worker.cancel('c'), 'while it is placed');
+  placed.resolve();
+  for (const call of [unwanted, late]) {
+    const error = await t.throwsAsync(call, { instanceOf: NativeError, message: 'fetchLayer: cancelled' });
+    t.is((error as NativeError).syscall, 'cancel');
+  }
+  await settled();
+  const [one] = started;
+  if (!one) return t.fail();
+  t.like(one.requests, [{ args: { handle: 'b' } }]);
+  t.is(one.requests.length, 1);
+  answer(one, 0, 'done');
+  t.is(await wanted, 'done');
+  t.false(worker.cancel('a'));
+  // one that was started for nothing is ended too
+  while (!notes.includes('leave')) await new Promise((resolve) => setTimeout(resolve, 1));
+  const again = worker.call('fetchLayer', { handle: 'd' });
+  worker.cancel('d');
+  await t.throwsAsync(again, { message: 'fetchLayer: cancelled' });
+  while (!started[1]?.killed) await new Promise((resolve) => setTimeout(resolve, 1));
+  t.is(started.length, 2);
+});
+
+test('a process that does not end, or whose place stays, does not keep the daemon', async (t) => {
+  const immortal = room({ immortal: true, stopMs: 1 });
+  void immortal.worker.call('sweepTrash', {}).catch(() => undefined);
+  await settled();
+  await immortal.worker.stop();
+  t.like(immortal.errors, [{ message: 'the process for work did not end within 1 ms' }]);
+  t.true(immortal.started[0]?.killed);
+  const hanging = room({ place: () => new Promise(() => undefined), stopMs: 1 });
+  void hanging.worker.call('sweepTrash', {}).catch(() => undefined);
+  await settled();
+  await hanging.worker.stop();
+  t.true(hanging.started[0]?.killed);
+  const staying = room({ leave: () => Promise.reject(new Error('busy')) });
+  void staying.worker.call('sweepTrash', {}).catch(() => undefined);
+  await settled();
+  await staying.worker.stop();
+  t.like(staying.errors, [{ message: 'busy' }]);
+});
+
+test('a cancel that is read with its call finds it running', async (t) => {
+  const notes: string[] = [];
+  const replies: WorkReply[] = [];
+  const addon = {
+    fetchLayer: ({ handle }: { handle: string }) => {
+      notes.push(`fetch ${handle}`);
+      if (handle === 'throws') throw new Error('no such thing');
+      return Promise.resolve({ ok: handle });
+    },
+    fetchCancel: ({ handle }: { handle: string }) => void notes.push(`cancel ${handle}`),
+    fetchProgress: () => ({ ok: [] }),
+  } as unknown as RawAddon;
+  const take = serveWork(addon, (reply) => void replies.push(reply));
+  take({ id: 1, call: 'fetchLayer', args: { handle: 'a' } });
+  take({ cancel: 'a' });
+  t.deepEqual(notes, ['fetch a', 'cancel a']);
+  take({ id: 2, call: 'fetchLayer', args: { handle: 'throws' } });
+  take({ id: 3, call: 'nothing' as never, args: {} });
+  await settled();
+  t.like(
+    replies.find((reply) => 'id' in reply && reply.id === 1),
+    { outcome: { ok: 'a' } },
+  );
+  t.regex(JSON.stringify(replies.find((reply) => 'id' in reply && reply.id === 2)), /no such thing/);
+  t.regex(JSON.stringify(replies.find((reply) => 'id' in reply && reply.id === 3)), /no such call/);
 });
 
 test('a process without work is ended', async (t) => {

@@ -16,7 +16,7 @@ import type { RunProgram } from './programs.ts';
 import { removeAllPods } from './remove-pods.ts';
 import { daemonPlaces, type DaemonPlaces } from './release-files.ts';
 import { selfTestPod } from './self-test.ts';
-import { until } from './wait.ts';
+import { orAborted, until } from './wait.ts';
 
 type Podwright = Extract<Side, { readonly type: 'podwright' }>;
 
@@ -66,8 +66,8 @@ const pointerTo = (side: Side): string | null => {
 
 class NodeEffects {
   readonly #parts: EffectParts;
-  /** When the kubelet was last started by us; a heartbeat after it counts. */
-  #kubeletSinceMs = 0;
+  /** When the kubelet was last started by us, on the monotonic clock; a heartbeat after it counts. */
+  #kubeletSinceMs: number | null = null;
 
   constructor(parts: EffectParts) {
     this.#parts = parts;
@@ -120,7 +120,7 @@ class NodeEffects {
   }
 
   async startKubelet({ settings }: Journal, { signal }: StepContext): Promise<void> {
-    this.#kubeletSinceMs = this.#parts.nowMs();
+    this.#kubeletSinceMs = performance.now();
     await startKubelet(this.#parts.run, kubeletOf(settings).control, signal);
   }
 
@@ -132,7 +132,10 @@ class NodeEffects {
     }
     const on =
       side.type === 'none' ? '' : side.type === 'podwright' ? `podwright://${side.version}` : `${side.name}://`;
-    await node.awaitReady(on, this.#kubeletSinceMs, signal);
+    const since = this.#kubeletSinceMs;
+    // by the clock as it is set now: it may have been set since
+    const sinceMs = since === null ? 0 : this.#parts.nowMs() - (performance.now() - since);
+    await node.awaitReady(on, sinceMs, signal);
   }
 
   async removePods(journal: Journal, side: Side, ctx: StepContext): Promise<void> {
@@ -152,7 +155,10 @@ class NodeEffects {
     await daemon.hand.disable(ctx.signal);
     if (await this.#serving(daemon, ctx.signal)) {
       await this.#with(side.endpoint, async (client) => {
-        for await (const _ of client.stream('Shutdown', {}));
+        const whole = async (): Promise<void> => {
+          for await (const _ of client.stream('Shutdown', {}));
+        };
+        await orAborted(whole(), ctx.signal);
       });
     }
     await daemon.hand.stop(ctx.signal);
@@ -182,7 +188,14 @@ class NodeEffects {
     if (side.type === 'runtime') return void (await this.#version(side.endpoint));
     const needsNetwork = from.type === 'runtime' && (await this.#hasNetwork(from.endpoint));
     await this.#with(side.endpoint, (client) =>
-      selfTestPod({ client, release: side.release, needsNetwork, signal, warn }),
+      selfTestPod({
+        client,
+        release: side.release,
+        needsNetwork,
+        agentsGone: from.type === 'runtime',
+        signal,
+        warn,
+      }),
     );
   }
 

@@ -29,8 +29,15 @@ const lostByBoot: ReadonlySet<StepName> = new Set([
 const softForward: ReadonlySet<StepName> = new Set(['uncordon']);
 const softBack: ReadonlySet<StepName> = new Set(['remove-pods', 'stop-daemon', 'ready', 'uncordon']);
 
-export const isSoft = (step: StepName, direction: Journal['direction']): boolean =>
-  (direction === 'forward' ? softForward : softBack).has(step);
+export function isSoft(step: StepName, { direction, from }: Pick<Journal, 'direction' | 'from'>): boolean {
+  if (direction === 'forward') return softForward.has(step);
+  // what is left of podwright hinders no other runtime
+  return softBack.has(step) || (step === 'place' && from.type !== 'podwright');
+}
+
+/** Whether no kubelet runs that had been running: until the walk back has started it again, the node is lost. */
+export const lacksKubelet = ({ direction, begun, done }: Journal): boolean =>
+  direction === 'back' && begun.includes('stop-kubelet') && !done.includes('start-kubelet');
 
 /** The next step of a transaction, or its end. */
 export function nextAction(journal: Journal): Next {

@@ -23,20 +23,47 @@ export interface Removal {
 interface Pod {
   readonly id: string;
   readonly name: string;
+  readonly onHost: boolean;
   readonly running: readonly { readonly id: string; readonly graceSeconds: number }[];
 }
 
-/** Removes all pods, all at once; what is left after some rounds is a failed-precondition Failure that names it. */
+/**
+ * Removes all pods, all at once, and those on the host's network behind all others: agents that take the others off
+ * their network may be among them. What is left after some rounds is a failed-precondition Failure that names it.
+ */
 export async function removeAllPods(removal: Removal): Promise<void> {
   let failures: readonly string[] = [];
   for (let round = 1; ; round += 1) {
     const pods = await orAborted(podsOf(removal), removal.signal);
     if (pods.length === 0) return;
     if (round > rounds) throw failedPrecondition(`remove pods: ${leftOver(pods, failures)}`);
-    const tried = pods.map((pod) => removePod(removal, pod));
-    const results = await orAborted(Promise.all(tried), removal.signal);
-    failures = results.filter((result) => result !== null);
+    const others = pods.filter(({ onHost }) => !onHost);
+    failures = await removeEach(removal, others);
+    if (failures.length === 0 || round === rounds)
+      failures = [
+        ...failures,
+        ...(await removeEach(
+          removal,
+          pods.filter(({ onHost }) => onHost),
+        )),
+      ];
     if (failures.length > 0) await pause(pauseMs, removal.signal);
+  }
+}
+
+/** Removes pods at once; answers why some could not be. */
+async function removeEach(removal: Removal, pods: readonly Pod[]): Promise<readonly string[]> {
+  const results = await orAborted(Promise.all(pods.map((pod) => removePod(removal, pod))), removal.signal);
+  return results.filter((result) => result !== null);
+}
+
+/** Whether a pod is on the host's network; of one that tells nothing, no. */
+async function isOnHost(client: Removal['client'], id: string): Promise<boolean> {
+  try {
+    const { status } = await client.call('PodSandboxStatus', { pod_sandbox_id: id }, callMs);
+    return status?.linux?.namespaces?.options?.network === 'NODE';
+  } catch {
+    return false; // gone meanwhile, or broken: its removal will tell
   }
 }
 
@@ -49,8 +76,11 @@ async function podsOf({ client, graceMs }: Removal): Promise<readonly Pod[]> {
     client.call('ListPodSandbox', {}),
     client.call('ListContainers', { filter: { state: { state: 'CONTAINER_RUNNING' } } }),
   ]);
+  const onHost = new Set<string>();
+  await Promise.all(items.map(async ({ id }) => (await isOnHost(client, id)) && onHost.add(id)));
   return items.map(({ id, metadata }) => ({
     id,
+    onHost: onHost.has(id),
     name: `${metadata?.namespace}/${metadata?.name}`,
     running: containers
       .filter((one) => one.pod_sandbox_id === id)

@@ -13,8 +13,9 @@ import {
   turned,
   warned,
 } from './journal.ts';
-import { type Action, isSoft, nextAction } from './plan.ts';
+import { type Action, isSoft, lacksKubelet, nextAction } from './plan.ts';
 import type { Effects, JournalStore, StepContext } from './ports.ts';
+import { orAborted } from './wait.ts';
 
 /** Tells whoever looks on. */
 export type Tell = (line: string) => void;
@@ -35,27 +36,61 @@ const backPauseMs = 2000;
 /** What one step of the walk back may take: it has no time of the whole to keep. */
 const backStepMs = 180_000;
 
-/** Carries a journal's transaction to its end and answers the journal; one that is stuck has no outcome. */
+/** Where a node without its kubelet tries a stuck walk back again: the first pause and the longest, in milliseconds. */
+const stuckPauseMs = 5000;
+const longestStuckPauseMs = 60_000;
+
+/**
+ * Carries a journal's transaction to its end and answers the journal; one that is stuck has no outcome. A walk back that
+ * is stuck while the kubelet is stopped is tried on until it goes, or the user interrupts it then.
+ */
 export async function runTransaction(run: Run, begun: Journal): Promise<Journal> {
-  const deadlineMs = run.nowMs() + begun.settings.timeoutMs;
+  // by a clock that nobody sets
+  const deadlineMs = performance.now() + begun.settings.timeoutMs;
   const iso = (): string => new Date(run.nowMs()).toISOString();
   let journal = begun;
-  for (;;) {
+  for (let pauseMs = stuckPauseMs; ;) {
     const next = nextAction(journal);
-    if (next.type === 'end') {
-      journal = ended(journal, next.outcome, iso());
-      run.store.write(journal);
-      return journal;
+    if (next.type === 'end') return put(run, ended(journal, next.outcome, iso()));
+    const before = stepBegun(journal, next.step, iso());
+    try {
+      put(run, before);
+    } catch (error) {
+      journal = turned(before, next.step, failureChain(error));
+      continue;
     }
-    journal = stepBegun(journal, next.step, iso());
-    run.store.write(journal);
-    run.tell(`${journal.direction === 'back' ? 'back: ' : ''}${next.step}`);
-    journal = await (journal.direction === 'forward' ? stepForward : stepBack)(run, journal, { next, deadlineMs });
-    if (journal.stuck !== null) {
-      run.store.write(journal);
-      return journal;
-    }
+    run.tell(`${before.direction === 'back' ? 'back: ' : ''}${next.step}`);
+    journal = await (before.direction === 'forward' ? stepForward : stepBack)(run, before, { next, deadlineMs });
+    if (journal.stuck === null) continue;
+    put(run, journal);
+    if (!lacksKubelet(journal)) return journal;
+    run.tell(`stuck at ${next.step} while the kubelet is stopped: tried again in ${pauseMs / 1000} s`);
+    if (await interruptedWithin(run, pauseMs)) return journal;
+    pauseMs = Math.min(longestStuckPauseMs, 2 * pauseMs);
   }
+}
+
+/** Has a journal on disk; on the way back it goes on without, for the node needs its runtime more. */
+function put({ store, tell }: Run, journal: Journal): Journal {
+  try {
+    store.write(journal);
+  } catch (error) {
+    if (journal.direction === 'forward') throw error;
+    tell(`the journal could not be written: ${failureChain(error)}`);
+  }
+  return journal;
+}
+
+/** Pauses; tells whether the user interrupts meanwhile. What was interrupted before walks back for that very reason. */
+async function interruptedWithin({ sleep, interrupted }: Run, ms: number): Promise<boolean> {
+  if (interrupted.aborted) {
+    await sleep(ms);
+    return false;
+  }
+  await orAborted(sleep(ms), interrupted).catch((error: unknown) => {
+    if (!interrupted.aborted) throw error;
+  });
+  return interrupted.aborted;
 }
 
 interface Turn {
@@ -65,11 +100,11 @@ interface Turn {
 
 async function stepForward(run: Run, journal: Journal, { next, deadlineMs }: Turn): Promise<Journal> {
   const { step } = next;
-  const left = Math.max(0, deadlineMs - run.nowMs());
+  const left = Math.max(0, deadlineMs - performance.now());
   const tried = await attempt(run, journal, { next, ms: left, signals: [run.interrupted] });
   if (tried.error === null) return tried.journal;
   run.tell(`${step} failed: ${tried.error}`);
-  if (isSoft(step, 'forward')) return warned(stepDone(tried.journal, step, null), `${step}: ${tried.error}`);
+  if (isSoft(step, journal)) return warned(stepDone(tried.journal, step, null), `${step}: ${tried.error}`);
   return turned(tried.journal, step, tried.error);
 }
 
@@ -79,8 +114,9 @@ async function stepBack(run: Run, journal: Journal, { next }: Turn): Promise<Jou
     const tried = await attempt(run, journal, { next, ms: backStepMs, signals: [] });
     if (tried.error === null) return tried.journal;
     run.tell(`back: ${step} failed: ${tried.error}`);
-    if (isSoft(step, 'back')) return warned(stepDone(tried.journal, step, null), `${step}: ${tried.error}`);
-    if (tries >= backTries) return stuckAt(tried.journal, step, tried.error);
+    const last = tries >= (step === 'place' || !isSoft(step, journal) ? backTries : 1);
+    if (last && isSoft(step, journal)) return warned(stepDone(tried.journal, step, null), `${step}: ${tried.error}`);
+    if (last) return stuckAt(tried.journal, step, tried.error);
     await run.sleep(backPauseMs);
   }
 }

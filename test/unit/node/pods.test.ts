@@ -14,6 +14,9 @@ interface Pod {
 }
 
 interface Request {
+  readonly config?: {
+    readonly linux?: { readonly security_context?: { readonly namespace_options?: { readonly network?: string } } };
+  };
   readonly pod_sandbox_id?: string;
   readonly container_id?: string;
   readonly timeout?: number;
@@ -27,12 +30,14 @@ class Runtime {
   readonly said: string[] = [];
   network = true;
   /** Called before each call; what it throws is the answer. */
-  before: (method: string) => void = () => undefined;
+  before: (method: string, request: Request) => void = () => undefined;
+  /** Pods that are on the host's network. */
+  readonly onHost = new Set<string>();
   #serial = 0;
 
   readonly client = {
     call: async (method: string, request: Request = {}) => {
-      this.before(method);
+      this.before(method, request);
       return this.#answer(method, request);
     },
     stream: async function* (this: Runtime) {
@@ -59,6 +64,10 @@ class Runtime {
           items: [...this.pods.values()]
             .filter((one) => id === undefined || one.id === id)
             .map((one) => ({ ...one, metadata: { name: one.id, namespace: 'n' } })),
+        };
+      case 'PodSandboxStatus':
+        return {
+          status: { linux: { namespaces: { options: { network: this.onHost.has(pod) ? 'NODE' : 'POD' } } } },
         };
       case 'ListContainers':
         return {
@@ -107,6 +116,20 @@ test('every container has the grace that its pod asked for, and no more than is 
   t.deepEqual(runtime.said.toSorted(), expected.toSorted());
 });
 
+test("pods on the host's network go behind all others: what detaches the others is among them", async (t) => {
+  const runtime = new Runtime();
+  for (const id of ['agent', 'a', 'b', 'proxy']) runtime.add(id);
+  runtime.onHost.add('agent').add('proxy');
+  let fails = 1;
+  runtime.before = (method, { pod_sandbox_id: pod = '' }) => {
+    if (method !== 'StopPodSandbox' || runtime.onHost.has(pod)) return;
+    if (!runtime.pods.has('agent') || !runtime.pods.has('proxy')) throw new Error('no agent');
+    if (pod === 'b' && (fails -= 1) >= 0) throw new Error('the agent is busy');
+  };
+  await removeAllPods({ client: runtime.client, graceMs: 1000, signal: never });
+  t.is(runtime.pods.size, 0);
+});
+
 test('a pod whose removal fails is tried again; what stays is named', async (t) => {
   const runtime = new Runtime();
   runtime.add('a');
@@ -128,12 +151,17 @@ mkdirSync(join(release, 'bin'));
 writeFileSync(join(release, 'bin/podwright-monitor'), 'a program');
 test.after.always(() => rmSync(release, { recursive: true }));
 
-const selfTest = (runtime: Runtime, needsNetwork = true): Promise<string[]> => {
+const selfTest = (runtime: Runtime, needsNetwork = true, agentsGone = false): Promise<string[]> => {
   const warnings: string[] = [];
   const { client } = runtime;
-  return selfTestPod({ client, release, needsNetwork, signal: never, warn: (text) => warnings.push(text) }).then(
-    () => warnings,
-  );
+  return selfTestPod({
+    client,
+    release,
+    needsNetwork,
+    agentsGone,
+    signal: never,
+    warn: (text) => warnings.push(text),
+  }).then(() => warnings);
 };
 
 test('the self-test leaves nothing, whatever fails', async (t) => {
@@ -175,4 +203,21 @@ test('without a pod network the self-test is on the host, and says so', async (t
   runtime.network = false;
   const [warning] = await selfTest(runtime, false);
   t.regex(warning ?? '', /host's network only/);
+});
+
+test("without the agent of the pod network the self-test is on the host's, where the old runtime's pods were removed", async (t) => {
+  const broken = (): Runtime => {
+    const runtime = new Runtime();
+    runtime.before = (method, { config }) => {
+      if (method === 'RunPodSandbox' && config?.linux?.security_context?.namespace_options?.network === 'POD')
+        throw new Error('no agent listens');
+    };
+    return runtime;
+  };
+  const runtime = broken();
+  const warnings = await selfTest(runtime, true, true);
+  t.is(warnings.length, 1);
+  t.regex(warnings[0] ?? '', /host's network only.*no agent listens/);
+  t.is(runtime.pods.size + runtime.images.size, 0);
+  await t.throwsAsync(selfTest(broken(), true, false), { message: 'no agent listens' });
 });

@@ -9,14 +9,18 @@ const free = { type: 'object' };
 const list = (items) => ({ type: 'array', items });
 const object = (properties) => ({ type: 'object', properties, additionalProperties: false });
 const path = { type: 'string', pattern: '^$|^/' };
-const directory = { type: 'string', pattern: '^/[^/]' };
+/** A directory that a purge removes whole: it is ours by its name, so that /etc or /var/lib cannot be meant. */
+const ours = { type: 'string', pattern: '^/([^/]+/)*[^/]*podwright[^/]*/?$' };
 const port = count(1, 65535);
 
 /** What the chart itself decides, so that values cannot: the release's own programs. */
 const decided = new Set(['addon', 'monitor']);
 
-/** What a value must be here beyond what podwrightd asks: nothing listens in public, and pods get no bridge of ours. */
+/** What a value must be here beyond what podwrightd asks: nothing listens in public, what is removed is ours, and pods get
+ * no bridge of ours. */
 const narrowed = {
+  root: ours,
+  state: ours,
   'network.default': { enum: ['none'] },
   'metrics.address': { type: 'string', pattern: '^$|^(127\\.[0-9.]+|\\[::1\\]|localhost):[0-9]{1,5}$' },
   'streaming.address': { type: 'string', pattern: '^(127\\.[0-9.]+|\\[::1\\]|localhost):[0-9]{1,5}$' },
@@ -96,7 +100,7 @@ export const chartSchema = () => ({
       stopCommand: string,
       startCommand: string,
     }),
-    host: object({ process: string, prefix: directory, configDir: directory, journalDir: directory, linkDir: path }),
+    host: object({ process: string, prefix: ours, configDir: ours, journalDir: ours, linkDir: path }),
     rollout: object({
       maxUnavailable: { type: ['integer', 'string'], minimum: 1, pattern: '^[1-9][0-9]?%$|^100%$' },
       minReadySeconds: count(0, 3600),

@@ -1,4 +1,4 @@
-{{/* A value of values.config as TOML: whole numbers come from YAML as floats, and tables are written inline. */}}
+{{/* A value of values.config as TOML: whole numbers come from YAML as floats, fractions stay, and tables are inline. */}}
 {{- define "podwright.toml" -}}
 {{- if kindIs "map" . -}}
 { {{ range $at, $key := keys . | sortAlpha }}{{ if $at }}, {{ end }}{{ $key | quote }} = {{ include "podwright.toml" (get $ $key) }}{{ end }} }
@@ -8,8 +8,10 @@
 {{ . | toJson }}
 {{- else if kindIs "bool" . -}}
 {{ . }}
-{{- else -}}
+{{- else if eq (float64 .) (float64 (int64 .)) -}}
 {{ int64 . }}
+{{- else -}}
+{{ toJson . }}
 {{- end -}}
 {{- end -}}
 

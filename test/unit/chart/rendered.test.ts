@@ -2,6 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { runInNewContext } from 'node:vm';
 import test from 'ava';
 import { parse as parseToml } from 'smol-toml';
 import { parseAllDocuments } from 'yaml';
@@ -96,7 +97,8 @@ ready(`roles are no wider than what is done with them${why}`, (t) => {
 
 ready(`the configuration is TOML that podwrightd takes as it was meant${why}`, (t) => {
   const config = {
-    root: '/data/pw',
+    root: '/data/podwright-1',
+    own: { monitors_cpus: 0.5, daemon_cpus: 1.5, work_cpus: 2 },
     runtimes: { crun: { path: '/usr/bin/crun', args: ['--a "b"'], writable_layer_limit: '1GiB' } },
     image: { max_ratio: 300, max_layer_bytes: 34359738368, keep_blobs: true, pinned: ['a/*', 'b'] },
     grpc: { drain_timeout: '7s' },
@@ -104,7 +106,8 @@ ready(`the configuration is TOML that podwrightd takes as it was meant${why}`, (
   };
   const text = render({ config }).get('ConfigMap/config')?.['data']['config.toml'] as string;
   const read = merge([flatten('helm', parseToml(text))]);
-  t.is(read.node.root, '/data/pw');
+  t.is(read.node.root, '/data/podwright-1');
+  t.like(read.own, { monitorsCpus: 0.5, daemonCpus: 1.5, workCpus: 2 });
   t.deepEqual(read.node.runtimes['crun']?.args, ['--a "b"']);
   t.is(read.node.runtimes['crun']?.writableLayerLimit, 2 ** 30);
   t.like(read.image, { maxRatio: 300, maxLayerBytes: 34359738368, keepBlobs: true, pinned: ['a/*', 'b'] });
@@ -169,6 +172,38 @@ ready(`what cannot work is refused with what to do${why}`, (t) => {
   t.regex(refusal({ config: { nonsense: 1 } }), /nonsense/);
   t.regex(refusal({ kubelt: {} }), /kubelt/);
   t.regex(refusal({ metrics: { serviceMonitor: { serviceAccount: { name: 'x' } } } }), /needs a namespace/);
+});
+
+ready(`an installer may change, add and remove labels of podwright.io only${why}`, (t) => {
+  const objects = render({}, '--api-versions', 'admissionregistration.k8s.io/v1/ValidatingAdmissionPolicy');
+  const rules = objects.get('ValidatingAdmissionPolicy/own-node')?.['spec'].validations as { expression: string }[];
+  // the part of CEL that they use, as JavaScript
+  const about = rules.map(({ expression }) => expression).filter((one) => one.includes('labels'));
+  const said = about.map((one) =>
+    one
+      .replace(/has\(([^)]+)\)/g, '($1 !== undefined)')
+      .replace(/([\w.]+)\.all\(key, /g, 'Object.keys($1).every((key) => '),
+  );
+  const allows = (before: object | undefined, after: object | undefined): boolean =>
+    said.every(
+      (one) =>
+        runInNewContext(one, {
+          oldObject: { metadata: { labels: before } },
+          object: { metadata: { labels: after } },
+        }) === true,
+    );
+  const ours = { 'podwright.io/release': '1' };
+  t.is(said.length, 2);
+  t.true(allows({ a: '1' }, { a: '1', ...ours }));
+  t.true(allows({ a: '1', ...ours }, { a: '1' }));
+  t.true(allows({ a: '1', ...ours }, { a: '1', 'podwright.io/release': '2' }));
+  t.true(allows(undefined, ours), 'a node without labels');
+  t.true(allows(ours, undefined));
+  t.false(allows({ a: '1' }, { a: '2' }));
+  t.false(allows({ a: '1' }, { a: '1', b: '1' }));
+  t.false(allows({ a: '1', b: '1' }, { a: '1' }), 'one of others is removed');
+  t.false(allows({ a: '1' }, undefined));
+  t.false(allows(undefined, { a: '1' }));
 });
 
 ready(`options: monitor, policy, namespace, digest, API server, CNI, no restore${why}`, (t) => {

@@ -53,6 +53,25 @@ test('nothing that listens in public, and no bridge of our own, is accepted', (t
   t.regex('', metrics);
 });
 
+test('what a purge removes is a directory of ours by its name', (t) => {
+  const places = [
+    ['host', 'prefix'],
+    ['host', 'configDir'],
+    ['host', 'journalDir'],
+    ['config', 'root'],
+    ['config', 'state'],
+  ];
+  for (const place of places) {
+    const pattern = new RegExp(at(...place)?.pattern ?? '^$');
+    for (const good of ['/opt/podwright', '/podwright/', '/data/x/my-podwright-2']) t.regex(good, pattern);
+    for (const bad of ['/', '/etc', '/var/lib', '/opt/podwright/..', '/podwright/etc', 'podwright', '', '/podwright//'])
+      t.notRegex(bad, pattern, `${place.join('.')} ${bad}`);
+  }
+  const { host } = parse(read('values.yaml')) as { host: Record<string, string> };
+  for (const name of ['prefix', 'configDir', 'journalDir'])
+    t.regex(host[name] ?? '', new RegExp(at('host', name)?.pattern ?? '^$'));
+});
+
 /** Where values and schema differ: a key that only one has, or a value of another type. */
 function differences(value: unknown, of: Schema | undefined, place: string): string[] {
   if (of === undefined) return [`${place} is not in the schema`];

@@ -17,7 +17,7 @@ import type { Network, NetworkOptions, NetworkStatus } from './port.ts';
 import { NetworkRecords, UnreadableRecord, networkName, type NetworkRecord, type PluginRecord } from './record.ts';
 import { podInterface } from './request.ts';
 import type { AttachRequest, Attachment, AttachmentView, NetworkLog } from './request.ts';
-import { programDirs, rulesBackend } from './rules-backend.ts';
+import { decidedBackend, programDirs } from './rules-backend.ts';
 import { routeInTheWay } from './route-table.ts';
 import { InterfaceStats, type InterfaceCounters } from './stats.ts';
 
@@ -66,6 +66,8 @@ class PodNetwork {
   #subnetIsFree = false;
   readonly #owed = new Set<string>();
   readonly #turns = new SharedTurns();
+  /** Collections: one at a time. */
+  readonly #collections = new SharedTurns();
   /** Sandboxes that are being released. */
   readonly #leaving = new Set<string>();
   /** Sandboxes of before whose record cannot be read: what they have is unknown, and must not be collected. */
@@ -83,7 +85,7 @@ class PodNetwork {
       native,
       log,
       lockTimeoutMs: config.pluginTimeoutMs,
-      backend: () => rulesBackend(config.rules, programDirs(process.env['PATH'] ?? '')),
+      backend: decidedBackend(config.rules, programDirs(process.env['PATH'] ?? '')),
     });
     this.#bridges = withSteps(bridges, { name: 'addresses', later: ['reserve', 'release'], atOnce: [] }, options.step);
     this.#stats = new InterfaceStats(native);
@@ -274,7 +276,11 @@ class PodNetwork {
           this.#keep(record, { ips: record.addresses, interface: podInterface, hostInterface: hostInterfaceOf(id) });
       } else if (record?.attachment) this.#keep(record, record.attachment);
     }
-    await this.#makeReady(await this.#choice.current());
+    const choice = await this.#choice.current();
+    const ready = this.#makeReady(choice);
+    // a plugin that hangs must not keep the daemon from its other work: status asks it as well, and tells
+    if (choice.driver === 'bridge') await ready;
+    else ready.catch((error: unknown) => this.#log('error', { error }, 'the network could not be asked for its state'));
     // what changes is told and made ready at once; that it is used does not depend on it
     this.#watching ??= this.#choice.watch((choice) => this.#makeReady(choice));
   }
@@ -287,20 +293,28 @@ class PodNetwork {
   }
 
   collect(live: () => ReadonlySet<string>): Promise<void> {
-    return this.#turns.alone(() => this.#collect(live()));
+    return this.#collections.alone(async () => {
+      const results = new ResultList();
+      // a plugin may take its time to release a pod, and new pods need not wait for that: they are among the living
+      await this.#releaseDead(live(), results);
+      await this.#turns.alone(() => this.#collect(live(), results));
+      results.throwIfAny('collect stale networks');
+    });
   }
 
-  async #collect(live: ReadonlySet<string>): Promise<void> {
-    const results = new ResultList();
+  async #releaseDead(live: ReadonlySet<string>, results: ResultList): Promise<void> {
     for (const id of this.#records.ids().filter((each) => !live.has(each))) {
       this.#log('warn', { sandbox: id }, 'releasing the network of a sandbox that no longer exists');
       await results.attempt(`release sandbox ${id}`, () => this.detach(id, null));
     }
+  }
+
+  async #collect(live: ReadonlySet<string>, results: ResultList): Promise<void> {
     const choice = await this.#choice.current();
     const attached = [...this.#attached.values()];
     if (choice.driver === 'plugins') {
       const { config } = choice;
-      await results.attempt('collect by plugins', () => this.#plugins.collect(config, this.#madeBy(config.name)));
+      await results.attempt('collect by plugins', () => this.#plugins.collect(config, this.#connectedTo(config.name)));
     }
     const usable = choice.driver === 'bridge' && (await this.#subnetProblem(choice)) === '';
     const used = distinct([...attached.map(({ on }) => on), usable ? choice.network : null]);
@@ -308,15 +322,17 @@ class PodNetwork {
     for (const network of distinct([...used, this.#choice.own()])) {
       await results.attempt(`collect network ${network.name}`, () => this.#bridges.collect(network, live));
     }
-    results.throwIfAny('collect stale networks');
   }
 
-  /** The sandboxes that plugins have connected to a network, or are about to, or may have: their records do not tell. */
-  #madeBy(network: string): string[] {
+  /**
+   * The sandboxes that are connected to a network, or are about to be, or may be: their records do not tell. Also those
+   * on our own bridge of that name: plugins that took it over share its allocations.
+   */
+  #connectedTo(network: string): string[] {
     return this.#records.ids().filter((id) => {
       if (this.#unread.has(id)) return true;
       const record = this.#readable(id);
-      return record?.driver === 'plugins' && record.config.name === network;
+      return record !== null && networkName(record) === network;
     });
   }
 

@@ -27,8 +27,19 @@ const isThere = (program: string, dirs: readonly string[]): boolean =>
  * The back end that a setting means. `auto` is iptables, whose rules can overrule a FORWARD policy of DROP, and
  * nftables on a host that has only that. On a host with neither, iptables is what will be missing.
  */
-export function rulesBackend(setting: 'auto' | RulesBackend, dirs: readonly string[]): RulesBackend {
-  if (setting !== 'auto') return setting;
+export const rulesBackend = (setting: 'auto' | RulesBackend, dirs: readonly string[]): RulesBackend =>
+  decidedBackend(setting, dirs)();
+
+/**
+ * The same, decided once: what one back end made the other would not find, so a program that is installed later
+ * changes nothing until the daemon starts anew. Only a host that had neither is looked at again.
+ */
+export function decidedBackend(setting: 'auto' | RulesBackend, dirs: readonly string[]): () => RulesBackend {
+  let decided: RulesBackend | null = setting === 'auto' ? null : setting;
+  return () => (decided ??= backendOf(dirs)) ?? 'iptables';
+}
+
+function backendOf(dirs: readonly string[]): RulesBackend | null {
   if (isThere('iptables-restore', dirs)) return 'iptables';
-  return isThere('nft', dirs) ? 'nftables' : 'iptables';
+  return isThere('nft', dirs) ? 'nftables' : null;
 }

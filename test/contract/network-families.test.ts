@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import {
   ask,
+  askOnce,
   askUdp,
   cannotRun,
   outside,
@@ -20,10 +21,12 @@ const title = (what: string): string => (cannotRun === null ? what : `${what} ($
 const noNft = ((): string | null => {
   if (cannotRun !== null) return cannotRun;
   try {
-    execFileSync('unshare', ['--net', 'nft', 'add', 'table', 'inet', 'x'], { stdio: 'ignore' });
+    // what our rules need most of a kernel
+    const chain = 'chain x { type nat hook prerouting priority -95; fib daddr type local accept; };';
+    execFileSync('unshare', ['--net', 'nft', `table inet x { ${chain} }`], { stdio: 'ignore' });
     return null;
   } catch {
-    return 'no nft, or a kernel without nf_tables';
+    return 'no nft, or a kernel without nf_tables, its nat chains or its fib';
   }
 })();
 
@@ -96,18 +99,18 @@ for (const rules of ['iptables', 'nftables'] as const) {
     t.is(await seen(other, '203.0.113.1', 8080), 'hello 10.63.0.1');
     t.is(await seen(other, host6, 8080), 'hello fd00:63::1');
     t.is(await seen(h, '127.0.0.1', 8081), 'hello 10.63.0.1');
-    t.is(await seen(world, '203.0.113.1', 8081), '', 'published on 127.0.0.1 only');
+    t.is(await askOnce(world, '203.0.113.1', 8081), '', 'published on 127.0.0.1 only');
     t.is(await seen(world, '203.0.113.1', 8082), 'hello 203.0.113.2');
-    t.is(await seen(h, '127.0.0.1', 8082), '');
+    t.is(await askOnce(h, '127.0.0.1', 8082), '');
     t.is(await seen(world, host6, 8083), `hello ${world6}`);
-    t.is(await seen(world, '203.0.113.1', 8083), '', 'an IPv6 address is of IPv6');
+    t.is(await askOnce(world, '203.0.113.1', 8083), '', 'an IPv6 address is of IPv6');
     t.is(await seen(world, '203.0.113.1', 8084), 'hello 203.0.113.2');
-    t.is(await seen(world, host6, 8084), '', '0.0.0.0 is of IPv4');
+    t.is(await askOnce(world, host6, 8084), '', '0.0.0.0 is of IPv4');
     t.is(await askUdp(world, '203.0.113.1', 8053), 'hello 203.0.113.2');
     // CVE-2020-8558: the bridge is open to 127.0.0.0/8, and shut again
     other.sh('echo 1 > /proc/sys/net/ipv4/conf/eth0/route_localnet; ip addr del 127.0.0.1/8 dev lo');
     other.sh('ip route add 127.0.0.0/8 via 10.63.0.1 src 10.63.0.2');
-    t.is(await seen(other, '127.0.0.1', 9000), '');
+    t.is(await askOnce(other, '127.0.0.1', 9000), '');
 
     await h.restart();
     await h.call('collect', [pod.id, other.id]);
@@ -115,7 +118,7 @@ for (const rules of ['iptables', 'nftables'] as const) {
     h.sh(`rm -r ${join(h.root, 'sandboxes', pod.id)}`);
     await h.restart();
     await h.call('collect', [other.id]);
-    t.is(await seen(world, host6, 8080), '', 'what nobody has is collected');
+    t.is(await askOnce(world, host6, 8080), '', 'what nobody has is collected');
     const all = (): string => h.sh('nft list ruleset 2>/dev/null; iptables-save; ip6tables-save');
     t.notRegex(all(), new RegExp(pod.id));
     t.is(/table inet PW-cnidual0/.test(all()), rules === 'nftables');

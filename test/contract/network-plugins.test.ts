@@ -1,4 +1,4 @@
-import { readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { ask, cannotRun, serve, startHost, until, type Host } from './network/host.ts';
@@ -12,8 +12,8 @@ const title = (what: string): string => (cannotRun === null ? what : `${what} ($
 const withPlugins = cannotRunPlugins === null ? test : test.skip;
 const pluginTitle = (what: string): string => (cannotRunPlugins === null ? what : `${what} (${cannotRunPlugins})`);
 
-async function host(t: ExecutionContext): Promise<Host> {
-  const made = await startHost({ default: 'none', pluginTimeoutMs: 3_000 });
+async function host(t: ExecutionContext, pluginTimeoutMs = 20_000): Promise<Host> {
+  const made = await startHost({ default: 'none', pluginTimeoutMs });
   t.teardown(made.end);
   await made.call('start');
   return made;
@@ -96,23 +96,96 @@ real(title('what a plugin refuses is told in its words, and its DEL stays owed u
   );
 });
 
+/** The number that a script wrote into a file, once it is there. */
+const written = (h: Host, name: string): Promise<number> =>
+  until(`the file ${name}`, () => {
+    const file = join(h.dirs.bin, name);
+    return existsSync(file) && Number(readFileSync(file, 'utf8'));
+  });
+
+// a script that says that it runs, and goes on when it is told to
+const waits = 'touch "$dir/asked"; while [ ! -e "$dir/go" ]; do sleep 0.05; done';
+const asked = (h: Host): Promise<boolean> =>
+  until('the plugin to be asked', () => existsSync(join(h.dirs.bin, 'asked')));
+
 real(title('a plugin that hangs is ended; one that is missing makes the node not ready'), async (t) => {
-  const h = await host(t);
+  const h = await host(t, 6_000);
   const { put } = fakePlugins(h, 'slow');
   // it starts something that hangs as well: one that stays in its group, and one that does not but has its output
   put('slow.ADD.script', 'sleep 61.5 & echo $! > "$dir/child"; setsid sleep 62.5 & echo $! > "$dir/gone"; sleep 60');
   conflist(h, { plugins: [{ type: 'slow' }] });
   const pod = await h.newPod();
-  await t.throwsAsync(h.attach(pod), { message: /^deadline-exceeded: CNI plugin slow ADD did not end within 3000 ms/ });
-  const pidOf = (name: string): number => Number(readFileSync(join(h.dirs.bin, name), 'utf8'));
-  await until('the end of the group', () => !lives(pidOf('child')));
-  process.kill(pidOf('gone'), 'SIGKILL');
+  await t.throwsAsync(h.attach(pod), { message: /^deadline-exceeded: CNI plugin slow ADD did not end within 6000 ms/ });
+  const child = await written(h, 'child');
+  await until('the end of the group', () => !lives(child));
+  process.kill(await written(h, 'gone'), 'SIGKILL');
   conflist(h, { plugins: [{ type: 'slow' }, { type: 'absent' }] });
   t.like(await h.call('status'), {
     ready: false,
     reason: 'NetworkPluginNotReady',
     message: `the CNI plugin absent was not found in ${h.dirs.bin}`,
   });
+});
+
+real(
+  title('a plugin that hangs does not hold up the start, and all who ask for the status share one run'),
+  async (t) => {
+    const h = await startHost({ default: 'none', pluginTimeoutMs: 60_000 });
+    t.teardown(h.end);
+    const { calls, put } = fakePlugins(h, 'first');
+    put('first.STATUS.script', waits);
+    conflist(h, { cniVersion: '1.1.0', plugins: [{ type: 'first' }] });
+    await h.call('start');
+    await asked(h);
+    const told = Promise.all([h.call('status'), h.call('status')]);
+    put('go', '');
+    for (const status of await told) t.like(status, { ready: true, message: '' });
+    t.deepEqual(
+      calls().map(({ command }) => command),
+      ['STATUS'],
+    );
+  },
+);
+
+real(title('new pods do not wait for plugins that release old ones'), async (t) => {
+  const h = await host(t, 60_000);
+  const { calls, put } = fakePlugins(h, 'first');
+  put('first.result', JSON.stringify(result));
+  put('first.DEL.script', waits);
+  conflist(h, { cniVersion: '1.1.0', plugins: [{ type: 'first' }] });
+  const [dead, alive] = [await h.newPod(), await h.newPod()];
+  await h.attach(dead);
+  const collected = h.call('collect', [alive.id]);
+  await asked(h);
+  t.deepEqual((await h.attach(alive)).ips, ['10.9.9.9']);
+  put('go', '');
+  await collected;
+  const seen = calls().filter(({ command }) => command !== 'STATUS');
+  t.deepEqual(
+    seen.map(({ command, input }) => [command, input['cni.dev/valid-attachments']]),
+    [
+      ['ADD', undefined],
+      ['DEL', undefined],
+      ['ADD', undefined],
+      ['GC', [{ containerID: alive.id, ifname: 'eth0' }]],
+    ],
+  );
+});
+
+real(title('plugins that take over a network are told of the pods on our own bridge'), async (t) => {
+  const h = await host(t);
+  const { calls } = fakePlugins(h, 'bridge');
+  conflist(h, { cniVersion: '1.1.0', plugins: [bridgeConfig(h)] });
+  t.like((await h.call('status')).config, { driver: 'bridge' });
+  const pod = await h.newPod();
+  await h.attach(pod);
+  conflist(h, { cniVersion: '1.1.0', plugins: [bridgeConfig(h, { enabledad: false })] });
+  t.like((await h.call('status')).config, { driver: 'plugins' });
+  await h.call('collect', [pod.id]);
+  const last = calls().at(-1);
+  t.is(last?.command, 'GC');
+  t.deepEqual(last?.input['cni.dev/valid-attachments'], [{ containerID: pod.id, ifname: 'eth0' }]);
+  await h.call('detach', pod.id, pod.netns);
 });
 
 real(title('plugins of 1.1 are asked for their status and told who is alive'), async (t) => {
@@ -154,7 +227,7 @@ real(title('what a plugin prints without end, or leaves behind, holds nobody up'
   put('first.ADD.script', 'setsid sleep 63.5 & echo $! > "$dir/gone"');
   put('first.result', JSON.stringify(result));
   t.deepEqual((await h.attach(pod)).ips, ['10.9.9.9']);
-  process.kill(Number(readFileSync(join(h.dirs.bin, 'gone'), 'utf8')), 'SIGKILL');
+  process.kill(await written(h, 'gone'), 'SIGKILL');
 });
 
 real(title('the version spoken is the newest that all plugins have; without one the node is not ready'), async (t) => {

@@ -90,6 +90,7 @@ const cases: Readonly<Record<string, Case>> = {
   },
   "bandwidth, by the kubelet's annotations": {
     types: ['bridge', 'host-local', 'bandwidth'],
+    kernel: 'ifb',
     plugins: (h) => [bridge(h), { type: 'bandwidth', capabilities: { bandwidth: true } }],
     annotations: { 'kubernetes.io/ingress-bandwidth': '8M', 'kubernetes.io/egress-bandwidth': '16M' },
     seen: ({ t, h }) => {

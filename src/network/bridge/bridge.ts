@@ -194,7 +194,9 @@ export class Bridges {
         this.#native.networkDetach({ hostInterface: plan.hostInterfaceOf(sandboxId) }),
       ),
       results.attempt('withdraw the host ports', async () => {
-        const previous = addresses === null ? [] : plan.hostPortsPlan(network, pod.portMappings, addresses);
+        // an element of nftables is deleted by its port alone, whosever it is
+        const planned = this.#backend() === 'nftables' ? plan.hostPortsPlan : plan.hostPortsEverPlan;
+        const previous = addresses === null ? [] : planned(network, pod.portMappings, addresses);
         if (previous.length > 0) await this.#publish(network, { id: sandboxId, previous, wanted: [] });
       }),
     ]);

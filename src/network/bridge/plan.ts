@@ -185,6 +185,21 @@ export function hostPortsPlan(
     });
 }
 
+/**
+ * The rules that a pod may have: with an unspecified address those of both families, as earlier releases made them.
+ * Only for deleting what names its pod: of another's rule it would take the port.
+ */
+export function hostPortsEverPlan(
+  network: BridgeNetwork,
+  mappings: readonly PortMapping[],
+  addresses: readonly string[],
+): NetworkHostPort[] {
+  const widened = mappings.map((mapping) => (hostIpOf(mapping)?.value === 0n ? { ...mapping, hostIp: '' } : mapping));
+  const ports = hostPortsPlan(network, widened, addresses);
+  // two mappings for the two families are one each of theirs and the other's
+  return [...new Map(ports.map((port) => [JSON.stringify(port), port])).values()];
+}
+
 /** Refuses mappings that no rule could be made of, before anything is done for the pod. */
 export const checkPortMappings = (mappings: readonly PortMapping[]): void => mappings.forEach(hostIpOf);
 

@@ -36,7 +36,7 @@ export class PluginNetworks {
   readonly #log: NetworkLog;
   readonly #versions: PluginVersions;
   readonly #cache: ResultCache;
-  #status: { readonly config: NetworkConfig; readonly until: number; readonly problem: string } | null = null;
+  #status: { readonly config: NetworkConfig; readonly problem: Promise<string>; until: number } | null = null;
 
   constructor(options: PluginOptions & { readonly cacheDir: string; readonly log: NetworkLog }) {
     this.#options = options;
@@ -93,12 +93,14 @@ export class PluginNetworks {
     await checkByPlugins(this.#options, attachmentOf(to), call);
   }
 
-  /** Why pods cannot be connected now; "" when they can. The answer is a few seconds old at most. */
+  /** Why pods cannot be connected now; "" when they can. The answer is a few seconds old at most; all share one run. */
   async problem(config: NetworkConfig): Promise<string> {
     const known = this.#status;
     if (known?.config === config && performance.now() < known.until) return known.problem;
-    const problem = await this.#ask(config).then(() => '', failureChain);
-    this.#status = { config, problem, until: performance.now() + statusMs };
+    const status = { config, problem: this.#ask(config).then(() => '', failureChain), until: Infinity };
+    this.#status = status;
+    const problem = await status.problem;
+    status.until = performance.now() + statusMs;
     return problem;
   }
 

@@ -72,7 +72,8 @@ function refusal(what: string, ended: Ended): Failure {
   }
   const how = ended.signal === null ? `exit code ${ended.code}` : `signal ${ended.signal}`;
   const said = [ended.stderr, ended.stdout].map((text) => text.trim().slice(-500)).filter((text) => text !== '');
-  return internal(`${what} failed: ${[how, ...said].join('; ')}`);
+  const details = ended.code === null ? undefined : { exitCode: ended.code };
+  return internal(`${what} failed: ${[how, ...said].join('; ')}`, undefined, details);
 }
 
 /** PATH without what npm puts in front: a plugin that looks for `nft` must not find a tool of our build. */

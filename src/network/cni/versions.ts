@@ -1,15 +1,19 @@
 // Which version of CNI all plugins of a configuration speak (VERSION). Must not decide which configuration is used.
 import { stat } from 'node:fs/promises';
-import { failedPrecondition } from '../../lib/failure.ts';
+import { Failure, failedPrecondition } from '../../lib/failure.ts';
 import { isPlain, type NetworkConfig } from './conflist.ts';
 import type { PluginOptions } from './plugins.ts';
 import { findPlugin, runPlugin } from './run-plugin.ts';
 
-/** What a program said; null: it was asked and said nothing of use, as scripts often do. */
+/** What a program said; null: it said nothing of use, as scripts often do, or could not be asked. */
 interface Known {
   readonly mark: string;
   readonly versions: Promise<readonly string[] | null>;
 }
+
+/** It ran to its end and refused. One that timed out, was killed or could not be started may answer the next time. */
+const refused = (error: unknown): boolean =>
+  error instanceof Failure && ('exitCode' in error.details || 'pluginCode' in error.details);
 
 /** The versions that plugins speak, asked once for each program as it is on the disk. */
 export class PluginVersions {
@@ -46,28 +50,27 @@ export class PluginVersions {
     const mark = `${ino} ${size} ${mtimeNs}`;
     const before = this.#known.get(program);
     if (before?.mark === mark) return before.versions;
-    const versions = this.#ask(type);
+    // a plugin that cannot say its versions may yet do its work
+    const versions = this.#ask(type).catch((error: unknown) => {
+      if (!refused(error) && this.#known.get(program)?.versions === versions) this.#known.delete(program);
+      return null;
+    });
     this.#known.set(program, { mark, versions });
     return versions;
   }
 
-  /** Never rejects: a plugin that cannot say its versions may yet do its work. */
   async #ask(type: string): Promise<readonly string[] | null> {
     const { binDirs, timeoutMs } = this.#options;
-    try {
-      const answer = await runPlugin({
-        type,
-        command: 'VERSION',
-        binDirs,
-        environment: { CNI_COMMAND: 'VERSION', CNI_PATH: binDirs.join(':') },
-        input: '{"cniVersion":"1.0.0"}',
-        timeoutMs,
-        signal: null,
-      });
-      return supportedVersions(answer);
-    } catch {
-      return null;
-    }
+    const answer = await runPlugin({
+      type,
+      command: 'VERSION',
+      binDirs,
+      environment: { CNI_COMMAND: 'VERSION', CNI_PATH: binDirs.join(':') },
+      input: '{"cniVersion":"1.0.0"}',
+      timeoutMs,
+      signal: null,
+    });
+    return supportedVersions(answer);
   }
 }
 

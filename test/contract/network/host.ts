@@ -119,8 +119,21 @@ async function listen(at: Namespace, where: readonly (string | number)[]): Promi
   await new Promise((done) => child.stdout?.once('data', done));
 }
 
-/** What a server says to a client in a namespace; "" when there is no answer within five seconds. */
-export function ask(from: Namespace, address: string, port: number): Promise<string> {
+/** How long an answer that is expected is waited for. */
+const patientMs = 30_000;
+
+/** What a server says to a client in a namespace: asked again while there is no answer; "" when there never is one. */
+export async function ask(from: Namespace, address: string, port: number): Promise<string> {
+  const until = performance.now() + patientMs;
+  for (;;) {
+    const answer = await askOnce(from, address, port);
+    if (answer !== '' || performance.now() > until) return answer;
+    await new Promise((done) => setTimeout(done, 200));
+  }
+}
+
+/** The same, asked once: for what shall have no answer, or need not; "" when there is none within five seconds. */
+export function askOnce(from: Namespace, address: string, port: number): Promise<string> {
   const script = `exec 3<>/dev/tcp/${address}/${port} && { read -t 5 line <&3; echo "$line"; }`;
   const command = ['timeout', '5', 'bash', '-c', script];
   return new Promise((done) => {
@@ -129,16 +142,24 @@ export function ask(from: Namespace, address: string, port: number): Promise<str
 }
 
 const udpClient = `
-const [host, port] = process.argv.slice(1);
+const [host, port, ms] = process.argv.slice(1);
 const s = require('node:dgram').createSocket(host.includes(':') ? 'udp6' : 'udp4');
 const end = (text) => { console.log(text); process.exit(); };
-s.on('message', (m) => end(String(m).trim())); s.on('error', () => end(''));
-setTimeout(() => end(''), 5000); s.send('hi', +port, host);
+const send = () => s.send('hi', +port, host);
+s.on('message', (m) => end(String(m).trim())); s.on('error', () => {});
+setTimeout(() => end(''), +ms); setInterval(send, 1000); send();
 `;
 
-/** The same by UDP. */
-export function askUdp(from: Namespace, address: string, port: number): Promise<string> {
-  const args = [`--net=${from.netns}`, process.execPath, '-e', udpClient, address, String(port)];
+/** The same by UDP, sent again every second: a datagram may be lost. */
+export const askUdp = (from: Namespace, address: string, port: number): Promise<string> =>
+  askByUdp(from, [address, port, patientMs]);
+
+/** The same for five seconds: for what shall have no answer, or need not. */
+export const askUdpOnce = (from: Namespace, address: string, port: number): Promise<string> =>
+  askByUdp(from, [address, port, 5_000]);
+
+function askByUdp(from: Namespace, what: readonly (string | number)[]): Promise<string> {
+  const args = [`--net=${from.netns}`, process.execPath, '-e', udpClient, ...what.map(String)];
   return new Promise((done) => {
     execFile('nsenter', args, (_error, stdout) => done(stdout.trim()));
   });

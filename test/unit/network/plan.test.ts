@@ -5,6 +5,7 @@ import {
   chainsOf,
   checkPortMappings,
   hostInterfaceOf,
+  hostPortsEverPlan,
   hostPortsPlan,
   rulesPlan,
   sandboxOfAlias,
@@ -86,6 +87,21 @@ test('the bridge has every gateway once, and no address when it is none', (t) =>
     ],
     forward: 'first',
   });
+});
+
+test('host ports are deleted as earlier releases may have made them: an unspecified address in both families', (t) => {
+  const mapping = { protocol: 'tcp', containerPort: 80, hostPort: 8080 } as const;
+  const ports = (...hostIps: string[]) => {
+    const mappings = hostIps.map((hostIp) => ({ ...mapping, hostIp }));
+    return hostPortsEverPlan(dual, mappings, ['10.1.0.5', 'fd01::5']).map(({ podIp, hostIp }) => [podIp, hostIp]);
+  };
+  const both = [
+    ['10.1.0.5', null],
+    ['fd01::5', null],
+  ];
+  for (const one of ['', '0.0.0.0', '::']) t.deepEqual(ports(one), both, one);
+  t.deepEqual(ports('0.0.0.0', '::'), both, 'each once');
+  t.deepEqual(ports('127.0.0.1'), [['10.1.0.5', '127.0.0.1']]);
 });
 
 test('host ports: once for each address they apply to', (t) => {

@@ -2,7 +2,7 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
-import { programDirs, rulesBackend } from '../../../src/network/rules-backend.ts';
+import { decidedBackend, programDirs, rulesBackend } from '../../../src/network/rules-backend.ts';
 
 test('auto is iptables where it is, else nftables where that is', (t) => {
   const dir = mkdtempSync(join(tmpdir(), 'pw-rules-'));
@@ -22,4 +22,20 @@ test('auto is iptables where it is, else nftables where that is', (t) => {
   t.is(rulesBackend('nftables', dirs), 'nftables');
   t.is(rulesBackend('iptables', []), 'iptables');
   t.deepEqual(programDirs('/x/node_modules/.bin:/a:/b').slice(0, 2), ['/a', '/b']);
+});
+
+test('what was found once is kept for as long as the daemon runs', (t) => {
+  const dir = mkdtempSync(join(tmpdir(), 'pw-rules-'));
+  t.teardown(() => rmSync(dir, { recursive: true }));
+  const put = (name: string): void => {
+    writeFileSync(join(dir, name), '#!/bin/sh\n');
+    chmodSync(join(dir, name), 0o755);
+  };
+  const backend = decidedBackend('auto', [dir]);
+  t.is(backend(), 'iptables', 'neither is there');
+  put('nft');
+  t.is(backend(), 'nftables', 'a host that had neither is looked at again');
+  put('iptables-restore');
+  t.is(backend(), 'nftables');
+  t.is(decidedBackend('auto', [dir])(), 'iptables', 'a daemon that starts now');
 });

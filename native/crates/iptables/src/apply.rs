@@ -6,6 +6,7 @@ use crate::names::{Backend, Chains, Family};
 use crate::nft::{bridge_text, deletions_text, keys, ports_text, tagged_elements};
 use crate::restore::{BridgeRules, change_text, removal_text, tagged_deletions};
 use crate::run::{listed_table, nft, restore, save};
+use crate::save::Saved;
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
@@ -89,16 +90,14 @@ fn set_elements(chains: &Chains, id: &str, previous: &[HostPort], wanted: &[Host
 pub fn prune_host_ports(chains: &Chains, live: &BTreeSet<String>) -> IptablesResult<BTreeSet<String>> {
     let _alone = CHANGE.lock().unwrap_or_else(PoisonError::into_inner);
     let mut removed = BTreeSet::new();
-    for family in FAMILIES {
-        let Some(saved) = save_if_possible(family, Some("nat"))? else {
-            continue;
-        };
-        let (deletions, owners) = tagged_deletions(&saved, chains, |id| !live.contains(id));
+    let refused = each_family(Some("nat"), |family, saved| {
+        let (deletions, owners) = tagged_deletions(saved, chains, |id| !live.contains(id));
         if !deletions.is_empty() {
             restore(family, &change_text(&deletions, &[]))?;
         }
         removed.extend(owners);
-    }
+        Ok(())
+    })?;
     if let Some(listed) = table_if_possible(chains)? {
         let (gone, owners) = tagged_elements(&listed, |id| !live.contains(id));
         if !gone.is_empty() {
@@ -106,37 +105,48 @@ pub fn prune_host_ports(chains: &Chains, live: &BTreeSet<String>) -> IptablesRes
         }
         removed.extend(owners);
     }
-    Ok(removed)
+    refused.map_or(Ok(removed), Err)
 }
 
 /// Removes every chain, jump and rule of ours, whatever made them; false when there was none.
 pub fn remove_all(chains: &Chains) -> IptablesResult<bool> {
     let _alone = CHANGE.lock().unwrap_or_else(PoisonError::into_inner);
     let mut removed = false;
-    for family in FAMILIES {
-        let Some(saved) = save_if_possible(family, None)? else {
-            continue;
-        };
-        if let Some(text) = removal_text(&saved, chains) {
+    let refused = each_family(None, |family, saved| {
+        if let Some(text) = removal_text(saved, chains) {
             restore(family, &text)?;
             removed = true;
         }
-    }
+        Ok(())
+    })?;
     if table_if_possible(chains)?.is_some() {
         nft(&format!("delete table {}\n", chains.nft_table()))?;
         removed = true;
     }
-    Ok(removed)
+    refused.map_or(Ok(removed), Err)
 }
 
-/// What is there; `None` where there cannot be anything: no program, or no IPv6 in the kernel.
-fn save_if_possible(family: Family, table: Option<&str>) -> IptablesResult<Option<crate::save::Saved>> {
-    match save(family, table) {
-        Ok(saved) => Ok(Some(saved)),
-        Err(IptablesError::Missing { .. }) => Ok(None),
-        Err(IptablesError::Refused { .. }) if family == Family::V6 => Ok(None),
-        Err(error) => Err(error),
+/// Does this with what there is of iptables in each family, where there can be anything: there is its program. A
+/// refusal, as by a kernel without iptables, must not keep the caller from the rest: the first is returned, for him to
+/// report. That IPv6, which a kernel may well lack, cannot be listed is none.
+fn each_family(
+    table: Option<&str>,
+    mut change: impl FnMut(Family, &Saved) -> IptablesResult<()>,
+) -> IptablesResult<Option<IptablesError>> {
+    let mut refused = None;
+    for family in FAMILIES {
+        let changed = match save(family, table) {
+            Ok(saved) => change(family, &saved),
+            Err(IptablesError::Missing { .. }) => Ok(()),
+            Err(IptablesError::Refused { .. }) if family == Family::V6 => Ok(()),
+            Err(error) => Err(error),
+        };
+        match changed {
+            Err(error @ IptablesError::Refused { .. }) => refused = refused.or(Some(error)),
+            other => other?,
+        }
     }
+    Ok(refused)
 }
 
 /// Our table; `None` where it is not, or cannot be: no program, or no nf_tables in the kernel.

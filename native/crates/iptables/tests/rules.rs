@@ -7,7 +7,8 @@ use podwright_iptables::{
     set_host_ports,
 };
 use std::collections::BTreeSet;
-use std::process::Command;
+use std::io::Write;
+use std::process::{Command, Stdio};
 use std::time::Instant;
 
 fn on_a_host(test: impl FnOnce() + Send + 'static) {
@@ -168,17 +169,39 @@ fn speed() {
     });
 }
 
-fn table(name: &str) -> String {
-    // npm puts a tool of the same name in front
+/// The nft of the system: npm puts a tool of the same name in front.
+fn nft(arguments: &[&str]) -> Command {
     let mut nft = Command::new("nft");
-    let output =
-        nft.env("PATH", "/usr/sbin:/sbin:/usr/bin:/bin").args(["list", "table", "inet", name]).output().unwrap();
+    nft.env("PATH", "/usr/sbin:/sbin:/usr/bin:/bin").args(arguments);
+    nft
+}
+
+fn table(name: &str) -> String {
+    let output = nft(&["list", "table", "inet", name]).output().unwrap();
     String::from_utf8(output.stdout).unwrap()
+}
+
+/// Why nft cannot make our table here: it is not there, or a kernel that lacks what our rules need most.
+fn why_no_nft() -> Option<String> {
+    let mut nft = nft(&["-f", "-"]);
+    let pipes = nft.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = match pipes.spawn() {
+        Ok(child) => child,
+        Err(error) => return Some(format!("no nft: {error}")),
+    };
+    let chain = "chain probe { type nat hook prerouting priority -95; fib daddr type local accept; };";
+    child.stdin.take().unwrap().write_all(format!("table inet probe {{ {chain} }}\n").as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    (!output.status.success()).then(|| String::from_utf8_lossy(&output.stderr).trim().to_owned())
 }
 
 #[test]
 fn one_table_of_nftables_does_the_same() {
     on_a_host(|| {
+        if let Some(why) = why_no_nft() {
+            eprintln!("skipped ({why})");
+            return;
+        }
         let rules = rules(ForwardJump::First);
         let chains = &rules.chains;
         let set = |id: &str, previous: &[HostPort], wanted: &[HostPort]| {
@@ -215,6 +238,50 @@ fn one_table_of_nftables_does_the_same() {
         assert_eq!(everything(), "", "nothing of iptables");
         assert!(remove_all(chains).unwrap());
         assert!(!remove_all(chains).unwrap());
+        assert_eq!(table("PW-pwt0"), "");
+    });
+}
+
+const REFUSING: &str = "PODWRIGHT_TEST_IPTABLES_REFUSES";
+
+#[test]
+fn what_iptables_refuses_does_not_keep_nft_from_its_part() {
+    // programs are found by PATH, which is of a whole process
+    let dir = std::env::temp_dir().join(format!("podwright-iptables-{}", std::process::id()));
+    std::fs::create_dir(&dir).unwrap();
+    for name in ["iptables-save", "ip6tables-save"] {
+        std::os::unix::fs::symlink("/bin/false", dir.join(name)).unwrap();
+    }
+    let mut child = Command::new(std::env::current_exe().unwrap());
+    child.args(["--ignored", "--exact", "where_iptables_refuses", "--nocapture"]);
+    let path = format!("{}:/usr/sbin:/sbin:/usr/bin:/bin", dir.display());
+    let output = child.env("PATH", path).env(REFUSING, "yes").output().unwrap();
+    std::fs::remove_dir_all(&dir).unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    eprint!("{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+#[ignore = "run by the test before it, with an iptables that refuses"]
+fn where_iptables_refuses() {
+    if std::env::var_os(REFUSING).is_none() {
+        return;
+    }
+    on_a_host(|| {
+        if let Some(why) = why_no_nft() {
+            eprintln!("skipped ({why})");
+            return;
+        }
+        let rules = rules(ForwardJump::First);
+        let chains = &rules.chains;
+        ensure(Backend::Nftables, &rules).unwrap();
+        set_host_ports(Backend::Nftables, chains, "aa", &[], &[port(8080, Protocol::Tcp, "10.213.2.5")]).unwrap();
+        assert!(table("PW-pwt0").contains("podwright:aa"));
+        let error = prune_host_ports(chains, &BTreeSet::new()).unwrap_err();
+        assert!(error.to_string().starts_with("iptables-save failed"), "{error}");
+        assert!(!table("PW-pwt0").contains("podwright:aa"));
+        let error = remove_all(chains).unwrap_err();
+        assert!(error.to_string().starts_with("iptables-save failed"), "{error}");
         assert_eq!(table("PW-pwt0"), "");
     });
 }

@@ -192,6 +192,7 @@ export const resumeNode: Run = async (session, _args, options) => {
     const journal = store.read();
     if (journal === null) throw failedPrecondition('nothing was ever changed on this node by podwright');
     if (journal.outcome !== null) {
+      await armBoot(runProgram, journal, place.dir); // a kill right behind the end has left the unit
       if (journal.outcome !== 'done') session.failWith(1);
       return journal;
     }

@@ -28,12 +28,15 @@ export interface DaemonParts {
 /** By what the settings say. */
 export function daemonHand(parts: DaemonParts): DaemonHand {
   const { daemon } = parts.settings;
-  if (daemon.by === 'systemd') return bySystemd(parts.run, daemon.unit);
+  if (daemon.by === 'systemd') return bySystemd(parts.run, daemon);
   if (daemon.by === 'command') return byCommand(parts.run, daemon);
   return bySelf(parts, daemon.log);
 }
 
-function bySystemd(run: RunProgram, unit: string): DaemonHand {
+function bySystemd(
+  run: RunProgram,
+  { unit, unitDir }: { readonly unit: string; readonly unitDir: string },
+): DaemonHand {
   const systemctl = async (signal: AbortSignal, ...words: string[]): Promise<void> => {
     await run(['systemctl', ...words], { signal });
   };
@@ -43,7 +46,10 @@ function bySystemd(run: RunProgram, unit: string): DaemonHand {
       await systemctl(signal, 'enable', unit);
       await systemctl(signal, 'restart', unit);
     },
-    disable: (signal) => systemctl(signal, 'disable', unit),
+    disable: async (signal) => {
+      // one that was not placed yet, or is gone again, is nothing to disable, and systemctl fails for it
+      if (existsSync(join(unitDir, unit))) await systemctl(signal, 'disable', unit);
+    },
     stop: (signal) => systemctl(signal, 'stop', unit),
   };
 }

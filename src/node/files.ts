@@ -11,6 +11,7 @@ import {
   readdirSync,
   readFileSync,
   readlinkSync,
+  realpathSync,
   renameSync,
   rmSync,
   statfsSync,
@@ -95,12 +96,15 @@ export function removeIfEmpty(dir: string): void {
 
 /** Removes a tree. Refuses while anything is mounted below it: what is removed there would be another's. */
 export async function removeTree(dir: string): Promise<void> {
+  if (lstatSync(dir, { throwIfNoEntry: false }) === undefined) return;
+  const real = existsSync(dir) ? realpathSync(dir) : dir;
   const mounted = readFileSync('/proc/self/mountinfo', 'utf8')
     .split('\n')
     .map((line) => line.split(' ')[4] ?? '')
-    .filter((point) => point === dir || point.startsWith(`${dir}/`));
+    .filter((point) => point === real || point.startsWith(`${real}/`));
   if (mounted.length > 0) throw failedPrecondition(`remove ${dir}: mounted there is ${mounted.join(', ')}`);
-  await rm(dir, { recursive: true, force: true });
+  await rm(real, { recursive: true, force: true });
+  if (real !== dir) await rm(dir, { recursive: true, force: true }); // the link to it
 }
 
 /** Copies a tree to a place where nothing is yet; it appears whole, by one rename. */

@@ -16,13 +16,27 @@ const isJson = (text: string): boolean => text.trimStart().startsWith('{');
 /** The socket that a file names; null where it names none, or is not there. */
 export function readEndpoint(form: Form, text: string | null): string | null {
   if (text === null) return null;
-  if (form === 'env') return flagPattern.exec(text)?.[1] ?? null;
+  return form === 'env' ? (flagPattern.exec(text)?.[1] ?? null) : configured(text, key, yamlLine);
+}
+
+/** A one-line value of a configuration in YAML or JSON. */
+function configured(text: string, name: string, line: RegExp): string | null {
   if (isJson(text)) {
-    const value = (JSON.parse(text) as Record<string, unknown>)[key];
+    const value = (JSON.parse(text) as Record<string, unknown>)[name];
     return typeof value === 'string' && value !== '' ? value : null;
   }
-  const value = yamlLine.exec(text)?.[1]?.replace(/[ \t]+#.*$/, '') ?? '';
+  const value = line.exec(text)?.[1]?.replace(/[ \t]+#.*$/, '') ?? '';
   return value.replace(/^(["'])(.*)\1$/, '$2') || null;
+}
+
+const imageKey = 'imageServiceEndpoint';
+const imageLine = new RegExp(yamlLine.source.replaceAll(key, imageKey), 'm');
+
+/** The socket of another service for images that a file names, by either form of the setting; null for none. */
+export function readImageEndpoint(form: Form, text: string | null): string | null {
+  if (text === null) return null;
+  if (form === 'env') return /--image-service-endpoint[= ]([^\s"']+)/.exec(text)?.[1] ?? null;
+  return configured(text, imageKey, imageLine);
 }
 
 const flagPattern = new RegExp(`${flag}[= ]([^\\s"']+)`);

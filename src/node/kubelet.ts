@@ -3,7 +3,7 @@
 import { failedPrecondition, invalidArgument } from '../lib/failure.ts';
 import { processesNamed, readText, writeText } from './files.ts';
 import type { KubeletControl, KubeletPointer } from './journal.ts';
-import { pointerOf, readEndpoint, withEndpoint } from './kubelet-pointer.ts';
+import { pointerOf, readEndpoint, readImageEndpoint, withEndpoint } from './kubelet-pointer.ts';
 import { type RunProgram, shellCommand } from './programs.ts';
 import { until } from './wait.ts';
 
@@ -26,6 +26,10 @@ export function pointKubelet(pointer: KubeletPointer, endpoint: string | null): 
   const after = withEndpoint(pointer, before, endpoint);
   if (after !== before) writeText(pointer.file, after);
 }
+
+/** The socket of another service for images that the kubelet is told by its file. */
+export const imageEndpointIn = ({ form, file }: KubeletPointer): string | null =>
+  readImageEndpoint(form, readText(file));
 
 /** Files in which kubeadm and packages keep the kubelet's flags. */
 const envFiles = ['/var/lib/kubelet/kubeadm-flags.env', '/etc/default/kubelet', '/etc/sysconfig/kubelet'];

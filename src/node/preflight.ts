@@ -6,7 +6,7 @@ import { join, relative } from 'node:path';
 import { failedPrecondition, failureChain } from '../lib/failure.ts';
 import { freeBytes, namesIn, readText, writeText } from './files.ts';
 import type { Found, Journal, Settings, Side } from './journal.ts';
-import { endpointIn } from './kubelet.ts';
+import { endpointIn, imageEndpointIn } from './kubelet.ts';
 import { withEndpoint } from './kubelet-pointer.ts';
 import type { RunProgram } from './programs.ts';
 import { takeoverProblems } from './release.ts';
@@ -46,6 +46,13 @@ export async function preflight(ports: PreflightPorts, journal: Journal, signal:
   if (kubelet !== null && (from.type === 'runtime' || to.type === 'runtime'))
     // whether the file has a place for it
     await check(() => withEndpoint(kubelet, readText(kubelet.file), 'unix:///run/podwright/podwright.sock'));
+  if (kubelet !== null && from.type === 'runtime' && to.type === 'podwright') {
+    const images = await check(() => imageEndpointIn(kubelet));
+    if (images !== null && images !== to.endpoint)
+      problems.push(
+        `${kubelet.file} has the kubelet pull its images at ${images}: take imageServiceEndpoint out of it`,
+      );
+  }
   if (problems.length > 0) throw failedPrecondition(problems.join('; '));
   return { wasCordoned: wasCordoned ?? false, configBefore, from: seen ?? from };
 }

@@ -1,10 +1,11 @@
 // Takes the files of podwright off a host on which nothing of it runs any more.
 // Must not end anything: a transaction has done so.
 import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { failedPrecondition } from '../lib/failure.ts';
 import { namesIn, readLink, readText, removeIfEmpty, removeTree, writeText } from './files.ts';
 import type { Settings } from './journal.ts';
+import { isLockName } from './lock.ts';
 import type { RunProgram } from './programs.ts';
 import { daemonPlaces } from './release-files.ts';
 
@@ -30,7 +31,9 @@ export async function removeInstalled({ run, settings, journalDir, purge }: Inst
     await removeTree(path);
     removed.push(path);
   };
-  await remove(join(prefix, 'releases'));
+  const defaults = releasesIn(prefix).map((release) => readText(join(release, 'etc/podwright/config.toml')));
+  for (const release of releasesIn(prefix)) await remove(release);
+  removeIfEmpty(join(prefix, 'releases'));
   removeIfEmpty(prefix);
   if (daemon.by === 'self' && existsSync(daemon.log)) {
     writeText(daemon.log, null);
@@ -38,9 +41,31 @@ export async function removeInstalled({ run, settings, journalDir, purge }: Inst
   }
   if (root === null) return removed;
   await remove(root);
-  await remove(configDir);
-  await remove(journalDir); // last: until then what is left can be taken up
+  if (basename(configDir).includes('podwright')) await remove(configDir);
+  else for (const file of placedIn(settings, defaults)) await remove(file);
+  removeIfEmpty(join(configDir, 'conf.d'));
+  removeIfEmpty(configDir);
+  // last: until then what is left can be taken up
+  for (const name of namesIn(journalDir).filter(isOfJournal)) await remove(join(journalDir, name));
+  removeIfEmpty(journalDir);
   return removed;
+}
+
+/** Directories of releases, and copies of one that were not finished; what others put beside them is not ours. */
+const releasesIn = (prefix: string): readonly string[] =>
+  namesIn(join(prefix, 'releases'))
+    .map((name) => join(prefix, 'releases', name))
+    .filter((dir) => basename(dir).startsWith('.new-') || existsSync(join(dir, 'RELEASE.json')));
+
+/** The journal, the log of --detach, locks, and what interrupted writes have left. */
+const isOfJournal = (name: string): boolean =>
+  ['journal.json', 'log', '.journal.json.new', '.journal.json.old'].includes(name) || isLockName(name);
+
+/** What was put into a directory of configuration that is not named after podwright: another's may lie there too. */
+function placedIn({ configDir, configFile }: Settings, defaults: readonly (string | null)[]): readonly string[] {
+  const main = join(configDir, 'config.toml');
+  const isDefault = existsSync(main) && defaults.includes(readText(main));
+  return [...(isDefault ? [main] : []), ...(configFile === main ? [] : [configFile])];
 }
 
 /** Where the daemon kept what survives a reboot, by what a release makes of the configuration. */

@@ -75,3 +75,27 @@ test('an upgrade does not move what live pods lie in', async (t) => {
       message: new RegExp(`^${key} would move from .* to ${path} .*: revert or uninstall first`),
     });
 });
+
+test("a kubelet whose images come from another runtime's socket is not moved", async (t) => {
+  const file = join(work, 'kubelet');
+  const moved = (form: 'config' | 'env', text: string) => {
+    writeFileSync(file, text);
+    const kubelet = { form, file, control: { by: 'systemd', unit: 'k' }, healthUrl: '' } as const;
+    const from: Side = { type: 'runtime', endpoint: 'unix:///old', name: '', version: '', pointer: null };
+    const begun = { id: 'x', kind: 'switch', from, to: release('1.0.0'), settings: { ...settings, kubelet } } as const;
+    const free = {
+      ...ports,
+      version: async (at: string) => {
+        if (at !== 'unix:///old') throw new Error('nobody listens');
+        return { name: 'containerd', version: '2' };
+      },
+    };
+    return preflight(free, newJournal({ ...begun, bootId: 'b', now: 'n', previous: null }), never);
+  };
+  const refused = { message: /pull its images at unix:\/\/\/old: take imageServiceEndpoint out of it/ };
+  await t.throwsAsync(moved('config', 'kind: K\nimageServiceEndpoint: "unix:///old"  # as before\n'), refused);
+  await t.throwsAsync(moved('config', '{"imageServiceEndpoint": "unix:///old"}'), refused);
+  await t.throwsAsync(moved('env', 'KUBELET_EXTRA_ARGS="--image-service-endpoint=unix:///old"'), refused);
+  await moved('config', 'kind: K\nimageServiceEndpoint: ""\n');
+  await moved('config', 'kind: K\nimageServiceEndpoint: unix:///run/pw/pw.sock\n');
+});

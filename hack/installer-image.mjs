@@ -21,6 +21,7 @@ import {
   readdirSync,
   renameSync,
   rmSync,
+  statSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
@@ -34,7 +35,7 @@ const packages = ['libc6', 'libgcc-s1', 'libstdc++6', 'busybox-static'];
 
 /** Files of packages that are kept: libraries and programs, and what their licences ask to go with them. */
 const kept =
-  /^(usr\/)?(lib|lib64)\/([^/]+-linux-gnu\/)?(lib[^/]+|ld-linux-[^/]+)\.so(\.[^/]*)?$|^bin\/busybox$|^usr\/share\/doc\/[^/]+\/copyright$/;
+  /^(usr\/)?(lib|lib64)\/([^/]+-linux-gnu\/)?(lib[^/]+|ld-linux-[^/]+)\.so(\.[^/]*)?$|^(usr\/)?bin\/busybox$|^usr\/share\/doc\/[^/]+\/copyright$/;
 
 /** What the launcher, probes and hooks call, and what one wants when looking into the pod. */
 const applets =
@@ -60,13 +61,33 @@ function base(arch, given, work) {
     mkdirSync(dirname(join(root, path)), { recursive: true });
     cpSync(join(from, path), join(root, path), { verbatimSymlinks: true });
   }
+  linkMerged(root);
+  if (!existsSync(join(root, 'bin/busybox'))) throw new Error(`no busybox is in the packages for ${arch}`);
   mkdirSync(join(root, 'etc'), { recursive: true });
   for (const name of applets) symlinkSync('busybox', join(root, 'bin', name));
   writeFileSync(join(root, 'etc/passwd'), 'root:x:0:0:root:/:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n');
   writeFileSync(join(root, 'etc/group'), 'root:x:0:\nnogroup:x:65534:\n');
   for (const name of ['tmp', 'run', 'proc', 'sys', 'dev', 'host']) mkdirSync(join(root, name), { recursive: true });
+  setModes(root);
   chmodSync(join(root, 'tmp'), 0o1777);
   return root;
+}
+
+/** Newer packages have everything below usr, and programs and their loader are looked for above it. */
+function linkMerged(root) {
+  for (const name of ['bin', 'lib', 'lib64'])
+    if (existsSync(join(root, 'usr', name)) && !existsSync(join(root, name)))
+      symlinkSync(`usr/${name}`, join(root, name));
+}
+
+/** Modes that do not depend on the umask of whoever makes the image. */
+function setModes(directory) {
+  for (const one of readdirSync(directory, { withFileTypes: true })) {
+    const path = join(directory, one.name);
+    if (one.isDirectory()) setModes(path);
+    else if (one.isFile()) chmodSync(path, (statSync(path).mode & 0o100) === 0 ? 0o644 : 0o755);
+  }
+  chmodSync(directory, 0o755);
 }
 
 function download(arch, work) {
@@ -94,6 +115,8 @@ function layer(root, prefix, epoch) {
       '--format=gnu',
       `--mtime=@${epoch}`,
       ...move,
+      // those of the base are set already, and /tmp has one of its own
+      ...(prefix === '' ? [] : ['--mode=u=rwX,go=rX']),
       '-C',
       root,
       '-c',

@@ -1,6 +1,6 @@
 // One bundle under each runtime: runc, crun, and our own core through a real monitor.
 import { execFile, spawn } from 'node:child_process';
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { dist } from '../helpers/daemon.ts';
@@ -25,13 +25,17 @@ export interface Runner {
 const native = join(import.meta.dirname, '../../native');
 const target = process.env['CARGO_TARGET_DIR'] ?? join(native, 'target');
 
-/** Our own core; builds the program that talks to the monitor. */
+/** Our own core; builds the program that talks to the monitor, but in a machine of hack/testbed, where it was built before. */
 export async function ownRunner(): Promise<Runner> {
+  const program = join(target, 'debug/examples/run-bundle');
+  if (process.env['TESTBED'] === undefined || !existsSync(program)) await buildRunBundle();
+  return { name: 'own', logged: true, command: (bundle) => [program, join(dist, 'podwright-monitor'), bundle] };
+}
+
+async function buildRunBundle(): Promise<void> {
   const args = ['build', '-q', '--locked', '-p', 'podwright-monitor', '--example', 'run-bundle'];
   const path = `${process.env['PATH']}:${process.env['HOME']}/.cargo/bin`;
   await promisify(execFile)('cargo', args, { cwd: native, env: { ...process.env, PATH: path } });
-  const program = join(target, 'debug/examples/run-bundle');
-  return { name: 'own', logged: true, command: (bundle) => [program, join(dist, 'podwright-monitor'), bundle] };
 }
 
 /** runc or crun. crun refuses hybrid hosts: there it sees no unified tree. */

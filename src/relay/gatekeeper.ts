@@ -37,23 +37,63 @@ interface TokenStatus {
   };
 }
 
-/** Answers of the API server that are kept, at most. */
+/** Answers of the API server that are kept, at most: yes and no each so many. */
 const mostKept = 1024;
 /** Questions under way, at most: a flood of tokens must not become a flood at the API server. */
 const mostQuestions = 16;
+/** Questions that wait for their turn, at most. */
+const mostWaiting = 256;
 
 interface Kept {
   readonly verdict: Verdict;
   readonly untilMs: number;
 }
 
+/** Questions, some at a time, in order of arrival. */
+class Line {
+  #running = 0;
+  readonly #waiting: (() => void)[] = [];
+
+  /** Rejects when too many wait, or the signal fires meanwhile. */
+  async run<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+    if (this.#running >= mostQuestions) await this.#turn(signal);
+    else this.#running += 1;
+    try {
+      return await work();
+    } finally {
+      const next = this.#waiting.shift();
+      if (next) next();
+      else this.#running -= 1;
+    }
+  }
+
+  async #turn(signal: AbortSignal): Promise<void> {
+    if (this.#waiting.length >= mostWaiting) throw new Error('too many tokens are being looked at');
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const leave = (): void => {
+      const place = this.#waiting.indexOf(resolve);
+      if (place < 0) return; // it is its turn
+      this.#waiting.splice(place, 1);
+      reject(signal.reason);
+    };
+    this.#waiting.push(resolve);
+    signal.addEventListener('abort', leave, { once: true });
+    try {
+      await promise;
+    } finally {
+      signal.removeEventListener('abort', leave);
+    }
+  }
+}
+
 /** Asks the API server, and remembers for a short while what it said. */
 export class Gatekeeper {
   readonly #parts: GatekeeperParts;
   readonly #flights = new SingleFlight<Verdict>();
-  /** By hash of token and path: tokens are not kept. The oldest is first. */
-  readonly #kept = new Map<string, Kept>();
-  #questions = 0;
+  /** By hash of token and path: tokens are not kept. The oldest is first. No flood of bad tokens drives a good one out. */
+  readonly #kept = { yes: new Map<string, Kept>(), no: new Map<string, Kept>() };
+  /** Those that have been good wait for nobody who has not. */
+  readonly #lines = { known: new Line(), unknown: new Line() };
 
   constructor(parts: GatekeeperParts) {
     this.#parts = parts;
@@ -62,33 +102,36 @@ export class Gatekeeper {
   /** Whether the bearer of the token may get the path. Rejects only when the signal fires. */
   async judge(token: string, path: string, signal: AbortSignal): Promise<Verdict> {
     const key = createHash('sha256').update(token).update('\0').update(path).digest('base64');
-    const kept = this.#kept.get(key);
+    const kept = this.#kept.yes.get(key) ?? this.#kept.no.get(key);
     if (kept && this.#parts.nowMs() < kept.untilMs) return kept.verdict;
     return this.#flights.run(key, signal, async (own) => {
-      if (this.#questions >= mostQuestions) return { type: 'undecided', why: 'too many tokens are being looked at' };
-      this.#questions += 1;
+      const line = this.#kept.yes.has(key) ? this.#lines.known : this.#lines.unknown;
       try {
-        const verdict = await this.#ask(token, path, own);
+        const verdict = await line.run(own, () => this.#ask(token, path, own));
         this.#keep(key, verdict);
         return verdict;
       } catch (error) {
         return { type: 'undecided', why: failureChain(error) };
-      } finally {
-        this.#questions -= 1;
       }
     });
   }
 
-  #keep(key: string, verdict: Verdict): void {
+  #keep(key: string, verdict: Exclude<Verdict, { readonly type: 'undecided' }>): void {
     const { allowMs, nowMs } = this.#parts;
-    this.#kept.delete(key);
-    if (verdict.type === 'undecided') return;
-    const [oldest] = this.#kept.keys();
-    if (this.#kept.size >= mostKept && oldest !== undefined) this.#kept.delete(oldest);
-    this.#kept.set(key, { verdict, untilMs: nowMs() + (verdict.type === 'allowed' ? allowMs : allowMs / 10) });
+    const { yes, no } = this.#kept;
+    yes.delete(key);
+    no.delete(key);
+    const [map, forMs] = verdict.type === 'allowed' ? [yes, allowMs] : [no, allowMs / 10];
+    const [oldest] = map.keys();
+    if (map.size >= mostKept && oldest !== undefined) map.delete(oldest);
+    map.set(key, { verdict, untilMs: nowMs() + forMs });
   }
 
-  async #ask(token: string, path: string, signal: AbortSignal): Promise<Verdict> {
+  async #ask(
+    token: string,
+    path: string,
+    signal: AbortSignal,
+  ): Promise<Exclude<Verdict, { readonly type: 'undecided' }>> {
     const { audiences } = this.#parts;
     const review = await this.#post(
       '/apis/authentication.k8s.io/v1/tokenreviews',

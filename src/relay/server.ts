@@ -190,6 +190,8 @@ function say(response: ServerResponse, { status, text, headers = {} }: Answer): 
     'content-type': 'text/plain; charset=utf-8',
     'content-length': body.length,
     'cache-control': 'no-store',
+    // whoever got nothing to scrape keeps no connection that others need
+    connection: 'close',
     ...headers,
   });
   response.end(body);

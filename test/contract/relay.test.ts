@@ -2,7 +2,7 @@ import test from 'ava';
 import { createHash } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type RequestListener, type Server } from 'node:http';
-import { request as httpsRequest, type RequestOptions } from 'node:https';
+import { Agent, request as httpsRequest, type RequestOptions } from 'node:https';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { connect as tlsConnect, type TLSSocket } from 'node:tls';
@@ -151,6 +151,13 @@ test('everybody else does not', (t) =>
     t.is(await status('/metrics/cadvisor', bearing('good')), 403, 'each path by itself');
     t.is(await status('/else', bearing('good')), 404);
     t.is(await status('/metrics', { ...bearing('good'), method: 'POST' }), 405);
+    const kept = async (path: string, token: string): Promise<unknown> => {
+      const agent = new Agent({ keepAlive: true });
+      return (await get(relay.address, path, { ...bearing(token), agent })).headers.connection;
+    };
+    t.is(await kept('/metrics', 'bad'), 'close');
+    t.is(await kept('/healthz', ''), 'close');
+    t.is(await kept('/metrics', 'good'), 'keep-alive');
   }));
 
 test('a token is no longer good when the API server says so', (t) =>

@@ -2,7 +2,7 @@
 import type { ExecutionContext } from 'ava';
 import { type Journal, type Kind, newJournal, type Settings, type Side } from '../../../src/node/journal.ts';
 import { runTransaction } from '../../../src/node/transaction.ts';
-import { type Host, Model, newEndpoint, oldEndpoint, oldSide, podwrightSide } from './model.ts';
+import { type Host, type Model, newEndpoint, oldEndpoint, oldSide, podwrightSide } from './model.ts';
 
 const settings = (kubelet: boolean): Settings => ({
   prefix: '/opt/podwright',

@@ -22,9 +22,19 @@ interface Known {
   readonly until: bigint;
 }
 
+/** What there was of a layer when it was asked for. */
+interface Seen {
+  readonly id: string;
+  readonly known: Known | undefined;
+  readonly coming: Promise<LayerMeasure> | undefined;
+}
+
 /** A measure is told without another for so long: walking a tree costs time. */
 const freshNanos = 10_000_000_000n;
-/** So much longer it is told while another is made; an older one is waited for. Who asks every ten seconds never waits. */
+/** So much longer it is told while another is made. Who asks every ten seconds never waits. */
+const patientNanos = 10_000_000_000n;
+/** For an older one another is waited for, so long; then it is told all the same, but for one of a minute. */
+const waitMs = 250;
 const staleNanos = 50_000_000_000n;
 /** A tree that takes long to walk is walked seldom: for this many times as long it is left alone. */
 const restFactor = 20n;
@@ -43,26 +53,33 @@ export class LayerMeter {
 
   /** The measures of layers, in order; nothing for one that is gone. */
   usages(ids: readonly string[]): Promise<LayerMeasure[]> {
-    return this.#ask(ids, staleNanos);
+    return this.#ask(ids, { patience: patientNanos, atWorst: staleNanos });
   }
 
   /** The measure of one layer, waited for if it is not fresh. */
   async usage(id: string): Promise<LayerMeasure> {
-    const [usage] = await this.#ask([id], 0n);
+    const [usage] = await this.#ask([id], { patience: 0n, atWorst: 0n });
     return usage as LayerMeasure;
   }
 
-  #ask(ids: readonly string[], patience: bigint): Promise<LayerMeasure[]> {
+  async #ask(
+    ids: readonly string[],
+    { patience, atWorst }: { readonly patience: bigint; readonly atWorst: bigint },
+  ): Promise<LayerMeasure[]> {
     const now = this.#options.clock.now();
     const stale = ids.filter((id) => now >= (this.#known.get(id)?.until ?? 0n));
     this.#begin(stale.filter((id) => !this.#running.has(id)));
-    return Promise.all(ids.map((id) => this.#told(id, now - patience)));
+    // one may be forgotten while others are waited for
+    const seen = ids.map((id) => ({ id, known: this.#known.get(id), coming: this.#running.get(id) }));
+    const old = seen.filter(({ known }) => now - patience >= (known?.until ?? 0n));
+    if (old.some(({ known }) => known && now - atWorst < known.until)) await briefly(old.map(({ coming }) => coming));
+    return Promise.all(seen.map((one) => this.#told(one, now - atWorst)));
   }
 
   /** What is known, unless it is too old: then what is being measured. */
-  async #told(id: string, since: bigint): Promise<LayerMeasure> {
-    const known = this.#known.get(id);
-    return known && since < known.until ? known.usage : (this.#running.get(id) as Promise<LayerMeasure>);
+  async #told({ id, known: before, coming }: Seen, since: bigint): Promise<LayerMeasure> {
+    const known = this.#known.get(id) ?? (coming ? undefined : before);
+    return known && since < known.until ? known.usage : (coming as Promise<LayerMeasure>);
   }
 
   /** The sum of what was measured last, without measuring. */
@@ -116,4 +133,12 @@ export class LayerMeter {
       });
     });
   }
+}
+
+/** Waits until all have settled, but not for long. */
+async function briefly(all: readonly (Promise<unknown> | undefined)[]): Promise<void> {
+  const late = Promise.withResolvers<void>();
+  const timer = setTimeout(late.resolve, waitMs);
+  await Promise.race([Promise.allSettled(all), late.promise]);
+  clearTimeout(timer);
 }

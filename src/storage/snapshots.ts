@@ -66,7 +66,8 @@ export class Snapshots {
 
   /**
    * Bytes and inodes of writable layers, in order, each with its time; zero of one that is gone. At most ten seconds old, or
-   * twice as old for who asks every ten seconds and does not wait for the next measure (LayerMeter).
+   * twice as old for who asks every ten seconds and does not wait for the next measure; a minute where a measure takes
+   * long (LayerMeter).
    */
   usages(containerIds: readonly string[]): Promise<readonly LayerMeasure[]> {
     return this.#meter.usages(containerIds);

@@ -69,6 +69,39 @@ test('who asks every ten seconds does not wait, and is told the time of the meas
   t.deepEqual(await meter.usages(['a']), [{ bytes: 5, inodes: 1, at: clock.nowNanos }]);
 });
 
+test('who asks every thirty seconds is told a fresh one, or the old one when that takes long', async (t) => {
+  const sizes = { a: of(1) };
+  const { meter, finish, clock } = room(sizes);
+  const first = meter.usages(['a']);
+  await finish();
+  await first;
+  sizes.a = of(2);
+  clock.nowNanos += 30n * second;
+  const fresh = meter.usages(['a']);
+  await finish();
+  t.like(await fresh, [{ bytes: 2, at: clock.nowNanos }]);
+  sizes.a = of(3);
+  clock.nowNanos += 30n * second;
+  t.like(await meter.usages(['a']), [{ bytes: 2 }], 'it is not waited for without end');
+  await finish();
+  t.like(await meter.usages(['a']), [{ bytes: 3 }]);
+});
+
+test('one that is forgotten while another is waited for is told as it was', async (t) => {
+  const { meter, finish, clock } = room({ a: of(1), b: of(2) });
+  const first = meter.usages(['a']);
+  await finish();
+  await first;
+  clock.nowNanos += 25n * second;
+  const second_ = meter.usages(['b']);
+  await finish();
+  await second_;
+  const both = meter.usages(['a', 'b']);
+  meter.forget('b');
+  await finish();
+  t.like(await both, [{ bytes: 1 }, { bytes: 2 }]);
+});
+
 test('what is older than a minute is not told', async (t) => {
   const sizes = { a: of(1) };
   const { meter, finish, clock } = room(sizes);

@@ -129,7 +129,7 @@ export async function startDaemon(config: Config, log: Log, manager: ManagerAddr
     files: socketFiles,
     runtime: steppedRuntime(runtimeVerbs({ ...rooms, streaming, notReady: recovery.notReady }), rooms.step),
     images: steppedImages(kube.images(images.verbs), rooms.step),
-    services: [composeAdmin({ ...rooms, recovery, endPlugins: nri.stop, end: ended.resolve })],
+    services: [composeAdmin({ ...rooms, recovery, endPlugins: () => nri.stop(), end: ended.resolve })],
     ports: recovery.rpcPorts,
     host: { handlers: Object.keys(config.node.runtimes) },
   });

@@ -139,6 +139,6 @@ export class LayerMeter {
 async function briefly(all: readonly (Promise<unknown> | undefined)[]): Promise<void> {
   const late = Promise.withResolvers<void>();
   const timer = setTimeout(late.resolve, waitMs);
-  await Promise.race([Promise.allSettled(all), late.promise]);
+  await Promise.race([Promise.allSettled(all.map(async (each) => each)), late.promise]);
   clearTimeout(timer);
 }

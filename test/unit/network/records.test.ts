@@ -50,13 +50,13 @@ function room(t: { teardown: (then: () => void) => void }) {
   return { root, dirOf, records, add };
 }
 
-/** A daemon's network over those records, with one plugin that notes what it is given. */
+/** A daemon's network over those records, with one plugin that notes what it is given to collect: its status is asked meanwhile. */
 function networkOf(root: string, dirOf: (id: string) => string) {
   const said: string[] = [];
   mkdirSync(join(root, 'bin'));
   mkdirSync(join(root, 'net.d'));
   const input = join(root, 'input');
-  writeFileSync(join(root, 'bin', 'noting'), `#!/bin/sh\ncat > ${input}\n`);
+  writeFileSync(join(root, 'bin', 'noting'), `#!/bin/sh\ncat > ${input}-$CNI_COMMAND\n`);
   chmodSync(join(root, 'bin', 'noting'), 0o755);
   writeFileSync(
     join(root, 'net.d', '1.conflist'),
@@ -72,7 +72,7 @@ function networkOf(root: string, dirOf: (id: string) => string) {
       confDir: join(root, 'net.d'),
       binDirs: [join(root, 'bin')],
       hostLocalDir: join(root, 'networks'),
-      pluginTimeoutMs: 5000,
+      pluginTimeoutMs: 20_000,
       cacheDir: join(root, 'cache'),
     },
     recordDir: dirOf,
@@ -80,7 +80,7 @@ function networkOf(root: string, dirOf: (id: string) => string) {
     log: (level, { sandbox }, message) =>
       void (typeof sandbox === 'string' && said.push(`${level} ${sandbox} ${message}`)),
   });
-  return { network, said, given: () => JSON.parse(readFileSync(input, 'utf8')) as Record<string, unknown> };
+  return { network, said, given: () => JSON.parse(readFileSync(`${input}-GC`, 'utf8')) as Record<string, unknown> };
 }
 
 test('a record survives its round trip', (t) => {
@@ -129,6 +129,7 @@ test('a damaged record and one of a newer release are left alone, and the networ
   t.true(t.throws(() => records.read(id('c')), { instanceOf: UnreadableRecord })?.newer);
   const { network, said, given } = networkOf(root, dirOf);
   await network.start();
+  await network.status(); // no plugin runs in the background any more
   t.deepEqual(
     network.attachments().map(({ sandboxId }) => sandboxId),
     [id('a')],

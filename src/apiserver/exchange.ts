@@ -3,6 +3,7 @@
 import type { IncomingMessage, OutgoingHttpHeaders } from 'node:http';
 import { Agent, request as httpsRequest, type RequestOptions } from 'node:https';
 import { unavailable } from '../lib/failure.ts';
+import { orAborted } from '../lib/waiting.ts';
 import type { ApiAnswer, ApiRequest, ApiServer } from './apiserver.ts';
 
 /** Where an API server is, and how one shows who one is. */
@@ -56,17 +57,6 @@ const isTls = (error: unknown): boolean =>
   /^(ERR_TLS|ERR_SSL|ERR_OSSL|CERT_|UNABLE_TO_|DEPTH_ZERO|SELF_SIGNED|EPROTO)/.test(
     (error as { readonly code?: string }).code ?? '',
   );
-
-async function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  const { promise, reject } = Promise.withResolvers<never>();
-  const leave = (): void => reject(signal.reason as Error);
-  signal.addEventListener('abort', leave, { once: true });
-  try {
-    return await Promise.race([work, promise]);
-  } finally {
-    signal.removeEventListener('abort', leave);
-  }
-}
 
 interface Wire {
   readonly agent: Agent;

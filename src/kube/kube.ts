@@ -6,7 +6,8 @@ import { EventQueue } from './events.ts';
 import { eventDraft, type News } from './news.ts';
 import { NodeCondition } from './node-condition.ts';
 import { RuntimeClasses } from './runtime-classes.ts';
-import { type KubePorts, rest } from './send.ts';
+import { pause } from '../lib/waiting.ts';
+import type { KubePorts } from './send.ts';
 
 /** What is told, and as whom. */
 export interface KubeSettings {
@@ -43,7 +44,7 @@ export async function startKube(settings: KubeSettings, house: KubeHouse): Promi
   const { kubeconfigAccess } = await import('../apiserver/kubeconfig.ts');
   const access = await kubeconfigAccess(settings.kubeconfig, house.nowMs);
   const api = boundedServer(access, bounds, `podwrightd/${settings.version}`);
-  const ports: KubePorts = { ...house, api, rest };
+  const ports: KubePorts = { ...house, api, rest: (ms, signal) => pause(ms, signal, { quiet: true }) };
   return runKube(settings, ports, house.facts);
 }
 

@@ -62,21 +62,6 @@ export function backOffMs(failures: number, retryAfterMs: number | null, random:
   return Math.min(Math.max(own, retryAfterMs ?? 0), 3_600_000);
 }
 
-/** `rest` by a timer, which does not keep the process alive. */
-export async function rest(ms: number, signal: AbortSignal): Promise<void> {
-  signal.throwIfAborted();
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
-  const timer = setTimeout(resolve, ms).unref();
-  const leave = (): void => reject(signal.reason as Error);
-  signal.addEventListener('abort', leave, { once: true });
-  try {
-    await promise;
-  } finally {
-    clearTimeout(timer);
-    signal.removeEventListener('abort', leave);
-  }
-}
-
 /** Tells a trouble when it begins, changes or ends, not each time. */
 export class Trouble {
   readonly #ports: Pick<KubePorts, 'log'>;

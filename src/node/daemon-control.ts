@@ -3,10 +3,10 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { deadlineExceeded, failedPrecondition } from '../lib/failure.ts';
+import { pause } from '../lib/waiting.ts';
 import { commandLine } from './files.ts';
 import type { Settings } from './journal.ts';
 import { type RunProgram, shellCommand, startLasting } from './programs.ts';
-import { pause } from './wait.ts';
 
 /** The daemon of one node. */
 export interface DaemonHand {

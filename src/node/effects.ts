@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { Client } from '../cli/client.ts';
 import { isUnreachable } from '../cli/client.ts';
 import { failedPrecondition, internal } from '../lib/failure.ts';
+import { orAborted } from '../lib/waiting.ts';
 import { daemonHand, type DaemonHand, daemonPid } from './daemon-control.ts';
 import { namesIn, removeTree } from './files.ts';
 import type { Journal, Settings, Side } from './journal.ts';
@@ -16,7 +17,7 @@ import type { RunProgram } from './programs.ts';
 import { removeAllPods } from './remove-pods.ts';
 import { daemonPlaces, type DaemonPlaces } from './release-files.ts';
 import { selfTestPod } from './self-test.ts';
-import { orAborted, until } from './wait.ts';
+import { until } from './wait.ts';
 
 type Podwright = Extract<Side, { readonly type: 'podwright' }>;
 

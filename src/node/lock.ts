@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { closeSync, linkSync, mkdirSync, openSync, readdirSync, rmSync } from 'node:fs';
 import { connect, createServer, type Server } from 'node:net';
 import { join } from 'node:path';
-import { pause } from './wait.ts';
+import { pause } from '../lib/waiting.ts';
 
 export interface Lock {
   release(): void;

@@ -2,7 +2,7 @@
 // Must not know which runtime it is.
 import type { Client } from '../cli/client.ts';
 import { failedPrecondition, failureChain } from '../lib/failure.ts';
-import { orAborted, pause } from './wait.ts';
+import { orAborted, pause } from '../lib/waiting.ts';
 
 /** The kubelet's annotation of a container, in seconds. */
 const graceAnnotation = 'io.kubernetes.pod.terminationGracePeriod';

@@ -6,8 +6,9 @@ import { dirname, join } from 'node:path';
 import type { Client } from '../cli/client.ts';
 import { failedPrecondition, failureChain, internal } from '../lib/failure.ts';
 import { ResultList } from '../lib/result-list.ts';
+import { orAborted } from '../lib/waiting.ts';
 import { programLayout } from './self-test-image.ts';
-import { orAborted, until } from './wait.ts';
+import { until } from './wait.ts';
 
 const reference = 'localhost/podwright-self-test:latest';
 const label = { 'podwright.io/self-test': 'true' };

@@ -1,6 +1,7 @@
 // Carries a transaction out, step by step, each one in the journal before it begins.
 // Must not know what a step does.
 import { deadlineExceeded, failureChain } from '../lib/failure.ts';
+import { orAborted } from '../lib/waiting.ts';
 import {
   ended,
   type Found,
@@ -15,7 +16,6 @@ import {
 } from './journal.ts';
 import { type Action, isSoft, lacksKubelet, nextAction } from './plan.ts';
 import type { Effects, JournalStore, StepContext } from './ports.ts';
-import { orAborted } from './wait.ts';
 
 /** Tells whoever looks on. */
 export type Tell = (line: string) => void;

@@ -1,6 +1,7 @@
 // Pulls from and pushes to any OCI distribution registry: composes client, auth, retry and mirrors.
 // Must not keep anything of a caller after its request, nor write to disk.
 import type { Digest } from '../lib/id.ts';
+import { pause } from '../lib/waiting.ts';
 import { type AuthOptions, AuthSession, withAuth } from './auth.ts';
 import { createHttpClient } from './client.ts';
 import { type AuthConfig, bindCredentials } from './credentials.ts';
@@ -145,18 +146,4 @@ function once(tell: (text: string) => void): (text: string) => void {
     told.add(text);
     tell(text);
   };
-}
-
-async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
-  const stop = (): void => reject(signal.reason as Error);
-  const timer = setTimeout(resolve, ms);
-  signal.addEventListener('abort', stop, { once: true });
-  try {
-    if (signal.aborted) stop();
-    await promise;
-  } finally {
-    clearTimeout(timer);
-    signal.removeEventListener('abort', stop);
-  }
 }

@@ -1,7 +1,7 @@
 // Calls as a kubelet makes them: given up at times, and made again, with the same request, until the outcome is known.
 import { status, type ServiceError } from '@grpc/grpc-js';
 import type { CallOptions } from '../helpers/cri-client.ts';
-import type { Chance } from './chance.ts';
+import type { Chance } from '../helpers/chance.ts';
 
 /** What leaves the outcome open: the daemon went, or the client gave up. */
 const open = new Set([status.UNAVAILABLE, status.CANCELLED, status.DEADLINE_EXCEEDED]);

@@ -1,5 +1,6 @@
 // What a process holds, and whether it grows.
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
+import { holdingsOf } from '../fuzz/watch.ts';
 
 /** At one moment. */
 export interface Holding {
@@ -10,9 +11,9 @@ export interface Holding {
 }
 
 export function holdingOf(pid: number): Holding {
-  const status = readFileSync(`/proc/${pid}/status`, 'utf8');
-  const of = (name: string): number => Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(status)?.[1] ?? 0);
-  return { fds: readdirSync(`/proc/${pid}/fd`).length, threads: of('Threads'), rss: of('VmRSS') / 1024 };
+  const { fds, rssBytes } = holdingsOf(pid);
+  const threads = readdirSync(`/proc/${pid}/task`).length;
+  return { fds, threads, rss: rssBytes / 2 ** 20 };
 }
 
 /** The least of each, in the second quarter of the time and in the last: what comes back is no growth. */

@@ -4,7 +4,7 @@ import { type FakeRegistry, startFakeRegistry } from '../helpers/fake-registry.t
 import { makeImage } from '../helpers/image-parts.ts';
 import { pull } from '../helpers/pods.ts';
 import type { Tries } from './calls.ts';
-import { Chance } from './chance.ts';
+import { Chance } from '../helpers/chance.ts';
 import { SoakClient } from './client.ts';
 import { type Growth, type Holding, growthOf, holdingOf } from './holding.ts';
 

@@ -5,6 +5,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
+import { Chance } from '../helpers/chance.ts';
 import { TestDaemon } from '../helpers/daemon.ts';
 import { type FakeRegistry, startFakeRegistry } from '../helpers/fake-registry.ts';
 import { makeImage } from '../helpers/image-parts.ts';
@@ -25,17 +26,6 @@ const seed = Number(process.env['POWER_SEED'] ?? randomInt(2 ** 31));
  * with system calls that take ten times as long.
  */
 const mayMiss = 1000 * (process.env['TESTBED'] === undefined ? 1 : 5);
-
-/** Mulberry32: numbers from 0 to 1, always the same ones for a seed. */
-function chances(from: number): () => number {
-  let state = from;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 /** Something that the node was told is so, and when; `until` when it was to be removed. */
 interface Fact {
@@ -155,7 +145,7 @@ test.after.always('the disk goes', async () => {
 real(title(`the power goes at ${cuts} moments of a node's first pods and pulls`), async (t) => {
   t.timeout(60 * 60_000);
   t.log(`POWER_SEED=${seed}`);
-  const chance = chances(seed);
+  const chance = new Chance(seed);
   const place = '/tmp/pwt-power-boot';
   mkdirSync(place, { recursive: true });
   registry = await startFakeRegistry();
@@ -194,10 +184,10 @@ real(title(`the power goes at ${cuts} moments of a node's first pods and pulls`)
   for (let n = 0; n < cuts; n += 1) {
     // one in four before anything was told: a store that is just being made
     const begin = n % 4 === 0 ? 0 : firstFact;
-    const count = begin + Math.floor(chance() * (entries.length - begin));
+    const count = begin + chance.below(entries.length - begin);
     const last = entries.slice(0, count).findLast(({ mark }) => mark !== null && times.has(mark));
     const cutAt = last === undefined ? 0 : (times.get(last.mark as string) as number);
-    logged.mountAsAfter(entries, count, () => chance() < 0.5);
+    logged.mountAsAfter(entries, count, () => chance.next() < 0.5);
     mkdirSync(dir, { recursive: true });
     const after = new TestDaemon({ dir, logFile: join(place, `after-${n}.log`), after: before });
     try {

@@ -11,6 +11,21 @@ const results = 'test-results';
 const total = { passed: 0, failed: 0, skipped: 0 };
 const say = (text) => process.stdout.write(`${text}\n`);
 
+/** What failed, with what was said of it: told once more at the end, where it is not lost in what passed. */
+const failures = [];
+const linesOfFailure = 25;
+
+/** Says that something failed, and keeps it for the end; answers what to call for each line that tells why. */
+function fail(text) {
+  const lines = [];
+  failures.push({ text, lines });
+  say(`FAILED  ${text}`);
+  return (line) => {
+    say(`        ${line}`);
+    if (lines.length < linesOfFailure) lines.push(line);
+  };
+}
+
 /** Milliseconds without a word after which a run of tests is ended: ava's own limit does not end a worker that hangs. */
 const silenceLimit = 12 * 60_000;
 
@@ -62,16 +77,18 @@ function run(step, command, onLine) {
 async function step(name, command, reader) {
   const count = { passed: 0, failed: 0, skipped: 0 };
   const start = performance.now();
+  const told = failures.length;
   say(`==== ${name}`);
   const { ok, status, recent } = await run(name.replaceAll(/[^a-z0-9-]+/gi, '-'), command, reader(count));
   if (ok && reader.single && count.passed + count.failed + count.skipped === 0) count.passed = 1;
   if (!ok && reader.forgives?.(status)) {
     Object.assign(count, { passed: 0, failed: 0, skipped: 0 });
+    failures.length = told;
     say(`dropped ${name}: ended with ${status}; failures told above do not count`);
-  } else if (!ok && count.failed === 0) {
-    count.failed = 1;
-    for (const line of recent) say(`    ${line}`);
-    say(`FAILED  ${name}: ended with ${status} and no test said why`);
+  } else if (!ok && failures.length === told) {
+    count.failed ||= 1;
+    const why = fail(`${name}: ended with ${status}; its last lines:`);
+    for (const line of recent.slice(-linesOfFailure)) why(line);
   }
   for (const key of Object.keys(total)) total[key] += count[key];
   const seconds = ((performance.now() - start) / 1000).toFixed(1);
@@ -88,26 +105,25 @@ const sum = ({ passed, failed, skipped }) =>
  */
 function tap(verbose) {
   return (count) => {
-    let diagnosing = false;
+    let why = null;
     return (line) => {
       const [, not, title] = /^(not )?ok \d+ - (.*)$/.exec(line) ?? [];
       if (title === undefined) {
-        if (diagnosing && /^\s/.test(line)) say(`        ${line.trimEnd()}`);
-        else if (line.startsWith('# ') && verbose) say(`        ${line.slice(2)}`);
+        // hooks and titles come as comments: they are in test-results only
+        if (/^\s/.test(line)) why?.(line.trimEnd());
         return;
       }
-      diagnosing = false;
+      why = null;
       const [, skipped] = /^(.*?)\s+# (?:SKIP|TODO)\b/i.exec(title) ?? [];
       if (skipped !== undefined && !/(?:\(.+\)|\[.+\])$/.test(skipped)) {
         count.failed += 1;
-        say(`FAILED  ${skipped}: skipped without a reason in brackets at the end of its title`);
+        fail(`${skipped}: skipped without a reason in brackets at the end of its title`);
       } else if (skipped !== undefined) {
         count.skipped += 1;
         say(`skipped ${skipped}`);
       } else if (not) {
         count.failed += 1;
-        diagnosing = true;
-        say(`FAILED  ${title}`);
+        why = fail(title);
       } else {
         count.passed += 1;
         if (verbose) say(`ok      ${title}`);
@@ -118,22 +134,23 @@ function tap(verbose) {
 
 /** Reads the output of cargo test. */
 function cargo(count) {
-  let inFailures = false;
+  let why = null;
   return (line) => {
     const [, passed, failed, ignored] = /^test result: .*? (\d+) passed; (\d+) failed; (\d+) ignored/.exec(line) ?? [];
     if (passed !== undefined) {
       count.passed += Number(passed);
       count.failed += Number(failed);
       count.skipped += Number(ignored);
-      inFailures = false;
+      why = null;
       return;
     }
     const [, test, verdict] = /^test (\S+).* \.\.\. (FAILED|ignored.*)$/.exec(line) ?? [];
-    if (verdict === 'FAILED') say(`FAILED  ${test}`);
+    if (verdict === 'FAILED') fail(test);
     else if (verdict !== undefined)
       say(`skipped ${test}: ${verdict.replace(/^ignored,?\s*/, '') || 'marked #[ignore]'}`);
-    if (line === 'failures:') inFailures = true;
-    if (inFailures || /^(error|warning: unused)/.test(line)) say(`        ${line}`);
+    if (line === 'failures:') why ??= fail('of these crates, what was said:');
+    if (why !== null) why(line);
+    else if (/^(error|warning: unused)/.test(line)) say(`        ${line}`);
   };
 }
 
@@ -269,7 +286,7 @@ async function onCluster() {
   const place = process.env['PODWRIGHT_CLUSTER_DIR'] || '/tmp/pwcluster';
   if (existsSync(place)) {
     total.failed += 1;
-    return say(`FAILED  cluster: one is there already, in ${place}: hack/cluster down first`);
+    return void fail(`cluster: one is there already, in ${place}: hack/cluster down first`);
   }
   await step('cluster: programs', ['hack/kubernetes/install.sh'], lines);
   if (total.failed > before) return;
@@ -335,5 +352,10 @@ if (wanted.some((suite) => suite !== 'unit') && process.getuid() !== 0) {
 }
 mkdirSync(results, { recursive: true });
 for (const suite of wanted) await runSuite(suite);
+if (failures.length > 0) say('==== what failed, once more');
+for (const [nth, { text, lines }] of failures.entries()) {
+  say(`FAILED  ${text}`);
+  if (nth < 5) for (const line of lines) say(`        ${line}`);
+}
 say(sum(total));
 process.exitCode = total.failed > 0 || total.passed === 0 ? 1 : 0;

@@ -134,6 +134,8 @@ test('what is interrupted too often walks back', async (t) => {
 });
 
 test('a step that takes longer than the whole may is walked back', async (t) => {
+  const held = setInterval(() => undefined, 1000); // the timer of a step alone keeps no process alive
+  t.teardown(() => clearInterval(held));
   const story = stories['switch'] as Story;
   const model = new Model(story.before(), true);
   const hanging = { ...model.effects };

@@ -23,6 +23,8 @@ import {
   parseHeaders,
 } from '../../../src/streaming/spdy/headers.ts';
 
+fc.configureGlobal({ seed: 4711 }); // the same cases each time: other ones are the fuzzers' work
+
 /** All frames of some bytes, given in chunks. */
 function read(chunks: readonly Buffer[]): Frame[] {
   const reader = new FrameReader();

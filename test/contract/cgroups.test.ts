@@ -18,6 +18,7 @@ import { Failure } from '../../src/lib/failure.ts';
 import { loadNative } from '../../src/native/load.ts';
 import { criMessage } from '../../src/proto/cri-codec.ts';
 import type { ContainerStats__Output } from '../../src/proto/generated/cri/runtime/v1/ContainerStats.ts';
+import { until } from '../helpers/until.ts';
 
 const addon = process.env['PODWRIGHT_ADDON'] ?? resolve('dist/addon.node');
 const cannotRun = ((): string | null => {
@@ -178,7 +179,10 @@ real(title('usage, processes and kill of a running shell'), async (t) => {
   const facts = await cgroups.create(`${path}/c`, limits);
   const shell = await running(shellIn(facts.place, 'sleep 30 & sleep 30'));
   const ended = once(shell, 'exit');
+  // the pod is counted before the container: both sleeps must have begun
+  await until('the shell has forked', async () => (await cgroups.procs(path)).length === 3);
   t.true((await cgroups.procs(path)).includes(shell.pid ?? 0));
+  await until('its time is counted', async () => ((await cgroups.stats([`${path}/c`]))[0]?.cpu?.usageNs ?? 0) > 0);
   const [pod, container, none] = await cgroups.stats([path, `${path}/c`, `${path}/none`]);
   t.is(none, null);
   t.true((container?.cpu?.usageNs ?? 0) > 0 && (container?.memory?.usage ?? 0) > 0);

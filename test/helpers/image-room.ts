@@ -18,6 +18,7 @@ import { createStorage, type Storage } from '../../src/storage/storage.ts';
 import { listNames, readTextFile } from '../../src/storage/text-file.ts';
 import type { PolicySettings } from '../../src/verification/policy-files.ts';
 import { createVerification } from '../../src/verification/verification.ts';
+import { patienceMs } from './until.ts';
 
 export interface ImageRoom {
   readonly root: string;
@@ -133,7 +134,8 @@ export async function openImageRoom(t: ExecutionContext, native: StorageNative, 
     names: (dir) => readdirSync(dir).filter((name) => name !== 'empty'),
     settled: async () => {
       const busy = (): boolean => readdirSync(paths.layersDir).some((name) => name.startsWith('.'));
-      for (let tries = 0; tries < 200 && busy(); tries += 1) await new Promise((resolve) => setTimeout(resolve, 10));
+      const deadline = Date.now() + patienceMs;
+      while (busy() && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 10));
       return !busy();
     },
   };

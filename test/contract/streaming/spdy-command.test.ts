@@ -220,7 +220,7 @@ test('a client that leaves lets go of the process', async (t) => {
 });
 
 test('streams that never come are waited for, then the client is told', async (t) => {
-  const streaming = await testStreaming({ creationTimeoutMs: 200 });
+  const streaming = await testStreaming({ creationTimeoutMs: 2000 });
   t.teardown(() => streaming.close());
   const client = await SpdyClient.connect(streaming.execUrl(all));
   const { error } = await client.openAll('error', 'stdout');

@@ -85,7 +85,7 @@ test('a client that resets its data stream cuts the connection to the port', asy
 });
 
 test('streams without port, type or partner', async (t) => {
-  const streaming = await testStreaming({ creationTimeoutMs: 200 });
+  const streaming = await testStreaming({ creationTimeoutMs: 2000 });
   t.teardown(() => streaming.close());
   const client = await SpdyClient.connect(streaming.forwardUrl(), protocol);
   for (const headers of [

@@ -71,11 +71,15 @@ export async function* inBatches(snapshot: () => Promise<Iterable<Buffer>>): Asy
   yield* batches(await snapshot());
 }
 
-/** The whole answer of a list whose encoding takes long: others have their turn after each batch. */
+/** The whole answer of a list whose encoding takes long: others have their turn after each `batchBytes`. */
 export async function gathered(entries: Iterable<Buffer>): Promise<Buffer> {
   const parts: Buffer[] = [];
-  for (const batch of batches(entries)) {
-    parts.push(batch);
+  let turn = 0;
+  for (const entry of entries) {
+    parts.push(entry);
+    turn += entry.byteLength;
+    if (turn < batchBytes) continue;
+    turn = 0;
     await new Promise((resolve) => setImmediate(resolve));
   }
   return Buffer.concat(parts);

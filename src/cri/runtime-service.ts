@@ -23,7 +23,7 @@ import {
 import { decodeSandboxConfig, encodeSandboxStatus } from './convert/sandbox.ts';
 import { encodeContainerUsages, encodeSandboxUsages } from './convert/stats.ts';
 import { encodeRuntimeConfig, encodeStatus, encodeVersion } from './convert/status.ts';
-import { framedEach, gathered } from './encoded-list.ts';
+import { gathered } from './encoded-list.ts';
 import { aContainer, answering, aSandbox, listing, mutating, nothing, reading } from './row.ts';
 import { runtimeStreams } from './runtime-streams.ts';
 import type { Table } from './table.ts';
@@ -238,7 +238,7 @@ export const runtimeService: Table<RuntimeVerbs, RuntimeServiceDefinition> = {
     subject: nothing,
     async serve(_, verbs, context) {
       const pods = await verbs.listPodSandboxMetrics(null, context);
-      return gathered(framedEach(encodePodMetrics(pods), (encoded) => encoded));
+      return gathered(encodePodMetrics(pods));
     },
   },
 };

@@ -4,7 +4,7 @@ import { containerList, sandboxList } from './cached-lists.ts';
 import { decodeContainerFilter, decodeSandboxFilter, decodeUsageFilter } from './convert/filters.ts';
 import { encodePodMetrics } from './convert/metrics.ts';
 import { encodeContainerUsages, encodeSandboxUsages } from './convert/stats.ts';
-import { framedEach, inBatches } from './encoded-list.ts';
+import { inBatches } from './encoded-list.ts';
 import { eventMessages } from './event-stream.ts';
 import { answering, batching, nothing } from './row.ts';
 import type { Table } from './table.ts';
@@ -34,9 +34,7 @@ export const runtimeStreams: Table<RuntimeVerbs, RuntimeServiceDefinition> = {
     ...batching,
     subject: nothing,
     stream: (_, verbs, context) =>
-      inBatches(async () =>
-        framedEach(encodePodMetrics(await verbs.listPodSandboxMetrics(null, context)), (encoded) => encoded),
-      ),
+      inBatches(async () => encodePodMetrics(await verbs.listPodSandboxMetrics(null, context))),
   },
   GetContainerEvents: {
     // also while recovering: what is found then are events too

@@ -64,22 +64,24 @@ export interface MetricDescriptor {
   readonly labelKeys: readonly string[];
 }
 
-/** CRI Metric, gathered live. */
-export interface MetricValue {
+/** What a CRI Metric is called and how it counts: one object for each metric, the same in every call. */
+export interface MetricHead {
   readonly name: string;
   readonly type: 'counter' | 'gauge';
-  /** Values of the metric's own labels, behind those of the base. */
-  readonly labels: readonly string[];
-  /** A whole number, at least 0. */
-  readonly value: number;
 }
+
+/**
+ * Takes a value of a metric: a whole number, at least 0. `labels` are the values of the metric's own labels, behind those
+ * of the base; sets of one call have the same array for the same values.
+ */
+export type TakeMetric = (metric: MetricHead, labels: readonly string[], value: number) => void;
 
 /** What was measured of one pod or container. */
 export interface MetricSet {
-  /** Values of the labels that all of `metrics` have, in the order of their descriptors' first keys. */
+  /** Values of the labels that all of its metrics have, in the order of their descriptors' first keys; never changed. */
   readonly base: readonly string[];
-  /** Made as it is iterated; the same each time. */
-  readonly metrics: Iterable<MetricValue>;
+  /** Tells all values, made as they are told; the same each time. */
+  readonly tell: (take: TakeMetric) => void;
 }
 
 /** CRI PodSandboxMetrics. */

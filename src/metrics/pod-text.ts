@@ -8,18 +8,20 @@ export interface PodMetricFamily {
   readonly labelKeys: readonly string[];
 }
 
-/** One value, with those label values that stand behind the ones of its set. */
-export interface PodMetricLine {
+/** What a metric is called and how it counts: one object for each metric. */
+export interface PodMetricHead {
   readonly name: string;
   readonly type: 'counter' | 'gauge';
-  readonly labels: readonly string[];
-  readonly value: number;
 }
+
+/** Takes one value with those label values that stand behind the ones of its set. */
+export type TakePodMetric = (metric: PodMetricHead, labels: readonly string[], value: number) => void;
 
 /** Values of one pod or container, with the label values that all of them have. */
 export interface PodMetricSet {
   readonly base: readonly string[];
-  readonly metrics: Iterable<PodMetricLine>;
+  /** Tells all values. */
+  readonly tell: (take: TakePodMetric) => void;
 }
 
 /** A pod's own values, and those of its containers. */
@@ -37,29 +39,44 @@ export interface PodMetricSource {
 const escaped = (value: string): string =>
   /[\\\n"]/.test(value) ? value.replaceAll('\\', '\\\\').replaceAll('\n', '\\n').replaceAll('"', '\\"') : value;
 
+/** A family's lines so far, and what they say of its own labels. */
 interface Written {
   readonly type: 'counter' | 'gauge';
   readonly lines: string[];
+  readonly keys: readonly string[];
+  readonly own: Map<readonly string[], string>;
 }
+
+const pairs = (keys: readonly string[], values: readonly string[]): string =>
+  keys.map((key, at) => `${key}="${escaped(values[at] ?? '')}"`).join(',');
 
 /** The text of a scrape: a family has its lines together, and one without values is left out. */
 export function podMetricsText(families: readonly PodMetricFamily[], pods: readonly MeasuredPod[]): string {
   const keys = new Map(families.map(({ name, labelKeys }) => [name, labelKeys]));
-  const written = new Map<string, Written>();
-  for (const set of pods.flatMap((pod) => [pod, ...pod.containers])) {
-    for (const { name, type, labels, value } of set.metrics) {
-      let family = written.get(name);
-      if (family === undefined) written.set(name, (family = { type, lines: [] }));
-      const values = [...set.base, ...labels];
-      const pairs = (keys.get(name) ?? []).map((key, at) => `${key}="${escaped(values[at] ?? '')}"`);
-      family.lines.push(`${name}{${pairs.join(',')}} ${value}`);
-    }
+  const written = new Map<PodMetricHead, Written>();
+  for (const { base, tell } of pods.flatMap((pod) => [pod, ...pod.containers])) {
+    // the first labels of all families are the same
+    let shared: string | null = null;
+    tell((metric, labels, value) => {
+      let family = written.get(metric);
+      if (family === undefined) {
+        family = { type: metric.type, lines: [], keys: keys.get(metric.name) ?? [], own: new Map() };
+        written.set(metric, family);
+      }
+      shared ??= pairs(family.keys.slice(0, base.length), base);
+      let own = family.own.get(labels);
+      if (own === undefined) {
+        own = labels.length === 0 ? '' : `,${pairs(family.keys.slice(base.length), labels)}`;
+        family.own.set(labels, own);
+      }
+      family.lines.push(`${metric.name}{${shared}${own}} ${value}\n`);
+    });
   }
+  const byName = new Map([...written].map(([{ name }, family]) => [name, family]));
   return families
-    .flatMap(({ name, help }) => {
-      const family = written.get(name);
-      return family ? [`# HELP ${name} ${help}`, `# TYPE ${name} ${family.type}`, ...family.lines] : [];
+    .map(({ name, help }) => {
+      const family = byName.get(name);
+      return family ? `# HELP ${name} ${help}\n# TYPE ${name} ${family.type}\n${family.lines.join('')}` : '';
     })
-    .map((line) => `${line}\n`)
     .join('');
 }

@@ -8,18 +8,19 @@ import {
   descriptorsOf,
   type MetricDescriptor,
   metricsOf,
-  type MetricValue,
-  valuesOf,
+  type TakeMetric,
+  tellValues,
 } from './metrics/catalogue.ts';
+import { KnownLabels } from './metrics/known-labels.ts';
 import type { Measured } from './metrics/metric.ts';
 import type { CgroupTasks, MetricPorts } from './ports.ts';
 
 /** What was measured of one pod or container. */
 export interface MetricSet {
-  /** Values of the base labels, for all of `metrics`. */
+  /** Values of the base labels, for all that is told: the same array in each call. */
   readonly base: BaseLabelValues;
-  /** Made as it is iterated; the same each time. */
-  readonly metrics: Iterable<MetricValue>;
+  /** Tells all values, made as they are told; the same each time. */
+  readonly tell: (take: TakeMetric) => void;
 }
 
 /** CRI PodSandboxMetrics. */
@@ -37,6 +38,7 @@ interface Readings {
   /** Bytes of writable layers, by container. */
   readonly layers: ReadonlyMap<string, number>;
   readonly room: Awaited<ReturnType<MetricPorts['layerRoom']>> | null;
+  readonly known: KnownLabels;
 }
 
 interface Live {
@@ -63,6 +65,7 @@ async function readAll(
     tasks: new Map(wanted.flatMap(({ path }, at) => (tasks[at] ? [[path, tasks[at]] as const] : []))),
     layers: new Map(ids.map((id, at) => [id, layers[at]?.bytes ?? 0])),
     room,
+    known: new KnownLabels(ports.deviceName),
   };
 }
 
@@ -73,17 +76,18 @@ export function podMetricVerbs(ports: MetricPorts, groups: readonly PodMetricGro
   const metrics = metricsOf(groups);
   const descriptors = descriptorsOf(metrics);
 
-  const measure = (of: Partial<Measured>): Measured => ({
+  const measure = (of: Partial<Measured> & Pick<Measured, 'known'>): Measured => ({
     ...nothing,
     now: wholeSeconds(ports.now()),
-    deviceName: ports.deviceName,
     ...of,
   });
+  const set = (measured: Measured) => ({ tell: (take: TakeMetric) => tellValues(metrics, measured, take) });
 
   function ofContainer(container: Container, sandbox: Sandbox, readings: Readings) {
     const { id, cgroupPath, config } = container.identity;
-    const { room, layers } = readings;
+    const { room, layers, known } = readings;
     const measured = measure({
+      known,
       startedAt: wholeSeconds(container.status.startedAt),
       cgroup: readings.cgroups.get(cgroupPath) ?? null,
       tasks: readings.tasks.get(cgroupPath) ?? null,
@@ -91,22 +95,23 @@ export function podMetricVerbs(ports: MetricPorts, groups: readonly PodMetricGro
       limits: container.status.resources,
     });
     const image = config.image.userSpecifiedImage || config.image.image;
-    const base = labelsOf(sandbox, { container: config.metadata.name, id: cgroupPath, image, name: id });
-    return { containerId: id, base, metrics: valuesOf(metrics, measured) };
+    const own = () => ({ container: config.metadata.name, id: cgroupPath, image, name: id });
+    return { containerId: id, base: labelsOf(container.identity, sandbox, own), ...set(measured) };
   }
 
   async function ofPod(sandbox: Sandbox, containers: readonly Container[], readings: Readings): Promise<PodMetrics> {
     const { id, cgroupPath, config, createdAt } = sandbox.identity;
     const own = config.security.namespaces.network !== 'node' && groups.includes('network');
     const measured = measure({
+      known: readings.known,
       startedAt: wholeSeconds(createdAt),
       cgroup: readings.cgroups.get(cgroupPath) ?? null,
       traffic: own ? await ports.interfaces(sandbox) : [],
     });
     return {
       sandboxId: id,
-      base: labelsOf(sandbox, { container: '', id: cgroupPath, image: '', name: '' }),
-      metrics: valuesOf(metrics, measured),
+      base: labelsOf(sandbox.identity, sandbox, () => ({ container: '', id: cgroupPath, image: '', name: '' })),
+      ...set(measured),
       containers: containers.map((container) => ofContainer(container, sandbox, readings)),
     };
   }
@@ -135,7 +140,16 @@ interface OwnLabels {
   readonly name: string;
 }
 
-function labelsOf({ identity }: Sandbox, { container, id, image, name }: OwnLabels): BaseLabelValues {
-  const { metadata } = identity.config;
-  return [container, id, image, name, metadata.namespace, metadata.name];
+/** By the identity of a sandbox or a container, which never changes: who encodes them may keep that too. */
+const keptLabels = new WeakMap<object, BaseLabelValues>();
+
+function labelsOf(of: object, { identity }: Sandbox, own: () => OwnLabels): BaseLabelValues {
+  let labels = keptLabels.get(of);
+  if (labels === undefined) {
+    const { metadata } = identity.config;
+    const { container, id, image, name } = own();
+    labels = [container, id, image, name, metadata.namespace, metadata.name];
+    keptLabels.set(of, labels);
+  }
+  return labels;
 }

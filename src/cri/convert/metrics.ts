@@ -2,7 +2,7 @@
 // Metrics of pods to answers, as protobuf bytes: a node of 500 pods has 50,000 of them, for which the codec would
 // hold the event loop for a second. Field numbers are those of runtime/v1/api.proto.
 import type { MetricDescriptor as DescriptorMessage } from '../../proto/generated/cri/runtime/v1/MetricDescriptor.ts';
-import type { MetricDescriptor, MetricSet, MetricValue, PodMetrics } from '../usage.ts';
+import type { MetricDescriptor, MetricHead, MetricSet, PodMetrics } from '../usage.ts';
 import { varintLength, Writer } from './wire.ts';
 
 /** MetricDescriptor. */
@@ -13,7 +13,9 @@ export const encodeDescriptor = (from: MetricDescriptor): DescriptorMessage => (
 });
 
 const smallRoom = 512;
-const largeRoom = 64 * 1024;
+const largeRoom = 256 * 1024;
+/** How many bytes the length of a pod's or a container's message mostly has: there are 15 to 60 KB of metrics. */
+const lengthBytes = 3;
 
 function encodeLabels(values: readonly string[]): Buffer {
   const writer = new Writer(smallRoom);
@@ -22,7 +24,7 @@ function encodeLabels(values: readonly string[]): Buffer {
 }
 
 /** Metric.name and Metric.metric_type; COUNTER is 0 and left out. */
-function encodeHead({ name, type }: MetricValue): Buffer {
+function encodeHead({ name, type }: MetricHead): Buffer {
   const writer = new Writer(smallRoom);
   writer.field(1, Buffer.from(name));
   if (type === 'gauge') {
@@ -32,63 +34,78 @@ function encodeHead({ name, type }: MetricValue): Buffer {
   return writer.take();
 }
 
-/** What is the same in many metrics is encoded once: names, and values of the metrics' own labels. */
+/** Heads of metrics, and label values of pods and containers, for as long as these live. */
+const heads = new WeakMap<MetricHead, Buffer>();
+const bases = new WeakMap<readonly string[], Buffer>();
+
+/** Encodes what metrics of one call have in common once. */
 class MetricEncoder {
   readonly #writer: Writer;
-  readonly #heads = new Map<string, Buffer>();
-  readonly #labels = new Map<string, Buffer>();
+  readonly #labels = new Map<readonly string[], Buffer>();
 
   constructor(writer: Writer) {
     this.#writer = writer;
   }
 
   /** Metrics as field 2 of PodSandboxMetrics and of ContainerMetrics. Timestamps are 0: gathered for this call. */
-  write({ base, metrics }: MetricSet): void {
-    const shared = encodeLabels(base);
-    for (const metric of metrics) {
-      const head = kept(this.#heads, metric.name, () => encodeHead(metric));
-      const labels = kept(this.#labels, metric.labels.join('\u0000'), () => encodeLabels(metric.labels));
-      const valueLength = metric.value === 0 ? 0 : 1 + varintLength(metric.value);
-      this.#writer.tag(2, 2);
-      this.#writer.varint(head.byteLength + shared.byteLength + labels.byteLength + 2 + valueLength);
-      this.#writer.bytes(head);
-      this.#writer.bytes(shared);
-      this.#writer.bytes(labels);
-      this.#value(metric.value, valueLength);
-    }
-  }
-
-  /** Metric.value: UInt64Value, empty for 0. */
-  #value(value: number, length: number): void {
-    this.#writer.tag(5, 2);
-    this.#writer.varint(length);
-    if (length === 0) return;
-    this.#writer.tag(1, 0);
-    this.#writer.varint(value);
+  write({ base, tell }: MetricSet): void {
+    const writer = this.#writer;
+    const shared = kept(bases, base, encodeLabels);
+    tell((metric, own, value) => {
+      const head = kept(heads, metric, encodeHead);
+      const labels = kept(this.#labels, own, encodeLabels);
+      const valueLength = value === 0 ? 0 : 1 + varintLength(value);
+      writer.tag(2, 2);
+      writer.varint(head.byteLength + shared.byteLength + labels.byteLength + 2 + valueLength);
+      writer.bytes(head);
+      writer.bytes(shared);
+      if (labels.byteLength > 0) writer.bytes(labels);
+      // Metric.value: UInt64Value, empty for 0
+      writer.tag(5, 2);
+      writer.varint(valueLength);
+      if (valueLength === 0) return;
+      writer.tag(1, 0);
+      writer.varint(value);
+    });
   }
 }
 
-function kept(known: Map<string, Buffer>, key: string, encode: () => Buffer): Buffer {
+function kept<Key extends object>(
+  known: { get(key: Key): Buffer | undefined; set(key: Key, encoded: Buffer): unknown },
+  key: Key,
+  encode: (key: Key) => Buffer,
+): Buffer {
   let found = known.get(key);
   if (found === undefined) {
-    found = encode();
+    found = encode(key);
     known.set(key, found);
   }
   return found;
 }
 
-/** PodSandboxMetrics messages, each made when it is asked for. */
+/** PodSandboxMetrics messages as items of an answer (`repeated PodSandboxMetrics = 1`), each made when it is asked for. */
 export function* encodePodMetrics(pods: Iterable<PodMetrics>): Generator<Buffer> {
-  const [whole, part] = [new Writer(largeRoom), new Writer(largeRoom)];
-  const [ofPod, ofContainer] = [new MetricEncoder(whole), new MetricEncoder(part)];
+  const writer = new Writer(largeRoom);
+  const encoder = new MetricEncoder(writer);
   for (const pod of pods) {
-    whole.field(1, Buffer.from(pod.sandboxId));
-    ofPod.write(pod);
-    for (const container of pod.containers) {
-      part.field(1, Buffer.from(container.containerId));
-      ofContainer.write(container);
-      whole.field(3, part.take());
-    }
-    yield whole.take();
+    writer.message(
+      1,
+      () => {
+        writer.field(1, Buffer.from(pod.sandboxId));
+        encoder.write(pod);
+        for (const container of pod.containers) {
+          writer.message(
+            3,
+            () => {
+              writer.field(1, Buffer.from(container.containerId));
+              encoder.write(container);
+            },
+            lengthBytes,
+          );
+        }
+      },
+      lengthBytes,
+    );
+    yield writer.handOver();
   }
 }

@@ -14,7 +14,10 @@ export function varintLength(value: number): number {
 /** Bytes written one behind the other into room that grows. */
 export class Writer {
   #room: Buffer;
+  /** Bytes of the room that are used. */
   #length = 0;
+  /** Those of them that were handed over. */
+  #given = 0;
 
   /** `room` bytes to begin with. */
   constructor(room: number) {
@@ -23,9 +26,16 @@ export class Writer {
 
   /** A copy of what was written; the room is used again. */
   take(): Buffer {
-    const taken = Buffer.from(this.#room.subarray(0, this.#length));
-    this.#length = 0;
+    const taken = Buffer.from(this.#room.subarray(this.#given, this.#length));
+    this.#length = this.#given;
     return taken;
+  }
+
+  /** What was written, and not a copy of it: what is written next has a room of its own, or another part of this one. */
+  handOver(): Buffer {
+    const given = this.#room.subarray(this.#given, this.#length);
+    this.#given = this.#length;
+    return given;
   }
 
   bytes(part: Uint8Array): void {
@@ -79,28 +89,36 @@ export class Writer {
     if (value !== '') this.field(number, Buffer.from(value));
   }
 
-  /** A field that is a message; also if nothing is written into it. */
-  message(number: number, write: () => void): void {
+  /**
+   * A field that is a message; also if nothing is written into it. Its length is expected to be so many bytes long: if it
+   * is not, the message is moved.
+   */
+  message(number: number, write: () => void, lengthBytes = 1): void {
     this.tag(number, 2);
-    this.#reserve(1);
-    // nearly every length is one byte: what is longer is moved
-    const at = this.#length++;
+    this.#reserve(lengthBytes);
+    // rooms change, distances from what was handed over do not
+    const at = this.#length - this.#given;
+    this.#length += lengthBytes;
     write();
-    const length = this.#length - at - 1;
-    const more = varintLength(length) - 1;
-    if (more > 0) {
-      this.#reserve(more);
-      this.#room.copyWithin(at + 1 + more, at + 1, this.#length);
+    const begin = this.#given + at;
+    const length = this.#length - begin - lengthBytes;
+    const more = varintLength(length) - lengthBytes;
+    if (more !== 0) {
+      this.#reserve(Math.max(more, 0));
+      const now = this.#given + at;
+      this.#room.copyWithin(now + lengthBytes + more, now + lengthBytes, this.#length);
     }
-    this.#length = at;
+    this.#length = this.#given + at;
     this.varint(length);
     this.#length += length;
   }
 
   #reserve(bytes: number): void {
     if (this.#length + bytes <= this.#room.byteLength) return;
-    const larger = Buffer.allocUnsafe(Math.max(this.#room.byteLength * 2, this.#length + bytes));
-    this.#room.copy(larger, 0, 0, this.#length);
-    this.#room = larger;
+    const pending = this.#length - this.#given;
+    // what was handed over stays where it is: only what was not goes on in the new room
+    const larger = Buffer.allocUnsafe(Math.max(this.#room.byteLength, pending * 2, pending + bytes));
+    this.#room.copy(larger, 0, this.#given, this.#length);
+    [this.#room, this.#length, this.#given] = [larger, pending, 0];
   }
 }

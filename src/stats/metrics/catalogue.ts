@@ -9,7 +9,7 @@ import {
   oomMetrics,
   pressureMetrics,
 } from './cgroup-metrics.ts';
-import type { Measured, Metric } from './metric.ts';
+import type { Measured, Metric, Put } from './metric.ts';
 import { alwaysMetrics, diskMetrics, networkMetrics, processMetrics, specMetrics } from './other-metrics.ts';
 
 const all = [
@@ -50,15 +50,8 @@ export interface MetricDescriptor {
   readonly labelKeys: readonly string[];
 }
 
-/** CRI Metric, gathered live. */
-export interface MetricValue {
-  readonly name: string;
-  readonly type: 'counter' | 'gauge';
-  /** Values of the metric's own labels, behind those of the base. */
-  readonly labels: readonly string[];
-  /** A whole number, at least 0. */
-  readonly value: number;
-}
+/** Takes a whole number, at least 0, with the values of the metric's own labels, behind those of the base. */
+export type TakeMetric = (metric: Metric, labels: readonly string[], value: number) => void;
 
 /** The metrics of some groups. */
 export const metricsOf = (groups: readonly PodMetricGroup[]): readonly Metric[] =>
@@ -69,16 +62,16 @@ export const descriptorsOf = (metrics: readonly Metric[]): MetricDescriptor[] =>
   metrics.map(({ name, help, labels }) => ({ name, help, labelKeys: [...baseLabels, ...labels] }));
 
 /**
- * The values of what was read, each made when it is asked for: a node has 50,000 of them. One that the kernel does
- * not tell is absent.
+ * Tells the values of what was read: a node has 50,000 of them, so that none is made into an object. One that the kernel
+ * does not tell is absent.
  */
-export const valuesOf = (metrics: readonly Metric[], measured: Measured): Iterable<MetricValue> => ({
-  *[Symbol.iterator]() {
-    for (const { name, type, values } of metrics) {
-      for (const [value, ...labels] of values(measured)) {
-        if (value === null || !Number.isFinite(value) || value < 0) continue;
-        yield { name, type, labels, value: Math.floor(value) };
-      }
-    }
-  },
-});
+export function tellValues(metrics: readonly Metric[], measured: Measured, take: TakeMetric): void {
+  let telling: Metric;
+  const put: Put = (value, labels) => {
+    if (typeof value === 'number' && value >= 0 && value < Infinity) take(telling, labels, Math.floor(value));
+  };
+  for (const metric of metrics) {
+    telling = metric;
+    metric.tell(measured, put);
+  }
+}

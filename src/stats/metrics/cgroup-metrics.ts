@@ -1,6 +1,8 @@
 // PURE
 // Metrics of processor, memory, pressure, huge pages and block devices, from a cgroup's files.
-import { counter, counters, gauge, gauges, type Measured, type MetricGroup, seconds, type Value } from './metric.ts';
+import { counter, counters, gauge, gauges, type Measured, type MetricGroup, type Put, seconds } from './metric.ts';
+
+const total = ['total'];
 
 /** Processor time. */
 export const cpuMetrics: MetricGroup = {
@@ -14,7 +16,7 @@ export const cpuMetrics: MetricGroup = {
     ),
     counters(
       { name: 'container_cpu_usage_seconds_total', help: 'Cumulative cpu time consumed in seconds.', labels: ['cpu'] },
-      ({ cgroup }) => [[seconds(cgroup?.cpu?.usageNs), 'total']],
+      ({ cgroup }, put) => put(seconds(cgroup?.cpu?.usageNs), total),
     ),
     counter(
       'container_cpu_cfs_periods_total',
@@ -44,16 +46,19 @@ export const cpuMetrics: MetricGroup = {
   ],
 };
 
+const minorOwn = ['pgfault', 'container'];
+const majorOwn = ['pgmajfault', 'container'];
+const minorAll = ['pgfault', 'hierarchy'];
+const majorAll = ['pgmajfault', 'hierarchy'];
+
 /** Page faults: of the container alone, and with cgroups below. One number for both where the kernel has one. */
-function failures({ cgroup }: Measured): readonly Value[] {
+function failures({ cgroup }: Measured, put: Put): void {
   const memory = cgroup?.memory;
-  if (!memory) return [];
-  return [
-    [memory.ownPageFaults ?? memory.pageFaults, 'pgfault', 'container'],
-    [memory.ownMajorPageFaults ?? memory.majorPageFaults, 'pgmajfault', 'container'],
-    [memory.pageFaults, 'pgfault', 'hierarchy'],
-    [memory.majorPageFaults, 'pgmajfault', 'hierarchy'],
-  ];
+  if (!memory) return;
+  put(memory.ownPageFaults ?? memory.pageFaults, minorOwn);
+  put(memory.ownMajorPageFaults ?? memory.majorPageFaults, majorOwn);
+  put(memory.pageFaults, minorAll);
+  put(memory.majorPageFaults, majorAll);
 }
 
 /** Memory. */
@@ -122,17 +127,26 @@ export const oomMetrics: MetricGroup = {
   ],
 };
 
+type HugePages = NonNullable<Measured['cgroup']>['hugetlb'][number];
+
+/** Tells one value for each size of huge pages. */
+const perSize =
+  (value: (pages: HugePages) => number | null) =>
+  ({ cgroup, known }: Measured, put: Put): void => {
+    for (const pages of cgroup?.hugetlb ?? []) put(value(pages), known.single(pages.pageSize));
+  };
+
 /** Huge pages. */
 export const hugetlbMetrics: MetricGroup = {
   group: 'hugetlb',
   metrics: [
     counters(
       { name: 'container_hugetlb_failcnt', help: 'Number of hugepage usage hits limits', labels: ['pagesize'] },
-      ({ cgroup }) => (cgroup?.hugetlb ?? []).map(({ pageSize, failcnt }) => [failcnt, pageSize]),
+      perSize(({ failcnt }) => failcnt),
     ),
     gauges(
       { name: 'container_hugetlb_usage_bytes', help: 'Current hugepage usage in bytes', labels: ['pagesize'] },
-      ({ cgroup }) => (cgroup?.hugetlb ?? []).map(({ pageSize, usage }) => [usage, pageSize]),
+      perSize(({ usage }) => usage),
     ),
     gauges(
       {
@@ -140,7 +154,7 @@ export const hugetlbMetrics: MetricGroup = {
         help: 'Maximum hugepage usage recorded in bytes',
         labels: ['pagesize'],
       },
-      ({ cgroup }) => (cgroup?.hugetlb ?? []).map(({ pageSize, maxUsage }) => [maxUsage, pageSize]),
+      perSize(({ maxUsage }) => maxUsage),
     ),
   ],
 };
@@ -149,9 +163,9 @@ type Io = NonNullable<Measured['cgroup']>['io'][number];
 
 /** One value for each block device. */
 const perDevice = (name: string, help: string, value: (io: Io) => number | null) =>
-  counters({ name, help, labels: ['device'] }, ({ cgroup, deviceName }) =>
-    (cgroup?.io ?? []).map((io) => [value(io), deviceName(io.major, io.minor)]),
-  );
+  counters({ name, help, labels: ['device'] }, ({ cgroup, known }, put) => {
+    for (const io of cgroup?.io ?? []) put(value(io), known.device(io.major, io.minor).device);
+  });
 
 const micros = (us: number | undefined): number | null => (us === undefined ? null : us / 1e6);
 
@@ -181,14 +195,13 @@ export const diskIoMetrics: MetricGroup = {
         help: 'Blkio Device bytes usage',
         labels: ['device', 'major', 'minor', 'operation'],
       },
-      ({ cgroup, deviceName }) =>
-        (cgroup?.io ?? []).flatMap(({ major, minor, readBytes, writeBytes }): Value[] => {
-          const device = [deviceName(major, minor), String(major), String(minor)] as const;
-          return [
-            [readBytes, ...device, 'Read'],
-            [writeBytes, ...device, 'Write'],
-          ];
-        }),
+      ({ cgroup, known }, put) => {
+        for (const { major, minor, readBytes, writeBytes } of cgroup?.io ?? []) {
+          const { read, write } = known.device(major, minor);
+          put(readBytes, read);
+          put(writeBytes, write);
+        }
+      },
     ),
   ],
 };

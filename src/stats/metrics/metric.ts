@@ -4,6 +4,7 @@ import type { PodMetricGroup } from '../../config/pod-metrics.ts';
 import type { CgroupStats } from '../../cgroup/cgroup.ts';
 import type { LinuxResources } from '../../sandbox/sandbox.ts';
 import type { CgroupTasks, InterfaceTraffic } from '../ports.ts';
+import type { KnownLabels } from './known-labels.ts';
 
 /** The writable layer and the file system that it is on. */
 export interface DiskUse {
@@ -29,12 +30,15 @@ export interface Measured {
   readonly disk: DiskUse | null;
   /** Limits of a container. */
   readonly limits: LinuxResources | null;
-  /** "/dev/sda" of a block device. */
-  readonly deviceName: (major: number, minor: number) => string;
+  /** Label values of devices, interfaces and sizes. */
+  readonly known: KnownLabels;
 }
 
-/** A value with those label values that the metric has beyond those of all. A null value is left out. */
-export type Value = readonly [value: number | null, ...labels: string[]];
+/**
+ * Takes a value with those label values that the metric has beyond those of all; one that is null or undefined is left
+ * out. A node tells 50,000 in a call: the same label values should be the same array.
+ */
+export type Put = (value: number | null | undefined, labels: readonly string[]) => void;
 
 /** A metric, by cAdvisor's name, help, labels and type, as the kubelet's /metrics/cadvisor has always had it. */
 export interface Metric {
@@ -43,7 +47,7 @@ export interface Metric {
   readonly type: 'counter' | 'gauge';
   /** Beyond those of all. */
   readonly labels: readonly string[];
-  readonly values: (of: Measured) => readonly Value[];
+  readonly tell: (of: Measured, put: Put) => void;
 }
 
 /** Metrics that are served or left out together; null: always served. */
@@ -58,7 +62,7 @@ interface Named {
   readonly labels?: readonly string[];
 }
 
-type Values = (of: Measured) => readonly Value[];
+type Tell = Metric['tell'];
 type One = (of: Measured) => number | null | undefined;
 
 /** A metric that only grows, with one value. */
@@ -68,19 +72,21 @@ export const counter = (name: string, help: string, value: One): Metric => one('
 export const gauge = (name: string, help: string, value: One): Metric => one('gauge', { name, help }, value);
 
 /** A metric that only grows, with a value for each combination of labels. */
-export const counters = ({ name, help, labels = [] }: Named, values: Values): Metric => ({
+export const counters = ({ name, help, labels = [] }: Named, tell: Tell): Metric => ({
   name,
   help,
   type: 'counter',
   labels,
-  values,
+  tell,
 });
 
 /** A metric with a value for each combination of labels. */
-export const gauges = (named: Named, values: Values): Metric => ({ ...counters(named, values), type: 'gauge' });
+export const gauges = (named: Named, tell: Tell): Metric => ({ ...counters(named, tell), type: 'gauge' });
+
+const none: readonly string[] = [];
 
 const one = (type: Metric['type'], named: Named, value: One): Metric => ({
-  ...counters(named, (of) => [[value(of) ?? null]]),
+  ...counters(named, (of, put) => put(value(of), none)),
   type,
 });
 

@@ -1,10 +1,12 @@
 // PURE
 // Metrics that are not from a cgroup's files: disks, network, processes, limits, times.
 import type { InterfaceTraffic } from '../ports.ts';
-import { counters, gauge, gauges, type MetricGroup, type Value } from './metric.ts';
+import { counters, gauge, gauges, type Measured, type MetricGroup, type Put } from './metric.ts';
 
 const ofDisk = (name: string, help: string, value: 'freeInodes' | 'totalInodes' | 'totalBytes' | 'usedBytes') =>
-  gauges({ name, help, labels: ['device'] }, ({ disk }) => (disk ? [[disk[value], disk.device]] : []));
+  gauges({ name, help, labels: ['device'] }, ({ disk, known }, put) => {
+    if (disk) put(disk[value], known.single(disk.device));
+  });
 
 /** The writable layer, and the room on its file system. */
 export const diskMetrics: MetricGroup = {
@@ -28,7 +30,9 @@ export const diskMetrics: MetricGroup = {
 const traffic = (name: string, help: string, value: Exclude<keyof InterfaceTraffic, 'name'>) =>
   counters(
     { name: `container_network_${name}_total`, help: `Cumulative count of ${help}`, labels: ['interface'] },
-    (of) => of.traffic.map((one): Value => [one[value], one.name]),
+    (of, put) => {
+      for (const one of of.traffic) put(one[value], of.known.single(one.name));
+    },
   );
 
 /** Traffic of a pod's interfaces. */
@@ -45,6 +49,20 @@ export const networkMetrics: MetricGroup = {
     traffic('transmit_errors', 'errors encountered while transmitting', 'txErrors'),
   ],
 };
+
+const openFiles = ['max_open_files'];
+const sleeping = ['sleeping'];
+const running = ['running'];
+const stopped = ['stopped'];
+const uninterruptible = ['uninterruptible'];
+
+function taskStates({ tasks }: Measured, put: Put): void {
+  if (!tasks) return;
+  put(tasks.states.sleeping, sleeping);
+  put(tasks.states.running, running);
+  put(tasks.states.stopped, stopped);
+  put(tasks.states.uninterruptible, uninterruptible);
+}
 
 /** Processes. */
 export const processMetrics: MetricGroup = {
@@ -69,20 +87,9 @@ export const processMetrics: MetricGroup = {
         help: 'Soft ulimit values for the container root process. Unlimited if -1, except priority and nice',
         labels: ['ulimit'],
       },
-      ({ tasks }) => [[tasks?.openFilesLimit ?? null, 'max_open_files']],
+      ({ tasks }, put) => put(tasks?.openFilesLimit, openFiles),
     ),
-    gauges(
-      { name: 'container_tasks_state', help: 'Number of tasks in given state', labels: ['state'] },
-      ({ tasks }): Value[] =>
-        tasks
-          ? [
-              [tasks.states.sleeping, 'sleeping'],
-              [tasks.states.running, 'running'],
-              [tasks.states.stopped, 'stopped'],
-              [tasks.states.uninterruptible, 'uninterruptible'],
-            ]
-          : [],
-    ),
+    gauges({ name: 'container_tasks_state', help: 'Number of tasks in given state', labels: ['state'] }, taskStates),
   ],
 };
 

@@ -1,57 +1,74 @@
 import test from 'ava';
 import { encodePodMetrics } from '../../../src/cri/convert/metrics.ts';
-import type { MetricValue, PodMetrics } from '../../../src/cri/usage.ts';
+import type { MetricHead, MetricSet, PodMetrics } from '../../../src/cri/usage.ts';
 import { criMessage } from '../../../src/proto/cri-codec.ts';
 
 const values = [0, 1, 127, 128, 16_383, 16_384, 2 ** 31 - 1, 2 ** 31, 2 ** 32, 2 ** 40 + 5, Number.MAX_SAFE_INTEGER];
 
-const metrics = (prefix: string): MetricValue[] =>
-  values.flatMap((value) => [
-    { name: `${prefix}_gauge`, type: 'gauge', labels: [], value },
-    { name: `${prefix}_counter_total`, type: 'counter', labels: ['ü', '', 'x'.repeat(300)], value },
-    { name: `${prefix}_counter_total`, type: 'counter', labels: ['eth0', '', ''], value },
-  ]);
+const long = ['ü', '', 'x'.repeat(300)];
+const short = ['eth0', '', ''];
+
+/** Tells each value of a gauge, and twice that of a counter; `times` makes messages longer. */
+const metrics = (prefix: string, times = 1): MetricSet['tell'] => {
+  const gauge: MetricHead = { name: `${prefix}_gauge`, type: 'gauge' };
+  const counter: MetricHead = { name: `${prefix}_counter_total`, type: 'counter' };
+  return (take) => {
+    for (const value of Array.from({ length: times }, () => values).flat()) {
+      take(gauge, [], value);
+      take(counter, long, value);
+      take(counter, short, value);
+    }
+  };
+};
 
 const pods: PodMetrics[] = ['a', 'b'].map((id) => ({
   sandboxId: id.repeat(64),
   base: ['', '/pods/x', '', '', 'default', id],
-  metrics: metrics('pod'),
-  containers: ['1', '2'].map((number) => ({
-    containerId: number.repeat(64),
-    base: ['c', `/pods/x/${number}`, 'busybox', number, 'default', 'y'.repeat(200)],
-    metrics: metrics('container'),
+  tell: metrics('pod'),
+  // lengths of one to four bytes, and more than there is room for at first
+  containers: [0, 1, 2, 80].map((times) => ({
+    containerId: String(times).repeat(64),
+    base: ['c', `/pods/x/${times}`, 'busybox', String(times), 'default', 'y'.repeat(200)],
+    tell: metrics('container', times),
   })),
 }));
 
 test('the bytes are those that the codec reads and would have made', (t) => {
   const codec = criMessage('PodSandboxMetrics');
-  const asMessage = (base: readonly string[], list: Iterable<MetricValue>): object[] =>
-    [...list].map(({ name, type, labels, value }) => ({
-      name,
-      timestamp: '0',
-      metric_type: type === 'gauge' ? 'GAUGE' : 'COUNTER',
-      label_values: [...base, ...labels],
-      value: { value: String(value) },
-    }));
+  const asMessage = ({ base, tell }: MetricSet): object[] => {
+    const list: object[] = [];
+    tell(({ name, type }, labels, value) => {
+      list.push({
+        name,
+        timestamp: '0',
+        metric_type: type === 'gauge' ? 'GAUGE' : 'COUNTER',
+        label_values: [...base, ...labels],
+        value: { value: String(value) },
+      });
+    });
+    return list;
+  };
   const encoded = [...encodePodMetrics(pods)];
   t.is(encoded.length, pods.length);
   for (const [at, pod] of pods.entries()) {
     const message = {
       pod_sandbox_id: pod.sandboxId,
-      metrics: asMessage(pod.base, pod.metrics),
-      container_metrics: pod.containers.map(({ containerId, base, metrics: list }) => ({
-        container_id: containerId,
-        metrics: asMessage(base, list),
+      metrics: asMessage(pod),
+      container_metrics: pod.containers.map((container) => ({
+        container_id: container.containerId,
+        metrics: asMessage(container),
       })),
     };
+    const answer = criMessage('ListPodSandboxMetricsResponse');
+    const whole = { pod_metrics: [message] };
     const bytes = encoded[at] ?? Buffer.alloc(0);
-    t.deepEqual(codec.deserialize(bytes), message);
+    t.deepEqual(answer.deserialize(bytes), whole);
     t.deepEqual(codec.deserialize(Buffer.from(codec.serialize(message))), message);
   }
 });
 
 test('a pod without anything is its id', (t) => {
-  const [bytes] = [...encodePodMetrics([{ sandboxId: 's', base: [], metrics: [], containers: [] }])];
-  t.deepEqual([...(bytes ?? [])], [0x0a, 1, 's'.charCodeAt(0)]);
+  const [bytes] = [...encodePodMetrics([{ sandboxId: 's', base: [], tell: () => undefined, containers: [] }])];
+  t.deepEqual([...(bytes ?? [])], [0x0a, 3, 0x0a, 1, 's'.charCodeAt(0)]);
   t.deepEqual([...encodePodMetrics([])], []);
 });

@@ -118,13 +118,14 @@ test('the listener serves metrics only, and ends', async (t) => {
   const early = await fetch(`http://${address}/metrics/cadvisor`);
   t.is(early.status, 500);
   t.regex(await early.text(), /podwrightd is starting/);
-  const one = { name: 'container_x', type: 'gauge', labels: ['a"b'], value: 3 } as const;
+  const one = { name: 'container_x', type: 'gauge' } as const;
+  const tell = (take: (metric: typeof one, labels: readonly string[], value: number) => void) => take(one, ['a"b'], 3);
   metrics.setPods({
     families: () => [
       { name: 'container_x', help: 'Some x', labelKeys: ['pod', 'own'] },
       { name: 'container_none', help: 'Nothing', labelKeys: ['pod'] },
     ],
-    read: async () => [{ base: ['p'], metrics: [one], containers: [{ base: ['q'], metrics: [one] }] }],
+    read: async () => [{ base: ['p'], tell, containers: [{ base: ['q'], tell }] }],
   });
   const pods = await fetch(`http://${address}/metrics/cadvisor`);
   t.is(

@@ -112,11 +112,11 @@ test('every metric has a descriptor, and as many label values as it has keys', a
   const [answer] = await made.podMetrics();
   const seen = new Set<string>();
   for (const set of answer ? [answer, ...answer.containers] : []) {
-    for (const metric of set.metrics) {
-      t.is(set.base.length + metric.labels.length, keys.get(metric.name)?.length ?? -1, metric.name);
-      t.true(Number.isInteger(metric.value) && metric.value >= 0);
-      seen.add(metric.name);
-    }
+    set.tell(({ name }, labels, value) => {
+      t.is(set.base.length + labels.length, keys.get(name)?.length ?? -1, name);
+      t.true(Number.isInteger(value) && value >= 0);
+      seen.add(name);
+    });
   }
   t.deepEqual(
     [...keys.keys()].filter((name) => !seen.has(name)),
@@ -132,10 +132,11 @@ test('every metric has a descriptor, and as many label values as it has keys', a
 /** `name{labels beyond the base}` → value. */
 async function values(made: ReturnType<typeof verbs>, of: 'pod' | 'container'): Promise<Record<string, number>> {
   const [answer] = await made.podMetrics();
-  const metrics = of === 'pod' ? answer?.metrics : answer?.containers[0]?.metrics;
-  return Object.fromEntries(
-    [...(metrics ?? [])].map(({ name, labels, value }) => [[name, ...labels].join(' '), value]),
-  );
+  const told: Record<string, number> = {};
+  (of === 'pod' ? answer : answer?.containers[0])?.tell(({ name }, labels, value) => {
+    told[[name, ...labels].join(' ')] = value;
+  });
+  return told;
 }
 
 test('values of a container', async (t) => {
@@ -191,6 +192,34 @@ test('labels say whose it is', async (t) => {
   const [answer] = await verbs().podMetrics();
   t.deepEqual(answer?.base, ['', '/pods/s1', '', '', 'default', 'web']);
   t.deepEqual(answer?.containers[0]?.base, ['c1', '/pods/s1/c1', 'busybox', 'c1', 'default', 'web']);
+});
+
+test('what is the same is the same object: metrics and labels of pods in each call, own labels within one', async (t) => {
+  const pods = [pod, sandboxOf({ id: 's2' })];
+  const containers = [running, containerOf({ id: 'c2', sandboxId: 's2', status: running.status })];
+  const made = verbs({
+    sandboxes: { list: () => pods, find: () => undefined },
+    containers: { list: () => containers, find: () => undefined },
+  });
+  const seen = async () => {
+    const answer = await made.podMetrics();
+    const sets = answer.flatMap((one) => [one, ...one.containers]);
+    const heads = new Map<object, string>();
+    const own = new Map<readonly string[], string>();
+    for (const { tell } of sets) {
+      tell((metric, labels) => {
+        heads.set(metric, metric.name);
+        own.set(labels, labels.join(' '));
+      });
+    }
+    return { bases: sets.map(({ base }) => base), heads, own };
+  };
+  const [first, second] = [await seen(), await seen()];
+  t.is(first.bases.length, 4);
+  for (const [at, base] of first.bases.entries()) t.is(second.bases[at], base);
+  t.deepEqual([...first.heads.keys()], [...second.heads.keys()]);
+  t.is(new Set(first.heads.values()).size, first.heads.size);
+  t.is(new Set(first.own.values()).size, first.own.size);
 });
 
 test('what the kernel does not tell is absent, not 0', async (t) => {

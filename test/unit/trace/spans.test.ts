@@ -9,6 +9,8 @@ import { until } from '../../helpers/until.ts';
 
 const parent = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01';
 const metadata = (values: Readonly<Record<string, string>>) => (key: string) => values[key] ?? '';
+/** Exports begin at once: one that takes long is waited for, as the end of the program would not. */
+const soon = { OTEL_BSP_SCHEDULE_DELAY: '10' };
 const outcome = { code: 'OK', number: 0, message: '', subject: {} };
 
 async function collected(t: ExecutionContext, more: Readonly<Record<string, string>> = {}) {
@@ -48,8 +50,10 @@ test.serial('a call continues its caller’s trace, and its stages are below it'
     OTEL_SERVICE_NAME: 'node-7',
     OTEL_RESOURCE_ATTRIBUTES: 'deployment.environment=test,zone=b',
     OTEL_EXPORTER_OTLP_HEADERS: 'x-tenant=seven',
+    ...soon,
   });
   await oneCall(spans, { traceparent: parent, tracestate: 'vendor=value,other=1' });
+  await until('the first export, which loads its transport', () => collector.spans.length === 3);
   await spans.close();
   const [call] = collector.named('runtime.v1.RuntimeService/RunPodSandbox');
   t.like(call, {
@@ -120,14 +124,16 @@ test.serial('exports over gRPC', async (t) => {
   const collector = new Collector();
   t.teardown(() => collector.close());
   const endpoint = await collector.listenGrpc();
-  const { spans } = await collected(t, { OTEL_EXPORTER_OTLP_ENDPOINT: endpoint, OTEL_EXPORTER_OTLP_PROTOCOL: 'grpc' });
+  const grpc = { OTEL_EXPORTER_OTLP_ENDPOINT: endpoint, OTEL_EXPORTER_OTLP_PROTOCOL: 'grpc' };
+  const { spans } = await collected(t, { ...grpc, ...soon });
   await oneCall(spans);
+  await until('the first export, which loads its transport', () => collector.spans.length === 3);
   await spans.close();
   t.is(collector.spans.length, 3);
 });
 
 test.serial('a collector that refuses, or is not there: spans are dropped and one line says so', async (t) => {
-  const { collector, spans, lines } = await collected(t, { OTEL_BSP_SCHEDULE_DELAY: '10' });
+  const { collector, spans, lines } = await collected(t, soon);
   collector.answer = 'refuse';
   for (let n = 0; n < 5; n += 1) {
     await oneCall(spans);

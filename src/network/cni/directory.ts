@@ -2,6 +2,7 @@
 import { statSync } from 'node:fs';
 import { readFile, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import type { NetworkConfig } from './conflist.ts';
 import { BadConfig, isConfigFile, parseNetworkConfig, wantsPluginsBeside } from './conflist.ts';
 
@@ -16,7 +17,12 @@ interface Seen {
   /** Files and directories that decided, with the marks of their state. */
   readonly marks: ReadonlyMap<string, string>;
   readonly loaded: Loaded;
+  /** Every mark was older than a tick when it was taken: whatever changes later makes another one. */
+  readonly settled: boolean;
 }
+
+// kernels before 6.13 stamp files by the tick of a clock: a second change within one leaves the same mark
+const tickMs = 20;
 
 // a directory that changes all the time must not keep a pod waiting
 const mostReads = 5;
@@ -33,7 +39,7 @@ export class ConfigDirectory {
 
   /** The configuration in use now. A few stat(2) calls while nothing changes. */
   async current(): Promise<Loaded> {
-    if (this.#seen && unchanged(this.#seen.marks)) return this.#seen.loaded;
+    if (this.#seen && this.#seen.settled && unchanged(this.#seen.marks)) return this.#seen.loaded;
     this.#reading ??= this.#read().finally(() => (this.#reading = null));
     return this.#reading;
   }
@@ -47,13 +53,14 @@ export class ConfigDirectory {
   /** Reads until nothing has changed meanwhile: what is chosen is what the directory held at one moment. */
   async #read(): Promise<Loaded> {
     for (let tries = 1; ; tries += 1) {
-      const seen = await this.#readOnce();
+      const seen = sameAs(this.#seen, await this.#readOnce());
       this.#seen = seen;
       if (tries === mostReads || unchanged(seen.marks)) return seen.loaded;
     }
   }
 
   async #readOnce(): Promise<Seen> {
+    const at = Date.now();
     // the mark comes before the reading: a change in between is seen
     const marks = new Map([[this.#dir, mark(this.#dir)]]);
     const problems: string[] = [];
@@ -68,7 +75,7 @@ export class ConfigDirectory {
         problems.push(`${name}: ${(error as Error).message}`);
       }
     }
-    return { marks, loaded };
+    return { marks, loaded, settled: [...marks.values()].every((each) => timeOf(each) < at - tickMs) };
   }
 
   async #load(file: string, marks: Map<string, string>): Promise<NetworkConfig> {
@@ -96,15 +103,26 @@ async function configFiles(dir: string): Promise<string[]> {
   }
 }
 
+const absent = 'absent';
+
 // synchronous: a few microseconds of the dentry cache, where a trip to libuv's pool costs hundreds
 function mark(path: string): string {
   try {
     const found = statSync(path, { bigint: true, throwIfNoEntry: false });
-    return found ? `${found.ino} ${found.size} ${found.mtimeNs} ${found.ctimeNs}` : 'absent';
+    return found ? `${found.ino} ${found.size} ${found.mtimeNs} ${found.ctimeNs}` : absent;
   } catch {
-    return 'absent'; // what cannot be looked at is passed over when it is read
+    return absent; // what cannot be looked at is passed over when it is read
   }
 }
 
 const unchanged = (marks: ReadonlyMap<string, string>): boolean =>
   [...marks].every(([path, before]) => mark(path) === before);
+
+/** When what bears a mark was changed last, in milliseconds since 1970. */
+const timeOf = (mark: string): number => (mark === absent ? 0 : Number(mark.slice(mark.lastIndexOf(' '))) / 1e6);
+
+/** What was read anew; what was loaded before stays the same object where nothing has changed. */
+const sameAs = (before: Seen | null, now: Seen): Seen =>
+  before !== null && isDeepStrictEqual([before.marks, before.loaded], [now.marks, now.loaded])
+    ? { ...now, loaded: before.loaded }
+    : now;

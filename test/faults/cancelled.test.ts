@@ -2,7 +2,19 @@
 import test, { type ExecutionContext } from 'ava';
 import { status as grpcStatus, type ServiceError } from '@grpc/grpc-js';
 import { endsWithoutResidue, useDaemon } from '../helpers/daemon.ts';
-import { containerConfig, create, exec, podConfig, pull, runPod, scripted, start, statusOf } from '../helpers/pods.ts';
+import {
+  containerConfig,
+  create,
+  exec,
+  podConfig,
+  pull,
+  readLog,
+  runPod,
+  scripted,
+  start,
+  statusOf,
+  textOf,
+} from '../helpers/pods.ts';
 import { until } from '../helpers/until.ts';
 
 const daemon = useDaemon(test);
@@ -10,11 +22,14 @@ test.before('an image', () => pull(daemon));
 
 const moments = [0, 1, 2, 4, 7, 11, 16, 25, 40, 80];
 
-/** Makes a call with a signal and fires it after a while. Answers its id when it was answered all the same. */
-async function givenUp(call: (signal: AbortSignal) => Promise<string>, afterMs: number): Promise<string | null> {
+/** Makes a call with a signal and fires it after a while, or then. Answers its id when it was answered all the same. */
+async function givenUp(
+  call: (signal: AbortSignal) => Promise<string>,
+  after: number | (() => Promise<unknown>),
+): Promise<string | null> {
   const gone = new AbortController();
   const answer = call(gone.signal).catch(() => null);
-  await new Promise((resolve) => setTimeout(resolve, afterMs));
+  await (typeof after === 'number' ? new Promise((resolve) => setTimeout(resolve, after)) : after());
   gone.abort();
   return answer;
 }
@@ -76,12 +91,16 @@ test.serial('CreateContainer: the same', async (t) => {
 
 test.serial('StopContainer: the grace goes on, the container ends, and the next stop is at once', async (t) => {
   const pod = await runPod(daemon);
-  const id = await start(daemon, pod, scripted('trap "" TERM; echo ready; while :; do sleep 0.05; done'));
+  const id = await start(daemon, pod, scripted('trap "echo asked" TERM; echo ready; while :; do sleep 0.05; done'));
+  const { log_path } = await statusOf(daemon, id);
+  const says = (line: string): Promise<unknown> =>
+    until(`the log has ${line}`, () => textOf(readLog(log_path)).includes(line));
+  await says('ready');
   const stop = async (signal: AbortSignal): Promise<string> => {
-    await daemon.runtime.StopContainer({ container_id: id, timeout: '2' }, { signal });
+    await daemon.runtime.StopContainer({ container_id: id, timeout: '5' }, { signal });
     return id;
   };
-  t.is(await givenUp(stop, 200), null);
+  t.is(await givenUp(stop, () => says('asked')), null);
   await until('it ends at the end of its grace', async () => (await statusOf(daemon, id)).state === 'CONTAINER_EXITED');
   t.is((await statusOf(daemon, id)).exit_code, 137);
   await daemon.runtime.StopContainer({ container_id: id, timeout: '30' });
@@ -97,9 +116,8 @@ test.serial('ExecSync: a command without a timeout of its own ends with its call
       (await daemon.runtime.ExecSync({ container_id: id, cmd: ['sh', '-c', 'sleep 4321 & wait'] }, { signal }))
         .exit_code,
     );
-  const answer = givenUp(run, 1000);
-  await until('it runs', async () => (await commands()).includes('sleep 4321'));
-  t.is(await answer, null);
+  const runs = () => until('it runs', async () => (await commands()).includes('sleep 4321'));
+  t.is(await givenUp(run, runs), null);
   await until('it has ended with all it started', async () => !(await commands()).includes('sleep 4321'));
   await daemon.removePod(pod.id);
 });

@@ -50,7 +50,7 @@ fn limits_are_applied_and_read_back() -> Tested {
 #[test]
 fn a_fork_above_the_pids_limit_fails() -> Tested {
     let s = Scratch::new(|r| r.pids_limit = Some(4))?;
-    let (_, errors) = s.run("for i in 1 2 3 4 5 6 7 8; do sleep 0.2 & done; wait")?;
+    let (_, errors) = s.run("for i in 1 2 3 4 5 6 7 8; do sleep 2 & done; wait")?;
     assert!(errors.to_lowercase().contains("fork"), "{errors}");
     Ok(())
 }

@@ -9,7 +9,7 @@ use scratch::{Scratch, Tested, wait_until};
 use std::path::Path;
 use std::time::Duration;
 
-const SOON: Duration = Duration::from_secs(5);
+const SOON: Duration = Duration::from_secs(30);
 
 #[test]
 fn processes_below_are_listed_too() -> Tested {

@@ -81,7 +81,7 @@ fn a_stalled_connection_is_given_up_and_resumed() {
     assert_eq!(get(&request).expect("fetch").data, Some(blob.clone()));
     assert_eq!(server.requests()[1].range(), 100_000);
     let server = Server::http(|_| Reply { stall: Some(0), ..Reply::new(200, &noise(SIZE)) });
-    let request = blob_request(&url(&server), &blob, json!({ "stallMs": 100, "attempts": 2 }));
+    let request = blob_request(&url(&server), &blob, json!({ "stallMs": 1000, "attempts": 2 }));
     let (stage, _, message) = failure(get(&request));
     assert_eq!((stage, server.requests().len()), ("timeout", 2), "{message}");
 }
@@ -222,11 +222,13 @@ fn a_cancel_interrupts_a_silent_server() {
     let before = Instant::now();
     std::thread::scope(|scope| {
         let fetch = scope.spawn(|| get(&request));
-        std::thread::sleep(Duration::from_millis(300));
+        while server.requests().is_empty() {
+            std::thread::sleep(Duration::from_millis(5));
+        }
         assert!(podwright_fetch::cancel(&handle));
         assert_eq!(failure(fetch.join().expect("join")).0, "cancel");
     });
-    assert!(before.elapsed() < Duration::from_secs(9));
+    assert!(before.elapsed() < Duration::from_secs(50));
 }
 
 #[test]

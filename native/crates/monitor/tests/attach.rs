@@ -45,7 +45,7 @@ fn attachers_see_what_comes_from_now_on_and_the_end() {
 #[test]
 fn only_running_containers_and_only_once_by_a_name() {
     let mut rig = Rig::ready();
-    let bundle = rig.script("sleep 0.5");
+    let bundle = rig.script("while [ ! -e /tmp/go ]; do usleep 10000; done");
     let kind = |r: Result<bool, podwright_protocol::client::ClientError>| r.unwrap_err().failure().unwrap().kind();
     assert_eq!(kind(rig.attach(&bundle, "a", false)), Kind::NotFound);
     rig.create(&bundle).unwrap();
@@ -55,6 +55,7 @@ fn only_running_containers_and_only_once_by_a_name() {
     rig.attach(&bundle, "a", false).unwrap();
     assert_eq!(kind(rig.attach(&bundle, "a", false)), Kind::FailedPrecondition);
     assert_eq!(rig.try_stream("a", Name::Stdin).unwrap_err().failure().unwrap().kind(), Kind::FailedPrecondition);
+    rig.exec(&bundle, &["touch", "/tmp/go"], |_| {}).unwrap();
     rig.exit_of(&bundle.id);
     assert_eq!(kind(rig.attach(&bundle, "b", false)), Kind::FailedPrecondition);
     // taken only after the end: the end is all there is
@@ -103,11 +104,12 @@ fn kill(id: &str) -> podwright_protocol::message::request::Call {
 #[test]
 fn input_of_a_container_without_one_goes_nowhere() {
     let mut rig = Rig::ready();
-    let bundle = rig.script("sleep 0.5; echo x");
+    let bundle = rig.script("while [ ! -e /tmp/go ]; do usleep 10000; done; echo x");
     rig.run(&bundle);
     rig.attach(&bundle, "a", true).unwrap();
     let (mut stdin, mut stdout, _stderr) = (rig.stdin("a"), rig.stdout("a"), rig.stderr("a"));
     stdin.write_all(&vec![b'x'; 1_000_000]).unwrap();
+    rig.exec(&bundle, &["touch", "/tmp/go"], |_| {}).unwrap();
     assert_eq!(rest(&mut stdout), "x\n");
 }
 

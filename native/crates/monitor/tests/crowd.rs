@@ -14,8 +14,7 @@ use std::time::{Duration, Instant};
 #[test]
 fn fifty_containers_in_one_sandbox() {
     let mut rig = Rig::ready();
-    let fds = || std::fs::read_dir(format!("/proc/{}/fd", rig.hello.pid)).unwrap().count();
-    let before = fds();
+    let before = rig.descriptors();
     let mut bundles = Vec::new();
     for n in 0..50 {
         let bundle = rig.script(&format!("echo {n}; while [ ! -e /dev/shm/go ]; do usleep 20000; done; exit {n}"));
@@ -30,8 +29,7 @@ fn fifty_containers_in_one_sandbox() {
         assert_eq!(bundle.log(), format!("stdout F {n}\n"));
         rig.client.call(Call::RemoveContainer(RemoveContainer { container_id: bundle.id.clone() })).unwrap();
     }
-    let fds = std::fs::read_dir(format!("/proc/{}/fd", rig.hello.pid)).unwrap().count();
-    assert_eq!(fds, before);
+    rig.await_descriptors(before);
 }
 
 #[test]
@@ -67,14 +65,14 @@ fn hanging_paths_hang_nobody_else() {
     for (bundle, word) in
         [(&mut by_mount, "open mount source"), (&mut by_log, "open log"), (&mut by_device, "resolve device")]
     {
-        bundle.request.deadline_ms = 2000;
+        bundle.request.deadline_ms = 5000;
         let begin = Instant::now();
         std::fs::write(bundle.dir.join("config.json"), bundle.spec.to_string()).unwrap();
         let id = rig.client.send(Call::CreateContainer(bundle.request.clone())).unwrap();
         // meanwhile the others are served
         let quick = Instant::now();
         assert_eq!(rig.exec(&other, &["true"], |_| {}).unwrap().exit_code, 0);
-        assert!(quick.elapsed() < Duration::from_millis(1900), "{:?}", quick.elapsed());
+        assert!(quick.elapsed() < Duration::from_millis(4900), "{:?}", quick.elapsed());
         let error = rig.client.wait(id).unwrap_err();
         let failure = error.failure().unwrap();
         assert_eq!(failure.kind(), Kind::DeadlineExceeded);

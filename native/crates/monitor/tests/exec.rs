@@ -57,7 +57,7 @@ fn the_time_limit_kills_the_whole_tree() {
         rig.run(&bundle);
         let begin = Instant::now();
         let script = "echo out; (setsid sh -c 'sleep 50 & sleep 51' &) ; sleep 52 & sleep 53";
-        let reply = rig.exec(&bundle, &["sh", "-c", script], |r| r.timeout_ms = 300).unwrap();
+        let reply = rig.exec(&bundle, &["sh", "-c", script], |r| r.timeout_ms = 3000).unwrap();
         assert!(reply.timed_out && begin.elapsed() < Duration::from_secs(25));
         assert_eq!(reply.stdout, b"out\n");
         let gone: &[&str] =
@@ -148,8 +148,8 @@ fn many_at_once_end_each_with_its_own_code() {
 #[test]
 fn the_container_ending_ends_its_execs() {
     let mut rig = Rig::ready();
-    let bundle = rig.script("sleep 0.5");
+    let bundle = rig.script("while [ ! -e /tmp/go ]; do usleep 10000; done");
     rig.run(&bundle);
-    let reply = rig.exec(&bundle, &["sleep", "50"], |_| {}).unwrap();
+    let reply = rig.exec(&bundle, &["sh", "-c", "touch /tmp/go; sleep 50"], |_| {}).unwrap();
     assert_eq!((reply.exit_code, reply.timed_out), (137, false));
 }

@@ -168,7 +168,7 @@ fn contradictions_and_wrong_states_are_refused() {
     assert!(error.to_string().contains("is paused"));
     std::fs::write(&freezer, "THAWED").unwrap();
 
-    let stop = StopContainer { container_id: bundle.id.clone(), signal: 15, timeout_ms: 1500 };
+    let stop = StopContainer { container_id: bundle.id.clone(), signal: 15, timeout_ms: 5000 };
     let stop = rig.client.send(Call::StopContainer(stop)).unwrap();
     let stopping = kind(rig.begin(exec_of(&bundle, "s", &["true"])));
     assert_eq!((stopping.0, stopping.1.contains("is being stopped")), (Kind::FailedPrecondition, true), "{stopping:?}");
@@ -182,9 +182,9 @@ fn contradictions_and_wrong_states_are_refused() {
 #[test]
 fn descendants_hold_the_output_only_so_long() {
     let (mut rig, bundle) = running();
+    let begin = Instant::now();
     rig.begin(exec_of(&bundle, "e", &["sh", "-c", "echo here; sleep 60 & exit 2"])).unwrap();
     let (_stdin, mut stdout, mut stderr) = (rig.stdin("e"), rig.stdout("e"), rig.stderr("e"));
-    let begin = Instant::now();
     assert_eq!(rig.wait_exec("e", 300).unwrap(), 2);
     assert!(begin.elapsed() >= Duration::from_millis(200) && begin.elapsed() < Duration::from_secs(30));
     assert_eq!((rest(&mut stdout).as_str(), rest(&mut stderr).as_str()), ("here\n", ""));
@@ -205,7 +205,7 @@ fn cancelled_execs_are_killed_with_all_they_started() {
     let mut bundle = rig.script("sleep 1000");
     bundle.request.cgroup = Some(cgroup.facts.clone());
     rig.run(&bundle);
-    let script = "(setsid sh -c 'sleep 500' &); echo up; sleep 501";
+    let script = "(setsid sh -c 'sleep 500' &); echo up; touch /tmp/up; sleep 501";
     // an ExecSync
     let mut process = bundle.spec["process"].clone();
     process["args"] = serde_json::json!(["sh", "-c", script]);
@@ -217,7 +217,7 @@ fn cancelled_execs_are_killed_with_all_they_started() {
         ..Default::default()
     };
     let sync = rig.client.send(Call::ExecSync(request)).unwrap();
-    std::thread::sleep(Duration::from_millis(300));
+    rig.until(|_| bundle.dir.join("upper/tmp/up").exists());
     let begin = Instant::now();
     rig.cancel("sync").unwrap();
     let podwright_protocol::message::response::Result::ExecSync(reply) = rig.client.wait(sync).unwrap() else {
@@ -231,8 +231,14 @@ fn cancelled_execs_are_killed_with_all_they_started() {
     rig.cancel("e").unwrap();
     assert_eq!((rig.wait_exec("e", 0).unwrap(), rest(&mut stdout).as_str()), (137, ""));
     assert!(begin.elapsed() < Duration::from_secs(30));
-    let left = rig.exec(&bundle, &["sh", "-c", "cat /proc/[0-9]*/cmdline | tr '\\0' ' '"], |_| {}).unwrap();
-    let left = String::from_utf8(left.stdout).unwrap();
+    let left = loop {
+        let left = rig.exec(&bundle, &["sh", "-c", "cat /proc/[0-9]*/cmdline | tr '\\0' ' '"], |_| {}).unwrap();
+        let left = String::from_utf8(left.stdout).unwrap();
+        // what was killed may take a moment to die
+        if begin.elapsed() > Duration::from_secs(30) || !left.contains("sleep 50") {
+            break left;
+        }
+    };
     assert!(left.contains("sleep 1000") && !left.contains("sleep 500") && !left.contains("sleep 501"), "{left}");
     // again, and of nothing, is nothing
     rig.cancel("e").unwrap();

@@ -41,7 +41,10 @@ fn times_are_in_order_and_of_the_right_shape() {
 #[test]
 fn nothing_is_lost_or_doubled_by_reopening() {
     let mut rig = Rig::ready();
-    let bundle = rig.script("i=0; while [ $i -lt 20000 ]; do echo $i; i=$((i+1)); done");
+    // it lives until it was reopened at least once
+    let bundle = rig.script(
+        "i=0; while [ $i -lt 20000 ]; do echo $i; i=$((i+1)); done; while [ ! -e /tmp/go ]; do usleep 10000; done",
+    );
     let log = bundle.dir.join("logs/0.log");
     rig.run(&bundle);
     let mut files = Vec::new();
@@ -60,6 +63,7 @@ fn nothing_is_lost_or_doubled_by_reopening() {
         }
         std::thread::sleep(Duration::from_millis(5));
     }
+    rig.exec(&bundle, &["touch", "/tmp/go"], |_| {}).unwrap();
     rig.exit_of(&bundle.id);
     files.push(log);
     let text: String = files.iter().map(|f| std::fs::read_to_string(f).unwrap()).collect();
@@ -80,12 +84,7 @@ fn a_lost_client_loses_no_line() {
     rig.run(&bundle);
     let (fresh, _) = Client::open(&rig.socket()).unwrap();
     drop(std::mem::replace(&mut rig.client, fresh));
-    for _ in 0..500 {
-        if bundle.dir.join("exit.json").exists() {
-            break;
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    rig.until(|_| bundle.dir.join("exit.json").exists());
     let numbers: Vec<usize> = bundle.log().lines().map(|l| l[9..].parse().unwrap()).collect();
     assert!(numbers.into_iter().eq(0..5000));
     let (_, hello) = Client::open(&rig.socket()).unwrap();
@@ -106,15 +105,15 @@ fn a_full_disk_does_not_stop_the_container() {
     bundle.request.log = Some(LogTarget { path: path.to_str().unwrap().into(), max_line_bytes: 0 });
     rig.run(&bundle);
     let trouble = loop {
-        let event = rig.client.event(Duration::from_secs(10)).unwrap().unwrap().event.unwrap();
+        let event = rig.client.event(Duration::from_secs(30)).unwrap().unwrap().event.unwrap();
         if let event::Event::LogTrouble(trouble) = event {
             break trouble;
         }
     };
     assert_eq!((trouble.errno, trouble.container_id.as_str()), (28, bundle.id.as_str()));
     std::thread::sleep(Duration::from_millis(200));
-    let text = std::fs::read_to_string(&path).unwrap();
-    assert!(text.ends_with('\n'), "no torn record");
+    // no torn record stays
+    rig.until(|_| std::fs::read_to_string(&path).unwrap().ends_with('\n'));
     rustix::mount::mount_remount(&small, rustix::mount::MountFlags::empty(), c"size=1m").unwrap();
     rig.exec(&bundle, &["touch", "/tmp/go"], |_| {}).unwrap();
     let exit = rig.exit_of(&bundle.id);

@@ -78,11 +78,13 @@ fn standing_still_costs_nothing() {
     drop(left);
     let (half, far_half) = joined(&rig);
     half.shutdown(std::net::Shutdown::Write).unwrap();
-    std::thread::sleep(Duration::from_millis(300));
-
-    let before = cpu(rig.hello.pid);
-    std::thread::sleep(Duration::from_secs(2));
-    let used = cpu(rig.hello.pid) - before;
-    assert!(used <= 3, "{used} of 200 ticks");
+    // on a busy machine it takes its time until all of it stands still
+    let mut used = Vec::new();
+    while used.len() < 10 && used.last().is_none_or(|last| *last > 3) {
+        let before = cpu(rig.hello.pid);
+        std::thread::sleep(Duration::from_secs(2));
+        used.push(cpu(rig.hello.pid) - before);
+    }
+    assert!(used.last().is_some_and(|last| *last <= 3), "{used:?} of 200 ticks");
     drop((outputs, stays, closed_output, shut, stdin, stdout, stderr, up, far_up, down, far_left, half, far_half));
 }

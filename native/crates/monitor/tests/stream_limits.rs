@@ -88,7 +88,7 @@ fn a_lost_daemon_ends_input_and_the_command_lives_on() {
     let (mut rig, bundle) = running();
     let before = rig.descriptors();
     let script = "cat; for n in 1 2 3; do head -c 3000000 /dev/zero; head -c 3000000 /dev/zero >&2; done; \
-                  touch /tmp/done$0; sleep 0.5";
+                  touch /tmp/done$0; sleep 3";
     let mut pids = Vec::new();
     for (id, taken) in [("taken", true), ("untaken", false)] {
         pids.push(rig.begin(exec_of(&bundle, id, &["sh", "-c", script, id])).unwrap());
@@ -97,7 +97,7 @@ fn a_lost_daemon_ends_input_and_the_command_lives_on() {
         }
     }
     // a terminal's input has no end: it is drained all the same
-    let script = "head -c 3000000 /dev/zero; touch /tmp/done$0; sleep 0.5";
+    let script = "head -c 3000000 /dev/zero; touch /tmp/done$0; sleep 3";
     pids.push(rig.begin(tty_of(&bundle, "tty", &["sh", "-c", script, "tty"])).unwrap());
     rig.reconnect();
     for id in ["taken", "untaken", "tty"] {

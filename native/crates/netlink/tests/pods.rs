@@ -103,8 +103,8 @@ fn pods_reach_each_other_and_the_host() {
 
         for address in ["10.213.1.11:7000", "[fd00:213::b]:7000"] {
             let listener = inside(&one.netns, || Ok(TcpListener::bind(address).unwrap())).unwrap();
-            TcpStream::connect_timeout(&address.parse().unwrap(), Duration::from_secs(2)).unwrap();
-            inside(&two.netns, || Ok(TcpStream::connect_timeout(&address.parse().unwrap(), Duration::from_secs(2))))
+            TcpStream::connect_timeout(&address.parse().unwrap(), Duration::from_secs(20)).unwrap();
+            inside(&two.netns, || Ok(TcpStream::connect_timeout(&address.parse().unwrap(), Duration::from_secs(20))))
                 .unwrap()
                 .unwrap();
             drop(listener);

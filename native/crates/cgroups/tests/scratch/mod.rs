@@ -77,7 +77,7 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        let killed = group::kill(&self.layout, &self.path, Duration::from_secs(5));
+        let killed = group::kill(&self.layout, &self.path, Duration::from_secs(30));
         let removed = group::remove(&self.layout, &self.path);
         if !std::thread::panicking() {
             assert!(killed.is_ok() && removed.is_ok(), "{killed:?} {removed:?}");

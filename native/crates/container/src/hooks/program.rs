@@ -253,8 +253,8 @@ mod tests {
 
     #[test]
     fn one_that_hangs_is_killed_with_what_it_started() {
-        let said = shell("echo begun; sleep 1000 & sleep 1000", Some(1)).unwrap_err();
-        assert_eq!(said, "poststop hook /bin/sh did not end within 1 s and was killed: begun");
+        let said = shell("echo begun; sleep 1000 & sleep 1000", Some(3)).unwrap_err();
+        assert_eq!(said, "poststop hook /bin/sh did not end within 3 s and was killed: begun");
     }
 
     #[test]

@@ -210,7 +210,7 @@ impl Bundle {
 
     /// Waits until a text is in the log.
     pub fn await_log(&self, text: &str) {
-        for _ in 0..1000 {
+        for _ in 0..3000 {
             if self.request.log.as_ref().is_some_and(|l| Path::new(&l.path).exists()) && self.log().contains(text) {
                 return;
             }

@@ -62,7 +62,7 @@ impl Cgroup {
 impl Drop for Cgroup {
     fn drop(&mut self) {
         for dir in &self.dirs {
-            for _ in 0..200 {
+            for _ in 0..2000 {
                 if std::fs::remove_dir(dir).is_ok() {
                     break;
                 }

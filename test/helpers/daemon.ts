@@ -1,6 +1,6 @@
 // A real podwrightd on directories, a bridge, a subnet and ports of its own, for tests on the real kernel.
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomInt } from 'node:crypto';
 import {
   closeSync,
   existsSync,
@@ -13,7 +13,7 @@ import {
   statSync,
   watch,
 } from 'node:fs';
-import { createServer, type AddressInfo } from 'node:net';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { TestFn } from 'ava';
@@ -46,13 +46,20 @@ export interface DaemonOptions {
   readonly after?: Pick<TestDaemon, 'bridge' | 'subnet'>;
 }
 
-/** A free port of loopback. */
+/**
+ * A free port of loopback that stays so until it is used, and while what uses it is restarted: of those that the kernel
+ * gives to nobody by itself (ip_local_port_range of ip(7)).
+ */
 export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
+  const [first = '32768'] = readFileSync('/proc/sys/net/ipv4/ip_local_port_range', 'utf8').split(/\s/);
+  const end = Math.max(20_000, Math.min(Number(first), 32_768));
+  return until('a port is free', async () => {
+    const port = randomInt(10_000, end);
+    const server = createServer();
+    const { promise, resolve } = Promise.withResolvers<number | null>();
+    server.on('error', () => resolve(null)).listen(port, '127.0.0.1', () => server.close(() => resolve(port)));
+    return promise;
+  });
 }
 
 /** One daemon; it can be started, killed and started again on the same directories. */

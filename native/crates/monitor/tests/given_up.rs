@@ -81,7 +81,7 @@ fn a_removal_does_not_wait_for_the_last_hooks_of_a_failed_creation_for_ever() {
     });
     let runtime_pid = std::process::id().try_into().unwrap();
     let hooks = Some(Hooks { create: true, started: false, stopped: true, runtime_pid });
-    bundle.request = CreateContainer { hooks, deadline_ms: 300, ..bundle.request };
+    bundle.request = CreateContainer { hooks, deadline_ms: 5000, ..bundle.request };
     let failed = rig.create(&bundle).unwrap_err();
     assert_eq!(failed.failure().unwrap().kind(), Kind::DeadlineExceeded);
     // nobody waits for it so far

@@ -21,7 +21,7 @@ import {
   statusOf,
   textOf,
 } from '../helpers/pods.ts';
-import { until } from '../helpers/until.ts';
+import { patienceMs, until } from '../helpers/until.ts';
 
 const criu = new FakeCriu();
 const daemon = useDaemon(test, { flags: ['--set', `checkpoint.criu=${criu.program}`] });
@@ -130,13 +130,18 @@ for (const [mode, message] of reasons) {
 test.serial('at a deadline criu is made to stop by itself, and nothing stays', async (t) => {
   criu.behave('slow');
   const output = empty();
-  await fails(t, daemon.runtime.CheckpointPod(request(output), { deadlineMs: 700 }), { code: 'DEADLINE_EXCEEDED' });
+  const call = daemon.runtime.CheckpointPod(request(output), { deadlineMs: 10_000 });
+  await Promise.all([
+    fails(t, call, { code: 'DEADLINE_EXCEEDED' }),
+    until('criu is at work', () => criu.asked.length > 0),
+  ]);
+  // its caller has not waited for that
+  t.is(await until('criu has stopped', () => criu.errno || null), '27', 'EFBIG');
   await until('nothing stays', () => readdirSync(output).length === 0);
-  t.is(criu.errno, '27', 'EFBIG');
   await allGoOn(t);
   const location = join(empty(), 'a.tar');
-  const call = daemon.runtime.CheckpointContainer({ container_id: ids[0] ?? '', location, timeout: '1' });
-  await fails(t, call, { code: 'DEADLINE_EXCEEDED' });
+  const alone = daemon.runtime.CheckpointContainer({ container_id: ids[0] ?? '', location, timeout: '1' });
+  await fails(t, alone, { code: 'DEADLINE_EXCEEDED' });
   t.deepEqual(readdirSync(join(daemon.root, 'checkpoints')), []);
   await allGoOn(t);
 });
@@ -144,8 +149,12 @@ test.serial('at a deadline criu is made to stop by itself, and nothing stays', a
 test.serial('a criu that does not stop is killed, and nothing stays', async (t) => {
   criu.behave('hang');
   const output = empty();
-  await fails(t, daemon.runtime.CheckpointPod(request(output), { deadlineMs: 500 }), { code: 'DEADLINE_EXCEEDED' });
-  await until('nothing stays', () => readdirSync(output).length === 0, 40_000);
+  const call = daemon.runtime.CheckpointPod(request(output), { deadlineMs: 10_000 });
+  await Promise.all([
+    fails(t, call, { code: 'DEADLINE_EXCEEDED' }),
+    until('criu is at work', () => criu.asked.length > 0),
+  ]);
+  await until('nothing stays', () => readdirSync(output).length === 0, 3 * patienceMs);
   await allGoOn(t);
 });
 

@@ -56,7 +56,11 @@ test.serial(
   'a container goes CREATED, RUNNING, EXITED with times in order and nothing of it running early',
   async (t) => {
     const before = BigInt(Date.now()) * 1_000_000n;
-    const id = await create(daemon, pod, scripted('echo hello; sleep 0.3; exit 0', { labels: { a: 'b' } }));
+    const id = await create(
+      daemon,
+      pod,
+      scripted(`echo hello; while [ ! -e /tmp/go ]; do sleep 0.05; done; sleep 0.3; exit 0`, { labels: { a: 'b' } }),
+    );
     const created = await statusOf(daemon, id);
     t.is(created.state, 'CONTAINER_CREATED');
     t.true(BigInt(created.created_at) >= before);
@@ -67,6 +71,7 @@ test.serial(
     const running = await statusOf(daemon, id);
     t.is(running.state, 'CONTAINER_RUNNING');
     t.true(BigInt(running.started_at) >= BigInt(running.created_at));
+    await exec(daemon, id, 'touch', '/tmp/go');
     const end = await exited(daemon, id);
     t.true(BigInt(end.finished_at) > BigInt(end.started_at));
     t.true(BigInt(end.finished_at) - BigInt(end.started_at) >= 250_000_000n);
@@ -140,7 +145,7 @@ test.serial('stop sends the stop signal and takes the exit code of the handler',
   );
   const from = performance.now();
   await daemon.runtime.StopContainer({ container_id: id, timeout: '30' });
-  t.true(performance.now() - from < 10_000);
+  t.true(performance.now() - from < 29_000, 'it did not take its grace');
   t.like(await statusOf(daemon, id), { state: 'CONTAINER_EXITED', exit_code: 9, reason: 'Error' });
   await daemon.runtime.RemoveContainer({ container_id: id });
 });
@@ -165,7 +170,7 @@ test.serial('what ignores SIGTERM is killed after the grace, not before', async 
   const from = performance.now();
   await daemon.runtime.StopContainer({ container_id: id, timeout: '2' });
   const took = performance.now() - from;
-  t.true(took >= 1900 && took < 8000, `it took ${took} ms`);
+  t.true(took >= 1900 && took < 60_000, `it took ${took} ms`);
   t.like(await statusOf(daemon, id), { state: 'CONTAINER_EXITED', exit_code: 137, reason: 'Error' });
   t.is(alive(id), 0);
   await daemon.runtime.RemoveContainer({ container_id: id });
@@ -184,7 +189,7 @@ test.serial('a second stop with a shorter grace shortens the first', async (t) =
   );
   await daemon.runtime.StopContainer({ container_id: id, timeout: '1' });
   await patient;
-  t.true(performance.now() - from < 15_000);
+  t.true(performance.now() - from < 120_000, 'the first grace was five minutes');
   t.like(await statusOf(daemon, id), { exit_code: 137 });
   await daemon.runtime.RemoveContainer({ container_id: id });
 });

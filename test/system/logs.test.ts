@@ -4,6 +4,7 @@ import { existsSync, readFileSync, renameSync, statSync } from 'node:fs';
 import { endsWithoutResidue, useDaemon } from '../helpers/daemon.ts';
 import {
   containerConfig,
+  exec,
   exited,
   logOf,
   output,
@@ -32,12 +33,22 @@ const timestamp = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$
 
 test.serial('each line is a record with its time, stream and tag', async (t) => {
   const from = Date.now();
+  const after = (gate: string): string => `while [ ! -e /tmp/${gate} ]; do sleep 0.05; done`;
   const id = await start(
     daemon,
     pod,
-    scripted('echo out; sleep 0.05; echo err >&2; sleep 0.05; echo; echo " two  words "'),
+    scripted(`echo out; ${after('one')}; echo err >&2; ${after('two')}; echo; echo " two  words "`),
   );
-  const { log_path } = await exited(daemon, id);
+  // the streams are two pipes: what is in both at once may be read in any order
+  const { log_path } = await statusOf(daemon, id);
+  for (const [stream, gate] of [
+    ['stdout', 'one'],
+    ['stderr', 'two'],
+  ] as const) {
+    await until(`${stream} is in the log`, () => textOf(readLog(log_path), stream) !== '');
+    await exec(daemon, id, 'touch', `/tmp/${gate}`);
+  }
+  await exited(daemon, id);
   const records = readLog(log_path);
   t.deepEqual(
     records.map(({ stream, tag, text }) => [stream, tag, text]),

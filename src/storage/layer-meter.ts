@@ -1,6 +1,7 @@
 // How much writable layers take: measured together, and again in the background, behind everybody else's work.
 // Must not know how a layer is measured.
 import type { Clock } from '../lib/clock.ts';
+import { Slots } from '../lib/slots.ts';
 import type { TreeUsage } from '../native/boundary.ts';
 
 /** What a layer took, and when that was (unix nanoseconds). */
@@ -22,6 +23,12 @@ interface Known {
   readonly until: bigint;
 }
 
+/** What was found of some layers, in order, and when that began. */
+interface Measured {
+  readonly from: bigint;
+  readonly outcomes: readonly PromiseSettledResult<TreeUsage | null>[];
+}
+
 /** What there was of a layer when it was asked for. */
 interface Seen {
   readonly id: string;
@@ -40,12 +47,16 @@ const staleNanos = 50_000_000_000n;
 const restFactor = 20n;
 /** One with more inodes is measured by itself, so that others do not wait for it. */
 const largeInodes = 5000;
+/** Those that were never measured may be of any size: so many are measured together, in so many batches at once. */
+const unknownBatch = 8;
+const unknownBatches = 4;
 
 /** What was measured of the writable layers of this node. */
 export class LayerMeter {
   readonly #options: LayerMeterOptions;
   readonly #known = new Map<string, Known>();
   readonly #running = new Map<string, Promise<LayerMeasure>>();
+  readonly #unknownSlots = new Slots(unknownBatches);
 
   constructor(options: LayerMeterOptions) {
     this.#options = options;
@@ -100,17 +111,34 @@ export class LayerMeter {
   }
 
   #begin(ids: readonly string[]): void {
-    const large = ids.filter((id) => (this.#known.get(id)?.usage.inodes ?? 0) > largeInodes);
-    const small = ids.filter((id) => !large.includes(id));
-    for (const batch of [...large.map((id) => [id]), ...(small.length > 0 ? [small] : [])]) this.#measure(batch);
+    const unknown: string[] = [];
+    const small: string[] = [];
+    for (const id of ids) {
+      const known = this.#known.get(id);
+      if (known === undefined) unknown.push(id);
+      else if (known.usage.inodes <= largeInodes) small.push(id);
+      else this.#keep([id], this.#measure([id]));
+    }
+    if (small.length > 0) this.#keep(small, this.#measure(small));
+    for (let at = 0; at < unknown.length; at += unknownBatch) {
+      const batch = unknown.slice(at, at + unknownBatch);
+      this.#keep(
+        batch,
+        this.#unknownSlots.run(() => this.#measure(batch)),
+      );
+    }
   }
 
-  #measure(ids: readonly string[]): void {
-    const { clock, measure, onError } = this.#options;
+  async #measure(ids: readonly string[]): Promise<Measured> {
+    const { clock, measure } = this.#options;
     const from = clock.now();
-    const all = measure(ids);
+    return { from, outcomes: await measure(ids) };
+  }
+
+  #keep(ids: readonly string[], all: Promise<Measured>): void {
+    const { clock, onError } = this.#options;
     ids.forEach((id, place) => {
-      const one = all.then((outcomes) => {
+      const one = all.then(({ from, outcomes }) => {
         const outcome = outcomes[place];
         if (outcome?.status !== 'fulfilled') throw outcome?.reason;
         const at = clock.now();

@@ -130,6 +130,44 @@ test('who wants a fresh one waits for it', async (t) => {
   t.like(await later, { bytes: 2 });
 });
 
+test('of those that were never measured a slow one holds up few', async (t) => {
+  const ids = Array.from({ length: 100 }, (_, at) => `c${at}`);
+  const ends: (() => void)[] = [];
+  const slow = Promise.withResolvers<void>();
+  let most = 0;
+  let running = 0;
+  const meter = new LayerMeter({
+    clock: { now: () => 1000n * second },
+    onError: (error) => t.fail(String(error)),
+    async measure(batch) {
+      t.true(batch.length <= 8, `${batch.length} together`);
+      most = Math.max(most, (running += 1));
+      await (batch.includes('c3') ? slow.promise : new Promise<void>((resolve) => ends.push(resolve)));
+      running -= 1;
+      return batch.map(() => ({ status: 'fulfilled', value: of(1) }));
+    },
+  });
+  const told = ids.map((id) => ({ id, told: false }));
+  const all = meter.usages(ids);
+  const each = told.map(async (one) => {
+    await meter.usages([one.id]);
+    one.told = true;
+  });
+  while (ends.length > 0) {
+    for (const end of ends.splice(0)) end();
+    await settled();
+  }
+  t.is(most, 4, 'some batches at once');
+  t.deepEqual(
+    told.filter((one) => !one.told).map(({ id }) => id),
+    ids.slice(0, 8),
+    'those of its batch',
+  );
+  slow.resolve();
+  t.is((await all).length, 100);
+  await Promise.all(each);
+});
+
 test('large trees are measured by themselves, and seldom when that takes long', async (t) => {
   const { meter, batches, finish, clock } = room({ a: of(1), large: of(9, 100_000), b: of(2) });
   const all = ['a', 'large', 'b'];

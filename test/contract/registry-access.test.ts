@@ -7,7 +7,7 @@ import { type BlobSource } from '../../src/registry/repository.ts';
 import { makeCertificates, makeExpired } from '../helpers/certificates.ts';
 import { refuse, startFakeRegistry } from '../helpers/fake-registry.ts';
 import { makeImage } from '../helpers/image-parts.ts';
-import { amd64, answered, checkImage, fails, hostsFiles, image, setup, signal } from './registry/client.ts';
+import { amd64, answered, checkImage, fails, hostsFiles, image, nowhere, setup, signal } from './registry/client.ts';
 
 test('basic auth', async (t) => {
   const { open, server } = await setup(t);
@@ -150,13 +150,13 @@ test('mirrors: in order, with fallback to the registry, without its credentials'
   good.push('team/app', 'v1', image);
   wrong.intercept = (_, response) => answered(response.end('<html>'));
   const toml = [down, wrong, good].map((m) => `[host."${m.url}"]\ncapabilities = ["pull", "resolve"]`).join('\n');
-  const made = await setup(t, { hostsDir: '/hosts', readText: hostsFiles({ 'origin.invalid': toml }) });
+  const made = await setup(t, { hostsDir: '/hosts', readText: hostsFiles({ [nowhere]: toml }) });
   const auth = { username: 'u', password: 'p' };
-  const repository = await made.open({ host: 'origin.invalid', auth });
+  const repository = await made.open({ host: nowhere, auth });
   const resolved = await repository.resolve(amd64, signal);
   checkImage(t, resolved);
   t.is(resolved.host, good.host);
-  t.is(good.requests[0]?.url, '/v2/team/app/manifests/v1?ns=origin.invalid');
+  t.is(good.requests[0]?.url, `/v2/team/app/manifests/v1?ns=${nowhere}`);
   t.is(good.requests[0]?.headers.authorization, undefined);
   good.auth = { type: 'basic', ...auth };
   const failure = await fails(t, repository.config(resolved.manifest.config, signal), [
@@ -164,7 +164,7 @@ test('mirrors: in order, with fallback to the registry, without its credentials'
     /all 4 hosts failed/,
   ]);
   for (const m of [down, wrong, good]) t.true(failureChain(failure).includes(m.host));
-  t.true(failureChain(failure).includes('origin.invalid: its name cannot be resolved'));
+  t.true(failureChain(failure).includes(`${nowhere}: its name cannot be resolved`));
   t.true(good.requests.every((r) => r.headers.authorization === undefined));
 });
 

@@ -3,7 +3,7 @@ import test from 'ava';
 import { Failure, failureChain, type FailureKind } from '../../src/lib/failure.ts';
 import { refuse } from '../helpers/fake-registry.ts';
 import { makeImage, makeIndex, ociManifest } from '../helpers/image-parts.ts';
-import { amd64, checkImage, fails, image, setup, signal } from './registry/client.ts';
+import { amd64, checkImage, fails, image, nowhere, setup, signal } from './registry/client.ts';
 
 test('resolves a tag and a digest, reads the config', async (t) => {
   const { open, server } = await setup(t);
@@ -120,7 +120,7 @@ test('no connection, no name, no answer, no HTTP', async (t) => {
     'registry-unavailable',
     /no connection.*ECONNREFUSED/,
   ]);
-  await fails(t, (await open({ host: 'nowhere.invalid' })).resolve(amd64, signal), [
+  await fails(t, (await open({ host: nowhere })).resolve(amd64, signal), [
     'registry-unavailable',
     /name cannot be resolved/,
   ]);

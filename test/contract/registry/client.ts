@@ -18,6 +18,8 @@ const noAuth: AuthConfig = {
   identityToken: '',
   registryToken: '',
 };
+/** A name that is none: 64 letters in a row are too long, so that no server of names is asked. */
+export const nowhere = `${'a'.repeat(64)}.invalid`;
 export const image = makeImage([{ 'etc/one': '1' }, { 'etc/two': '2' }]);
 
 export interface Made {

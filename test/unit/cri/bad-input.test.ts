@@ -86,7 +86,7 @@ function asker({ socket }: TestServer) {
       () => bytes,
       (answer) => answer,
       bytes,
-      { deadline: Date.now() + 30_000 },
+      { deadline: Date.now() + 120_000 },
       done,
     );
     return promise;

@@ -91,10 +91,16 @@ test.serial('create and start: the program runs, and answers on the pod address'
 });
 
 test.serial('logs: both streams, by crictl and in the CRI format on the host', async (t) => {
+  // what was written is in the log when the monitor has come to it
+  const log = join(daemon.dir, 'logs/crictl/main.log');
+  await until(
+    'the log has all',
+    () => /oops/.test(readFileSync(log, 'utf8')) && /port/.test(readFileSync(log, 'utf8')),
+  );
   const { stdout, stderr } = await tryCrictl(daemon.socket, ['logs', container]);
   t.is(stdout, 'hello\nport 8080\n');
   t.is(stderr, 'oops\n');
-  const lines = readFileSync(join(daemon.dir, 'logs/crictl/main.log'), 'utf8').trimEnd().split('\n');
+  const lines = readFileSync(log, 'utf8').trimEnd().split('\n');
   for (const line of lines) t.regex(line, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}(Z|[+-]\d\d:\d\d) (stdout|stderr) F /);
 });
 
@@ -108,7 +114,7 @@ test.serial('exec -s: inside are the host name, the address, its own limits; the
 
 test.serial('the way out: a second network namespace is reached, and sees the host', async (t) => {
   await world.serve('tcp', 7070);
-  const seen = await inside('sh', '-c', `nc -w 3 ${world.ip} 7070 < /dev/null`);
+  const seen = await inside('sh', '-c', `nc -w 20 ${world.ip} 7070 < /dev/null`);
   t.is(seen.trim().replace(/:\d+$/, ''), world.hostIp);
 });
 

@@ -17,7 +17,6 @@ import {
   statusOf,
 } from '../helpers/pods.ts';
 import { ref } from '../helpers/registry.ts';
-import { podResidue } from '../helpers/residue.ts';
 
 const daemon = useDaemon(test);
 const moments = 12;
@@ -175,7 +174,7 @@ test.serial('a retry after a kill with another config is a new creation or told 
   const retried = await daemon.runtime.RunPodSandbox({ config: other }).catch((error: ServiceError) => error);
   if (retried instanceof Error) t.is(grpcStatus[retried.code], 'ALREADY_EXISTS', retried.details);
   await daemon.removeAllPods();
-  t.deepEqual(await podResidue(daemon).then((left) => left.filter((each) => !each.startsWith('trash'))), []);
+  t.deepEqual(await daemon.leftOfPods(), []);
 });
 
 endsWithoutResidue(test, daemon);

@@ -108,7 +108,7 @@ test.serial('killed while a container is being stopped: the call ends, and so do
   for (const id of [one, two]) t.like(await exited(daemon, id), { exit_code: 255, reason: 'Unknown' });
   await daemon.runtime.StopContainer({ container_id: one, timeout: '600' });
   await daemon.runtime.RemoveContainer({ container_id: two });
-  t.deepEqual(processesIn(one, two), []);
+  await until('their processes are gone', () => processesIn(one, two).length === 0);
   await daemon.removePod(pod.id);
 });
 

@@ -67,7 +67,15 @@ async function reboot(): Promise<void> {
     // its namespace may take it along at any moment
     spawnSync('ip', ['link', 'delete', hostInterfaceOf(id)]);
     await until('the interface is gone', () => !existsSync(link));
-    if (cgroupExists(podPath(id))) removeCgroupTree(podPath(id));
+    // what was killed may not have left it
+    await until('the cgroup is gone', () => {
+      try {
+        if (cgroupExists(podPath(id))) removeCgroupTree(podPath(id));
+        return true;
+      } catch {
+        return false;
+      }
+    });
   }
   execFileSync('ip', ['link', 'delete', daemon.bridge]);
   const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();

@@ -62,7 +62,8 @@ test.serial('shutdown ends, says what is left, and frees all the rest', async (t
   t.not(failed.code, 0);
   t.regex(failed.stderr ?? '', /pod test\/\S+ .*its record stays.*the controller is away/s);
   await until('the daemon has ended', () => !daemon.running);
-  const left = await podResidue(daemon);
+  // what it had not freed yet the next one frees: see below
+  const left = (await podResidue(daemon)).filter((each) => !each.startsWith('trash '));
   t.deepEqual(left, [`record ${join(daemon.root, 'sandboxes', stuck.id)}`]);
   t.false(existsSync(daemon.socket));
 });

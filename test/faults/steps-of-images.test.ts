@@ -8,7 +8,7 @@ import { TestDaemon } from '../helpers/daemon.ts';
 import { type FakeRegistry, startFakeRegistry } from '../helpers/fake-registry.ts';
 import { makeImage, type TestImage } from '../helpers/image-parts.ts';
 import { pull } from '../helpers/pods.ts';
-import { until } from '../helpers/until.ts';
+import { patienceMs, until } from '../helpers/until.ts';
 import { everything, Steps, type Swept, sweepSteps } from './steps.ts';
 
 const architecture = process.arch === 'x64' ? 'amd64' : process.arch;
@@ -33,6 +33,9 @@ test.after.always('everything is swept away', async () => {
   await fake.close();
   steps.remove();
 });
+
+/** How long is waited for the trash, which is emptied when nobody else needs the machine. */
+const trashMs = 6 * patienceMs;
 
 interface Made {
   readonly image: TestImage;
@@ -100,7 +103,7 @@ function room(daemon: TestDaemon) {
     const config = image.config.digest.slice(7);
     const gone = (): boolean =>
       store.layers().length === before.length && store.trash().length === 0 && !store.blobs().includes(config);
-    await until('its layers and blobs are gone', () => !daemon.running || steps.fired || gone());
+    await until('its layers and blobs are gone', () => !daemon.running || steps.fired || gone(), trashMs);
   };
   return { store, verify, statusOf, remove, removeWhole };
 }
@@ -165,7 +168,7 @@ function sweepRemoval(t: ExecutionContext, daemon: TestDaemon): Promise<void> {
         await daemon.start();
       }
       await until(`${step}: layers go`, () => store.layers().length === made.before.length);
-      await until(`${step}: the trash is emptied`, () => store.trash().length === 0);
+      await until(`${step}: the trash is emptied`, () => store.trash().length === 0, trashMs);
       await verify(own, step);
       own.deepEqual(store.unfinished(), [], step);
       await until(`${step}: blobs go`, () => !store.blobs().includes(made.image.config.digest.slice(7)));

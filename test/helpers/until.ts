@@ -1,7 +1,7 @@
 // Waiting for something to become true, with a deadline: the only way tests wait.
 
-/** How long a test waits when it does not say otherwise, in milliseconds; an emulated machine is slow (hack/testbed). */
-export const patienceMs = process.env['TESTBED'] === undefined ? 20_000 : 200_000;
+/** How long a test waits when it does not say otherwise, in milliseconds: only what fails takes that long. An emulated machine is slow (hack/testbed). */
+export const patienceMs = process.env['TESTBED'] === undefined ? 60_000 : 200_000;
 
 const pollMs = 20;
 

@@ -12,6 +12,7 @@ import { line, page, sortOut, summary } from '../differential/report.ts';
 import { type Outcome, otherRunner, ownRunner, type Runner, runSpec } from '../differential/run.ts';
 import { removeCgroupTree } from '../helpers/cgroups.ts';
 import { hybrid, missing, runtimes, versionOf } from '../helpers/runtimes.ts';
+import { until } from '../helpers/until.ts';
 
 const seed = Number(process.env['DIFFERENTIAL_SEED'] ?? 20_261_121);
 const randomCount = Number(process.env['DIFFERENTIAL_COUNT'] ?? 110);
@@ -50,7 +51,15 @@ test.after.always('mounts, files and cgroups go', async () => {
     }
   }
   rmSync(dir, { recursive: true, force: true });
-  removeCgroupTree(group);
+  // who was killed may not have left them
+  await until('the cgroups are gone', () => {
+    try {
+      removeCgroupTree(group);
+      return true;
+    } catch {
+      return false;
+    }
+  });
 });
 
 async function outcomes(

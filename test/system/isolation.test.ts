@@ -161,17 +161,21 @@ const below = (dir: string): string[] =>
     return entry.isDirectory() ? [path, ...below(path)] : [path];
   });
 
+/** What kind of file it is; what was of a write that is over is none. */
+const is = (path: string, kind: 'isFile' | 'isSocket'): boolean =>
+  lstatSync(path, { throwIfNoEntry: false })?.[kind]() === true;
+
 test.serial('state and sockets are for root alone, and nothing listens beyond this machine', async (t) => {
   const id = await start(daemon, pod, containerConfig({ envs: [{ key: 'SECRET', value: Buffer.from('swordfish') }] }));
   const mode = (path: string): number => lstatSync(path).mode & 0o7777;
   for (const dir of [daemon.root, daemon.state]) t.is(mode(dir) & 0o077, 0, dir);
   // the pin of a network namespace is no file that can be read
   const secret = below(daemon.state).filter(
-    (path) => !path.includes('/netns/') && lstatSync(path).isFile() && readFileSync(path).includes('swordfish'),
+    (path) => !path.includes('/netns/') && is(path, 'isFile') && readFileSync(path).includes('swordfish'),
   );
   t.true(secret.length > 0, 'the bundle has it');
   for (const path of secret) t.is(mode(path) & 0o077, 0, path);
-  const sockets = below(daemon.state).filter((path) => lstatSync(path).isSocket());
+  const sockets = below(daemon.state).filter((path) => is(path, 'isSocket'));
   t.true(sockets.length >= 2, 'its own and a monitor');
   for (const path of sockets) t.is(mode(path) & 0o007, 0, path);
   t.notRegex(daemon.log(1e6), /swordfish/);

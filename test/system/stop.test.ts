@@ -97,7 +97,7 @@ for (const freezer of Object.keys(freezers) as Freezer[]) {
 test.serial('one that is paused during its grace is killed at the end of it', async (t) => {
   const id = await start(daemon, pod, scripted('trap "" TERM; echo ready; while :; do sleep 0.05; done'));
   await ready(id);
-  const stop = daemon.runtime.StopContainer({ container_id: id, timeout: '2' });
+  const stop = daemon.runtime.StopContainer({ container_id: id, timeout: '6' });
   const freezer = freezerFile(id, 'freezer.state') === undefined ? 'cgroup.freeze' : 'freezer.state';
   const record = join(daemon.root, 'containers', id, 'status.json');
   await until('the stop has begun', () => !readFileSync(record, 'utf8').includes('"stopRequestedAt":"0"'));

@@ -82,7 +82,9 @@ test.serial('down ends a pod whose daemon was killed, and leaves nothing but ima
   t.regex(stderr, /removed pod default\/demo/);
   t.regex(stderr, /all is gone\n$/);
   const belongings = { root, state, bridge, subnet, ids };
-  t.deepEqual(await podResidue(belongings), []);
+  // what was thrown away and is not freed yet the next daemon frees, as the root directory stays
+  const left = (await podResidue(belongings)).filter((each) => !each.startsWith('trash '));
+  t.deepEqual(left, []);
   t.deepEqual(await networkResidue(belongings), []);
   t.false(existsSync(state));
   t.true(existsSync(join(root, 'images')));

@@ -248,7 +248,7 @@ test.serial('every namespace belongs to the user namespace; the network works fr
     '1\n2',
   );
   t.regex(
-    await shell(daemon, id, `ping -c 1 -w 5 ${daemon.gateway} | grep -c 'bytes from' || echo unreachable`),
+    await shell(daemon, id, `ping -c 1 -w 20 ${daemon.gateway} | grep -c 'bytes from' || echo unreachable`),
     /^1$/,
   );
   await daemon.runtime.RemoveContainer({ container_id: id });
@@ -287,7 +287,7 @@ test.serial('shared pids: the pause and every container in one pid namespace of 
 });
 
 test.serial('another container’s own pids are joined by TARGET', async (t) => {
-  const id = await start(daemon, pod, inside('exec sleep 4321'));
+  const id = await start(daemon, pod, { ...inside(''), command: ['sleep', '4321'] });
   const target = { linux: { security_context: { namespace_options: { pid: 'TARGET', target_id: id } } } } as const;
   const { stdout } = await output(daemon, pod, inside('tr "\\0" " " < /proc/1/cmdline', target));
   t.is(stdout.trim(), 'sleep 4321');

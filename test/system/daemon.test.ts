@@ -11,7 +11,8 @@ import { ref } from '../helpers/registry.ts';
 import { until } from '../helpers/until.ts';
 
 const run = promisify(execFile);
-const daemon = useDaemon(test);
+// what is under way when it is told to stop may take its time on a busy machine
+const daemon = useDaemon(test, { flags: ['--set=grpc.drain_timeout=15s'] });
 
 test.before('an image', () => pull(daemon));
 
@@ -152,9 +153,25 @@ test.serial('SIGTERM lets calls end, leaves pods running, and a new start finds 
   const pod = await runPod(daemon);
   const id = await start(daemon, pod, containerConfig());
   const before = await statusOf(daemon, id);
-  const call = exec(daemon, id, ...sh('sleep 1; echo answered'));
-  await until('the command runs', async () => (await exec(daemon, id, 'pgrep', 'sleep')).stdout.split('\n').length > 2);
-  await daemon.stop();
+  const volume = join(daemon.dir, 'volume');
+  mkdirSync(volume);
+  const mounts = [{ container_path: '/volume', host_path: volume }];
+  const waits = await start(daemon, pod, containerConfig({ mounts }));
+  const call = exec(
+    daemon,
+    waits,
+    ...sh('touch /volume/begun; while [ ! -e /volume/go ]; do sleep 0.05; done; echo answered'),
+  );
+  await until('the command runs', () => existsSync(join(volume, 'begun')));
+  const stopped = daemon.stop();
+  await until('no new call is taken', () =>
+    daemon.runtime.Version({}, { deadlineMs: 5000 }).then(
+      () => false,
+      () => true,
+    ),
+  );
+  writeFileSync(join(volume, 'go'), '');
+  await stopped;
   t.is((await call).stdout, 'answered\n');
   t.false(existsSync(join(daemon.state, 'podwrightd.pid')));
   await daemon.start();

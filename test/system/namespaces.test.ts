@@ -1,8 +1,21 @@
 // Whose processes, queues and names a container sees: pid and ipc namespaces by mode, sysctls of them.
 import test from 'ava';
 import { readFileSync, readlinkSync } from 'node:fs';
+import type { ContainerConfig } from '../../src/proto/generated/cri/runtime/v1/ContainerConfig.ts';
 import { endsWithoutResidue, useDaemon } from '../helpers/daemon.ts';
-import { create, exited, fails, podConfig, pull, runPod, scripted, shell, start, statusOf } from '../helpers/pods.ts';
+import {
+  containerConfig,
+  create,
+  exited,
+  fails,
+  podConfig,
+  pull,
+  runPod,
+  scripted,
+  shell,
+  start,
+  statusOf,
+} from '../helpers/pods.ts';
 import { until } from '../helpers/until.ts';
 
 const daemon = useDaemon(test);
@@ -11,9 +24,13 @@ test.before('an image', () => pull(daemon));
 const modes = (options: { pid?: 'POD' | 'CONTAINER' | 'NODE'; ipc?: 'POD' | 'NODE' }) =>
   ({ linux: { security_context: { namespace_options: options } } }) as const;
 
+/** A container whose first process is that command from the first moment: no shell that is about to become it. */
+const sleeping = (seconds: number, wish: ContainerConfig = {}): ContainerConfig =>
+  containerConfig({ ...wish, command: ['sleep', String(seconds)] });
+
 test.serial('pid CONTAINER: each container has its own, and its command is number 1', async (t) => {
   const pod = await runPod(daemon);
-  const id = await start(daemon, pod, scripted('exec sleep 3600'));
+  const id = await start(daemon, pod, sleeping(3600));
   t.is(await shell(daemon, id, 'tr "\\0" " " < /proc/1/cmdline'), 'sleep 3600');
   t.is(await shell(daemon, id, 'set -- /proc/[0-9]*; echo $#'), '2', 'itself and the shell that looks');
   await daemon.removePod(pod.id);
@@ -21,12 +38,16 @@ test.serial('pid CONTAINER: each container has its own, and its command is numbe
 
 test.serial('pid POD: containers see each other, and number 1 reaps', async (t) => {
   const pod = await runPod(daemon, modes({ pid: 'POD' }));
-  const one = await start(daemon, pod, scripted('exec sleep 1001', modes({ pid: 'POD' })));
-  const two = await start(daemon, pod, scripted('exec sleep 1002', modes({ pid: 'POD' })));
+  const one = await start(daemon, pod, sleeping(1001, modes({ pid: 'POD' })));
+  const two = await start(daemon, pod, sleeping(1002, modes({ pid: 'POD' })));
   t.is(await shell(daemon, two, 'pgrep -f "[s]leep 1001" > /dev/null && echo seen'), 'seen');
   t.not(await shell(daemon, one, 'pgrep -f "[s]leep 1001"'), '1');
   await shell(daemon, one, '(setsid sh -c "sleep 0.05" &) ; sleep 0.3');
-  t.is(await shell(daemon, one, 'grep -l "State:.*Z" /proc/[0-9]*/status 2>/dev/null | wc -l'), '0', 'no zombies');
+  // whoever has just ended is one for a moment
+  await until(
+    'there are no zombies',
+    async () => (await shell(daemon, one, 'grep -l "State:.*Z" /proc/[0-9]*/status 2>/dev/null | wc -l')) === '0',
+  );
   await daemon.runtime.StopContainer({ container_id: one, timeout: '0' });
   t.is((await statusOf(daemon, two)).state, 'CONTAINER_RUNNING');
   t.is(await shell(daemon, two, 'pgrep -f "[s]leep 1001" | wc -l'), '0');
@@ -36,23 +57,16 @@ test.serial('pid POD: containers see each other, and number 1 reaps', async (t) 
 test.serial('pid POD: the end of one container ends its own processes only', async (t) => {
   const pod = await runPod(daemon, modes({ pid: 'POD' }));
   const one = await start(daemon, pod, scripted('setsid sleep 1003 & sleep 0.1', modes({ pid: 'POD' })));
-  const two = await start(daemon, pod, scripted('exec sleep 1004', modes({ pid: 'POD' })));
+  const two = await start(daemon, pod, sleeping(1004, modes({ pid: 'POD' })));
   await exited(daemon, one);
-  t.is(
-    await shell(
-      daemon,
-      two,
-      'for n in 1 2 3 4 5; do pgrep -f "[s]leep 1003" > /dev/null || break; sleep 0.2; done; pgrep -f "[s]leep 1003" | wc -l',
-    ),
-    '0',
-  );
+  await until('its own have ended', async () => (await shell(daemon, two, 'pgrep -f "[s]leep 1003" | wc -l')) === '0');
   t.is(await shell(daemon, two, 'pgrep -f "[s]leep 1004" > /dev/null && echo lives'), 'lives');
   await daemon.removePod(pod.id);
 });
 
 test.serial("pid NODE: the host's processes are seen", async (t) => {
   const pod = await runPod(daemon, modes({ pid: 'NODE' }));
-  const id = await start(daemon, pod, scripted('exec sleep 3600', modes({ pid: 'NODE' })));
+  const id = await start(daemon, pod, sleeping(3600, modes({ pid: 'NODE' })));
   t.is(await shell(daemon, id, 'readlink /proc/self/ns/pid'), readlinkSync('/proc/self/ns/pid'));
   t.is(await shell(daemon, id, `test -d /proc/${daemon.pid} && echo seen`), 'seen');
   await daemon.removePod(pod.id);
@@ -64,7 +78,11 @@ const joining = (target_id: string) =>
 test.serial("pid TARGET: another container's processes are seen, and end with it", async (t) => {
   const pod = await runPod(daemon);
   const target = await start(daemon, pod, scripted('sleep 1005 & exec sleep 1006'));
-  const debug = await start(daemon, pod, scripted('exec sleep 1007', joining(target)));
+  await until('both run', async () => {
+    const said = await shell(daemon, target, 'tr "\\0" " " < /proc/1/cmdline; pgrep -f "^[s]leep 1005"');
+    return /^sleep 1006\s+\d+$/.test(said);
+  });
+  const debug = await start(daemon, pod, sleeping(1007, joining(target)));
   const ns = 'readlink /proc/self/ns/pid';
   t.is(await shell(daemon, debug, ns), await shell(daemon, target, ns));
   t.is(await shell(daemon, debug, 'tr "\\0" " " < /proc/1/cmdline'), 'sleep 1006');
@@ -74,7 +92,7 @@ test.serial("pid TARGET: another container's processes are seen, and end with it
     await shell(daemon, debug, 'readlink /proc/self/ns/mnt'),
     await shell(daemon, target, 'readlink /proc/1/ns/mnt'),
   );
-  const second = await start(daemon, pod, scripted('exec sleep 1008', joining(debug)));
+  const second = await start(daemon, pod, sleeping(1008, joining(debug)));
   t.is(await shell(daemon, second, ns), await shell(daemon, target, ns), 'the target of a target');
   await daemon.runtime.StopContainer({ container_id: debug, timeout: '0' });
   t.is((await statusOf(daemon, target)).state, 'CONTAINER_RUNNING');
@@ -86,8 +104,8 @@ test.serial("pid TARGET: another container's processes are seen, and end with it
 test.serial("pid TARGET: a target in the pod's or the host's pid namespace is joined there", async (t) => {
   for (const pid of ['POD', 'NODE'] as const) {
     const pod = await runPod(daemon, modes({ pid }));
-    const target = await start(daemon, pod, scripted('exec sleep 1009', modes({ pid })));
-    const debug = await start(daemon, pod, scripted('exec sleep 1010', joining(target)));
+    const target = await start(daemon, pod, sleeping(1009, modes({ pid })));
+    const debug = await start(daemon, pod, sleeping(1010, joining(target)));
     const ns = 'readlink /proc/self/ns/pid';
     t.is(await shell(daemon, debug, ns), await shell(daemon, target, ns));
     t.is(await shell(daemon, debug, 'pgrep -f "[s]leep 1009" > /dev/null && echo seen'), 'seen');
@@ -99,11 +117,11 @@ test.serial("pid TARGET: a target in the pod's or the host's pid namespace is jo
 
 test.serial('pid TARGET: what cannot be joined is refused and leaves nothing', async (t) => {
   const [pod, other] = [await runPod(daemon), await runPod(daemon)];
-  const elsewhere = await start(daemon, other, scripted('exec sleep 3600'));
-  const made = await create(daemon, pod, scripted('exec sleep 3600'));
+  const elsewhere = await start(daemon, other, sleeping(3600));
+  const made = await create(daemon, pod, sleeping(3600));
   const ended = await start(daemon, pod, scripted('true'));
   await exited(daemon, ended);
-  const hidden = await start(daemon, pod, scripted('exec sleep 3600'));
+  const hidden = await start(daemon, pod, sleeping(3600));
   const table = [
     [elsewhere, 'INVALID_ARGUMENT', /in another pod/],
     [made, 'FAILED_PRECONDITION', /is created, not running/],

@@ -20,6 +20,8 @@ export interface StreamingOptions {
   readonly tls: KeyPair | null;
   readonly idleTimeoutMs: number;
   readonly creationTimeoutMs: number;
+  /** How long a client's first terminal size is waited for, in milliseconds, where that is not a moment. */
+  readonly firstSizeMs?: number | undefined;
   readonly targets: StreamTargets;
   readonly observer: StreamingObserver;
   readonly random: TokenSources['random'];
@@ -48,7 +50,7 @@ export class StreamingServer {
   private constructor(options: StreamingOptions) {
     this.#options = options;
     this.#tokens = new Tokens({ elapsedMs: options.observer.elapsedMs, random: options.random });
-    this.#sessions = new Sessions(options.targets, options.observer);
+    this.#sessions = new Sessions(options.targets, options.observer, options.firstSizeMs);
     this.#upgrades = new Upgrades(this.#sessions, options);
     this.#server = options.tls ? createTlsServer({ ...options.tls }) : createServer();
     this.#server.headersTimeout = requestTimeoutMs;

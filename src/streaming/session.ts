@@ -46,10 +46,9 @@ export interface CommandPorts {
   readonly open: (size: TerminalSize | null, signal: AbortSignal) => Promise<RemoteProcess | AttachedProcess>;
   /** Fires when the daemon stops. */
   readonly stopping: AbortSignal;
+  /** How long a client's first terminal size is waited for, in milliseconds. */
+  readonly firstSizeMs: number;
 }
-
-/** How long a client's first terminal size is waited for, in milliseconds: clients send it at once, if they do. */
-const firstSizeMs = 250;
 
 /** Runs a session to its end. Never rejects. */
 export async function runCommand(
@@ -174,7 +173,7 @@ class CommandSession {
       resolve();
     });
     if (!this.#request.tty || this.#size) return;
-    const timer = setTimeout(resolve, firstSizeMs);
+    const timer = setTimeout(resolve, this.#ports.firstSizeMs);
     await promise;
     clearTimeout(timer);
   }

@@ -40,17 +40,22 @@ export interface ForwardConnection {
 /** Connections to ports at the same time, of all clients together, at most: each costs a descriptor. */
 export const mostDialed = 4000;
 
+/** How long a client's first terminal size is waited for, in milliseconds: clients send it at once, if they do. */
+const sentAtOnceMs = 250;
+
 /** All sessions of a server. */
 export class Sessions {
   readonly #targets: StreamTargets;
   readonly #observer: SessionObserver;
+  readonly #firstSizeMs: number;
   readonly #stopping = new AbortController();
   readonly #running = new Set<Promise<void>>();
   #dialed = 0;
 
-  constructor(targets: StreamTargets, observer: SessionObserver) {
+  constructor(targets: StreamTargets, observer: SessionObserver, firstSizeMs = sentAtOnceMs) {
     this.#targets = targets;
     this.#observer = observer;
+    this.#firstSizeMs = firstSizeMs;
   }
 
   /** Ends every session, each with a word to its client, and waits for them. */
@@ -66,6 +71,7 @@ export class Sessions {
       open: (size: TerminalSize | null, signal: AbortSignal) =>
         ticket.kind === 'exec' ? exec(ticket, size, signal) : attach(ticket, signal),
       stopping: this.#stopping.signal,
+      firstSizeMs: this.#firstSizeMs,
     };
     const subject = { containerId: ticket.containerId, tty: ticket.tty };
     this.#follow(ticket.kind, { ...subject, protocol }, () => runCommand(client, ticket, ports));

@@ -29,6 +29,8 @@ export interface TestStreamingOptions {
   readonly tls?: KeyPair;
   readonly creationTimeoutMs?: number;
   readonly idleTimeoutMs?: number;
+  /** For a test that sends a terminal's size and must not lose it to a slow machine. */
+  readonly firstSizeMs?: number;
   /** None: all input goes by the event loop. */
   readonly carrier?: Carrier;
 }
@@ -70,6 +72,7 @@ export async function testStreaming(options: TestStreamingOptions = {}): Promise
     tls: options.tls ?? null,
     idleTimeoutMs: options.idleTimeoutMs ?? 60_000,
     creationTimeoutMs: options.creationTimeoutMs ?? 30_000,
+    firstSizeMs: options.firstSizeMs,
     targets: targetsAt(monitor.path, options.carrier),
     random: () => randomBytes(24).toString('base64url'),
     observer: {

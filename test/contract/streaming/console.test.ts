@@ -32,7 +32,7 @@ function terminal() {
 const tty = { tty: true, stdin: true, stdout: true };
 
 test('a terminal: raw while it lasts, its size first, resized, the exit code', async (t) => {
-  const streaming = await testStreaming();
+  const streaming = await testStreaming({ firstSizeMs: 20_000 });
   t.teardown(() => streaming.close());
   const { streams, stdin, stdout, told } = terminal();
   const running = runConsole(streaming.execUrl(tty), streams, { interactive: true, tty: true });

@@ -48,7 +48,7 @@ for (const [version, resizes] of [
   ['channel.k8s.io', false],
 ] as const) {
   test(`${version}: terminal ${resizes ? 'with' : 'without'} sizes; how it ended`, async (t) => {
-    const streaming = await testStreaming();
+    const streaming = await testStreaming(resizes ? { firstSizeMs: 20_000 } : {});
     t.teardown(() => streaming.close());
     const client = await SpdyClient.connect(streaming.execUrl({ tty: true, stdout: true }), version);
     const { error } = await client.openAll('error', 'stdout');

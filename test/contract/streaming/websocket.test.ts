@@ -16,7 +16,7 @@ for (const [protocol, { base64, json }] of Object.entries({
   '': { base64: false, json: false },
 })) {
   test(`${protocol || 'no subprotocol'}: input, outputs, sizes, exit code`, async (t) => {
-    const streaming = await testStreaming();
+    const streaming = await testStreaming({ firstSizeMs: 20_000 });
     t.teardown(() => streaming.close());
     const client = await ChannelClient.connect(streaming.execUrl({ ...all, tty: true }), protocol);
     t.is(client.ws.protocol, protocol);

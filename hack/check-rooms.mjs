@@ -7,7 +7,7 @@ import { pathToFileURL } from 'node:url';
 /** Floors from the ground up. A room imports from floors below its own, and from itself. */
 export const floors = [
   ['lib'],
-  ['oci', 'cdi', 'config', 'native', 'paths.ts', 'proto'],
+  ['oci', 'cdi', 'oci-hooks', 'config', 'native', 'paths.ts', 'proto'],
   [
     'state',
     'cgroup',
@@ -39,7 +39,9 @@ const sideways = [
   { from: /^(sandbox|container|stats)\//, to: /^image\/image\.ts$/ },
   { from: /^sandbox\/teardown\.ts$/, to: /^container\/teardown\.ts$/ },
   { from: /^paths\.ts$/, to: /^config\// },
-  { from: /^cdi\//, to: /^oci\/types\.ts$/ },
+  { from: /^(cdi|oci-hooks)\//, to: /^oci\/(types|hook-document)\.ts$/ },
+  // a base spec is checked with the configuration that names it
+  { from: /^config\/base-specs\.ts$/, to: /^oci\/base-spec\.ts$/ },
   { from: /^main\.ts$/, to: /^daemon(\.ts|\/)/ },
   { from: /^daemon(\.ts|\/)/, to: /^daemon\// },
   // the tool changes its own host, and talks to runtimes by its one client
@@ -96,7 +98,7 @@ const outside = [
   {
     module: /^node:fs(\/|$)/,
     rooms:
-      /^(state|storage|network|monitor|seccomp)\/|^(apparmor|selinux)\/kernel\.ts$|^registry\/hosts\.ts$|^verification\/(policy-files|verifier)\.ts$|^recovery\/observe\.ts$|^config\/load\.ts$|^apiserver\/(kubeconfig|in-cluster)\.ts$|^(cli\/|work\/)?main\.ts$|^installer\/(release|stage|host|processes|pod|installer)\.ts$|^node\/(?!journal\.ts|plan\.ts|transaction\.ts)/,
+      /^(state|storage|network|monitor|seccomp)\/|^(apparmor|selinux)\/kernel\.ts$|^registry\/hosts\.ts$|^verification\/(policy-files|verifier)\.ts$|^recovery\/observe\.ts$|^config\/(load|base-specs)\.ts$|^apiserver\/(kubeconfig|in-cluster)\.ts$|^(cli\/|work\/)?main\.ts$|^installer\/(release|stage|host|processes|pod|installer)\.ts$|^node\/(?!journal\.ts|plan\.ts|transaction\.ts)/,
   },
   {
     module: /^node:child_process$/,

@@ -1,6 +1,7 @@
 // PURE
 // From names of devices and the files of the spec directories to what is to be done to a container.
 import { failedPrecondition, unimplemented } from '../lib/failure.ts';
+import { completeHook } from '../oci/hook-document.ts';
 import type { DeviceEdit, HookEdit, OciMount, SpecEdits } from '../oci/types.ts';
 import type { DeviceName } from './names.ts';
 import { type CdiFile, type CdiSpec, type ContainerEdits, parseSpec } from './spec.ts';
@@ -79,15 +80,9 @@ function deviceEdit(node: ContainerEdits['deviceNodes'][number]): DeviceEdit {
   };
 }
 
-/** Seconds that a hook has which says nothing of that: one that hangs must not hold a container for ever. */
-const hookTimeout = 60;
-
-const hookEdit = ({ hookName, path, args, env, timeout }: ContainerEdits['hooks'][number]): HookEdit => ({
+const hookEdit = ({ hookName, ...hook }: ContainerEdits['hooks'][number]): HookEdit => ({
   kind: hookName,
-  path,
-  args: args.length > 0 ? args : [path],
-  env,
-  timeout: timeout ?? hookTimeout,
+  ...completeHook(hook),
 });
 
 const mountEdit = ({ hostPath, containerPath, type, options }: ContainerEdits['mounts'][number]): OciMount => ({

@@ -1,7 +1,7 @@
 // PURE
 // A CDI spec: reading and checking the document of a file (Container Device Interface, SPEC.md and schema.json).
 import { parse } from 'yaml';
-import { type HookKind, hookKinds } from '../oci/types.ts';
+import { hookKind, hookMembers, variable } from '../oci/hook-document.ts';
 import {
   anything,
   DocumentError,
@@ -14,7 +14,7 @@ import {
   text,
   uint32,
   wrong,
-} from './document.ts';
+} from '../lib/document.ts';
 import { isDevice, isKind } from './names.ts';
 
 const oneOf =
@@ -24,18 +24,9 @@ const oneOf =
     return pattern.test(found) ? found : wrong(at, `${JSON.stringify(found)} is not ${what}`);
   };
 
-const env: Read<string> = (value, at) =>
-  /^[^=\0]+=[^\0]*$/.test(name(value, at)) ? name(value, at) : wrong(at, 'is not NAME=value');
-
-const hookKind: Read<HookKind> = (value, at) =>
-  hookKinds.find((kind) => kind === name(value, at)) ?? wrong(at, `${JSON.stringify(value)} is not a kind of hook`);
-
-/** runtime-spec: a timeout that is set is greater than zero. */
-const seconds: Read<number> = (value, at) => uint32(value, at) || wrong(at, 'is 0');
-
 /** `containerEdits`: what is done to a container. */
 const edits = object({
-  env: list(env),
+  env: list(variable),
   deviceNodes: list(
     object({
       path,
@@ -51,7 +42,7 @@ const edits = object({
     }),
   ),
   mounts: list(object({ hostPath: name, containerPath: path, type: maybe(text), options: list(name) })),
-  hooks: list(object({ hookName: hookKind, path, args: list(text), env: list(env), timeout: maybe(seconds) })),
+  hooks: list(object({ hookName: hookKind, ...hookMembers })),
   additionalGids: list(uint32),
   intelRdt: anything,
   netDevices: list(anything),

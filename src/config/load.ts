@@ -4,6 +4,7 @@ import { readFileSync, readdirSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { parse, TomlError } from 'smol-toml';
 import { failedPrecondition, invalidArgument, notFound } from '../lib/failure.ts';
+import { readBaseSpecs } from './base-specs.ts';
 import { configAsToml } from './docs.ts';
 import { parseFlags, type Flags } from './flags.ts';
 import { changes, flatten, merge, override, type Layer } from './merge.ts';
@@ -37,6 +38,7 @@ export function loadConfig(inputs: ConfigInputs): Invocation {
   const config = derive(merge([...layers, flags.layer]), inputs.programDirectory);
   const files = layers.map(({ place }) => place);
   if (flags.printConfig) return { action: 'print', text: configAsToml(config) };
+  readBaseSpecs(config);
   if (flags.check) {
     const from = files.length === 0 ? 'no file, all defaults' : files.join(', ');
     return { action: 'print', text: `configuration is right: ${from}\n` };

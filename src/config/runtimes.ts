@@ -14,12 +14,14 @@ export interface RuntimeHandler {
   readonly hideUnifiedCgroup: boolean;
   /** Bytes that a container's writable layer may have; 0 for what `container.writable_layer_limit` says. */
   readonly writableLayerLimit: number;
+  /** A config.json from which the specs of its containers are made; "" for none. */
+  readonly baseRuntimeSpec: string;
 }
 
 /** Handlers by name. */
 export type RuntimeHandlers = Readonly<Record<string, RuntimeHandler>>;
 
-const keys = ['path', 'args', 'type', 'hide_unified_cgroup', 'writable_layer_limit'];
+const keys = ['path', 'args', 'type', 'hide_unified_cgroup', 'writable_layer_limit', 'base_runtime_spec'];
 
 /** A handler's name is a RuntimeClass's: a DNS label. */
 const handlerName = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
@@ -42,8 +44,17 @@ function readHandler(raw: unknown): RuntimeHandler | undefined {
   const { type = path.endsWith('/runsc') ? 'runsc' : 'oci' } = raw;
   if (type !== 'oci' && type !== 'runsc') return undefined;
   const writableLayerLimit = size.read(raw.writable_layer_limit ?? 0);
+  const baseRuntimeSpec = raw.base_runtime_spec ?? '';
+  if (typeof baseRuntimeSpec !== 'string' || !/^$|^\//.test(baseRuntimeSpec)) return undefined;
   if (!isTexts(args) || typeof hideUnifiedCgroup !== 'boolean' || writableLayerLimit === undefined) return undefined;
-  return Object.freeze({ path, args: Object.freeze([...args]), type, hideUnifiedCgroup, writableLayerLimit });
+  return Object.freeze({
+    path,
+    args: Object.freeze([...args]),
+    type,
+    hideUnifiedCgroup,
+    writableLayerLimit,
+    baseRuntimeSpec,
+  });
 }
 
 function readHandlers(raw: unknown): RuntimeHandlers | undefined {
@@ -59,15 +70,23 @@ function readHandlers(raw: unknown): RuntimeHandlers | undefined {
 
 const quote = (text: string): string => JSON.stringify(text);
 
-function showHandler({ path, args, type, hideUnifiedCgroup, writableLayerLimit }: RuntimeHandler): string {
+function showHandler({
+  path,
+  args,
+  type,
+  hideUnifiedCgroup,
+  writableLayerLimit,
+  baseRuntimeSpec,
+}: RuntimeHandler): string {
   const list = args.map(quote).join(', ');
   const limit = writableLayerLimit === 0 ? '' : `, writable_layer_limit = ${size.show(writableLayerLimit)}`;
-  return `{ path = ${quote(path)}, args = [${list}], type = ${quote(type)}, hide_unified_cgroup = ${hideUnifiedCgroup}${limit} }`;
+  const base = baseRuntimeSpec === '' ? '' : `, base_runtime_spec = ${quote(baseRuntimeSpec)}`;
+  return `{ path = ${quote(path)}, args = [${list}], type = ${quote(type)}, hide_unified_cgroup = ${hideUnifiedCgroup}${limit}${base} }`;
 }
 
 /** Tables by name; the tables of several files are put together. */
 export const runtimeHandlers: Kind<RuntimeHandlers> = {
-  expected: `tables such as [runtimes.crun] with "path" (absolute), "args" (strings), "type" ("oci" or "runsc"), "hide_unified_cgroup" (true or false) and "writable_layer_limit" (a size), under names of lower-case letters, digits and dashes other than "${ownName}"`,
+  expected: `tables such as [runtimes.crun] with "path" (absolute), "args" (strings), "type" ("oci" or "runsc"), "hide_unified_cgroup" (true or false), "writable_layer_limit" (a size) and "base_runtime_spec" (an absolute path), under names of lower-case letters, digits and dashes other than "${ownName}"`,
   read: readHandlers,
   readText: () => undefined,
   show: (handlers) => {
@@ -87,6 +106,7 @@ export const runtimeHandlers: Kind<RuntimeHandlers> = {
         type: { enum: ['oci', 'runsc'] },
         hide_unified_cgroup: { type: 'boolean' },
         writable_layer_limit: size.jsonSchema,
+        base_runtime_spec: { type: 'string', pattern: '^$|^/' },
       },
     },
   },

@@ -224,6 +224,17 @@ export const schema = {
       doc: 'Directories of CDI specs; of devices with one name that of the last directory counts.',
       flag: 'cdi-spec-dirs',
     }),
+    hooksDirs: setting(
+      list(path(), 'absolute paths'),
+      ['/usr/share/containers/oci/hooks.d', '/etc/containers/oci/hooks.d'],
+      {
+        doc: 'Directories of OCI hooks as podman and CRI-O have them (docs/devices.md); of files with one name that of the last directory counts. Read for each container. Empty: none but those of CDI devices and plugins are run.',
+        flag: 'hooks-dirs',
+      },
+    ),
+    baseRuntimeSpec: setting(path(true), '', {
+      doc: "A config.json from which the specs of our own core's containers are made (docs/handlers.md); empty for none. Read at start.",
+    }),
     writableLayerLimit: setting(size, 0, {
       doc: 'Bytes that the writable layer of a container may take, 0 for any number; annotations can only lower it. Needs a file system with project quota under `root`: without it containers fail to be made.',
       reloadable: true,

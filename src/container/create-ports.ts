@@ -1,11 +1,12 @@
 // What CreateContainer is given.
 import type { ContainerId } from '../lib/id.ts';
 import type { KeyedLock } from '../lib/keyed-lock.ts';
+import type { BaseSpec } from '../oci/base-spec.ts';
 import type { SpecEdits } from '../oci/types.ts';
 import type { SecurityProfile, SelinuxLabels } from '../sandbox/sandbox.ts';
 import type { Adjusted, Planned } from './adjusted.ts';
 import type { ContainerConfig } from './container.ts';
-import type { HostLimits } from './plan.ts';
+import type { HostLimits, SelectHooks } from './plan.ts';
 import type {
   ContainerCgroups,
   ContainerFiles,
@@ -43,6 +44,10 @@ export interface CreateContainerPorts {
   readonly relabelLimits: RelabelLimits;
   /** What the CDI devices of a container change in its spec. */
   readonly cdi: (config: ContainerConfig) => Promise<SpecEdits>;
+  /** Which hooks of the node a container has, as the node says it now. */
+  readonly hooks: () => Promise<SelectHooks>;
+  /** What the specs of a handler's containers start from. */
+  readonly baseSpec: (runtimeHandler: string) => BaseSpec;
   /** The same profile as runtime-spec `linux.seccomp`, null for none: for runtimes that compile it themselves. */
   readonly seccompProfile: (profile: SecurityProfile | null, capabilities: readonly string[]) => Promise<object | null>;
   /** Where another runtime keeps its state of a sandbox. */

@@ -26,7 +26,7 @@ import { checkHooks, hooksRequest } from './hooks.ts';
 import { prepareGvisorPod } from './gvisor-pod.ts';
 import { externalRuntime, outsideSpec } from './outside.ts';
 import { checkCaptured, type ContainerRestore, restoreRequest } from './restored.ts';
-import { checkContainer, logPathOf, numbering, planContainer, targetOf } from './plan.ts';
+import { checkContainer, logPathOf, numbering, planContainer, type SelectHooks, targetOf } from './plan.ts';
 import { labelWish, podLabels, relabelRequest } from './selinux.ts';
 import { checkUser, userNamespaceOf } from './user-namespace.ts';
 import { wantsWritableCgroup, writableCgroupBounds } from './writable-cgroup.ts';
@@ -120,9 +120,10 @@ async function create(
   const release = ports.images.hold([...image.chain, ...volumes.flatMap((volume) => volume.chain)]);
   try {
     await admitImages(ports.images.admit, { sandbox, config, image, volumes }, signal);
-    const [user, edits, apparmor] = await Promise.all([
+    const [user, edits, hooks, apparmor] = await Promise.all([
       containerUser(ports, config, image),
       ports.cdi(config),
+      ports.hooks(),
       ports.apparmor(config.security.apparmor, config.security.privileged),
     ]);
     checkUser(user, userNamespaceOf(sandbox));
@@ -133,6 +134,7 @@ async function create(
       volumes,
       target,
       edits,
+      hooks,
       apparmor,
       restore,
       diskLimit: limit,
@@ -212,6 +214,7 @@ interface Parts {
   /** Whose pid namespace is joined. */
   readonly target: Container | null;
   readonly edits: SpecEdits;
+  readonly hooks: SelectHooks;
   /** AppArmor profile, "" for none. */
   readonly apparmor: string;
   readonly restore: ContainerRestore | null;
@@ -338,6 +341,8 @@ function specInput(ports: CreateContainerPorts, identity: ContainerIdentity, par
     netns: hostNetwork ? null : ports.netnsPin(identity.sandboxId),
     files: ports.files.podFilePaths(identity.sandboxId),
     edits: parts.edits,
+    hooks: parts.hooks,
+    base: ports.baseSpec(parts.sandbox.identity.runtimeHandler),
     apparmor: parts.apparmor,
     selinux: identity.selinux,
     mounts: withLayers(identity.config, parts.volumes, (chain) => ports.snapshots.lowerDirs(chain)),

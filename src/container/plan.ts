@@ -1,10 +1,12 @@
 // PURE
 // From a container's config, its pod and its image to the OCI spec and the names of what it will hold.
 import { failedPrecondition, invalidArgument, notFound } from '../lib/failure.ts';
-import { applyEdits } from '../oci/edits.ts';
+import type { HookedContainer } from '../oci-hooks/select.ts';
+import { type BaseSpec, baseLimits, withBase } from '../oci/base-spec.ts';
+import { applyEdits, noEdits } from '../oci/edits.ts';
 import { cleanPath } from '../oci/mounts.ts';
 import { buildSpec } from '../oci/spec.ts';
-import type { OciImageConfig, OciSpec, SpecEdits } from '../oci/types.ts';
+import type { HookEdit, OciImageConfig, OciSpec, SpecEdits } from '../oci/types.ts';
 import type { ResolvedUser } from '../oci/user.ts';
 import type { RequestedMount } from '../oci/mounts.ts';
 import type { NamespaceMode, Sandbox, SelinuxLabels } from '../sandbox/sandbox.ts';
@@ -26,6 +28,9 @@ export interface HostLimits {
   readonly ownedDevices: boolean;
 }
 
+/** The hooks of the node that a container has. */
+export type SelectHooks = (container: HookedContainer) => readonly HookEdit[];
+
 export interface PlanContainerInput {
   readonly id: string;
   readonly config: ContainerConfig;
@@ -40,6 +45,9 @@ export interface PlanContainerInput {
   readonly mounts: readonly RequestedMount[];
   /** What its CDI devices change. */
   readonly edits: SpecEdits;
+  /** What its handler's specs start from. */
+  readonly base: BaseSpec;
+  readonly hooks: SelectHooks;
   /** AppArmor profile, "" for none. */
   readonly apparmor: string;
   readonly selinux: SelinuxLabels | undefined;
@@ -133,7 +141,7 @@ const owned = (
 
 /** The spec of a container. */
 export function planContainer(input: PlanContainerInput): OciSpec {
-  const { config, sandbox, user } = input;
+  const { config, sandbox, user, base, host } = input;
   const { security } = config;
   const adjust = config.resources?.oomScoreAdj ?? null;
   const spec = buildSpec({
@@ -144,11 +152,12 @@ export function planContainer(input: PlanContainerInput): OciSpec {
     env: config.env,
     tty: config.tty,
     mounts: input.mounts,
-    devices: input.host.ownedDevices ? config.devices.map((device) => owned(device, security)) : config.devices,
+    devices: host.ownedDevices ? config.devices.map((device) => owned(device, security)) : config.devices,
     security: { ...security, apparmorProfile: input.apparmor, selinux: specLabels(input.selinux) },
     oomScoreAdj: adjust,
-    writableCgroup: writableCgroup(config, sandbox, input.host.noWritableCgroups),
-    image: input.image,
+    writableCgroup: writableCgroup(config, sandbox, host.noWritableCgroups),
+    // a variable that is there twice has its last value
+    image: { ...input.image, env: [...base.env, ...input.image.env] },
     user,
     pod: {
       hostname: input.hostname,
@@ -159,8 +168,23 @@ export function planContainer(input: PlanContainerInput): OciSpec {
       ids: ociIds(userNamespaceOf(sandbox)),
     },
     cgroupPath: input.cgroupPath,
-    host: input.host,
+    host: {
+      ...host,
+      rlimits: baseLimits(base, host.rlimits),
+      defaultCapabilities: base.capabilities ?? host.defaultCapabilities,
+    },
     annotations: specAnnotations(input),
   });
-  return applyEdits(spec, input.edits);
+  return withHooks(applyEdits(withBase(spec, base), input.edits), input);
+}
+
+/** With the hooks of the node, which look at what the container is without them. */
+function withHooks(spec: OciSpec, { config, sandbox, hooks: select }: PlanContainerInput): OciSpec {
+  const { process: program } = spec;
+  const hooks = select({
+    annotations: { ...config.annotations, ...sandbox.identity.config.annotations, ...spec.annotations },
+    command: program.args[0] ?? '',
+    hasBindMounts: config.mounts.some(({ image }) => image === null),
+  });
+  return hooks.length === 0 ? spec : applyEdits(spec, { ...noEdits, hooks });
 }

@@ -112,6 +112,8 @@ async function doctor({ pods, images, network, recovery, own }: AdminParts, coll
   if (trouble !== null)
     warn('AppArmor', trouble, 'install apparmor_parser: containers run without the default profile');
   warnOfSelinux(pods.selinux.status(), warn);
+  for (const { path, why: reason } of (await pods.hooks.look()).broken)
+    wrong(`hook ${path}`, reason, 'mend it, or take it away: it is not run; the next container has what is there then');
   const { trouble: limits } = own.report();
   if (limits !== null) warn('limits', limits, '');
   if (network.owedReleases() > 0) warn('network', `${network.owedReleases()} releases are owed`, '');

@@ -4,6 +4,7 @@ import type { ProfileRequest } from '../apparmor/apparmor.ts';
 import { type DeviceName, requestedDevices } from '../cdi/names.ts';
 import { resolveDevices } from '../cdi/resolve.ts';
 import { containerCgroup } from '../cgroup/path.ts';
+import { readBaseSpecs } from '../config/base-specs.ts';
 import { unadjusted } from '../container/adjusted.ts';
 import type { ContainerConfig } from '../container/container.ts';
 import type { CreateContainerPorts } from '../container/create-ports.ts';
@@ -12,7 +13,7 @@ import type { Log } from '../log.ts';
 import { capabilitiesOfMask } from '../oci/capabilities.ts';
 import { noEdits } from '../oci/edits.ts';
 import type { SpecEdits } from '../oci/types.ts';
-import { readSpecFiles } from '../state/cdi-files.ts';
+import { cdiNames, readSpecFiles } from '../state/spec-files.ts';
 import { defaultSeccompProfile } from '../oci/seccomp-default.ts';
 import type { Labels } from '../selinux/label.ts';
 import { ownDirectories, ownTrees } from '../selinux/relabel.ts';
@@ -36,7 +37,7 @@ const seccompOf = ({ native, config }: Hands) => ({
 const cdiOf =
   (dirs: readonly string[]) =>
   async (names: readonly DeviceName[]): Promise<SpecEdits> =>
-    names.length === 0 ? noEdits : resolveDevices(names, await readSpecFiles(dirs));
+    names.length === 0 ? noEdits : resolveDevices(names, await readSpecFiles(dirs, cdiNames));
 
 /** What plugins change of a container; without any nothing is done. */
 const adjustOf =
@@ -62,6 +63,8 @@ export function creationPorts(hands: Hands, store: PodStore, { containerPorts, t
     selinux: (wish: ContainerWish, pod: Labels | null) => store.selinux.containerLabels(wish, pod),
     relabelLimits: { directories: ownDirectories, trees: [...ownTrees, config.node.root, config.node.state] },
     cdi: ({ cdiDevices = [], annotations }: ContainerConfig) => cdiEdits(requestedDevices(cdiDevices, annotations)),
+    hooks: store.hooks.select,
+    baseSpec: readBaseSpecs(config),
     adjust: adjustOf(hands),
     seccompPolicy,
     seccompProfile: seccompProfiles(profiles),

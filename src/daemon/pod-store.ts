@@ -12,6 +12,7 @@ import { hostFacts } from '../state/host.ts';
 import { RunFiles } from '../state/run-files.ts';
 import { sandboxRecords } from '../state/sandboxes.ts';
 import type { Hands } from './hands.ts';
+import { nodeHooks } from './node-hooks.ts';
 import { steppedFiles } from './steps.ts';
 
 /** Builds them; the records are loaded later, by recovery. */
@@ -44,8 +45,11 @@ export function podStore({
   });
   const { trouble } = selinux.status();
   if (trouble !== null) log.warn({ why: trouble }, 'containers that do not ask for a SELinux context run without');
+  const hooks = nodeHooks(config.container.hooksDirs, log);
+  void hooks.look();
   return {
     apparmor,
+    hooks,
     selinux,
     bootId: native.bootId(),
     facts,

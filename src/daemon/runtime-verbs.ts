@@ -52,6 +52,16 @@ const runtimeName = 'podwright';
 const json = (value: unknown): string =>
   JSON.stringify(value, (_, each: unknown) => (typeof each === 'bigint' ? String(each) : each));
 
+/** What the node adds to containers, and whether it can. */
+async function securityInfo({ apparmor, selinux, hooks: ofNode }: Pods) {
+  const { hooks, broken } = await ofNode.look();
+  return {
+    apparmor: json(apparmor.status()),
+    selinux: json(selinux.status()),
+    hooks: json({ hooks: hooks.map(({ path }) => path), broken }),
+  };
+}
+
 /** Status and configuration. */
 function statusVerbs({
   pods,
@@ -94,8 +104,7 @@ function statusVerbs({
           ? {
               config: json(config),
               cniconfig: json(net.config),
-              apparmor: json(pods.apparmor.status()),
-              selinux: json(pods.selinux.status()),
+              ...(await securityInfo(pods)),
               nri: json({ ...config.nri, plugins: nri.list }),
               userNamespaceTrouble: json(userNamespaces),
               ownProcesses: json(own.report()),

@@ -9,6 +9,7 @@ import { startContainer } from '../../src/container/start.ts';
 import { Starts } from '../../src/container/starts.ts';
 import { endProcesses, stopContainer } from '../../src/container/stop.ts';
 import { teardownContainer } from '../../src/container/teardown.ts';
+import { noBase } from '../../src/oci/base-spec.ts';
 import type { ContainerId, ImageId, SandboxId } from '../../src/lib/id.ts';
 import { internal, unavailable } from '../../src/lib/failure.ts';
 import { KeyedLock } from '../../src/lib/keyed-lock.ts';
@@ -265,6 +266,8 @@ export function fakeHost() {
     selinux: () => ({ process: '', mount: '' }),
     relabelLimits: { directories: [], trees: [] },
     cdi: async () => ({ env: [], devices: [], mounts: [], additionalGids: [], hooks: [] }),
+    hooks: async () => () => [],
+    baseSpec: () => noBase,
     seccompProfile: async () => null,
     runtimeRoot: (id: string) => `/runtime/${id}`,
     teardown: teardownOne,
@@ -323,8 +326,22 @@ export function fakeHost() {
     cgroupPathOf: (parent: string, id: string) =>
       parent === '' ? { path: `/pods/${id}`, owned: true } : { path: parent, owned: false },
     runtimes: {
-      other: { path: '/bin/other', args: [], type: 'oci', hideUnifiedCgroup: false, writableLayerLimit: 0 },
-      gvisor: { path: '/bin/runsc', args: [], type: 'runsc', hideUnifiedCgroup: false, writableLayerLimit: 0 },
+      other: {
+        path: '/bin/other',
+        args: [],
+        type: 'oci',
+        hideUnifiedCgroup: false,
+        writableLayerLimit: 0,
+        baseRuntimeSpec: '',
+      },
+      gvisor: {
+        path: '/bin/runsc',
+        args: [],
+        type: 'runsc',
+        hideUnifiedCgroup: false,
+        writableLayerLimit: 0,
+        baseRuntimeSpec: '',
+      },
     } as const,
     stages,
     running: (sandbox: Sandbox) => plugins.running(sandbox),

@@ -159,13 +159,21 @@ test('runtime handlers are tables, put together from all files', (t) => {
   });
   t.teardown(files.remove);
   t.deepEqual(served('--config', files.config).node.runtimes, {
-    runc: { path: '/opt/runc', args: [], type: 'oci', hideUnifiedCgroup: true, writableLayerLimit: 0 },
+    runc: {
+      path: '/opt/runc',
+      args: [],
+      type: 'oci',
+      hideUnifiedCgroup: true,
+      writableLayerLimit: 0,
+      baseRuntimeSpec: '',
+    },
     gvisor: {
       path: '/opt/runsc',
       args: ['--platform=kvm'],
       type: 'runsc',
       hideUnifiedCgroup: false,
       writableLayerLimit: 0,
+      baseRuntimeSpec: '',
     },
   });
 });

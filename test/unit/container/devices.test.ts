@@ -3,6 +3,7 @@ import test from 'ava';
 import { planContainer, type PlanContainerInput } from '../../../src/container/plan.ts';
 import type { SandboxId } from '../../../src/lib/id.ts';
 import { devicesAnnotation } from '../../../src/oci/devices.ts';
+import { noBase } from '../../../src/oci/base-spec.ts';
 import { noEdits } from '../../../src/oci/edits.ts';
 import type { Sandbox } from '../../../src/sandbox/sandbox.ts';
 import { containerConfig, sandboxConfig } from '../../helpers/builders.ts';
@@ -33,6 +34,8 @@ function devicesOf(security: object, host: Partial<PlanContainerInput['host']>) 
     hostname: 'h',
     mounts: [],
     edits: noEdits,
+    base: noBase,
+    hooks: () => [],
     apparmor: '',
     selinux: undefined,
     host: { ...limits, privilegedDevices: true, ownedDevices: false, ...host },

@@ -1,7 +1,7 @@
 // PURE
-// Values of a CDI spec's document, checked: whatever is wrong is refused by its place ("devices[0].name").
+// Values of a document that somebody else wrote, checked: whatever is wrong is refused by its place ("devices[0].name").
 
-/** Why a document is no CDI spec. */
+/** Why a document is not what it should be. */
 export class DocumentError extends Error {}
 
 /** Fails naming the place. */
@@ -31,6 +31,21 @@ export const uint32: Read<number> = (value, at) =>
   typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= 0xffff_ffff
     ? value
     : wrong(at, 'is not a number from 0 to 4294967295');
+
+/** true or false. */
+export const yesNo: Read<boolean> = (value, at) =>
+  typeof value === 'boolean' ? value : wrong(at, 'is neither true nor false');
+
+/** An object of any names; an absent one is empty. */
+export const map =
+  <T>(item: Read<T>): Read<Readonly<Record<string, T>>> =>
+  (value, at) => {
+    if (value === undefined || value === null) return {};
+    if (typeof value !== 'object' || Array.isArray(value)) return wrong(at, 'is not an object');
+    return Object.fromEntries(
+      Object.entries(value).map(([key, one]) => [key, item(one, `${at}[${JSON.stringify(key)}]`)]),
+    );
+  };
 
 /** A list; an absent one is empty. */
 export const list =

@@ -41,9 +41,13 @@ export interface Ended {
 }
 
 /** Runs a program to its end, input given whole; resolves whatever its exit status. */
-export function runToEnd(file: string, args: readonly string[], input = ''): Promise<Ended> {
+export function runToEnd(
+  file: string,
+  args: readonly string[],
+  { input = '', timeoutMs = patientMs }: { readonly input?: string; readonly timeoutMs?: number } = {},
+): Promise<Ended> {
   const { promise, resolve, reject } = Promise.withResolvers<Ended>();
-  const child = execFile(file, args, { maxBuffer: 256 << 20, timeout: patientMs }, (error, stdout, stderr) => {
+  const child = execFile(file, args, { maxBuffer: 256 << 20, timeout: timeoutMs }, (error, stdout, stderr) => {
     if (error !== null && typeof error.code !== 'number') reject(error);
     else resolve({ stdout, stderr, code: error === null ? 0 : Number(error.code) });
   });
@@ -232,7 +236,7 @@ export class Cluster {
 
   /** As kubectl, with input. */
   kubectlWith(input: string, ...args: string[]): Promise<Ended> {
-    return runToEnd(this.#kubectl, [...this.#flags, ...args], input);
+    return runToEnd(this.#kubectl, [...this.#flags, ...args], { input });
   }
 
   /** Output of a script in a pod's container; rejects when it fails. */

@@ -42,6 +42,7 @@ export function withInstallerOptions(one: Command): Command {
       '/usr/local/bin',
     )
     .option('--host-process <name>', "for run: a process in the host's namespaces, such as kubelet (process 1)", '')
+    .option('--metrics-dir <dir>', 'for run: where the relay finds the socket of metrics on the host, "" without', '')
     .option('--lease <namespace/name>', 'for run: the Lease that lets one node at a time change its runtime', '')
     .option('--switch', 'for run: move the kubelet; for check: it was moved')
     .option('--purge', 'for run: remove images and settings too when the node is given back')
@@ -102,8 +103,9 @@ function runParts(options: Options) {
   const node = text(options, 'node') || (process.env['NODE_NAME'] ?? '');
   if (node === '') throw invalidArgument('--node is not given, and NODE_NAME is not set');
   const timeout = Number(text(options, 'timeout') || 600);
+  const mountPoints = [text(options, 'prefix'), text(options, 'metrics-dir')].filter((dir) => dir !== '');
   return {
-    paths,
+    paths: { ...paths, mountPoints },
     settings: {
       node,
       switch: options['switch'] === true,

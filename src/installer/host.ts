@@ -1,7 +1,7 @@
 // The host below this pod: programs of the release there, run in the host's own namespaces.
 // Must not decide what is run.
 import { execFile } from 'node:child_process';
-import { readdir } from 'node:fs/promises';
+import { readdir, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { internal, unavailable } from '../lib/failure.ts';
 import { changeRuns, lastLine, processNamed } from './processes.ts';
@@ -54,6 +54,14 @@ async function releaseNames({ seen }: Places): Promise<readonly string[]> {
   return names.filter((name) => !name.startsWith('.')).sort();
 }
 
+/** Removes directories below a root that have nothing in them; others are left, and so is one that something is mounted on. */
+export async function removeEmpty(root: string, directories: readonly string[]): Promise<void> {
+  for (const directory of directories)
+    await rmdir(join(root, directory)).catch((error: NodeJS.ErrnoException) => {
+      if (!['ENOENT', 'ENOTEMPTY', 'EBUSY'].includes(error.code ?? '')) throw error;
+    });
+}
+
 /** The host of this pod. */
 export class Host {
   readonly #run: RunProgram;
@@ -94,6 +102,12 @@ export class Host {
   async lastWords(): Promise<string> {
     const pid = await processNamed(this.#places.process);
     return lastLine(join('/proc', `${pid}`, 'root', this.#places.journalDir, 'log'));
+  }
+
+  /** As removeEmpty, of directories of the host. */
+  async removeEmpty(directories: readonly string[]): Promise<void> {
+    const pid = await processNamed(this.#places.process);
+    await removeEmpty(join('/proc', `${pid}`, 'root'), directories);
   }
 
   async #podwright(release: string, words: readonly string[], signal: AbortSignal): Promise<string> {

@@ -28,6 +28,8 @@ export interface InstallerPaths {
   readonly prefixSeen: string;
   /** Directory of CNI configurations as this pod sees it; "" when there is none to put. */
   readonly cniSeen: string;
+  /** Directories that the chart's pods mount, as the host has them: the kubelet makes those that are not there. */
+  readonly mountPoints: readonly string[];
 }
 
 /** What the loop is given. */
@@ -134,6 +136,7 @@ function portsOf({ api, run, paths, settings, lease, nowMs, log }: InstallerPart
     removeNetwork: async () => {
       if (paths.cniSeen !== '') await rm(join(paths.cniSeen, cniName), { force: true });
     },
+    removeMountPoints: () => host.removeEmpty(paths.mountPoints),
     lastWords: () => host.lastWords(),
     said: (signal) => said(api, node, signal),
     say: async (before, now, signal) => void (await say(api, { node, before, now }, signal)),

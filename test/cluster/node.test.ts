@@ -3,36 +3,18 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
-import { container, hackCluster, isReady, podSpec, scripted, useCluster } from '../helpers/cluster.ts';
+import { container, isReady, podSpec, scripted, useCluster } from '../helpers/cluster.ts';
+import { Kubelet } from '../helpers/kubelet.ts';
 
 const cluster = useCluster(test);
 const { DIR, NODE } = cluster.where;
-const dropIn = join(DIR, 'kubelet.d/50-test.conf');
+const kubelet = new Kubelet(cluster);
 const staticPod = join(DIR, 'manifests/still.json');
-
-/** Restarts the kubelet with a changed configuration; without one, as it was. */
-async function configureKubelet(settings: object | null): Promise<void> {
-  if (settings === null) rmSync(dropIn, { force: true });
-  // YAML takes JSON
-  else
-    writeFileSync(
-      dropIn,
-      JSON.stringify({ apiVersion: 'kubelet.config.k8s.io/v1beta1', kind: 'KubeletConfiguration', ...settings }),
-    );
-  await hackCluster('restart', 'kubelet');
-}
 
 test.after.always('the kubelet is as it was', async () => {
   rmSync(staticPod, { force: true });
-  if (existsSync(dropIn)) await configureKubelet(null);
+  await kubelet.restore();
 });
-
-/** The kubelet's own HTTP API, through the API server. */
-async function kubelet(path: string): Promise<string> {
-  const { stdout, stderr, code } = await cluster.kubectl('get', '--raw', `/api/v1/nodes/${NODE}/proxy/${path}`);
-  if (code !== 0) throw new Error(`${path}: ${stderr}`);
-  return stdout;
-}
 
 /** The value of the first series whose line has all the words, or null. */
 const series = (metrics: string, ...words: string[]): number | null => {
@@ -90,7 +72,7 @@ interface Summary {
 /** What the kubelet says of a pod once it has all of it. */
 async function statistics(name: string): Promise<Summary['pods'][number] & { readonly images: number }> {
   return cluster.until('the statistics are there', async () => {
-    const { node, pods } = JSON.parse(await kubelet('stats/summary')) as Summary;
+    const { node, pods } = JSON.parse(await kubelet.get('stats/summary')) as Summary;
     const pod = pods.find(({ podRef }) => podRef.name === name && podRef.namespace === cluster.namespace);
     const [main] = pod?.containers ?? [];
     const whole =
@@ -106,7 +88,7 @@ const busy = (): Promise<string> =>
   cluster.readyPod({ containers: [scripted('dd if=/dev/zero of=/var/f bs=1M count=4; while :; do :; done')] });
 
 test.serial('with statistics, events and lists from the runtime the kubelet sees and does the same', async (t) => {
-  await configureKubelet({
+  await kubelet.configure({
     featureGates: { PodAndContainerStatsFromCRI: true, EventedPLEG: true, CRIListStreaming: true },
   });
   const name = await busy();
@@ -114,19 +96,19 @@ test.serial('with statistics, events and lists from the runtime the kubelet sees
   t.is(pod.network?.name, 'eth0');
   t.true((pod.memory?.workingSetBytes ?? 0) > 0);
   const metrics = await cluster.until('the metrics name the pod', async () => {
-    const all = await kubelet('metrics/cadvisor');
+    const all = await kubelet.get('metrics/cadvisor');
     return series(all, 'container_cpu_usage_seconds_total', `pod="${name}"`, 'container="main"') === null ? null : all;
   });
   t.true((series(metrics, 'container_memory_working_set_bytes', `pod="${name}"`, 'container="main"') ?? 0) > 0);
   t.true((series(metrics, 'container_network_receive_bytes_total', `pod="${name}"`, 'interface="eth0"') ?? -1) >= 0);
-  t.true((series(await kubelet('metrics'), 'kubelet_evented_pleg_connection_success_count') ?? 0) >= 1);
+  t.true((series(await kubelet.get('metrics'), 'kubelet_evented_pleg_connection_success_count') ?? 0) >= 1);
   const served = await daemonMetrics();
   for (const method of ['StreamPodSandboxes', 'StreamContainers', 'StreamPodSandboxStats', 'StreamPodSandboxMetrics'])
     t.true(served.includes(`"${method}"`), `the kubelet called ${method}`);
   const short = await cluster.pod({ restartPolicy: 'Never', containers: [scripted('exit 4')] });
   t.is(await cluster.ended(short), 'Failed');
   await cluster.remove(name);
-  await configureKubelet(null);
+  await kubelet.configure(null);
 });
 
 test.serial('the kubelet takes a checkpoint of a container where criu can, and says why where it cannot', async (t) => {

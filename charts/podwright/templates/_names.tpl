@@ -114,6 +114,9 @@ podwright.io/runtime: podwright
 {{- with .Values.host.process }}
 - --host-process={{ . }}
 {{- end }}
+{{- if .Values.metrics.enabled }}
+- --metrics-dir={{ include "podwright.metricsDirectory" . }}
+{{- end }}
 {{- if .Values.kubelet.switch }}
 - --switch
 {{- end }}

@@ -1,9 +1,9 @@
 // What is run on the host, and how its answers are read.
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
-import { Host, parseStatus, runProgram } from '../../../src/installer/host.ts';
+import { Host, parseStatus, removeEmpty, runProgram } from '../../../src/installer/host.ts';
 import { changeRuns, lastLine, processNamed } from '../../../src/installer/processes.ts';
 import { wishOf, wordsFor } from '../../../src/installer/words.ts';
 
@@ -66,6 +66,14 @@ test('programs of the release are run in the namespaces of process 1', async (t)
     `${into} /opt/podwright/releases/2/bin/podwright node resume --detach`,
   ]);
   t.is(await host.release('/opt/podwright/releases/9'), '/opt/podwright/releases/2', 'any will do');
+});
+
+test('directories of the host go when nothing is in them', async (t) => {
+  const dir = mkdtempSync(join(tmpdir(), 'pw-host-'));
+  t.teardown(() => rmSync(dir, { recursive: true }));
+  for (const name of ['empty', 'full/file']) mkdirSync(join(dir, name), { recursive: true });
+  await removeEmpty(dir, ['/empty', '/full', '/absent']);
+  t.deepEqual(readdirSync(dir), ['full']);
 });
 
 test('a program that fails is a failure with its last words', async (t) => {

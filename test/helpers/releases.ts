@@ -5,6 +5,7 @@ import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { version } from '../../src/config/version.ts';
+import { named } from './builds.ts';
 
 const run = promisify(execFile);
 const script = join(import.meta.dirname, '../../hack/release.sh');
@@ -29,9 +30,6 @@ export const nextVersion = version.replace(
   /^(\d+)\.(\d+)/,
   (_, major: string, minor: string) => `${major}.${Number(minor) + 1}`,
 );
-
-/** How package.json's version is written in a bundle; the CRI has a version of the same form, which stays. */
-const named = (number: string): string => `name:"podwright",version:"${number}"`;
 
 /** Copies a release tree and changes its version, and what else is wished of RELEASE.json. */
 export function otherRelease(

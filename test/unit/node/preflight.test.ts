@@ -76,6 +76,17 @@ test('an upgrade does not move what live pods lie in', async (t) => {
     });
 });
 
+for (const kind of ['upgrade', 'revert'] as const)
+  test(`a release farther than the next is refused before the ${kind}`, async (t) => {
+    const [low, high] = [release('1.0.0'), release('1.2.0')];
+    const [from, to] = kind === 'upgrade' ? [low, high] : [high, low];
+    const begun = { id: 'x', kind, from, to, settings } as const;
+    const asked = preflight(ports, newJournal({ ...begun, bootId: 'b', now: 'n', previous: null }), never);
+    await t.throwsAsync(asked, {
+      message: /takes over from the releases next to it, and 1\.[02]\.0 is not one of them/,
+    });
+  });
+
 test("a kubelet whose images come from another runtime's socket is not moved", async (t) => {
   const file = join(work, 'kubelet');
   const moved = (form: 'config' | 'env', text: string) => {

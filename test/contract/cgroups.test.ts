@@ -177,7 +177,7 @@ real(title('memory in use cannot be taken away'), async (t) => {
 real(title('usage, processes and kill of a running shell'), async (t) => {
   const { cgroups, path } = room(t);
   const facts = await cgroups.create(`${path}/c`, limits);
-  const shell = await running(shellIn(facts.place, 'sleep 30 & sleep 30'));
+  const shell = await running(shellIn(facts.place, 'sleep 30 & sleep 30; true'));
   const ended = once(shell, 'exit');
   // the pod is counted before the container: both sleeps must have begun
   await until('the shell has forked', async () => (await cgroups.procs(path)).length === 3);

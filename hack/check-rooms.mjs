@@ -83,7 +83,7 @@ const refused = [
   },
   {
     from: /^node\//,
-    to: /^(?!node\/|apiserver\/|config\/|proto\/|lib\/|cli\/client\.ts$|state\/record\.ts$)/,
+    to: /^(?!node\/|apiserver\/|config\/|proto\/|lib\/|paths\.ts$|cli\/client\.ts$|state\/record\.ts$)/,
     why: 'a change of the host is no part of the daemon',
   },
   {

@@ -61,6 +61,16 @@ remove_tree() {
   [ -z "$mounted" ] || die "still mounted: $mounted"
   rm -rf --one-file-system "$1"
 }
+# check_root DIRECTORY refuses what is not podwright's alone: whatever `root` says, a purge removes all of it.
+check_root() {
+  local names others
+  [ -d "$1" ] && [ -n "$(ls -A "$1")" ] || return 0
+  [ -f "$1/lock" ] || die "not purged: podwrightd has never worked in $1"
+  names=$(sed -n "/rootNames = \[/,/\]/s/^  '\(.*\)',\$/\1/p" src/paths.ts)
+  others=$(ls -A "$1" | grep -vxF -e user-namespaces-probe -e lost+found -e "$names" || true)
+  [ -z "$others" ] || die "not purged: $1 has what is not podwright's: "$others
+}
+[ -z "$purge" ] || check_root "$root"
 remove_tree "$state"
 rm -f "$log"
 [ -z "$purge" ] || { remove_tree "$root"; say "removed $root"; }

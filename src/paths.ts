@@ -1,6 +1,25 @@
 // PURE
 // The only file that names directories: built from config, everything else by id.
 
+/** Names in `root`, the lock being the first that is there; nothing else is put into it. */
+export const rootNames = [
+  'lock',
+  'sandboxes',
+  'containers',
+  'images',
+  'content',
+  'layers',
+  'snapshots',
+  'ingest',
+  'saves',
+  'trash',
+  'quarantine',
+  'networks',
+  'checkpoints',
+] as const;
+
+type RootName = (typeof rootNames)[number];
+
 /** Where everything of one daemon lies. */
 export interface Paths {
   readonly root: string;
@@ -43,7 +62,7 @@ export const longestStateDir = 107 - '/sockets/'.length - 64;
 
 /** All paths of a daemon whose durable files are under `root` and run-time files under `state`. */
 export function buildPaths(root: string, state: string, socket: string): Paths {
-  const inRoot = (name: string): string => `${root}/${name}`;
+  const inRoot = (name: RootName | `${RootName}/${string}`): string => `${root}/${name}`;
   const inState = (name: string): string => `${state}/${name}`;
   return {
     root,

@@ -27,7 +27,7 @@ import { readRelease, stageRelease } from '../node/release-files.ts';
 import { runTransaction } from '../node/transaction.ts';
 import { endpointOf, journalDir, type Options, releaseOf, settingsOf, text } from './node-options.ts';
 import type { Run, Session } from './session.ts';
-import { removeInstalled } from '../node/uninstall.ts';
+import { removeInstalled, rootToPurge } from '../node/uninstall.ts';
 import { facts } from './table.ts';
 
 type Podwright = Extract<Side, { readonly type: 'podwright' }>;
@@ -280,6 +280,8 @@ export const uninstallHere: Run = async (session, _args, options) => {
     const settings = previous?.settings ?? settingsOf(options, session.directory, false);
     const from = previous === null ? await placedSide(settings) : presentSide(previous);
     let last = previous;
+    // what cannot be purged is told before anything changes
+    if (options['purge'] === true) await rootToPurge(runProgram, settings);
     if (from?.type === 'podwright') {
       const to = previous?.origin ?? { type: 'none' as const };
       last = await carryOut(session, place, begin(session, { kind: 'uninstall', from, to, settings, previous }));

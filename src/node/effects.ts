@@ -8,7 +8,7 @@ import { orAborted } from '../lib/waiting.ts';
 import { daemonHand, type DaemonHand, daemonPid } from './daemon-control.ts';
 import { namesIn, removeTree } from './files.ts';
 import type { Journal, Settings, Side } from './journal.ts';
-import { kubeletHealthy, pointKubelet, startKubelet, stopKubelet } from './kubelet.ts';
+import { kubeletHealthy, kubeletHost, pointKubelet, startKubelet, stopKubelet } from './kubelet.ts';
 import type { KubernetesNode } from './kubernetes.ts';
 import { place } from './place.ts';
 import type { Effects, StepContext } from './ports.ts';
@@ -94,6 +94,7 @@ class NodeEffects {
   async preflight(journal: Journal, signal: AbortSignal): ReturnType<Effects['preflight']> {
     const node = await this.#parts.kubernetes(journal.settings);
     const ports = {
+      kubelet: kubeletHost,
       run: this.#parts.run,
       version: (endpoint: string) => this.#version(endpoint),
       isCordoned: node && ((until: AbortSignal) => node.isCordoned(until)),

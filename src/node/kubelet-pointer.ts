@@ -99,23 +99,36 @@ function inFlags(file: string, text: string, endpoint: string | null): string {
   return text.replace(variable, () => `${name}"${[flags, `${flag}=${endpoint}`].filter(Boolean).join(' ')}"`);
 }
 
-/** Where a running kubelet has its setting from, by its command line: the flag's file where that is known, else --config. */
-export function pointerOf(
-  argv: readonly string[],
-  envFile: (endpoint: string) => string | null,
-): KubeletPointer | string {
-  const value = (name: string): string | null => {
-    const at = argv.findIndex((word) => word === name || word.startsWith(`${name}=`));
-    if (at < 0) return null;
-    return argv[at]?.includes('=') === true ? argv[at].slice(name.length + 1) : (argv[at + 1] ?? null);
-  };
-  const endpoint = value(flag);
+/** The value of a flag in a command line, null where it is not there. */
+export function flagOf(argv: readonly string[], name: string): string | null {
+  const at = argv.findIndex((word) => word === name || word.startsWith(`${name}=`));
+  if (at < 0) return null;
+  return argv[at]?.includes('=') === true ? argv[at].slice(name.length + 1) : (argv[at + 1] ?? null);
+}
+
+/** What is looked up on the node for a command line. */
+export interface PointerFiles {
+  /** The file of flags that names this socket; null when none is known. */
+  readonly envFile: (endpoint: string) => string | null;
+  /** The last file of a `--config-dir` that names any; null when none does. */
+  readonly dropIn: (dir: string) => string | null;
+}
+
+/**
+ * Where a running kubelet has its setting from, by its command line: the flag's file where that is known, else a file
+ * of --config-dir, else --config.
+ */
+export function pointerOf(argv: readonly string[], { envFile, dropIn }: PointerFiles): KubeletPointer | string {
+  const endpoint = flagOf(argv, flag);
   if (endpoint !== null) {
     const file = envFile(endpoint);
     if (file !== null) return { form: 'env', file };
     return `the kubelet was started with ${flag}, which counts before its configuration: say which file has it (--kubelet-env)`;
   }
-  const config = value('--config');
+  const dir = flagOf(argv, '--config-dir');
+  const over = dir === null ? null : dropIn(dir);
+  if (over !== null) return { form: 'config', file: over };
+  const config = flagOf(argv, '--config');
   if (config !== null) return { form: 'config', file: config };
   return 'the kubelet was started without --config: say where its setting is (--kubelet-config, --kubelet-env or --kubelet-drop-in)';
 }

@@ -1,9 +1,10 @@
 // The kubelet of a node: stopped, started, shown another runtime, found by its command line.
 // Must not know which runtime is which.
 import { failedPrecondition, invalidArgument } from '../lib/failure.ts';
-import { processesNamed, readText, writeText } from './files.ts';
+import { namesIn, processesNamed, readText, writeText } from './files.ts';
 import type { KubeletControl, KubeletPointer } from './journal.ts';
-import { pointerOf, readEndpoint, readImageEndpoint, withEndpoint } from './kubelet-pointer.ts';
+import { dropInsIn, envFiles, type KubeletHost } from './kubelet-images.ts';
+import { pointerOf, readEndpoint, withEndpoint } from './kubelet-pointer.ts';
 import { type RunProgram, shellCommand } from './programs.ts';
 import { until } from './wait.ts';
 
@@ -27,12 +28,12 @@ export function pointKubelet(pointer: KubeletPointer, endpoint: string | null): 
   if (after !== before) writeText(pointer.file, after);
 }
 
-/** The socket of another service for images that the kubelet is told by its file. */
-export const imageEndpointIn = ({ form, file }: KubeletPointer): string | null =>
-  readImageEndpoint(form, readText(file));
-
-/** Files in which kubeadm and packages keep the kubelet's flags. */
-const envFiles = ['/var/lib/kubelet/kubeadm-flags.env', '/etc/default/kubelet', '/etc/sysconfig/kubelet'];
+/** This node, for whoever looks for settings of its kubelet. */
+export const kubeletHost: KubeletHost = {
+  kubelets: () => processesNamed('kubelet'),
+  read: readText,
+  names: namesIn,
+};
 
 /** Where the running kubelet has its setting from. Throws when none runs, or when that cannot be known. */
 export function findPointer(): KubeletPointer {
@@ -40,9 +41,10 @@ export function findPointer(): KubeletPointer {
   const flags = '--kubelet-config, --kubelet-env or --kubelet-drop-in';
   if (argv === undefined) throw failedPrecondition(`no kubelet runs: say where its setting is (${flags})`);
   if (others.length > 0) throw failedPrecondition(`several kubelets run: say where the setting is (${flags})`);
-  const found = pointerOf(argv, (endpoint) => {
-    const file = envFiles.find((one) => readEndpoint('env', readText(one)) === endpoint);
-    return file ?? null;
+  const found = pointerOf(argv, {
+    envFile: (endpoint) => envFiles.find((one) => readEndpoint('env', readText(one)) === endpoint) ?? null,
+    dropIn: (dir) =>
+      dropInsIn(dir, kubeletHost).findLast((file) => readEndpoint('config', readText(file)) !== null) ?? null,
   });
   if (typeof found === 'string') throw invalidArgument(found);
   return found;

@@ -6,7 +6,8 @@ import { join, relative } from 'node:path';
 import { failedPrecondition, failureChain } from '../lib/failure.ts';
 import { freeBytes, namesIn, readText, writeText } from './files.ts';
 import type { Found, Journal, Settings, Side } from './journal.ts';
-import { endpointIn, imageEndpointIn } from './kubelet.ts';
+import { endpointIn } from './kubelet.ts';
+import { imageEndpoints, type KubeletHost } from './kubelet-images.ts';
 import { withEndpoint } from './kubelet-pointer.ts';
 import type { RunProgram } from './programs.ts';
 import { takeoverProblems } from './release.ts';
@@ -17,6 +18,8 @@ export interface PreflightPorts {
   readonly run: RunProgram;
   /** Name and version of the runtime at an endpoint; rejects when none answers. */
   readonly version: (endpoint: string) => Promise<{ readonly name: string; readonly version: string }>;
+  /** Where settings of the kubelet are looked for. */
+  readonly kubelet: KubeletHost;
   /** null without Kubernetes. */
   readonly isCordoned: ((signal: AbortSignal) => Promise<boolean>) | null;
 }
@@ -47,10 +50,10 @@ export async function preflight(ports: PreflightPorts, journal: Journal, signal:
     // whether the file has a place for it
     await check(() => withEndpoint(kubelet, readText(kubelet.file), 'unix:///run/podwright/podwright.sock'));
   if (kubelet !== null && from.type === 'runtime' && to.type === 'podwright') {
-    const images = await check(() => imageEndpointIn(kubelet));
-    if (images !== null && images !== to.endpoint)
+    const images = (await check(() => imageEndpoints(kubelet, ports.kubelet))) ?? [];
+    for (const { place, endpoint } of images.filter((one) => one.endpoint !== to.endpoint))
       problems.push(
-        `${kubelet.file} has the kubelet pull its images at ${images}: take imageServiceEndpoint out of it`,
+        `${place} has the kubelet pull its images at ${endpoint}: take imageServiceEndpoint, or --image-service-endpoint, out of it`,
       );
   }
   if (problems.length > 0) throw failedPrecondition(problems.join('; '));

@@ -6,6 +6,7 @@ import { failedPrecondition } from '../lib/failure.ts';
 import { namesIn, readLink, readText, removeIfEmpty, removeTree, writeText } from './files.ts';
 import type { Settings } from './journal.ts';
 import { isLockName } from './lock.ts';
+import { rootNames } from '../paths.ts';
 import type { RunProgram } from './programs.ts';
 import { daemonPlaces } from './release-files.ts';
 
@@ -24,7 +25,7 @@ export async function removeInstalled({ run, settings, journalDir, purge }: Inst
     throw failedPrecondition(
       `${join(prefix, 'current')} is there: podwright runs this node's pods, or a change was interrupted`,
     );
-  const root = purge ? await rootOf(run, settings) : null;
+  const root = purge ? await rootToPurge(run, settings) : null;
   const removed: string[] = [];
   const remove = async (path: string): Promise<void> => {
     if (!existsSync(path)) return;
@@ -67,6 +68,22 @@ function placedIn({ configDir, configFile }: Settings, defaults: readonly (strin
   const isDefault = existsSync(main) && defaults.includes(readText(main));
   return [...(isDefault ? [main] : []), ...(configFile === main ? [] : [configFile])];
 }
+
+/** The daemon's root, which a purge takes away whole; failed-precondition when it is not podwright's alone. */
+export async function rootToPurge(run: RunProgram, settings: Settings): Promise<string> {
+  const root = await rootOf(run, settings);
+  const names = namesIn(root);
+  if (names.length === 0) return root;
+  const refused = (why: string): Error =>
+    failedPrecondition(`purge ${root}: ${why}; uninstall without --purge, or see to it by hand`);
+  if (!names.includes('lock')) throw refused('podwrightd has never worked in it, for it has no file `lock`');
+  const others = names.filter((name) => !ofRoot.test(name));
+  if (others.length > 0) throw refused(`it has what is not podwright's: ${others.slice(0, 5).join(', ')}`);
+  return root;
+}
+
+/** What the daemon puts there, the directory of a rehearsal that was cut short, and what mkfs puts. */
+const ofRoot = new RegExp(`^(?:${rootNames.join('|')}|user-namespaces-probe|lost\\+found)$`);
 
 /** Where the daemon kept what survives a reboot, by what a release makes of the configuration. */
 async function rootOf(run: RunProgram, { prefix, configDir }: Settings): Promise<string> {

@@ -66,14 +66,23 @@ test('a file without a place for it is refused', (t) => {
 });
 
 test("the running kubelet's command line says where its setting is", (t) => {
-  const none = (): null => null;
+  const none = { envFile: () => null, dropIn: () => null };
   t.deepEqual(pointerOf(['kubelet', '--config=/c.yaml'], none), { form: 'config', file: '/c.yaml' });
   t.deepEqual(pointerOf(['kubelet', '--v', '2', '--config', '/c.yaml'], none), { form: 'config', file: '/c.yaml' });
   const flags = ['kubelet', '--config=/c.yaml', `--container-runtime-endpoint=${theirs}`];
-  t.deepEqual(
-    pointerOf(flags, (endpoint) => (endpoint === theirs ? '/env' : null)),
-    { form: 'env', file: '/env' },
-  );
+  t.deepEqual(pointerOf(flags, { ...none, envFile: (endpoint) => (endpoint === theirs ? '/env' : null) }), {
+    form: 'env',
+    file: '/env',
+  });
+  const inDir = { ...none, dropIn: (dir: string) => (dir === '/d' ? '/d/20.conf' : null) };
+  t.deepEqual(pointerOf(['kubelet', '--config=/c.yaml', '--config-dir', '/d'], inDir), {
+    form: 'config',
+    file: '/d/20.conf',
+  });
+  t.deepEqual(pointerOf(['kubelet', '--config=/c.yaml', '--config-dir=/e'], inDir), {
+    form: 'config',
+    file: '/c.yaml',
+  });
   t.regex(JSON.stringify(pointerOf(flags, none)), /--kubelet-env/);
   t.regex(JSON.stringify(pointerOf(['kubelet'], none)), /started without --config/);
 });

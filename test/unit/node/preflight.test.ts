@@ -48,6 +48,7 @@ const ports = {
     argv.includes('--config') ? withDropIns(argv[argv.indexOf('--config') + 1] ?? '') : printConfig(argv),
   version: async () => ({ name: 'containerd', version: '2' }),
   isCordoned: null,
+  kubelet: { kubelets: () => [], read: readText, names: () => [] },
 };
 const withDropIns = async (config: string): Promise<string> => {
   const joined = join(work, 'joined.toml');
@@ -103,7 +104,9 @@ test("a kubelet whose images come from another runtime's socket is not moved", a
     };
     return preflight(free, newJournal({ ...begun, bootId: 'b', now: 'n', previous: null }), never);
   };
-  const refused = { message: /pull its images at unix:\/\/\/old: take imageServiceEndpoint out of it/ };
+  const refused = {
+    message: /pull its images at unix:\/\/\/old: take imageServiceEndpoint, or --image-service-endpoint, out of it/,
+  };
   await t.throwsAsync(moved('config', 'kind: K\nimageServiceEndpoint: "unix:///old"  # as before\n'), refused);
   await t.throwsAsync(moved('config', '{"imageServiceEndpoint": "unix:///old"}'), refused);
   await t.throwsAsync(moved('env', 'KUBELET_EXTRA_ARGS="--image-service-endpoint=unix:///old"'), refused);

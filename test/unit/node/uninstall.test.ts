@@ -45,7 +45,9 @@ const ours = [
   'opt/releases/1.0.0/RELEASE.json',
   'opt/releases/1.0.0/bin/podwrightd',
   'opt/releases/.new-00/half',
-  'root/images',
+  'root/lock',
+  'root/images/one',
+  'root/layers/one',
   'journal/journal.json',
   'journal/.journal.json.new',
   'journal/log',
@@ -70,6 +72,27 @@ test('a purge leaves what others have in directories that were named to it', asy
   await purge(dir, 'etc');
   for (const file of others) t.true(existsSync(join(dir, file)), file);
   for (const file of [...ours, 'etc/conf.d/50-helm.toml']) t.false(existsSync(join(dir, file)), file);
+});
+
+for (const [name, files, why] of [
+  ['podwrightd never worked in', ['root/images/one'], /^purge .*\/root: podwrightd has never worked in it/],
+  ['others use too', ['root/lock', 'root/images/one', 'root/dpkg/status'], /it has what is not podwright's: dpkg;/],
+] as const)
+  test(`a purge refuses a root that ${name}, and removes nothing`, async (t) => {
+    const dir = host(...ours.filter((file) => !file.startsWith('root/')), ...files);
+    await t.throwsAsync(purge(dir, 'etc'), { message: why });
+    for (const file of files) t.true(existsSync(join(dir, file)), file);
+    t.true(existsSync(join(dir, 'opt/releases/1.0.0/RELEASE.json')));
+  });
+
+test('a purge takes a root that is empty, or has what a file system begins with', async (t) => {
+  const dir = host(...ours.filter((file) => !file.startsWith('root/')));
+  mkdirSync(join(dir, 'root'));
+  await purge(dir, 'etc');
+  t.false(existsSync(join(dir, 'root')));
+  const other = host(...ours, 'root/lost+found/one', 'root/user-namespaces-probe/lower');
+  await purge(other, 'etc');
+  t.false(existsSync(join(other, 'root')));
 });
 
 test('what a link leads to is looked at for mounts, and removed with the link', async (t) => {

@@ -222,10 +222,10 @@ ofEach('kill -9 of the daemon: the container lives, its output goes on, its end 
   const { log_path: path } = await statusOf(daemon, lives);
   await daemon.kill9();
   const said = readFileSync(path, 'utf8').length;
-  await new Promise((resolve) => setTimeout(resolve, 1500));
+  await until('its output goes on', () => readFileSync(path, 'utf8').length > said);
+  await until('the end is written', () => existsSync(join(daemon.state, 'containers', ends, 'exit.json')));
   await daemon.start();
   t.is((await statusOf(daemon, lives)).state, 'CONTAINER_RUNNING');
-  t.true(readFileSync(path, 'utf8').length > said);
   t.like(await statusOf(daemon, ends), { state: 'CONTAINER_EXITED', exit_code: 5 });
   t.is((await exec(daemon, lives, 'true')).code, 0);
   await daemon.removePod(pod.id);
@@ -279,7 +279,7 @@ ofEach(
   async (t, { name }) => {
     const linux = { security_context: { namespace_options: { pid: 'POD' as const } } };
     const pod = await runPod(name, { linux });
-    const first = await start(daemon, pod, scripted('exec sleep 4321', { linux }));
+    const first = await start(daemon, pod, containerConfig({ command: ['sleep', '4321'], linux }));
     const second = await start(daemon, pod, containerConfig({ linux }));
     t.true((await shell(daemon, second, 'ps')).includes('sleep 4321'));
     t.regex(await shell(daemon, second, 'tr "\\0" " " < /proc/1/cmdline'), /podwright-pause/);

@@ -18,6 +18,10 @@ let id: string;
 const server =
   'udpsvd 0.0.0.0 5353 sh -c "echo \\$UDPREMOTEADDR" & exec tcpsvd 0.0.0.0 8080 sh -c "echo \\$TCPREMOTEADDR"';
 
+/** The answer to a datagram: another one is sent when none comes in time. */
+const answered = (send: () => Promise<string>): Promise<string> =>
+  until('a datagram is answered', async () => (await send()) || null);
+
 const withoutPort = (address: string): string => address.replace(/:\d+$/, '');
 
 test.before('a pod that serves, and a world outside', async () => {
@@ -51,17 +55,17 @@ test.serial('inside are loopback and one interface with that address, and the de
 test.serial('pods reach each other by address, with their own', async (t) => {
   const other = await runPod(daemon);
   const client = await start(daemon, other, scripted('sleep 3600'));
-  t.is(withoutPort(await shell(daemon, client, `nc -w 5 ${ip} 8080 < /dev/null`)), await podIp(daemon, other));
-  t.is(await shell(daemon, client, `ping -c 1 -W 5 ${ip} > /dev/null && echo pong`), 'pong');
+  t.is(withoutPort(await shell(daemon, client, `nc -w 20 ${ip} 8080 < /dev/null`)), await podIp(daemon, other));
+  t.is(await shell(daemon, client, `ping -c 1 -W 20 ${ip} > /dev/null && echo pong`), 'pong');
   await daemon.removePod(other.id);
 });
 
 test.serial("the world outside sees the host's address: traffic that leaves is masqueraded", async (t) => {
   await world.serve('tcp', 9000);
   await world.serve('udp', 9001);
-  t.is(withoutPort(await shell(daemon, id, `nc -w 5 ${world.ip} 9000 < /dev/null`)), world.hostIp);
-  t.is(withoutPort(await shell(daemon, id, `echo hi | nc -u -w 2 ${world.ip} 9001`)), world.hostIp);
-  t.regex(await shell(daemon, id, `ping -c 1 -W 5 ${world.ip}`), / 0% packet loss/);
+  t.is(withoutPort(await shell(daemon, id, `nc -w 20 ${world.ip} 9000 < /dev/null`)), world.hostIp);
+  t.is(withoutPort(await answered(() => shell(daemon, id, `echo hi | nc -u -w 2 ${world.ip} 9001`))), world.hostIp);
+  t.regex(await shell(daemon, id, `ping -c 1 -W 20 ${world.ip}`), / 0% packet loss/);
 });
 
 test.serial(
@@ -80,15 +84,15 @@ test.serial(
     await start(daemon, other, scripted(server));
     const address = await podIp(daemon, other);
     await until('it serves', () => ask(address, 8080).catch(() => null));
-    const outsideIn = (port: number): Promise<string> => world.sh(`$B nc -w 3 ${world.hostIp} ${port} < /dev/null`);
+    const outsideIn = (port: number): Promise<string> => world.sh(`$B nc -w 15 ${world.hostIp} ${port} < /dev/null`);
     t.is(withoutPort(await outsideIn(tcp)), world.ip, 'the source is kept');
     t.truthy(await ask('127.0.0.1', tcp));
     t.truthy(await ask(world.hostIp, tcp));
     t.truthy(await ask('127.0.0.1', local));
     await t.throwsAsync(outsideIn(local));
-    t.truthy(await shell(daemon, id, `nc -w 5 ${daemon.gateway} ${tcp} < /dev/null`), 'from another pod');
+    t.truthy(await shell(daemon, id, `nc -w 20 ${daemon.gateway} ${tcp} < /dev/null`), 'from another pod');
     t.truthy(await askUdp(world.hostIp, udp));
-    t.is(withoutPort(await world.sh(`echo hi | $B nc -u -w 2 ${world.hostIp} ${udp}`)), world.ip);
+    t.is(withoutPort(await answered(() => world.sh(`echo hi | $B nc -u -w 2 ${world.hostIp} ${udp}`))), world.ip);
     await daemon.runtime.StopPodSandbox({ pod_sandbox_id: other.id });
     await t.throwsAsync(ask('127.0.0.1', tcp));
     await daemon.runtime.RemovePodSandbox({ pod_sandbox_id: other.id });
@@ -173,7 +177,7 @@ test.serial("a pod of the host's network has the host's interfaces and name, and
   const { status } = await daemon.runtime.PodSandboxStatus({ pod_sandbox_id: other.id });
   t.is(status?.network?.ip ?? '', '');
   t.is(status?.linux?.namespaces?.options?.network, 'NODE');
-  t.is(withoutPort(await shell(daemon, inside, `nc -w 5 ${ip} 8080 < /dev/null`)), daemon.gateway);
+  t.is(withoutPort(await shell(daemon, inside, `nc -w 20 ${ip} 8080 < /dev/null`)), daemon.gateway);
   await daemon.removePod(other.id);
 });
 

@@ -174,6 +174,9 @@ test.serial('ImageFsInfo counts what the store holds', async (t) => {
     return BigInt(image_filesystems[0]?.used_bytes?.value ?? 0);
   };
   await daemon.image.RemoveImage({ image: { image: ref('test/plain') } });
+  // what goes with it goes in the background, and must not be gone in between
+  const blob = join(daemon.root, 'content/blobs/sha256', (await kitImage('test/plain')).config_digest.slice(7));
+  await until('it is swept', () => !existsSync(blob));
   const before = await used();
   await pull(daemon, ref('bench/tools'));
   const after = await used();

@@ -23,7 +23,10 @@ export const machines = {
   },
   'vm-power': { tool: 'dmsetup', options: ['-m', '3072'], files: ['test/vm/power.test.ts'] },
   'vm-disk': { options: [], files: ['test/system/disk-limits.test.ts'] },
-  'vm-qemu': { options: ['-e', 'qemu', '-c', '2', '-m', '2048'], files: ['test/vm/cpuset-hugetlb.test.ts'] },
+  'vm-qemu': {
+    options: ['-e', 'qemu', '-c', '2', '-m', '2048'],
+    files: ['test/vm/cpuset-hugetlb.test.ts', 'test/system/io-weight.test.ts'],
+  },
   'vm-service': {
     options: ['-m', '4096', '--init', 'systemd'],
     env: driver('systemd'),

@@ -23,6 +23,7 @@ export const floors = [
     'trace',
     'verification',
     'apiserver',
+    'release',
     'work',
     'log.ts',
   ],
@@ -68,7 +69,7 @@ const refused = [
   },
   {
     from: /^cli\/node/,
-    to: /^(?!cli\/|config\/|proto\/|lib\/|node\/)/,
+    to: /^(?!cli\/|config\/|proto\/|lib\/|node\/|release\/)/,
     why: 'commands on the host go through node/',
   },
   {
@@ -78,12 +79,12 @@ const refused = [
   },
   {
     from: /^installer\//,
-    to: /^(?!installer\/|apiserver\/|lib\/)/,
+    to: /^(?!installer\/|apiserver\/|release\/|lib\/)/,
     why: 'on the host the installer runs programs of the release, which may be of another version',
   },
   {
     from: /^node\//,
-    to: /^(?!node\/|apiserver\/|config\/|proto\/|lib\/|paths\.ts$|cli\/client\.ts$|state\/record\.ts$)/,
+    to: /^(?!node\/|apiserver\/|release\/|config\/|proto\/|lib\/|paths\.ts$|cli\/client\.ts$|state\/record\.ts$)/,
     why: 'a change of the host is no part of the daemon',
   },
   {
@@ -98,7 +99,7 @@ const outside = [
   {
     module: /^node:fs(\/|$)/,
     rooms:
-      /^(state|storage|network|monitor|seccomp)\/|^(apparmor|selinux)\/kernel\.ts$|^registry\/hosts\.ts$|^verification\/(policy-files|verifier)\.ts$|^recovery\/observe\.ts$|^config\/(load|base-specs)\.ts$|^apiserver\/(kubeconfig|in-cluster)\.ts$|^(cli\/|work\/)?main\.ts$|^installer\/(release|stage|host|processes|pod|installer)\.ts$|^node\/(?!journal\.ts|plan\.ts|transaction\.ts)/,
+      /^(state|storage|network|monitor|seccomp)\/|^(apparmor|selinux)\/kernel\.ts$|^registry\/hosts\.ts$|^verification\/(policy-files|verifier)\.ts$|^recovery\/observe\.ts$|^config\/(load|base-specs)\.ts$|^apiserver\/(kubeconfig|in-cluster)\.ts$|^(cli\/|work\/)?main\.ts$|^release\/(stage|tree)\.ts$|^installer\/(put-text|host|processes|pod|installer)\.ts$|^node\/(?!journal\.ts|plan\.ts|transaction\.ts)/,
   },
   {
     module: /^node:child_process$/,

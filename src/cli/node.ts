@@ -23,11 +23,12 @@ import { takenUp } from '../node/plan.ts';
 import type { JournalStore } from '../node/ports.ts';
 import { placesWith } from '../node/preflight.ts';
 import { runProgram } from '../node/programs.ts';
-import { readRelease, stageRelease } from '../node/release-files.ts';
+import { placeRelease } from '../node/release-files.ts';
 import { runTransaction } from '../node/transaction.ts';
 import { endpointOf, journalDir, type Options, releaseOf, settingsOf, text } from './node-options.ts';
 import type { Run, Session } from './session.ts';
 import { removeInstalled, rootToPurge } from '../node/uninstall.ts';
+import { readRelease } from '../release/tree.ts';
 import { facts } from './table.ts';
 
 type Podwright = Extract<Side, { readonly type: 'podwright' }>;
@@ -42,8 +43,8 @@ function settled(store: JournalStore): Journal | null {
 
 /** The side that a release will be, staged below the prefix. */
 async function podwrightSide(options: Options, directory: string, settings: Settings): Promise<Podwright> {
-  const release = await stageRelease(releaseOf(options, directory), settings.prefix);
-  const { version } = readRelease(release);
+  const release = await placeRelease(releaseOf(options, directory), settings.prefix);
+  const { version } = await readRelease(release);
   const configFile = text(options, 'config');
   const config = configFile === null ? null : readText(resolve(directory, configFile));
   if (configFile !== null && config === null) throw invalidArgument(`--config: ${configFile} is not there`);
@@ -255,7 +256,7 @@ async function placedSide(settings: Settings): Promise<Podwright | null> {
   const side: Podwright = {
     type: 'podwright',
     release,
-    version: readRelease(release).version,
+    version: (await readRelease(release)).version,
     endpoint: '',
     config: null,
   };

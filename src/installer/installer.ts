@@ -1,5 +1,6 @@
-// Starts what the pods of the chart run, each with the service account of its pod.
-// Must not know the command line.
+// The pods of the chart, which bring podwright to hosts: starts what each runs, with the service account of its pod.
+// Must not know the command line, or change what runs a node's pods: a transaction on the host does, outside of this pod,
+// which ends with it.
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ApiServer } from '../apiserver/apiserver.ts';

@@ -9,8 +9,10 @@ import { attemptName } from './decide.ts';
 import { Host, type RunProgram } from './host.ts';
 import { said, say } from './labels.ts';
 import { type Looked, lookOnce, type NodePorts } from './node.ts';
-import { listing, type Release, readRelease } from './release.ts';
-import { putText, stageRelease } from './stage.ts';
+import { listing, type Release } from '../release/release.ts';
+import { stageRelease, sweepReleases } from '../release/stage.ts';
+import { readRelease } from '../release/tree.ts';
+import { putText } from './put-text.ts';
 import { Turn } from './turn.ts';
 import { type InstallerSettings, waitingConfig, wishOf } from './words.ts';
 
@@ -161,8 +163,11 @@ async function stage(
   { config, copy }: { readonly config: string; readonly copy: boolean },
 ): Promise<void> {
   if (copy) {
-    const { copied, directory } = await stageRelease(paths.release, { prefix, seen: paths.prefixSeen });
-    if (copied) log(`staged ${directory}`);
+    const releases = join(paths.prefixSeen, 'releases');
+    const called = join(prefix, 'releases');
+    const { copied, release } = await stageRelease(paths.release, { releases, called, torn: 'replaced' });
+    await sweepReleases(releases);
+    if (copied) log(`staged ${join(called, release.version)}`);
   }
   await putText(join(paths.prefixSeen, waitingConfig), config);
   const network = paths.cniSeen === '' ? null : await textOrNull(join(paths.config, 'cni.conflist'));

@@ -1,8 +1,7 @@
 // Files of a node that a transaction reads and replaces. Must not know what is in them.
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import {
   closeSync,
-  createReadStream,
   existsSync,
   fsyncSync,
   lstatSync,
@@ -19,7 +18,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { cp, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { failedPrecondition } from '../lib/failure.ts';
 
@@ -107,37 +106,12 @@ export async function removeTree(dir: string): Promise<void> {
   if (real !== dir) await rm(dir, { recursive: true, force: true }); // the link to it
 }
 
-/** Copies a tree to a place where nothing is yet; it appears whole, by one rename. */
-export async function copyTree(from: string, to: string): Promise<void> {
-  const fresh = join(dirname(to), `.new-${randomBytes(4).toString('hex')}`);
-  mkdirSync(dirname(to), { recursive: true });
-  try {
-    await cp(from, fresh, { recursive: true, preserveTimestamps: true, verbatimSymlinks: true });
-    renameSync(fresh, to);
-  } catch (error) {
-    await rm(fresh, { recursive: true, force: true });
-    throw error;
-  }
-}
-
 /** Free bytes of the file system that a path lies on, or will lie on. */
 export function freeBytes(path: string): number {
   let at = path;
   while (!existsSync(at)) at = dirname(at);
   const { bavail, bsize } = statfsSync(at);
   return bavail * bsize;
-}
-
-/** SHA-256 of a file in hex; null when it is not there. */
-export async function digestOf(file: string): Promise<string | null> {
-  const hash = createHash('sha256');
-  try {
-    for await (const chunk of createReadStream(file)) hash.update(chunk as Buffer);
-  } catch (error) {
-    if (isMissing(error)) return null;
-    throw error;
-  }
-  return hash.digest('hex');
 }
 
 /** The kernel's id of this boot. */

@@ -4,14 +4,15 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { failedPrecondition, failureChain } from '../lib/failure.ts';
+import { takeoverProblems } from '../release/release.ts';
+import { readRelease, treeFaults } from '../release/tree.ts';
 import { freeBytes, namesIn, readText, writeText } from './files.ts';
 import type { Found, Journal, Settings, Side } from './journal.ts';
 import { endpointIn } from './kubelet.ts';
 import { imageEndpoints, type KubeletHost } from './kubelet-images.ts';
 import { withEndpoint } from './kubelet-pointer.ts';
 import type { RunProgram } from './programs.ts';
-import { takeoverProblems } from './release.ts';
-import { damageOf, type DaemonPlaces, daemonPlaces, readRelease } from './release-files.ts';
+import { type DaemonPlaces, daemonPlaces } from './release-files.ts';
 
 /** What the preflight asks of the outside beyond files. */
 export interface PreflightPorts {
@@ -87,16 +88,16 @@ async function releaseProblems(
   { from, settings }: Journal,
   { to, signal, problems }: ReleaseCheck,
 ): Promise<void> {
-  const release = readRelease(to.release);
+  const release = await readRelease(to.release);
   const arch = architectures[process.arch] ?? process.arch;
   if (release.arch !== arch) problems.push(`${to.release} is for ${release.arch}, and this machine is ${arch}`);
-  const damage = await damageOf(to.release, release);
+  const damage = await treeFaults(to.release, release, 5);
   if (damage.length > 0) {
     problems.push(`${to.release} is not whole: ${damage.join(', ')}`);
     return;
   }
   if (from.type === 'podwright' && from.release !== to.release)
-    problems.push(...takeoverProblems(readRelease(from.release), release));
+    problems.push(...takeoverProblems(await readRelease(from.release), release));
   const places = await placesWith(run, { settings, to }, signal);
   if (freeBytes(places.root) < settings.freeBytes)
     problems.push(`less than ${Math.round(settings.freeBytes / 2 ** 20)} MiB are free where ${places.root} lies`);

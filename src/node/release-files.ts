@@ -1,44 +1,16 @@
-// A release on disk: what it says of itself, whether it is whole, and what its own program makes of a configuration.
+// A release on a node: put below the prefix, and what its own program makes of a configuration.
 import { join } from 'node:path';
 import { failedPrecondition } from '../lib/failure.ts';
-import { copyTree, digestOf, readText } from './files.ts';
+import { releaseDir, stageRelease } from '../release/stage.ts';
+import { readRelease } from '../release/tree.ts';
 import type { RunProgram } from './programs.ts';
-import { parseRelease, type Release } from './release.ts';
 
-/** Reads RELEASE.json of a directory. */
-export function readRelease(dir: string): Release {
-  const file = join(dir, 'RELEASE.json');
-  const text = readText(file);
-  if (text === null) throw failedPrecondition(`${dir} is no release of podwright: there is no RELEASE.json`);
-  return parseRelease(text, file);
-}
-
-/** Files of a release that are missing or not what RELEASE.json says; at most five are named. */
-export async function damageOf(dir: string, { files }: Release): Promise<readonly string[]> {
-  const bad: string[] = [];
-  for (const [path, sha256] of files) {
-    const found = await digestOf(join(dir, path));
-    if (found !== sha256) bad.push(found === null ? `${path} is missing` : `${path} is damaged`);
-    if (bad.length === 5) break;
-  }
-  return bad;
-}
-
-/** Where a release lies on a host. */
-export const releaseDir = (prefix: string, version: string): string => join(prefix, 'releases', version);
-
-/**
- * Puts a release below the prefix, unless it is there; answers its directory. A directory that is not whole is
- * a failed-precondition Failure: it may be in use.
- */
-export async function stageRelease(dir: string, prefix: string): Promise<string> {
-  const release = readRelease(dir);
-  const to = releaseDir(prefix, release.version);
-  if (dir === to) return to;
-  const there = readText(join(to, 'RELEASE.json'));
-  if (there === null) await copyTree(dir, to);
-  else if (there !== readText(join(dir, 'RELEASE.json')))
-    throw failedPrecondition(`${to} is another build of ${release.version}: give each build a version of its own`);
+/** Puts a release below the prefix, unless it is there; answers its directory. */
+export async function placeRelease(dir: string, prefix: string): Promise<string> {
+  const to = releaseDir(prefix, (await readRelease(dir)).version);
+  const releases = join(prefix, 'releases');
+  // one that is torn may be in use: the preflight names what is wrong with it
+  if (dir !== to) await stageRelease(dir, { releases, called: releases, torn: 'left' });
   return to;
 }
 

@@ -7,6 +7,8 @@ import { namesIn, readLink, readText, removeIfEmpty, removeTree, writeText } fro
 import type { Settings } from './journal.ts';
 import { isLockName } from './lock.ts';
 import { rootNames } from '../paths.ts';
+import { listing } from '../release/release.ts';
+import { staging } from '../release/stage.ts';
 import type { RunProgram } from './programs.ts';
 import { daemonPlaces } from './release-files.ts';
 
@@ -56,7 +58,7 @@ export async function removeInstalled({ run, settings, journalDir, purge }: Inst
 const releasesIn = (prefix: string): readonly string[] =>
   namesIn(join(prefix, 'releases'))
     .map((name) => join(prefix, 'releases', name))
-    .filter((dir) => basename(dir).startsWith('.new-') || existsSync(join(dir, 'RELEASE.json')));
+    .filter((dir) => basename(dir).startsWith(staging) || existsSync(join(dir, listing)));
 
 /** The journal, the log of --detach, locks, and what interrupted writes have left. */
 const isOfJournal = (name: string): boolean =>

@@ -1,5 +1,15 @@
 // What a transaction does to files: releases staged, put in place and taken away, the journal, the lock.
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import { readEndpoint } from '../../../src/node/kubelet-pointer.ts';
@@ -7,7 +17,7 @@ import { pointKubelet } from '../../../src/node/kubelet.ts';
 import { type Journal, newJournal, type Settings, type Side } from '../../../src/node/journal.ts';
 import { journalStore } from '../../../src/node/journal-file.ts';
 import { place } from '../../../src/node/place.ts';
-import { stageRelease } from '../../../src/node/release-files.ts';
+import { placeRelease } from '../../../src/node/release-files.ts';
 
 const work = mkdtempSync('/tmp/pwu-node-');
 test.after.always(() => rmSync(work, { recursive: true }));
@@ -41,9 +51,16 @@ function tree(dir: string, version: string, unit = 'unit'): string {
   const formats = { records: { oldest: 1, newest: 1 }, monitorProtocol: { oldest: 1, newest: 1 } };
   mkdirSync(join(dir, 'lib/systemd/system'), { recursive: true });
   mkdirSync(join(dir, 'etc/podwright'), { recursive: true });
-  writeFileSync(join(dir, 'lib/systemd/system/podwrightd.service'), unit);
-  writeFileSync(join(dir, 'etc/podwright/config.toml'), '# all defaults\n');
-  writeFileSync(join(dir, 'RELEASE.json'), JSON.stringify({ version, arch: 'amd64', ...formats, unit }));
+  const config = '# all defaults\n';
+  const files = Object.entries({
+    'lib/systemd/system/podwrightd.service': unit,
+    'etc/podwright/config.toml': config,
+  }).map(([path, text]) => {
+    writeFileSync(join(dir, path), text);
+    chmodSync(join(dir, path), 0o644);
+    return { path, mode: '0644', sha256: createHash('sha256').update(text).digest('hex') };
+  });
+  writeFileSync(join(dir, 'RELEASE.json'), JSON.stringify({ version, arch: 'amd64', ...formats, files }));
   return dir;
 }
 
@@ -58,19 +75,19 @@ const sideOf = (release: string, version: string, config: string | null): Side =
 test('a release is staged once, and another build of its version is refused', async (t) => {
   const dir = room();
   const prefix = join(dir, 'opt');
-  const to = await stageRelease(tree(join(dir, 'a'), '1.0.0'), prefix);
+  const to = await placeRelease(tree(join(dir, 'a'), '1.0.0'), prefix);
   t.is(to, join(prefix, 'releases/1.0.0'));
-  t.is(await stageRelease(join(dir, 'a'), prefix), to);
-  t.is(await stageRelease(to, prefix), to, 'where it lies already');
+  t.is(await placeRelease(join(dir, 'a'), prefix), to);
+  t.is(await placeRelease(to, prefix), to, 'where it lies already');
   const other = tree(join(dir, 'b'), '1.0.0', 'another');
-  await t.throwsAsync(stageRelease(other, prefix), { message: /is another build of 1\.0\.0/ });
-  await t.throwsAsync(stageRelease(dir, prefix), { message: /there is no RELEASE\.json/ });
+  await t.throwsAsync(placeRelease(other, prefix), { message: /stage release 1\.0\.0: another build of it is at/ });
+  await t.throwsAsync(placeRelease(dir, prefix), { message: /there is no RELEASE\.json/ });
 });
 
 test('a release is put in place and taken away, with the settings that were there before', async (t) => {
   const dir = room();
   const settings = settingsIn(dir);
-  const release = await stageRelease(tree(join(dir, 'a'), '1.0.0'), settings.prefix);
+  const release = await placeRelease(tree(join(dir, 'a'), '1.0.0'), settings.prefix);
   const ran: string[] = [];
   const run = async (argv: readonly string[]): Promise<string> => {
     ran.push(argv.join(' '));
@@ -106,8 +123,8 @@ test('a release is put in place and taken away, with the settings that were ther
 test('settings that an upgrade brought are taken back where there were none', async (t) => {
   const dir = room();
   const settings: Settings = { ...settingsIn(dir), daemon: { by: 'self', log: join(dir, 'log') } };
-  const from = sideOf(await stageRelease(tree(join(dir, 'a'), '1.0.0'), settings.prefix), '1.0.0', null);
-  const to = sideOf(await stageRelease(tree(join(dir, 'b'), '1.1.0'), settings.prefix), '1.1.0', 'new');
+  const from = sideOf(await placeRelease(tree(join(dir, 'a'), '1.0.0'), settings.prefix), '1.0.0', null);
+  const to = sideOf(await placeRelease(tree(join(dir, 'b'), '1.1.0'), settings.prefix), '1.1.0', 'new');
   const run = async (): Promise<string> => '';
   const journal = newJournal({ id: 'x', kind: 'upgrade', from, to, settings, bootId: 'b', now: 'n', previous: null });
   await place(run, journal, { side: to, signal: never });
@@ -120,7 +137,7 @@ test('settings that an upgrade brought are taken back where there were none', as
 test('a directory in the place of the link is refused', async (t) => {
   const dir = room();
   const settings: Settings = { ...settingsIn(dir), daemon: { by: 'self', log: join(dir, 'log') } };
-  const to = sideOf(await stageRelease(tree(join(dir, 'a'), '1.0.0'), settings.prefix), '1.0.0', null);
+  const to = sideOf(await placeRelease(tree(join(dir, 'a'), '1.0.0'), settings.prefix), '1.0.0', null);
   mkdirSync(join(settings.prefix, 'current'));
   const from: Side = { type: 'none' };
   const journal = newJournal({ id: 'x', kind: 'install', from, to, settings, bootId: 'b', now: 'n', previous: null });

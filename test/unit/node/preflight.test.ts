@@ -1,5 +1,5 @@
 // What the preflight refuses.
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import { readText } from '../../../src/node/files.ts';
@@ -25,8 +25,10 @@ function release(version: string): Side {
   mkdirSync(dir, { recursive: true });
   const range = { oldest: 1, newest: 1 };
   const arch = process.arch === 'x64' ? 'amd64' : process.arch;
-  const text = { version, arch, records: range, monitorProtocol: range, files: [] };
+  const text = { version, arch, records: range, monitorProtocol: range, files: [{ path: 'self', link: '.' }] };
   writeFileSync(join(dir, 'RELEASE.json'), JSON.stringify(text));
+  rmSync(join(dir, 'self'), { force: true });
+  symlinkSync('.', join(dir, 'self'));
   return { type: 'podwright', release: dir, version, endpoint: 'unix:///run/pw/pw.sock', config: null };
 }
 
@@ -112,4 +114,13 @@ test("a kubelet whose images come from another runtime's socket is not moved", a
   await t.throwsAsync(moved('env', 'KUBELET_EXTRA_ARGS="--image-service-endpoint=unix:///old"'), refused);
   await moved('config', 'kind: K\nimageServiceEndpoint: ""\n');
   await moved('config', 'kind: K\nimageServiceEndpoint: unix:///run/pw/pw.sock\n');
+});
+
+test('a release that is not whole is refused, with what is wrong', async (t) => {
+  const to = release('1.3.0') as Extract<Side, { readonly type: 'podwright' }>;
+  rmSync(join(to.release, 'self'));
+  const begun = { id: 'x', kind: 'install', from: { type: 'none' }, to, settings } as const;
+  await t.throwsAsync(preflight(ports, newJournal({ ...begun, bootId: 'b', now: 'n', previous: null }), never), {
+    message: /1\.3\.0 is not whole: self is not there$/,
+  });
 });

@@ -44,7 +44,7 @@ const purge = (dir: string, configDir: string): Promise<readonly string[]> => {
 const ours = [
   'opt/releases/1.0.0/RELEASE.json',
   'opt/releases/1.0.0/bin/podwrightd',
-  'opt/releases/.new-00/half',
+  'opt/releases/.staging-00/half',
   'root/lock',
   'root/images/one',
   'root/layers/one',

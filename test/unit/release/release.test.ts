@@ -1,12 +1,22 @@
+// What a release says of itself, and which other it can take over from.
 import test from 'ava';
-import { parseRelease, type Release, takeoverProblems } from '../../../src/node/release.ts';
+import { parseRelease, type Release, takeoverProblems } from '../../../src/release/release.ts';
+
+const parse = (text: string): Release => parseRelease(Buffer.from(text), 'RELEASE.json');
+
+/** A whole document, changed. */
+const whole = (change: object): string => {
+  const formats = { records: { oldest: 1, newest: 1 }, monitorProtocol: { oldest: 1, newest: 1 } };
+  return JSON.stringify({ version: '1.0.0', arch: 'amd64', ...formats, files: [{ path: 'a', link: 'b' }], ...change });
+};
 
 const release = (version: string, change: Partial<Release> = {}): Release => ({
   version,
   arch: 'amd64',
   records: { oldest: 1, newest: 1, writes: 1 },
   monitorProtocol: { oldest: 1, newest: 1 },
-  files: new Map(),
+  files: [],
+  digest: '',
   ...change,
 });
 
@@ -22,22 +32,33 @@ test('a release says what it is', (t) => {
       { path: 'bin/podwright-monitor', link: '../lib' },
     ],
   });
-  const { records, monitorProtocol, files, ...rest } = parseRelease(text, 'RELEASE.json');
+  const { records, monitorProtocol, files, ...rest } = parse(text);
   t.like(rest, { version: '0.3.1', arch: 'arm64' });
   t.deepEqual(records, { oldest: 1, newest: 2, writes: 1 });
   t.like(monitorProtocol, range);
-  t.deepEqual([...files], [['bin/podwright', 'aa']], 'links have no digest');
+  t.deepEqual(files, [
+    { path: 'bin/podwright', sha256: 'aa', mode: 0o755 },
+    { path: 'bin/podwright-monitor', link: '../lib' },
+  ]);
+  t.regex(rest.digest, /^[0-9a-f]{64}$/);
 });
 
 for (const [what, text, said] of [
-  ['no JSON', '{', /RELEASE\.json is not JSON/],
+  ['no JSON', '{', /^RELEASE\.json is not JSON: it is no release of podwright$/],
   ['a list', '[]', /no object/],
   ['no version', '{}', /no version/],
   ['a version that is none', '{"version":"new"}', /no version/],
-  ['no formats', '{"version":"1.0.0","arch":"amd64"}', /no formats\.records/],
+  ['no formats', '{"version":"1.0.0","arch":"amd64"}', /has no records/],
+  ['no range', whole({ monitorProtocol: { oldest: 1 } }), /has no monitorProtocol\.oldest and newest/],
+  ['no files', whole({ files: [] }), /lists no files/],
+  ['a version that leads elsewhere', whole({ version: '1.0.0-../x' }), /no version/],
+  ['a mode', whole({ files: [{ path: 'a', mode: 'x', sha256: 'y' }] }), /has no mode or no sha256 of a/],
+  ...['../x', '/x', 'a//b', './a', ''].map(
+    (path) => [`the path ${path}`, whole({ files: [{ path, link: 'x' }] }), /which is no path in it/] as const,
+  ),
 ] as const)
   test(`no release: ${what}`, (t) => {
-    t.throws(() => parseRelease(text, 'RELEASE.json'), { message: said });
+    t.throws(() => parse(text), { message: said });
   });
 
 for (const [from, to, works] of [

@@ -1,0 +1,111 @@
+// Brings a release to the host's disk: beside its place, looked at, synced, renamed.
+// Must not start anything, or touch a release that is there and right.
+import { randomBytes } from 'node:crypto';
+import { chmod, copyFile, mkdir, open, readdir, rename, rm, symlink } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { Failure, failedPrecondition } from '../lib/failure.ts';
+import { listing, type Release } from './release.ts';
+import { readRelease, treeFaults } from './tree.ts';
+
+/** What came of staging. */
+export interface Staged {
+  readonly release: Release;
+  /** False when it was there. */
+  readonly copied: boolean;
+}
+
+/** Where to stage, and what becomes of a directory there that is torn. */
+export interface Place {
+  /** The directory of releases, as this process sees it. */
+  readonly releases: string;
+  /** Its name in messages: as the host has it. */
+  readonly called: string;
+  /** A program may run from it all the same: a command that changes a node refuses it, and its preflight tells why. */
+  readonly torn: 'replaced' | 'left';
+}
+
+/** Names of copies that are not finished. */
+export const staging = '.staging-';
+
+/** Where a release lies on a host. */
+export const releaseDir = (prefix: string, version: string): string => join(prefix, 'releases', version);
+
+/**
+ * Copies the release tree `source` to `<releases>/<version>`: beside its place, looked at, synced, renamed. One that is
+ * there whole is left alone; another build of the same version is a failed-precondition Failure, for pods may run from it.
+ */
+export async function stageRelease(source: string, { releases, called, torn }: Place): Promise<Staged> {
+  const release = await readRelease(source);
+  const { version } = release;
+  const target = join(releases, version);
+  await mkdir(releases, { recursive: true, mode: 0o755 });
+  const there = await releaseAt(target);
+  const isWhole = there !== null && (torn === 'left' || (await treeFaults(target, there, 1)).length === 0);
+  if (isWhole && there.digest === release.digest) return { release, copied: false };
+  if (isWhole)
+    throw failedPrecondition(
+      `stage release ${version}: another build of it is at ${join(called, version)}: give each build a version of its own`,
+    );
+  const fresh = join(releases, `${staging}${randomBytes(6).toString('hex')}`);
+  await copyTree(source, fresh, release);
+  const [fault] = await treeFaults(fresh, release, 1);
+  if (fault !== undefined) {
+    await rm(fresh, { recursive: true, force: true });
+    throw failedPrecondition(`stage release ${version}: ${fault}`);
+  }
+  await replace(target, fresh, join(releases, `${staging}${randomBytes(6).toString('hex')}`));
+  await syncDirectory(releases);
+  return { release, copied: true };
+}
+
+/** What a directory says it is; null where none is there, or what says so cannot be read: it is staged anew. */
+async function releaseAt(directory: string): Promise<Release | null> {
+  try {
+    return await readRelease(directory);
+  } catch (error) {
+    if (error instanceof Failure) return null;
+    throw error;
+  }
+}
+
+async function copyTree(source: string, fresh: string, release: Release): Promise<void> {
+  await mkdir(fresh, { mode: 0o755 });
+  for (const file of release.files) {
+    const to = join(fresh, file.path);
+    await mkdir(dirname(to), { recursive: true, mode: 0o755 });
+    if ('link' in file) {
+      await symlink(file.link, to);
+      continue;
+    }
+    await copyFile(join(source, file.path), to);
+    await chmod(to, file.mode);
+    await syncFile(to);
+  }
+  await copyFile(join(source, listing), join(fresh, listing));
+  await syncFile(join(fresh, listing));
+}
+
+// A directory cannot be renamed over one that has files: the old one goes aside first, and what runs keeps its files.
+async function replace(target: string, fresh: string, aside: string): Promise<void> {
+  await rename(target, aside).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT') throw error;
+  });
+  await rename(fresh, target);
+}
+
+/** Removes copies that were not finished, and what was replaced: for who alone stages there. */
+export async function sweepReleases(releases: string): Promise<void> {
+  const left = (await readdir(releases)).filter((name) => name.startsWith(staging));
+  for (const name of left) await rm(join(releases, name), { recursive: true, force: true });
+}
+
+async function syncFile(path: string): Promise<void> {
+  const file = await open(path, 'r');
+  try {
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}
+
+const syncDirectory = syncFile;

@@ -67,7 +67,7 @@ check_root() {
   [ -d "$1" ] && [ -n "$(ls -A "$1")" ] || return 0
   [ -f "$1/lock" ] || die "not purged: podwrightd has never worked in $1"
   names=$(sed -n "/rootNames = \[/,/\]/s/^  '\(.*\)',\$/\1/p" src/paths.ts)
-  others=$(ls -A "$1" | grep -vxF -e user-namespaces-probe -e lost+found -e "$names" || true)
+  others=$(find "$1" -mindepth 1 -maxdepth 1 -printf '%f\n' | grep -vxF -e user-namespaces-probe -e lost+found -e "$names" || true)
   [ -z "$others" ] || die "not purged: $1 has what is not podwright's: "$others
 }
 [ -z "$purge" ] || check_root "$root"

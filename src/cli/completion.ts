@@ -96,7 +96,9 @@ function candidates({ command, options, given, pending, ended }: Place, last: st
   if (option !== undefined && !ended) return valuesOf(option, value ?? '', `${name}=`);
   if (last.startsWith('-') && !ended) {
     const long = options.flatMap(({ names, about }) => names.slice(-1).map((word) => ({ word, about })));
-    return { ...none, words: matching([...long, { word: '--help', about: 'print help' }]) };
+    // a verb has options of the program and of itself by one name
+    const each = new Map([{ word: '--help', about: 'print help' }, ...long].map((one) => [one.word, one]));
+    return { ...none, words: matching([...each.values()]) };
   }
   const verbs = given === 0 ? command.commands.map((one) => ({ word: one.name, about: one.about })) : [];
   const argument = command.args[given] ?? command.args.findLast(({ variadic }) => variadic);

@@ -38,6 +38,7 @@ test('verbs, verbs below them, options and their values', (t) => {
   t.false(words('').includes('__complete'), 'it is nobody else’s');
   t.deepEqual(words('images p'), ['prune']);
   t.deepEqual(words('images prune --a'), ['--all']);
+  for (const line of ['--h', 'images --h', 'images prune --h']) t.deepEqual(words(line), ['--help'], line);
   t.true(words('images prune --').includes('--socket'), 'options of the program hold everywhere');
   t.deepEqual(words('-o '), ['table', 'json']);
   t.deepEqual(words('--output=j'), ['--output=json']);

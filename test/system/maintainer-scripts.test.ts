@@ -34,7 +34,13 @@ interface Host {
 /** Runs a script on such a host; what programs were told, what is left of podwright's directories, what it said. */
 function run(script: string, args: readonly string[], { systemd = true, pods = false, fails = '-' }: Host = {}) {
   const own = ['/run', '/var/lib', '/var/cache', '/etc'].map((path) => `mount -t tmpfs tmpfs ${path}`);
-  const kept = ['/var/lib/podwright/images', '/var/cache/podwright', '/run/podwright/sockets', '/etc/podwright', '/var/lib/other'];
+  const kept = [
+    '/var/lib/podwright/images',
+    '/var/cache/podwright',
+    '/run/podwright/sockets',
+    '/etc/podwright',
+    '/var/lib/other',
+  ];
   const lines = [
     'set -e',
     ...own,

@@ -288,7 +288,7 @@ async function onCluster() {
     total.failed += 1;
     return void fail(`cluster: one is there already, in ${place}: hack/cluster down first`);
   }
-  await step('cluster: programs', ['hack/kubernetes/install.sh'], lines);
+  await step('cluster: programs', ['hack/kubernetes/install.sh', 'all'], lines);
   if (total.failed > before) return;
   await step(
     'cluster: up',

@@ -1,33 +1,22 @@
 // A node that starts on containerd is moved to podwright by `podwright node switch`, to the next release and back, and to
 // containerd again. Brings a cluster of its own up, and takes it down.
 import { type ChildProcess, spawn } from 'node:child_process';
-import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { V1Pod } from '@kubernetes/client-node';
 import test from 'ava';
 import { version } from '../../../src/config/version.ts';
-import {
-  Cluster,
-  container,
-  type Ended,
-  hackCluster,
-  isReady,
-  type Manifest,
-  podSpec,
-  restartsOf,
-  runToEnd,
-  scripted,
-} from '../../helpers/cluster.ts';
+import { Cluster, type Ended, hackCluster, runToEnd } from '../../helpers/cluster.ts';
+import { identity, MovingPods, movingMs, rulesTo } from '../../helpers/moving-pods.ts';
+import { processesWith } from '../../helpers/processes.ts';
 import { nextVersion, otherRelease, releaseTree } from '../../helpers/releases.ts';
 import { until } from '../../helpers/until.ts';
 
 const hack = join(import.meta.dirname, '../../../hack/cluster');
 const work = mkdtempSync('/tmp/pwsw-');
 const trees = { now: join(work, 'now'), next: join(work, 'next'), damaged: join(work, 'damaged') };
-const hostPort = 18_473;
-const waitMs = 240_000;
 
 let cluster: Cluster;
+let pods: MovingPods;
 /** Whether the cluster is this test's own: another's is refused, and left alone. */
 let ours = false;
 const dir = (): string => cluster.where.DIR;
@@ -35,7 +24,7 @@ const dir = (): string => cluster.where.DIR;
 /** Options of every `podwright node switch` of this cluster. */
 const options = (): readonly string[] => [
   `--prefix=${dir()}/opt`,
-  `--config-dir=${dir()}/etc`,
+  `--config-dir=${dir()}/etc-podwright`,
   `--journal-dir=${dir()}/node`,
   '--link-dir=',
   '--daemon=self',
@@ -83,72 +72,8 @@ interface Status {
 const status = async (): Promise<Status> =>
   JSON.parse((await podwright('-o', 'json', 'node', 'status', `--journal-dir=${dir()}/node`)).stdout) as Status;
 
-const deployment = (name: string, replicas: number, spec: Parameters<typeof podSpec>[0]): Manifest => ({
-  apiVersion: 'apps/v1',
-  kind: 'Deployment',
-  metadata: { name },
-  spec: {
-    replicas,
-    strategy: { type: 'Recreate' },
-    selector: { matchLabels: { app: name } },
-    template: { metadata: { labels: { app: name } }, spec: podSpec(spec) },
-  },
-});
-
-/** Pods by label once that many of them are Ready, with containers of the runtime. */
-const readyOn = (runtime: string, app: string, count: number): Promise<V1Pod[]> =>
-  until(
-    `${count} pods of ${app} are Ready on ${runtime}`,
-    async () => {
-      const pods = await cluster.pods(`app=${app}`).catch(() => []);
-      const there = pods.filter(
-        (pod) => isReady(pod) && pod.status?.containerStatuses?.[0]?.containerID?.startsWith(`${runtime}://`),
-      );
-      if (pods.length === count && there.length === count) return there;
-      await new Promise((resolve) => setTimeout(resolve, 500));
-      return null;
-    },
-    waitMs,
-  );
-
-const identity = (pods: readonly V1Pod[]): unknown =>
-  pods.map((pod) => [pod.metadata?.name, pod.status?.containerStatuses?.[0]?.containerID, restartsOf(pod)]).sort();
-
 const nodeRuntime = async (): Promise<string> =>
   (await cluster.core.readNode({ name: cluster.where.NODE })).status?.nodeInfo?.containerRuntimeVersion ?? '';
-
-/** What the port of the host answers; null when nothing does. */
-const answer = (): Promise<string | null> =>
-  fetch(`http://${cluster.where.NODE_IP}:${hostPort}/`, { signal: AbortSignal.timeout(3000) }).then(
-    async (response) => (await response.text()).trim(),
-    () => null,
-  );
-
-/** Processes whose command line has all the words. */
-const processes = (...words: readonly string[]): readonly string[] =>
-  readdirSync('/proc')
-    .filter((pid) => /^\d+$/.test(pid))
-    .flatMap((pid) => {
-      try {
-        return [readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ')];
-      } catch {
-        return []; // it ended meanwhile
-      }
-    })
-    .filter((line) => words.every((word) => line.includes(word)));
-
-/** Rules of the packet filter that lead to pods of a network. */
-const rulesTo = async (prefix: string): Promise<readonly string[]> =>
-  (await runToEnd('iptables-save', [])).stdout
-    .split('\n')
-    .filter((line) => line.includes(`--to-destination ${prefix}`));
-
-/** Everything is on the runtime, and nothing of the other is left. */
-const allOn = async (runtime: 'containerd' | 'podwright'): Promise<void> => {
-  await readyOn(runtime, 'web', 1);
-  await readyOn(runtime, 'many', 2);
-  await until('the host port answers', async () => (await answer()) === 'hello', waitMs);
-};
 
 test.before('a cluster on containerd, releases, pods', async () => {
   await releaseTree(trees.now);
@@ -158,12 +83,8 @@ test.before('a cluster on containerd, releases, pods', async () => {
   await hackCluster('up', '--new', '--runtime', 'containerd');
   cluster = new Cluster();
   await cluster.open();
-  const ports = [{ containerPort: 8080, hostPort }];
-  const serve = 'mkdir -p /tmp/w; echo hello > /tmp/w/index.html; exec httpd -f -p 8080 -h /tmp/w';
-  await cluster.make(
-    deployment('web', 1, { containers: [scripted(serve, { ports })] }),
-    deployment('many', 2, { containers: [container()] }),
-  );
+  pods = new MovingPods(cluster, 18_473);
+  await pods.make();
 });
 
 test.after.always('podwright is away, and so is the cluster', async () => {
@@ -178,12 +99,12 @@ test.after.always('podwright is away, and so is the cluster', async () => {
 });
 
 test.serial('the pods run on containerd', async (t) => {
-  await allOn('containerd');
+  await pods.serveOn('containerd');
   t.regex(await nodeRuntime(), /^containerd:\/\//);
 });
 
 test.serial('what cannot be is refused, and nothing is changed', async (t) => {
-  const before = identity(await readyOn('containerd', 'many', 2));
+  const before = identity(await pods.readyOn('containerd'));
   cpSync(trees.next, trees.damaged, { recursive: true, verbatimSymlinks: true });
   writeFileSync(join(trees.damaged, 'lib/podwright/package.json'), '{"type": "module"}');
   const { code, stdout, stderr } = await podwright(
@@ -197,8 +118,8 @@ test.serial('what cannot be is refused, and nothing is changed', async (t) => {
   t.is(code, 1, stdout);
   t.regex(stdout + stderr, /lib\/podwright\/package\.json has another content/);
   t.is((await status()).state, 'none', 'it was not even put in place');
-  t.deepEqual(identity(await readyOn('containerd', 'many', 2)), before);
-  rmSync(join(dir(), 'opt'), { recursive: true });
+  t.deepEqual(identity(await pods.readyOn('containerd')), before);
+  rmSync(join(dir(), 'opt'), { recursive: true, force: true });
 });
 
 test.serial('a self-test that fails brings everything back to containerd', async (t) => {
@@ -208,9 +129,9 @@ test.serial('a self-test that fails brings everything back to containerd', async
   const { state, transaction } = await status();
   t.is(state, 'walked-back', stderr);
   t.regex(transaction.failure?.message ?? '', /podwright has none: NetworkPluginNotReady/);
-  await allOn('containerd');
-  t.deepEqual(processes('podwrightd', `${dir()}/`), []);
-  t.deepEqual(processes('podwright-monitor', `${dir()}/`), []);
+  await pods.serveOn('containerd');
+  t.deepEqual(processesWith('podwrightd', `${dir()}/`), []);
+  t.deepEqual(processesWith('podwright-monitor', `${dir()}/`), []);
   t.false(existsSync(join(dir(), 'state')));
   t.true((await cluster.core.readNode({ name: cluster.where.NODE })).spec?.unschedulable !== true);
 });
@@ -220,7 +141,7 @@ test.serial('killed in the middle and resumed, all is on podwright and nothing i
   const ended = new Promise((resolve) => void child.once('exit', resolve));
   let said = '';
   child.stderr?.on('data', (chunk: Buffer) => (said += chunk.toString()));
-  await until('it comes to the daemon', () => said.includes('start-daemon') || child.exitCode !== null, waitMs);
+  await until('it comes to the daemon', () => said.includes('start-daemon') || child.exitCode !== null, movingMs);
   child.kill('SIGKILL');
   await ended;
   t.is((await status()).state, 'interrupted', said);
@@ -229,9 +150,9 @@ test.serial('killed in the middle and resumed, all is on podwright and nothing i
   const { state, on } = await status();
   t.is(state, 'done');
   t.like(on, { type: 'podwright', version });
-  await allOn('podwright');
+  await pods.serveOn('podwright');
   t.is(await nodeRuntime(), `podwright://${version}`);
-  t.deepEqual(processes('containerd-shim'), []);
+  t.deepEqual(processesWith('containerd-shim'), []);
   t.deepEqual(await rulesTo('10.77.'), [], 'no host port leads to a pod of containerd');
   t.true((await cluster.core.readNode({ name: cluster.where.NODE })).spec?.unschedulable !== true);
 });
@@ -241,16 +162,16 @@ for (const [name, tree, to] of [
   ['a rollback', 'now', version],
 ] as const)
   test.serial(`${name} leaves the pods alone`, async (t) => {
-    const before = identity([...(await readyOn('podwright', 'many', 2)), ...(await readyOn('podwright', 'web', 1))]);
+    const before = identity(await pods.readyOn('podwright'));
     const { code, stderr } = await podwright('node', 'switch', ...options(), '--release', trees[tree]);
     t.is(code, 0, stderr);
     t.like((await status()).on, { type: 'podwright', version: to });
     t.is(await nodeRuntime(), `podwright://${to}`);
-    const after = identity([...(await readyOn('podwright', 'many', 2)), ...(await readyOn('podwright', 'web', 1))]);
+    const after = identity(await pods.readyOn('podwright'));
     t.deepEqual(after, before, 'the same containers, never restarted');
     const [pod] = await cluster.pods('app=many');
     t.is(await cluster.sh(pod?.metadata?.name ?? '', 'echo $((6 * 7))'), '42', 'that can be entered');
-    t.is(await answer(), 'hello');
+    t.is(await pods.answer(), 'hello');
     const again = await podwright('node', 'switch', ...options(), '--release', trees[tree]);
     t.is(again.code, 0);
     t.is(again.stderr, '', 'once more there is nothing to do');
@@ -259,13 +180,13 @@ for (const [name, tree, to] of [
 test.serial('uninstalled, the node is on containerd and nothing is left of podwright', async (t) => {
   const { code, stderr } = await podwright('uninstall', '--purge', `--journal-dir=${dir()}/node`);
   t.is(code, 0, stderr);
-  await allOn('containerd');
+  await pods.serveOn('containerd');
   t.regex(await nodeRuntime(), /^containerd:\/\//);
   t.deepEqual(
-    processes('podwright', `${dir()}/`).filter((line) => /podwrightd|podwright-monitor/.test(line)),
+    processesWith('podwright', `${dir()}/`).filter((line) => /podwrightd|podwright-monitor/.test(line)),
     [],
   );
   t.deepEqual(await rulesTo('10.98.'), []);
-  for (const name of ['opt', 'etc', 'root', 'state', 'node', 'kubelet.d/90-podwright.conf'])
+  for (const name of ['opt', 'etc-podwright', 'root', 'state', 'node', 'kubelet.d/90-podwright.conf'])
     t.false(existsSync(join(dir(), name)), `${name} is gone`);
 });

@@ -1,5 +1,5 @@
 // AppArmor's profiles in the kernel: which there are, and loading one with apparmor_parser(8).
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { access, constants, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { failedPrecondition } from '../lib/failure.ts';
@@ -25,22 +25,23 @@ export async function loadedProfiles(): Promise<ReadonlySet<string> | null> {
 /** Loads a profile, replacing one of its name. Throws failed-precondition with the parser's own words. */
 export async function loadProfile(text: string): Promise<void> {
   const program = await parser();
-  const child = spawn(program, ['--replace', '--skip-cache', '--quiet'], {
+  // without descriptors it has no streams, whatever Node's types say, and an "error" follows
+  const child: ChildProcess = spawn(program, ['--replace', '--skip-cache', '--quiet'], {
     stdio: ['pipe', 'ignore', 'pipe'],
     timeout: loadTimeoutMs,
     killSignal: 'SIGKILL',
   });
   const { promise, resolve, reject } = Promise.withResolvers<string>();
   let words = '';
-  child.stderr.on('data', (chunk: Buffer) => {
+  child.on('error', reject);
+  child.stderr?.on('data', (chunk: Buffer) => {
     if (words.length < longestWords) words += chunk.toString('utf8');
   });
-  child.on('error', reject);
   child.on('close', (code, signal) =>
     resolve(code === 0 ? '' : words.trim() || `ended by ${signal ?? `code ${code}`}`),
   );
-  child.stdin.on('error', () => undefined); // it ended early: its code and words tell why
-  child.stdin.end(text);
+  child.stdin?.on('error', () => undefined); // it ended early: its code and words tell why
+  child.stdin?.end(text);
   const why = await promise;
   if (why !== '') throw failedPrecondition(`${program}: ${why.slice(0, longestWords)}`);
 }

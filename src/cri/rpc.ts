@@ -216,6 +216,7 @@ export class RunningCall {
     };
     const { log } = ports;
     if (error === null) log[this.#entry.level](fields, 'call served');
+    else if (code === 'RESOURCE_EXHAUSTED') log.warn({ ...fields, error }, 'call refused');
     else if (!(error instanceof Failure)) log.error({ ...fields, error, stack: stackOf(error) }, 'call hit a bug');
     else if (error.kind === 'internal') log.error({ ...fields, error, stack: stackOf(error) }, 'call failed');
     else log[this.#entry.level === 'info' ? 'warn' : 'debug']({ ...fields, error }, 'call refused');

@@ -1,5 +1,6 @@
 // PURE
 // Failure kind → gRPC code and CRI message prefix, in one total table. Must not decide anything else.
+import { exhaustionIn } from '../lib/exhaustion.ts';
 import { Failure, failureChain, type FailureKind } from '../lib/failure.ts';
 
 /** The gRPC codes we send, by name (google.rpc.Code). */
@@ -61,10 +62,22 @@ export interface RpcStatus {
 /** Longest message sent: it travels in one HTTP/2 header, percent-encoded. */
 const longestMessage = 4096;
 
-/** The status of any thrown value; what is not a Failure is a bug and INTERNAL. */
+/** Kinds of failures whose reason may be that something has run out: then that is what the caller is told. */
+const mayLack: ReadonlySet<FailureKind> = new Set([
+  'internal',
+  'unavailable',
+  'failed-precondition',
+  'registry-unavailable',
+  'resource-exhausted',
+]);
+
+/** The status of any thrown value; what is not a Failure is a bug and INTERNAL, unless it says that something has run out. */
 export function statusOf(error: unknown): RpcStatus {
-  const rule = error instanceof Failure ? statusRules[error.kind] : plain('INTERNAL');
-  const text = `${rule.prefix}${failureChain(error)}`;
+  const kind = error instanceof Failure ? error.kind : 'internal';
+  const lacks = mayLack.has(kind) ? exhaustionIn(error) : null;
+  const rule = statusRules[lacks === null ? kind : 'resource-exhausted'];
+  const limit = lacks === null || lacks.what === '' ? '' : `; there are no more ${lacks.what}`;
+  const text = `${rule.prefix}${failureChain(error)}${limit}`;
   const short = text.length <= longestMessage ? text : `${text.slice(0, longestMessage - 1)}…`;
   // a lone surrogate makes grpc-js throw while it encodes the header
   return { code: rule.code, message: short.toWellFormed() };

@@ -28,7 +28,7 @@ const pulledLayers = (images: Images) => images.progress().flatMap(({ layers }) 
 
 /** The functions that a scrape calls. */
 export function metricSources({ pods, images, network, nri }: SourceParts): MetricSources {
-  const { sandboxes, containers, monitors, events, ooms } = pods;
+  const { sandboxes, containers, monitors, events, ooms, dropped } = pods;
   const ready = () => sandboxes.list().filter((s) => s.status.phase === 'ready');
   return {
     sandboxes: () =>
@@ -45,6 +45,7 @@ export function metricSources({ pods, images, network, nri }: SourceParts): Metr
     owedReleases: () => network.owedReleases(),
     owedRemovals: () => [...sandboxes.list(), ...containers.list()].filter((o) => o.status.phase === 'removing').length,
     oomKills: () => ooms.counts(),
+    droppedLogBytes: () => dropped.total,
     nriPlugins: () => nri.list.length,
     eventSubscribers: events.subscribers,
     events: events.published,

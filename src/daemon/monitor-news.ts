@@ -1,6 +1,8 @@
 // The monitors of this daemon, and where their news goes: exits and starts into records, the rest into the log.
 import { version } from '../config/version.ts';
+import type { DroppedOutput } from '../container/dropped-output.ts';
 import { recordExit, recordStart } from '../container/exits.ts';
+import type { ExitFact } from '../container/ports.ts';
 import type { OomKill } from '../lib/oom.ts';
 import { nativeCarrier } from '../monitor/carrier.ts';
 import { Monitors } from '../monitor/monitors.ts';
@@ -8,12 +10,26 @@ import { containerFacts, exitFact, oomKill } from '../monitor/requests.ts';
 import type { Hands } from './hands.ts';
 import type { PodStore } from './pod-store.ts';
 
-/** Builds them. `onGone`: the monitor's process is dead, and what it watched is without one. `onOom`: a kill was told. */
+/** Where news goes besides. */
+export interface MonitorNews {
+  /** The monitor's process is dead, and what it watched is without one. */
+  readonly onGone: (sandboxId: string) => void;
+  /** A kill was told. */
+  readonly onOom: (kill: OomKill) => void;
+  readonly dropped: DroppedOutput;
+}
+
+/** Builds them. */
 export function monitorsOf(
   { native, paths, cgroups, log, own }: Hands,
   { containers }: PodStore,
-  { onGone, onOom }: { readonly onGone: (sandboxId: string) => void; readonly onOom: (kill: OomKill) => void },
+  { onGone, onOom, dropped }: MonitorNews,
 ): Monitors {
+  const ended = (fact: ExitFact): void => {
+    // told more than once, but once while it was not known yet
+    if (containers.get(fact.containerId)?.status.exit === null) dropped.inAll(fact.containerId, fact.logDroppedBytes);
+    recordExit(containers, fact);
+  };
   return new Monitors({
     native,
     socketOf: paths.monitorSocket,
@@ -29,15 +45,18 @@ export function monitorsOf(
     daemonVersion: version,
     carrier: nativeCarrier(native),
     onEvent: (sandboxId, { exit, oom, logTrouble, note }) => {
-      if (exit) recordExit(containers, exitFact(exit));
+      if (exit) ended(exitFact(exit));
       if (oom) onOom(oomKill(sandboxId, oom));
       if (note) log.warn({ sandboxId, containerId: note.containerId }, note.text);
-      if (logTrouble) log.warn({ sandboxId, ...logTrouble }, 'output of the container cannot be logged and is dropped');
+      if (logTrouble) {
+        dropped.soFar(logTrouble.containerId, Number(logTrouble.droppedBytes));
+        log.warn({ sandboxId, ...logTrouble }, 'output of the container cannot be logged and is dropped');
+      }
     },
     onState: (_, hello) => {
       for (const fact of containerFacts(hello)) {
         recordStart(containers, fact);
-        if (fact.exit) recordExit(containers, fact.exit);
+        if (fact.exit) ended(fact.exit);
       }
     },
     onGone: (sandboxId) => {

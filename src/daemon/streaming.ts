@@ -70,7 +70,9 @@ export async function startStreaming({ config, pods, log, metrics }: StreamingPa
       log.error({ error, certFile }, 'the new key pair of the streaming server was not taken; the old one stays');
     }
   };
-  const unwatch = tls === 'files' ? watchKeyPair({ certFile, keyFile }, reload) : () => undefined;
+  const onError = (error: unknown): void =>
+    log.warn({ error, certFile }, 'the key pair of the streaming server is not watched; SIGHUP reads it');
+  const unwatch = tls === 'files' ? watchKeyPair({ certFile, keyFile }, { then: reload, onError }) : () => undefined;
   return {
     url: (ticket) => server.url(ticket),
     reload,

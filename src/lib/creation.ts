@@ -22,8 +22,8 @@ export async function buildOrClearAway<T>(
     await teardown().catch((error: unknown) => {
       const { kind, details } = failure instanceof Failure ? failure : { kind: 'internal' as const, details: {} };
       const both = `${failureChain(failure)}; and clearing ${object} away failed: ${failureChain(error)}`;
-      // not as its cause: the message has the whole chain already, and would be told twice
-      const told = new Failure(kind, both, { details });
+      // causes without words of their own: the message has both chains already
+      const told = new Failure(kind, both, { details, cause: new AggregateError([failure, error]) });
       if (failure instanceof Error && failure.stack !== undefined) told.stack = failure.stack;
       throw told;
     });

@@ -26,7 +26,7 @@ export class ResultList {
     const kind = first.error instanceof Failure ? first.error.kind : 'internal';
     const text = this.#failures.map(({ step, error }) => `${step}: ${failureChain(error)}`).join('; ');
     throw new Failure(kind, `${attempted}: ${text}`, {
-      cause: this.#failures.length === 1 ? undefined : new AggregateError(this.#failures.map((f) => f.error)),
+      cause: new AggregateError(this.#failures.map((f) => f.error)), // without words of its own: those are in the text
     });
   }
 }

@@ -21,6 +21,8 @@ export interface MetricSources {
   readonly owedRemovals: () => number;
   /** Processes of containers that the OOM killer struck since the start: main or child, and whose limit it was. */
   readonly oomKills: () => readonly { readonly process: string; readonly limit: string; readonly count: number }[];
+  /** Bytes of containers' output that could not be logged, since the start. */
+  readonly droppedLogBytes: () => number;
   /** Who reads container events now. */
   readonly nriPlugins: () => number;
   readonly eventSubscribers: () => number;
@@ -143,6 +145,11 @@ export function gaugesOf(sources: MetricSources): readonly Series[] {
       type: 'counter',
       samples: () => sources.oomKills().map(({ count, ...labels }) => ({ value: count, labels })),
     },
+    counter(
+      'log_dropped_bytes',
+      "Bytes of containers' output that could not be logged and were dropped",
+      sources.droppedLogBytes,
+    ),
     gauge('nri_plugins', 'NRI plugins that are connected', sources.nriPlugins),
     gauge('event_subscribers', 'Readers of container events', sources.eventSubscribers),
     counter('events', 'Steps of sandboxes and containers', sources.events),

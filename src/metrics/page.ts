@@ -23,6 +23,7 @@ const sources: MetricSources = {
   nriPlugins: () => 0,
   eventSubscribers: () => 0,
   events: () => 0,
+  droppedLogBytes: () => 0,
   eventOverflows: () => 0,
 };
 

@@ -1,6 +1,7 @@
 // PURE
 // Whose fault a system call's failure is: a path, a program or a value that the caller chose is the caller's.
 // Must not look at texts that people read: an operation and an errno decide.
+import { exhaustionOf } from '../lib/exhaustion.ts';
 import type { FailureKind } from '../lib/failure.ts';
 
 /** Operations of the monitor on what a request names (native/crates/container). Their errnos tell about that. */
@@ -40,15 +41,6 @@ const senseless: ReadonlySet<number> = new Set([
   36, // ENAMETOOLONG
 ]);
 
-/** The host has no more of it, whoever asks. */
-const exhausted: ReadonlySet<number> = new Set([
-  12, // ENOMEM
-  23, // ENFILE
-  24, // EMFILE
-  28, // ENOSPC
-  122, // EDQUOT
-]);
-
 /** ESRCH: the process that it was about has ended meanwhile. */
 const ended = 3;
 /** ENOENT: of a file below /proc/PID it says the same. */
@@ -57,13 +49,14 @@ const missing = 2;
 /** What a monitor tells of a failed call. */
 export interface FailedCall {
   readonly operation: string;
+  readonly syscall: string;
   readonly errno: number;
   readonly object: string;
 }
 
 /** The kind of a failed call of which the monitor itself says only that the kernel refused. */
-export function blame({ operation, errno, object }: FailedCall): FailureKind {
-  if (exhausted.has(errno)) return 'resource-exhausted';
+export function blame({ operation, syscall, errno, object }: FailedCall): FailureKind {
+  if (exhaustionOf(errno, syscall) !== null) return 'resource-exhausted';
   if (errno === ended || (errno === missing && /^\/proc\/\d+(\/|$)/.test(object))) return 'failed-precondition';
   if (!onCallersObjects.some((each) => each.test(operation))) return 'internal';
   if (unfit.has(errno)) return 'failed-precondition';

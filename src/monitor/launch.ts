@@ -1,6 +1,6 @@
 // Starts a monitor process. Must not talk to it: client.ts does.
 import { statSync } from 'node:fs';
-import { internal } from '../lib/failure.ts';
+import { type FailureDetails, internal } from '../lib/failure.ts';
 
 /** Where a monitor is put: see proto CgroupPlace. */
 export interface MonitorPlace {
@@ -55,7 +55,19 @@ function cgroupId({ unifiedDir, v1Tasks }: MonitorPlace): bigint | null {
 export async function launchMonitor(native: LaunchNative, argv: readonly string[]): Promise<void> {
   const ended = await native.spawnMonitor({ argv });
   if (ended.code === 0) return;
+  const { code, stderr } = ended;
   throw internal(
-    `start the monitor: it ended with code ${ended.code}${ended.stderr === '' ? '' : `: ${ended.stderr}`}`,
+    `start the monitor: it ended with code ${code}${stderr === '' ? '' : `: ${stderr}`}`,
+    undefined,
+    failedCall(stderr),
   );
+}
+
+/**
+ * The call that a monitor's last words end with, in the form that all our programs give them
+ * (native/crates/sys/src/errno.rs): before it listens it has no other way to tell.
+ */
+function failedCall(words: string): FailureDetails {
+  const [, syscall, errno] = /: (\w+): [^:]+ \(errno (\d+)\)$/.exec(words) ?? [];
+  return syscall === undefined ? {} : { syscall, errno: Number(errno) };
 }

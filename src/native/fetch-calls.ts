@@ -2,11 +2,11 @@
 import type { Outcome } from './outcome.ts';
 
 // Failures: `syscall` is the stage (FetchStage), `errno` the HTTP status for 'http' and the errno for
-// 'connect' and 'disk' (0 elsewhere), `object` the digest; credentials are never in a message.
+// 'connect', 'disk' and 'clone', which is that no thread could be started (0 elsewhere), `object` the digest; credentials are never in a message.
 
 /** Where a fetch failed. */
 export type FetchStage =
-  | 'http' | 'tls' | 'dns' | 'connect' | 'timeout' | 'digest' | 'inflate' | 'tar' | 'limit' | 'cancel' | 'disk' | 'archive' | 'layer' | 'request';
+  | 'http' | 'tls' | 'dns' | 'connect' | 'timeout' | 'digest' | 'inflate' | 'tar' | 'limit' | 'cancel' | 'disk' | 'clone' | 'archive' | 'layer' | 'request';
 
 /** TLS settings of one host: PEM files. `clientCert` and `clientKey` come together. */
 export interface FetchTls {

@@ -1,6 +1,6 @@
 // Programs that a transaction runs: systemctl, the commands that the operator gave, podwrightd itself.
 // Must not know why they are run.
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, mkdirSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { failedPrecondition } from '../lib/failure.ts';
@@ -17,10 +17,11 @@ export const runProgram: RunProgram = (argv, { signal }) => {
   const { promise, resolve, reject } = Promise.withResolvers<string>();
   const [file = '', ...args] = argv;
   const name = file === '/bin/sh' ? (args[1] ?? file) : argv.join(' ');
-  const child = spawn(file, args, { stdio: ['ignore', 'pipe', 'pipe'], cwd: '/', detached: true });
+  // without descriptors it has no streams, whatever Node's types say, and an "error" follows
+  const child: ChildProcess = spawn(file, args, { stdio: ['ignore', 'pipe', 'pipe'], cwd: '/', detached: true });
   const said = { out: '', err: '' };
-  child.stdout.on('data', (chunk: Buffer) => (said.out = (said.out + chunk.toString()).slice(-longestOutput)));
-  child.stderr.on('data', (chunk: Buffer) => (said.err = (said.err + chunk.toString()).slice(-2000)));
+  child.stdout?.on('data', (chunk: Buffer) => (said.out = (said.out + chunk.toString()).slice(-longestOutput)));
+  child.stderr?.on('data', (chunk: Buffer) => (said.err = (said.err + chunk.toString()).slice(-2000)));
   const abort = (): void => {
     if (child.pid === undefined) return;
     try {
@@ -38,8 +39,8 @@ export const runProgram: RunProgram = (argv, { signal }) => {
     signal.removeEventListener('abort', abort);
     const end = (): void => {
       clearTimeout(timer);
-      child.stdout.destroy();
-      child.stderr.destroy();
+      child.stdout?.destroy();
+      child.stderr?.destroy();
       if (code === 0) return resolve(said.out);
       const why = said.err.trim().split('\n').slice(-5).join('; ');
       reject(failedPrecondition(`${name} ended with ${code ?? killedBy}${why === '' ? '' : `: ${why}`}`));

@@ -86,7 +86,8 @@ export async function startRelay(settings: RelaySettings, surroundings: RelaySur
       log('error', 'the new key pair was not taken; the old one stays', error);
     }
   };
-  const unwatch = certFile === '' ? () => undefined : watchKeyPair({ certFile, keyFile }, reload);
+  const onError = (error: unknown): void => log('error', 'the key pair is not watched yet', error);
+  const unwatch = certFile === '' ? () => undefined : watchKeyPair({ certFile, keyFile }, { then: reload, onError });
   log(
     'info',
     `serving the metrics of ${settings.metricsSocket} on https://${server.address}; asking ${api.url} for leave`,

@@ -2,6 +2,7 @@
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { exhaustionIn } from '../lib/exhaustion.ts';
 import { Failure, internal, resourceExhausted } from '../lib/failure.ts';
 import {
   DamagedRecord,
@@ -116,10 +117,7 @@ export class ImageRecords<R extends Stored> {
 
 function writeFailure(error: unknown, doing: string): Failure {
   if (error instanceof Failure) return error;
-  const { code } = error as NodeJS.ErrnoException;
-  return code === 'ENOSPC' || code === 'EDQUOT'
-    ? resourceExhausted(`${doing}: no space left`, error)
-    : internal(doing, error);
+  return (exhaustionIn(error) === null ? internal : resourceExhausted)(doing, error);
 }
 
 function decode(data: unknown): Stored {

@@ -7,13 +7,16 @@ import {
   openSync,
   readFileSync,
   renameSync,
+  rmdirSync,
   rmSync,
+  unlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { open, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { crc32 } from 'node:zlib';
-import { Failure, resourceExhausted } from '../lib/failure.ts';
+import { exhaustionIn } from '../lib/exhaustion.ts';
+import { resourceExhausted } from '../lib/failure.ts';
 import { noStep, type Step } from '../lib/steps.ts';
 
 /** A record file that is torn, not JSON, or fails its checksum. */
@@ -120,6 +123,8 @@ export class RecordWriter {
   readonly #dirty = new Set<string>();
   readonly #owed = new Map<string, () => unknown>();
   readonly #onError: (error: unknown) => void;
+  /** Directories in the trash that could not be freed for want of something. */
+  readonly #unfreed = new Set<string>();
   #timer: NodeJS.Timeout | null = null;
   #serial = 0;
 
@@ -133,7 +138,7 @@ export class RecordWriter {
   /** Replaces one record file. */
   write(file: string, data: unknown, options: { sync?: boolean } = {}): void {
     const fresh = freshOf(file);
-    orRemove(fresh, () => {
+    this.#orRemove([fresh], () => {
       this.#put(fresh, data, options.sync ?? false);
       this.#reach(file, 'written');
     });
@@ -145,21 +150,21 @@ export class RecordWriter {
   }
 
   /**
-   * Replaces one record file with what `data` gives; on a full disk the old content stays and the write is
-   * owed: it is tried again, with what `data` gives then, at each group sync.
+   * Replaces one record file with what `data` gives; where the disk, descriptors or memory are used up the old content
+   * stays and the write is owed: it is tried again, with what `data` gives then, at each group sync.
    */
   writeOrOwe(file: string, data: () => unknown): void {
     try {
       this.write(file, data());
       this.#owed.delete(file);
     } catch (error) {
-      if (!isFull(error)) throw error;
+      if (exhaustionIn(error) === null) throw error;
       this.#owed.set(file, data);
       this.#schedule();
     }
   }
 
-  /** How many writes wait for room on the disk. */
+  /** How many writes wait for what they lack. */
   get owed(): number {
     return this.#owed.size;
   }
@@ -167,7 +172,8 @@ export class RecordWriter {
   /** Makes a record directory with all its files: it appears whole, by one rename. */
   createDirectory(dir: string, files: Readonly<Record<string, unknown>>): void {
     const tmp = join(dirname(dir), `.new-${basename(dir)}`);
-    orRemove(tmp, () => {
+    const paths = [...Object.keys(files).map((name) => join(tmp, name)), `${tmp}/`];
+    this.#orRemove(paths, () => {
       mkdirSync(tmp, { recursive: true, mode: 0o700 });
       for (const [name, data] of Object.entries(files)) this.#put(join(tmp, name), data, false);
       this.#reach(dir, 'made');
@@ -194,7 +200,20 @@ export class RecordWriter {
     }
     this.#mark(dir); // its name in the directory above
     this.#reach(dir, 'renamed away');
-    rm(away, { recursive: true, force: true }).catch(this.#onError);
+    void this.#free(away);
+  }
+
+  /** Frees a retired directory; what cannot be freed for want of something is tried again at each group sync. */
+  async #free(away: string): Promise<void> {
+    try {
+      await rm(away, { recursive: true, force: true });
+      this.#unfreed.delete(away);
+    } catch (error) {
+      if (exhaustionIn(error) !== null) {
+        this.#unfreed.add(away);
+        this.#schedule();
+      } else this.#onError(error);
+    }
   }
 
   /** Syncs everything that is not durable yet. */
@@ -202,16 +221,43 @@ export class RecordWriter {
     if (this.#timer) clearTimeout(this.#timer);
     this.#timer = null;
     for (const [file, data] of this.#owed) this.writeOrOwe(file, data);
+    for (const away of this.#unfreed) void this.#free(away);
     const files = [...this.#dirty];
     this.#dirty.clear();
     const directories = new Set<string>();
-    for (const file of files) {
-      directories.add(dirname(file));
-      await syncPath(file);
-      // a write meanwhile needs the durable one still
-      if (!this.#dirty.has(file)) rmSync(keptOf(file), { force: true });
+    try {
+      for (const file of files) {
+        directories.add(dirname(file));
+        await syncPath(file);
+        // a write meanwhile needs the durable one still
+        if (!this.#dirty.has(file)) rmSync(keptOf(file), { force: true });
+      }
+      for (const dir of directories) await syncPath(dir);
+    } catch (error) {
+      if (exhaustionIn(error) !== null) for (const file of files) this.#mark(file); // none is lost for want of a descriptor
+      throw error;
     }
-    for (const dir of directories) await syncPath(dir);
+  }
+
+  /** Does the work, and takes the paths that it is about away when it fails; a directory ends in "/" and is the last. */
+  #orRemove(paths: readonly string[], work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      for (const path of paths) this.#take(path);
+      if (exhaustionIn(error) === null) throw error;
+      throw resourceExhausted(`write ${(paths.at(-1) ?? '').replace('/.new-', '/').replace(/\/$/, '')}`, error);
+    }
+  }
+
+  /** Takes a file or an empty directory away, if it is there: by calls that need no descriptor. */
+  #take(path: string): void {
+    try {
+      if (path.endsWith('/')) rmdirSync(path);
+      else unlinkSync(path);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') this.#onError(error); // why the work failed is told
+    }
   }
 
   #put(file: string, data: unknown, sync: boolean): void {
@@ -253,24 +299,6 @@ export class RecordWriter {
     this.#timer ??= setTimeout(() => {
       this.flush().catch(this.#onError);
     }, syncDelayMs).unref();
-  }
-}
-
-/** Whether an error says that the disk, the quota or the inodes are used up. */
-function isFull(error: unknown): boolean {
-  const { code } = (error instanceof Failure ? error.cause : error) as NodeJS.ErrnoException;
-  return code === 'ENOSPC' || code === 'EDQUOT';
-}
-
-/** Does the work, and takes what it was about away when it fails. */
-function orRemove(path: string, work: () => void): void {
-  try {
-    work();
-  } catch (error) {
-    rmSync(path, { recursive: true, force: true });
-    if (isFull(error))
-      throw resourceExhausted(`write ${path.replace('/.new-', '/')}: no space left on the disk`, error);
-    throw error;
   }
 }
 

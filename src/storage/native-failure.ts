@@ -1,5 +1,6 @@
 // What went wrong in the addon's rootfs and fetch calls, in the words of this room.
 // Must not name credentials: native messages have none.
+import { exhaustionIn } from '../lib/exhaustion.ts';
 import {
   cancelled,
   type Failure,
@@ -10,21 +11,17 @@ import {
   resourceExhausted,
 } from '../lib/failure.ts';
 import type { FetchStage } from '../native/boundary.ts';
-import { errno, NativeError } from '../native/errors.ts';
+import { NativeError } from '../native/errors.ts';
 
-const full: readonly number[] = [errno.ENOSPC, errno.EDQUOT];
-
-/** A failed call on the file system; a full disk is resource-exhausted. Anything but a NativeError is thrown on. */
+/**
+ * A failed call on the file system; of a full disk, as of too few descriptors, resource-exhausted. What is neither a
+ * NativeError nor an error of Node's is thrown on.
+ */
 export function diskFailure(error: unknown, doing: string): Failure {
-  const code = error instanceof NativeError ? error.errno : diskErrno(error);
-  if (code === null) throw error;
-  return full.includes(code) ? resourceExhausted(`${doing}: no space left`, error) : internal(doing, error);
-}
-
-function diskErrno(error: unknown): number | null {
-  const code = error instanceof Error && 'code' in error ? error.code : undefined;
-  if (code === undefined) return null;
-  return code === 'ENOSPC' ? errno.ENOSPC : code === 'EDQUOT' ? errno.EDQUOT : 0;
+  if (!(error instanceof NativeError) && !(error instanceof Error && 'code' in error)) throw error;
+  const lacks = exhaustionIn(error);
+  if (lacks === null) return internal(doing, error);
+  return resourceExhausted(lacks.errno === 'ENOSPC' ? `${doing}: no space left` : doing, error);
 }
 
 /**
@@ -57,6 +54,7 @@ export function fetchFailure(error: unknown, doing: string, host: string): Failu
     case 'cancel':
       return cancelled(`${where} was cancelled`, error, { stage });
     case 'disk':
+    case 'clone': // no thread
       return diskFailure(error, where);
     case 'request':
       return internal(where, error, { stage });

@@ -13,8 +13,8 @@ export interface WorkProcess {
 /** What it tells. */
 export interface WorkEvents {
   readonly onReply: (reply: WorkReply) => void;
-  /** Once, with how it ended. */
-  readonly onEnd: (how: string) => void;
+  /** Once, with how it ended, and with the error if it could not be begun: then a turn after the start threw. */
+  readonly onEnd: (how: string, error?: Error) => void;
 }
 
 /**
@@ -27,13 +27,13 @@ export function startWork(program: string, addon: string, { onReply, onEnd }: Wo
   const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(NOTIFY|WATCHDOG)_/.test(name)));
   const child: ChildProcess = fork(program, [addon], { env, cwd: '/', stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
   let told = false;
-  const end = (how: string): void => {
+  const end = (how: string, error?: Error): void => {
     if (told) return;
     told = true;
-    onEnd(how);
+    onEnd(how, error);
   };
   child.on('message', (reply) => onReply(reply as WorkReply));
-  child.on('error', (error) => end(error.message));
+  child.on('error', (error) => end(error.message, error));
   child.on('exit', (code, signal) => end(signal ?? `code ${code}`));
   if (child.pid === undefined) throw new Error('the worker was not started');
   return {

@@ -41,6 +41,15 @@ interface Live {
 const failed = (call: string, message: string, syscall = 'worker'): NativeError =>
   new NativeError({ operation: call, syscall, errno: 0, object: '', message: `${call}: ${message}` });
 
+/** What was lacking to start it (EMFILE, EAGAIN), if that is why, as the failure of a call. */
+function notStarted(call: string, error: unknown): NativeError {
+  const { errno, syscall } = error as NodeJS.ErrnoException;
+  const message = `${call}: the process for work cannot be started: ${String(error)}`;
+  if (errno === undefined)
+    return new NativeError({ operation: call, syscall: 'worker', errno: 0, object: '', message });
+  return new NativeError({ operation: call, syscall: syscall ?? 'fork', errno: Math.abs(errno), object: '', message });
+}
+
 /** One worker, or none. */
 export class Worker {
   readonly #options: WorkerOptions;
@@ -146,11 +155,13 @@ export class Worker {
     const waiting = new Map<number, Waiting>();
     let live: Live | null = null;
     let end: NativeError | null = null;
+    let unbegun: Error | null = null;
     let process: WorkProcess;
     try {
       process = this.#options.start({
         onReply: (reply) => live && this.#take(live, reply),
-        onEnd: (how) => {
+        onEnd: (how, error) => {
+          unbegun = error ?? null;
           if (this.#live === live) this.#live = null;
           end = failed(call, `the process for work ended with ${how}`);
           for (const one of waiting.values()) one.settle({ err: end });
@@ -159,7 +170,8 @@ export class Worker {
         },
       });
     } catch (error) {
-      throw failed(call, `the process for work cannot be started: ${String(error)}`);
+      await new Promise((resolve) => setImmediate(resolve)); // by then the reason is told
+      throw notStarted(call, unbegun ?? error);
     }
     this.#left = ended.promise.then(() => this.#options.leave()).catch(this.#options.onError);
     const placed = this.#options.place(process.pid);

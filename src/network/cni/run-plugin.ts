@@ -1,5 +1,5 @@
 // Executes one plugin. The only user of child_process in the house: foreign programs, off the fast path.
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { constants } from 'node:fs';
 import { access } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -83,36 +83,13 @@ const systemPath = (): string =>
     .filter((dir) => !dir.includes('node_modules'))
     .join(':') || '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
-function execute(program: string, call: PluginCall, stop: AbortSignal): Promise<Ended> {
+async function execute(program: string, call: PluginCall, stop: AbortSignal): Promise<Ended> {
   const { promise, resolve, reject } = Promise.withResolvers<Ended>();
   const texts = { stdout: '', stderr: '', tooMuch: false };
-  if (stop.aborted) return Promise.resolve({ code: null, signal: 'SIGKILL', ...texts });
-  // a group of its own, so that what the plugin started (its IPAM plugin) dies with it
-  const child = spawn(program, [], {
-    detached: true,
-    env: { ...process.env, PATH: systemPath(), ...call.environment },
-    cwd: '/',
-  });
+  if (stop.aborted) return { code: null, signal: 'SIGKILL', ...texts };
+  const child = started(program, call);
   const kill = (): void => killGroup(child.pid);
-  stop.addEventListener('abort', kill, { once: true });
-  for (const name of ['stdout', 'stderr'] as const) {
-    child[name].setEncoding('utf8').on('data', (chunk: string) => {
-      if (texts[name].length + chunk.length > mostOutput) {
-        texts.tooMuch = true;
-        kill();
-      } else texts[name] += chunk;
-    });
-  }
-  child.stdin.on('error', () => undefined); // a plugin may end without reading; its answer counts
-  child.stdin.end(call.input);
   let grace: NodeJS.Timeout | null = null;
-  child.on('exit', () => {
-    // "close" comes with the end of the output, which a process that left the group may keep from us
-    grace = setTimeout(() => {
-      child.stdout.destroy();
-      child.stderr.destroy();
-    }, outputGraceMs);
-  });
   const over = (): void => {
     stop.removeEventListener('abort', kill);
     if (grace !== null) clearTimeout(grace);
@@ -125,7 +102,41 @@ function execute(program: string, call: PluginCall, stop: AbortSignal): Promise<
     over();
     resolve({ code, signal, ...texts });
   });
+  child.on('exit', () => {
+    // "close" comes with the end of the output, which a process that left the group may keep from us
+    grace = setTimeout(() => {
+      child.stdout?.destroy();
+      child.stderr?.destroy();
+    }, outputGraceMs);
+  });
+  stop.addEventListener('abort', kill, { once: true });
+  for (const name of ['stdout', 'stderr'] as const) {
+    child[name]?.setEncoding('utf8').on('data', (chunk: string) => {
+      if (texts[name].length + chunk.length > mostOutput) {
+        texts.tooMuch = true;
+        kill();
+      } else texts[name] += chunk;
+    });
+  }
+  child.stdin?.on('error', () => undefined); // a plugin may end without reading; its answer counts
+  child.stdin?.end(call.input);
   return promise;
+}
+
+/**
+ * The plugin's process, in a group of its own, so that what it started (its IPAM plugin) dies with it. Of a daemon without
+ * descriptors it has no streams, whatever Node's types say, and an "error" follows; without memory there is none at all.
+ */
+function started(program: string, { type, environment }: PluginCall): ChildProcess {
+  try {
+    return spawn(program, [], {
+      detached: true,
+      env: { ...process.env, PATH: systemPath(), ...environment },
+      cwd: '/',
+    });
+  } catch (error) {
+    throw internal(`start CNI plugin ${type}`, error);
+  }
 }
 
 /** Ends a process and all that it started and that did not leave its group. */

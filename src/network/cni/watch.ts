@@ -4,6 +4,8 @@ import { dirname } from 'node:path';
 
 // a file that is copied in is several events
 const settleMs = 50;
+/** How long a directory that could not be watched waits for the next try, in milliseconds. */
+const usualAgainMs = 30_000;
 
 /** Watches directories, or the nearest parent of one that is not there yet. */
 export class DirectoryWatch {
@@ -12,9 +14,20 @@ export class DirectoryWatch {
   readonly #onError: (error: unknown) => void;
   readonly #watchers = new Map<string, { readonly inode: string; readonly watcher: FSWatcher }>();
   #timer: NodeJS.Timeout | null = null;
+  #again: NodeJS.Timeout | null = null;
+  #failing = false;
+  readonly #againMs: number;
   #open = false;
 
-  constructor(of: { dirs: () => readonly string[]; onChange: () => void; onError: (error: unknown) => void }) {
+  constructor(of: {
+    readonly dirs: () => readonly string[];
+    readonly onChange: () => void;
+    /** Told once of each time that something cannot be watched. */
+    readonly onError: (error: unknown) => void;
+    /** How long that waits for the next try, in milliseconds; half a minute unless given. */
+    readonly againMs?: number;
+  }) {
+    this.#againMs = of.againMs ?? usualAgainMs;
     this.#dirs = of.dirs;
     this.#onChange = of.onChange;
     this.#onError = of.onError;
@@ -34,18 +47,34 @@ export class DirectoryWatch {
       watcher.close();
       this.#watchers.delete(dir);
     }
-    for (const dir of wanted) if (!this.#watchers.has(dir)) this.#watch(dir);
+    const unwatched = [...wanted].filter((dir) => !this.#watchers.has(dir) && !this.#watch(dir));
+    if (unwatched.length > 0) this.#tryAgain();
+    else if (this.#failing) {
+      this.#failing = false;
+      this.#changed(); // what came meanwhile was not heard of
+    }
   }
 
-  #watch(dir: string): void {
+  /** Whether the directory is watched from now on; when no inotify instance is left, changes are seen at the next call. */
+  #watch(dir: string): boolean {
     try {
       const inode = inodeOf(dir);
       const watcher = watch(dir, { persistent: false }, () => this.#changed());
       watcher.on('error', this.#onError);
       this.#watchers.set(dir, { inode, watcher });
+      return true;
     } catch (error) {
-      this.#onError(error); // no inotify instance left: changes are seen at the next call
+      if (!this.#failing) this.#onError(error);
+      this.#failing = true;
+      return false;
     }
+  }
+
+  #tryAgain(): void {
+    this.#again ??= setTimeout(() => {
+      this.#again = null;
+      this.arm();
+    }, this.#againMs).unref();
   }
 
   #changed(): void {
@@ -61,6 +90,8 @@ export class DirectoryWatch {
     this.#open = false;
     if (this.#timer) clearTimeout(this.#timer);
     this.#timer = null;
+    if (this.#again) clearTimeout(this.#again);
+    this.#again = null;
     for (const { watcher } of this.#watchers.values()) watcher.close();
     this.#watchers.clear();
   }

@@ -52,7 +52,7 @@ test('a failure that is no damage ends both verbs and takes nothing', async (t) 
   };
   for (const work of [findings, repair]) {
     const error = await t.throwsAsync(work(), { instanceOf: Failure });
-    t.is(error.kind, 'internal');
+    t.is(error.kind, 'resource-exhausted');
   }
   native.verifyBlob = verifyBlob;
   t.truthy(images.status(ref));

@@ -29,6 +29,7 @@ test('what is told of the daemon is what a scrape has', async (t) => {
     eventSubscribers: none,
     events: none,
     eventOverflows: none,
+    droppedLogBytes: none,
   });
   const types = [...(await metrics.scrape()).matchAll(/^# TYPE (podwright_\S+) (\S+)$/gm)].map(
     (m) => `${m[1]} ${m[2]}`,

@@ -64,6 +64,7 @@ test('pulls, stages, recovery and gauges', async (t) => {
     eventSubscribers: () => 2,
     events: () => 9,
     eventOverflows: () => 1,
+    droppedLogBytes: () => 123,
   });
   const lines = await own(metrics);
   for (const line of [
@@ -73,6 +74,7 @@ test('pulls, stages, recovery and gauges', async (t) => {
     'podwright_image_pull_duration_seconds_bucket{result="ok",le="5"} 1',
     'podwright_pod_start_stage_seconds_count{rpc="RunPodSandbox",stage="network"} 1',
     'podwright_recovered_total{action="adopt"} 1',
+    'podwright_log_dropped_bytes_total 123',
     'podwright_quarantined_records_total{noun="sandbox"} 1',
     'podwright_sandboxes{state="ready"} 2',
     'podwright_sandboxes{state="notready"} 1',

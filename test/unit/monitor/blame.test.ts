@@ -22,7 +22,11 @@ test("what a request names is its caller's, the rest is ours, and a full host is
     ['hear a child', 0, 'internal'],
   ];
   for (const [operation, errno, kind] of table)
-    t.is(blame({ operation, errno, object: '' }), kind, `${operation} ${errno}`);
-  t.is(blame({ operation: 'read', errno: 2, object: '/proc/4711/mountinfo' }), 'failed-precondition', 'it has ended');
-  t.is(blame({ operation: 'read', errno: 2, object: '/proc/self/mountinfo' }), 'internal');
+    t.is(blame({ operation, syscall: '', errno, object: '' }), kind, `${operation} ${errno}`);
+  t.is(
+    blame({ operation: 'read', syscall: 'open', errno: 2, object: '/proc/4711/mountinfo' }),
+    'failed-precondition',
+    'it has ended',
+  );
+  t.is(blame({ operation: 'read', syscall: 'open', errno: 2, object: '/proc/self/mountinfo' }), 'internal');
 });

@@ -9,7 +9,7 @@ use crate::sources::clone_tree;
 use crate::steps::RootStep;
 use crate::users::Users;
 use podwright_sys::mount_attr::{self, Change};
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{Mode, OFlags, StatVfsMountFlags};
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_change, unmount};
 use std::ffi::CString;
@@ -97,11 +97,9 @@ pub fn mount_overlay(overlay: &Overlay, at: &str) -> StepResult<()> {
     let classic = classic_options(overlay);
     if classic.len() <= CLASSIC_LIMIT {
         let data = CString::new(classic).map_err(|_| failed("mount overlay", "mount", at)(Errno::INVAL))?;
-        return mount("overlay", at, "overlay", MountFlags::empty(), data.as_c_str()).map_err(failed(
-            "mount overlay",
-            "mount",
-            at,
-        ));
+        let mounted = mount("overlay", at, "overlay", MountFlags::empty(), data.as_c_str());
+        mounted.map_err(failed("mount overlay", "mount", at))?;
+        return refuse_without_work(overlay, at);
     }
     // one option per layer, which has no limit (Linux 6.8)
     let mut data: Vec<String> = overlay.lower.iter().map(|layer| format!("lowerdir+={layer}")).collect();
@@ -111,7 +109,26 @@ pub fn mount_overlay(overlay: &Overlay, at: &str) -> StepResult<()> {
     data.extend(overlay.options.iter().cloned());
     data.extend(selinux::option(&overlay.label));
     let tree = new_filesystem("overlay", "overlay", &MountOptions { data, ..MountOptions::default() })?;
-    attach_at(tree.as_fd(), open_directory(at)?.as_fd(), at)
+    attach_at(tree.as_fd(), open_directory(at)?.as_fd(), at)?;
+    refuse_without_work(overlay, at)
+}
+
+/// Where overlayfs cannot make its work directory, for want of inodes or space, it mounts read-only and says so to the
+/// kernel's log alone. A container that asked for a root to write to would get one it cannot write to.
+fn refuse_without_work(overlay: &Overlay, at: &str) -> StepResult<()> {
+    let flags = rustix::fs::statvfs(at).map_err(failed("mount overlay", "statvfs", at))?.f_flag;
+    if overlay.upper.is_empty() || !flags.contains(StatVfsMountFlags::RDONLY) {
+        return Ok(());
+    }
+    let probe = format!("{}/.podwright", overlay.work);
+    match rustix::fs::mkdir(probe.as_str(), Mode::RWXU) {
+        Err(errno) => Err(failed("mount overlay", "mkdir", &overlay.work)(errno)),
+        Ok(()) => {
+            // It is the container's own, and goes with it.
+            let _ = rustix::fs::rmdir(probe.as_str());
+            Err(failed("mount overlay", "mount", at)(Errno::ROFS))
+        }
+    }
 }
 
 /// The options of mount(2); colons and commas in paths are escaped. PURE.

@@ -5,15 +5,19 @@ use crate::connect::TlsConnector;
 use crate::reach::{Bounds, OutOfReach};
 use crate::request::Source;
 use crate::tls::tls_config;
+use podwright_sys::errno::SysError;
 use std::error::Error as StdError;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
+use std::thread::Builder;
 use std::time::Duration;
 use ureq::config::Config;
 use ureq::http::Uri;
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::time::Duration as Budget;
 use ureq::unversioned::transport::{ConnectProxyConnector, Connector, NextTimeout, TcpConnector};
 use ureq::{Agent, Error, Proxy, Timeout};
 
@@ -76,10 +80,7 @@ impl StdError for NameFailure {}
 
 impl Resolver for BoundResolver {
     fn resolve(&self, uri: &Uri, config: &Config, timeout: NextTimeout) -> Result<ResolvedSocketAddrs, Error> {
-        let found = self.inner.resolve(uri, config, timeout).map_err(|e| match e {
-            Error::Io(e) => Error::Io(io::Error::other(NameFailure(e.to_string()))),
-            other => other,
-        })?;
+        let found = look_up(uri, config, timeout)?;
         let authority = uri.authority().map_or("", |authority| authority.as_str());
         let addresses: Vec<_> = found.iter().map(SocketAddr::ip).collect();
         let within = self.bounds.within(authority, &addresses).map_err(|e| Error::Io(io::Error::other(e)))?;
@@ -89,6 +90,37 @@ impl Resolver for BoundResolver {
         }
         Ok(usable)
     }
+}
+
+/// No thread could be started, which is not the network's fault.
+#[derive(Debug)]
+struct NoThread(io::Error);
+
+impl fmt::Display for NoThread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl StdError for NoThread {}
+
+/// Resolves on a thread of its own, given up in time. The client would do the same, but panics without one.
+fn look_up(uri: &Uri, config: &Config, timeout: NextTimeout) -> Result<ResolvedSocketAddrs, Error> {
+    let (reason, limit) = (timeout.reason, timeout.after);
+    let (uri, config) = (uri.clone(), config.clone());
+    let patient = NextTimeout { after: Budget::NotHappening, ..timeout };
+    let (sender, receiver) = sync_channel(1);
+    let work = move || {
+        // Nobody waits any more after the timeout.
+        let _ = sender.send(DefaultResolver::default().resolve(&uri, &config, patient));
+    };
+    let thread = Builder::new().name("podwright-names".to_owned()).spawn(work);
+    thread.map_err(|e| Error::Io(io::Error::other(NoThread(e))))?;
+    let found = receiver.recv_timeout(*limit).map_err(|_| Error::Timeout(reason))?;
+    found.map_err(|e| match e {
+        Error::Io(e) => Error::Io(io::Error::other(NameFailure(e.to_string()))),
+        other => other,
+    })
 }
 
 /// What an error of the client means; texts that may hold a URL are replaced.
@@ -121,6 +153,9 @@ pub(crate) fn cause_of_io(error: io::Error) -> Cause {
     let Some(inner) = error.get_ref() else { return Cause::Connect(error) };
     if let Some(name) = inner.downcast_ref::<NameFailure>() {
         return Cause::Dns(name.to_string());
+    }
+    if let Some(NoThread(e)) = inner.downcast_ref::<NoThread>() {
+        return Cause::Disk(SysError::from_io("start a thread", "clone", e, "names"));
     }
     if inner.is::<OutOfReach>() {
         return Cause::Protocol(OutOfReach.to_string());

@@ -102,6 +102,8 @@ impl Cause {
             Self::Mismatch { .. } => "digest",
             Self::Inflate(_) => "inflate",
             Self::Unpack(UnpackError::LayerTooLarge { .. }) | Self::TooLarge { .. } => "limit",
+            // no thread: the caller tells that from a disk that is in trouble
+            Self::Unpack(UnpackError::Disk(e)) | Self::Disk(e) if e.syscall == "clone" => "clone",
             Self::Unpack(UnpackError::Disk(_)) | Self::Disk(_) => "disk",
             Self::Unpack(_) => "tar",
             Self::Cancelled | Self::OtherStage => "cancel",

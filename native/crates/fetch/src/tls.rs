@@ -3,8 +3,9 @@
 use crate::cause::Cause;
 use crate::request::Tls;
 use crate::verify::{Unverified, Verifier};
+use podwright_sys::errno::SysError;
 use rustls::client::WebPkiServerVerifier;
-use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 use std::path::Path;
@@ -52,7 +53,7 @@ pub(crate) fn tls_config(tls: &Tls, own_host: bool) -> Result<Arc<ClientConfig>,
         None => builder.with_no_client_auth(),
         Some((chain, cert, key)) => {
             let pem = PrivateKeyDer::from_pem_file(key);
-            let der = pem.map_err(|e| Cause::Tls(format!("read {}: {e}", key.display())))?;
+            let der = pem.map_err(|e| unread(key, &e))?;
             let made = builder.with_client_auth_cert(chain, der);
             made.map_err(|e| Cause::Tls(format!("{} and {}: {e}", cert.display(), key.display())))?
         }
@@ -79,6 +80,17 @@ fn authorities(tls: &Tls) -> Result<(RootCertStore, Vec<CertificateDer<'static>>
 }
 
 fn chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, Cause> {
-    let failed = |e: rustls::pki_types::pem::Error| Cause::Tls(format!("read {}: {e}", path.display()));
+    let failed = |e: pem::Error| unread(path, &e);
     CertificateDer::pem_file_iter(path).map_err(failed)?.collect::<Result<_, _>>().map_err(failed)
+}
+
+/// A file that is no PEM is the fault of who made it. That this host cannot open it now (no descriptor left) is nobody's,
+/// least of all the registry's.
+fn unread(path: &Path, error: &pem::Error) -> Cause {
+    match error {
+        pem::Error::Io(e) if e.kind() != std::io::ErrorKind::NotFound && e.raw_os_error().is_some() => {
+            SysError::from_io("read certificates", "open", e, path.display().to_string()).into()
+        }
+        _ => Cause::Tls(format!("read {}: {error}", path.display())),
+    }
 }

@@ -1,6 +1,5 @@
 // The composition of pods: records, monitors and the verbs over them. Wires, decides nothing.
 import { sandboxCgroup } from '../cgroup/path.ts';
-import { DroppedOutput } from '../container/dropped-output.ts';
 import type { SandboxId } from '../lib/id.ts';
 import { monitorRequests } from '../monitor/requests.ts';
 import { userNamespaces } from '../monitor/user-namespaces.ts';
@@ -59,9 +58,7 @@ export function composePods(hands: Hands) {
   const { locks, bootId } = store;
   tellPlugins(hands, store);
   const ooms = oomNews(hands.log);
-  const dropped = new DroppedOutput();
   const monitors = monitorsOf(hands, store, {
-    dropped,
     onGone: (id) => void containers.loseContainersOf(id).then(() => events.monitorGone(id)),
     onOom: (kill) => ooms.publish(kill),
   });
@@ -85,7 +82,6 @@ export function composePods(hands: Hands) {
     monitors,
     events,
     ooms,
-    dropped,
     requests,
     containerPorts,
     releasePorts,

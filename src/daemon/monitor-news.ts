@@ -1,6 +1,5 @@
 // The monitors of this daemon, and where their news goes: exits and starts into records, the rest into the log.
 import { version } from '../config/version.ts';
-import type { DroppedOutput } from '../container/dropped-output.ts';
 import { recordExit, recordStart } from '../container/exits.ts';
 import type { ExitFact } from '../container/ports.ts';
 import type { OomKill } from '../lib/oom.ts';
@@ -16,14 +15,13 @@ export interface MonitorNews {
   readonly onGone: (sandboxId: string) => void;
   /** A kill was told. */
   readonly onOom: (kill: OomKill) => void;
-  readonly dropped: DroppedOutput;
 }
 
 /** Builds them. */
 export function monitorsOf(
   { native, paths, cgroups, log, own }: Hands,
-  { containers }: PodStore,
-  { onGone, onOom, dropped }: MonitorNews,
+  { containers, dropped }: PodStore,
+  { onGone, onOom }: MonitorNews,
 ): Monitors {
   const ended = (fact: ExitFact): void => {
     // told more than once, but once while it was not known yet

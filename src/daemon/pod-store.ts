@@ -2,6 +2,7 @@
 import { createAppArmor } from '../apparmor/apparmor.ts';
 import { loadedProfiles, loadProfile } from '../apparmor/kernel.ts';
 import type { ContainerIdentity, ContainerStatus } from '../container/container.ts';
+import { DroppedOutput } from '../container/dropped-output.ts';
 import type { ContainerId } from '../lib/id.ts';
 import { KeyedLock } from '../lib/keyed-lock.ts';
 import type { SandboxIdentity, SandboxStatus } from '../sandbox/sandbox.ts';
@@ -57,6 +58,8 @@ export function podStore({
     files: steppedFiles(new RunFiles(paths), step),
     sandboxes: sandboxRecords<SandboxIdentity, SandboxStatus>({ dir: paths.sandboxesDir, ...dirs }),
     containers,
+    /** Output that could not be logged, as monitors tell it. */
+    dropped: new DroppedOutput(),
     containersOf: (sandboxId: string): ContainerId[] =>
       containers.list().flatMap(({ identity }) => (identity.sandboxId === sandboxId ? [identity.id] : [])),
   };

@@ -72,7 +72,8 @@ export async function startStreaming({ config, pods, log, metrics }: StreamingPa
   };
   const onError = (error: unknown): void =>
     log.warn({ error, certFile }, 'the key pair of the streaming server is not watched; SIGHUP reads it');
-  const unwatch = tls === 'files' ? watchKeyPair({ certFile, keyFile }, { then: reload, onError }) : () => undefined;
+  const unwatch =
+    tls === 'files' ? watchKeyPair({ certFile, keyFile }, { onChange: reload, onError }) : () => undefined;
   return {
     url: (ticket) => server.url(ticket),
     reload,

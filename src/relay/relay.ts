@@ -87,7 +87,8 @@ export async function startRelay(settings: RelaySettings, surroundings: RelaySur
     }
   };
   const onError = (error: unknown): void => log('error', 'the key pair is not watched yet', error);
-  const unwatch = certFile === '' ? () => undefined : watchKeyPair({ certFile, keyFile }, { then: reload, onError });
+  const unwatch =
+    certFile === '' ? () => undefined : watchKeyPair({ certFile, keyFile }, { onChange: reload, onError });
   log(
     'info',
     `serving the metrics of ${settings.metricsSocket} on https://${server.address}; asking ${api.url} for leave`,

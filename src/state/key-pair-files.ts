@@ -30,7 +30,7 @@ const usualAgainMs = 30_000;
 /** How key pairs are watched. */
 export interface KeyPairWatch {
   /** Called a moment after anything changed in the directories of the files. */
-  readonly then: () => void;
+  readonly onChange: () => void;
   /** Told when a directory cannot be watched, once until it can: it is tried again, and SIGHUP still reads the files. */
   readonly onError: (error: unknown) => void;
   /** How long the next try waits, in milliseconds; half a minute unless given. */
@@ -38,13 +38,16 @@ export interface KeyPairWatch {
 }
 
 /** Watches the directories of the files; answers what ends it. */
-export function watchKeyPair(files: KeyPairFiles, { then, onError, againMs = usualAgainMs }: KeyPairWatch): () => void {
+export function watchKeyPair(
+  files: KeyPairFiles,
+  { onChange, onError, againMs = usualAgainMs }: KeyPairWatch,
+): () => void {
   const timers = new Map<string, NodeJS.Timeout>();
   const after = (name: string, ms: number, work: () => void): void => {
     clearTimeout(timers.get(name));
     timers.set(name, setTimeout(work, ms).unref());
   };
-  const later = (): void => after('read', settleMs, then);
+  const later = (): void => after('read', settleMs, onChange);
   const watchers = new Map<string, FSWatcher>();
   const arm = (dir: string, told: boolean): void => {
     try {

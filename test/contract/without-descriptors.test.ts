@@ -101,7 +101,7 @@ test('the directory of CNI configurations is watched again when it can be', asyn
 test('a key pair is watched again when it can be', async (t) => {
   const dir = place(t);
   const files = JSON.stringify({ certFile: join(dir, 'cert'), keyFile: join(dir, 'key') });
-  const start = `mod.watchKeyPair(${files}, { then: () => (changes += 1), onError, againMs: 5 });`;
+  const start = `mod.watchKeyPair(${files}, { onChange: () => (changes += 1), onError, againMs: 5 });`;
   const change = `writeFileSync(${JSON.stringify(join(dir, 'cert'))}, '');`;
   const said = await withoutInotify(watching('state/key-pair-files.ts', start, change));
   t.deepEqual(said, { told: ['EMFILE'], before: 0, heard: true, seen: true });

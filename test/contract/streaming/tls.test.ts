@@ -93,7 +93,10 @@ test('files of a pair: read, missing, renewed', async (t) => {
   const files = { certFile: join(dir, 'tls.crt'), keyFile: join(dir, 'tls.key') };
   t.throws(() => readKeyPair(files), { message: /tls\.(crt|key)/ });
   let changes = 0;
-  const unwatch = watchKeyPair(files, { then: () => void (changes += 1), onError: (error) => t.fail(String(error)) });
+  const unwatch = watchKeyPair(files, {
+    onChange: () => void (changes += 1),
+    onError: (error) => t.fail(String(error)),
+  });
   t.teardown(unwatch);
   const { cert, key } = readKeyPair({ certFile: made.cert, keyFile: made.key });
   writeFileSync(`${files.certFile}.new`, cert);

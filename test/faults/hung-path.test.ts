@@ -40,12 +40,12 @@ async function othersWork(t: ExecutionContext, neighbours: readonly string[]): P
   for (const id of neighbours) {
     const from = performance.now();
     t.is((await exec(daemon, id, 'true')).code, 0);
-    t.true(performance.now() - from < 10_000, 'an exec of another container is as quick as ever');
+    t.true(performance.now() - from < 60_000, 'an exec of another container does not wait for the hung path');
   }
   const fresh = await runPod(daemon);
   t.is((await exec(daemon, await start(daemon, fresh, containerConfig()), 'true')).code, 0);
   await daemon.removePod(fresh.id);
-  const { stats } = await daemon.runtime.ListContainerStats({}, { deadlineMs: 5000 });
+  const { stats } = await daemon.runtime.ListContainerStats({}, { deadlineMs: 60_000 });
   t.true(stats.length >= neighbours.length);
 }
 

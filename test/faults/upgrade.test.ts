@@ -144,9 +144,9 @@ async function change(t: ExecutionContext, { name, from, to, by, seconds }: Chan
   const stream = await command(from, name, seconds);
   const { url } = await from.runtime.Attach({ container_id: shellId, stdin: true, stdout: true });
   const attached = await ChannelClient.connect(url, 'v5.channel.k8s.io');
-  const { size } = statSync(logPath);
   const probing = probes([from, to]);
   await from[by]();
+  const { size } = statSync(logPath);
   await until('the log grows without a daemon', () => statSync(logPath).size > size + 10_000);
   await to.start();
   known();

@@ -9,6 +9,7 @@ import {
   mkdtempSync,
   openSync,
   readFileSync,
+  rmdirSync,
   rmSync,
   statSync,
   watch,
@@ -55,11 +56,25 @@ export async function freePort(): Promise<number> {
   const end = Math.max(20_000, Math.min(Number(first), 32_768));
   return until('a port is free', async () => {
     const port = randomInt(10_000, end);
+    if (given.has(port)) return null;
     const server = createServer();
     const { promise, resolve } = Promise.withResolvers<number | null>();
     server.on('error', () => resolve(null)).listen(port, '127.0.0.1', () => server.close(() => resolve(port)));
-    return promise;
+    const found = await promise;
+    if (found !== null) given.add(found);
+    return found;
   });
+}
+
+/** Ports that this process has given away: they are free as long as nobody listens. */
+const given = new Set<number>();
+
+function removeIfEmpty(dir: string): void {
+  try {
+    rmdirSync(dir);
+  } catch {
+    // it is not empty, or gone
+  }
 }
 
 /** One daemon; it can be started, killed and started again on the same directories. */
@@ -86,6 +101,8 @@ export class TestDaemon implements Belongings {
     this.#options = options;
     const random = randomBytes(4);
     this.dir = options.dir ?? mkdtempSync('/tmp/pwt-');
+    // where all tests of a file are skipped no hook is run: the directory is empty then
+    if (options.dir === undefined) process.once('exit', () => removeIfEmpty(this.dir));
     this.logFile = options.logFile ?? `${this.dir}.log`;
     this.root = join(this.dir, 'root');
     this.state = join(this.dir, 'state');

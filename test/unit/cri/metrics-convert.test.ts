@@ -26,9 +26,15 @@ const pods: PodMetrics[] = ['a', 'b'].map((id) => ({
   base: ['', '/pods/x', '', '', 'default', id],
   tell: metrics('pod'),
   // lengths of one to four bytes, and more than there is room for at first
-  containers: [0, 1, 2, 80].map((times) => ({
+  containers: [
+    { times: 0, letters: 200 },
+    { times: 1, letters: 200 },
+    { times: 2, letters: 200 },
+    { times: 80, letters: 200 },
+    { times: 3, letters: 20_000 },
+  ].map(({ times, letters }) => ({
     containerId: String(times).repeat(64),
-    base: ['c', `/pods/x/${times}`, 'busybox', String(times), 'default', 'y'.repeat(200)],
+    base: ['c', `/pods/x/${times}`, 'busybox', String(times), 'default', 'y'.repeat(letters)],
     tell: metrics('container', times),
   })),
 }));

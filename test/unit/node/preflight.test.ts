@@ -1,4 +1,4 @@
-// What the preflight refuses.
+// What the preflight refuses. One test after the other: they write into the same releases.
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
@@ -59,7 +59,7 @@ const withDropIns = async (config: string): Promise<string> => {
   return printConfig(['--config', joined]);
 };
 
-test('an upgrade does not move what live pods lie in', async (t) => {
+test.serial('an upgrade does not move what live pods lie in', async (t) => {
   const upgrade = (config: string | null) => {
     const to = { ...release('1.1.0'), config } as Side;
     const begun = { id: 'x', kind: 'upgrade', from: release('1.0.0'), to, settings } as const;
@@ -116,7 +116,7 @@ test("a kubelet whose images come from another runtime's socket is not moved", a
   await moved('config', 'kind: K\nimageServiceEndpoint: unix:///run/pw/pw.sock\n');
 });
 
-test('a release that is not whole is refused, with what is wrong', async (t) => {
+test.serial('a release that is not whole is refused, with what is wrong', async (t) => {
   const to = release('1.3.0') as Extract<Side, { readonly type: 'podwright' }>;
   rmSync(join(to.release, 'self'));
   const begun = { id: 'x', kind: 'install', from: { type: 'none' }, to, settings } as const;

@@ -49,7 +49,10 @@ const handler =
   crun?.path === null || crun === undefined
     ? ''
     : `[runtimes.crun]\npath = "${crun.path}"\nhide_unified_cgroup = ${hybrid}\nbase_runtime_spec = "${cruns}"\n`;
-writeFileSync(config, `${handler}[container]\nbase_runtime_spec = "${base}"\n`);
+writeFileSync(
+  config,
+  `${handler}[container]\nbase_runtime_spec = "${base}"\ndefault_ulimits = ["nofile=1024:4096", "core=0"]\n`,
+);
 writeFileSync(join(shared, 'file'), 'of the host');
 
 const daemon = useDaemon(test, { flags: [`--config=${config}`] });
@@ -60,13 +63,14 @@ test.before('an image and a pod', async () => {
 });
 test.after.always('the files go', () => rmSync(dir, { recursive: true, force: true }));
 
-const look = 'ulimit -n; ulimit -Hn; echo "$BASE $GIVEN"; grep CapBnd /proc/self/status';
+/** Limits of files by the base spec, of core dumps by the configuration; variables; capabilities. */
+const look = 'ulimit -n; ulimit -Hn; ulimit -c; echo "$BASE $GIVEN"; grep CapBnd /proc/self/status';
 
 test.serial('a container takes over what a base spec has, and its own things come over it', async (t) => {
   const id = await start(daemon, pod, scripted('exec sleep 3600', { envs: env({ GIVEN: 'pod' }) }));
   const inside = async (script: string) => (await exec(daemon, id, 'sh', '-c', script)).stdout.trim();
   // bits of chown (0) and kill (5)
-  t.deepEqual((await inside(look)).split('\n'), ['3000', '4000', '1 pod', 'CapBnd:\t0000000000000021']);
+  t.deepEqual((await inside(look)).split('\n'), ['3000', '4000', '0', '1 pod', 'CapBnd:\t0000000000000021']);
   t.is(await inside('cat /shared/file; echo x 2>/dev/null > /shared/file || echo no'), 'of the hostno');
   t.regex(await inside('df -k /cache | tail -1'), /\b64\b/);
   t.is(await inside('cat /proc/sys/kernel/msgmax'), '4096');
@@ -91,8 +95,8 @@ else
     const { pod_sandbox_id } = await daemon.runtime.RunPodSandbox({ config: wish, runtime_handler: 'crun' });
     const id = await start(daemon, { id: pod_sandbox_id, config: wish }, scripted('exec sleep 3600'));
     const { stdout } = await exec(daemon, id, 'sh', '-c', `${look}; ls /shared`);
-    const [soft, hard, values, capabilities] = stdout.split('\n');
-    t.deepEqual([soft, hard, values], ['2000', '4000', ' ']);
+    const [soft, hard, core, values, capabilities] = stdout.split('\n');
+    t.deepEqual([soft, hard, core, values], ['2000', '4000', '0', ' ']);
     t.not(capabilities, 'CapBnd:\t0000000000000021');
   });
 

@@ -17,23 +17,25 @@ export class FrameReader {
   #held: Buffer[] = [];
   #heldBytes = 0;
 
-  /** Takes what arrived and returns the frames that are whole now. */
-  push(chunk: Buffer): Buffer[] {
+  /** Takes what arrived; gives the frames that are whole now, also those before one that is too long. */
+  push(chunk: Buffer): Generator<Buffer, void> {
     this.#held.push(chunk);
     this.#heldBytes += chunk.length;
-    const frames: Buffer[] = [];
-    for (;;) {
-      if (this.#heldBytes < 4) return frames;
+    return this.#whole();
+  }
+
+  *#whole(): Generator<Buffer, void> {
+    while (this.#heldBytes >= 4) {
       const head = this.#first(4);
       const length = head.readUInt32BE(0);
       if (length > maxFrameBytes) throw new RangeError(`a frame of ${length} bytes exceeds ${maxFrameBytes}`);
-      if (this.#heldBytes < 4 + length) return frames;
+      if (this.#heldBytes < 4 + length) return;
       const whole = this.#first(4 + length);
-      frames.push(whole.subarray(4, 4 + length));
       const rest = whole.subarray(4 + length);
       this.#held[0] = rest;
       if (rest.length === 0) this.#held.shift();
       this.#heldBytes -= 4 + length;
+      yield whole.subarray(4, 4 + length);
     }
   }
 

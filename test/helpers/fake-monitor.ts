@@ -55,7 +55,7 @@ export async function fakeMonitor(
     socket.on('close', () => sockets.delete(socket));
     socket.on('error', () => socket.destroy());
     socket.on('data', (chunk) => {
-      for (const { request } of reader.push(chunk).map(decodeFrame)) {
+      for (const { request } of [...reader.push(chunk)].map(decodeFrame)) {
         if (!request) continue;
         monitor.calls.push(String(request.call));
         const result = monitor.answer(request);

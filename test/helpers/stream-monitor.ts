@@ -93,7 +93,7 @@ export class StreamMonitor {
       this.#controls.delete(socket);
     });
     const control = (chunk: Buffer): void => {
-      for (const { request } of reader.push(chunk).map(decodeFrame)) {
+      for (const { request } of [...reader.push(chunk)].map(decodeFrame)) {
         if (request?.openStream) socket.off('data', control);
         if (request) this.#take(socket, request);
       }

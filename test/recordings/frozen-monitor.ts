@@ -65,7 +65,7 @@ export async function frozenMonitor(recording: Recording, path: string): Promise
     socket.on('error', () => socket.destroy());
     socket.on('close', () => sockets.delete(socket));
     socket.on('data', (chunk) => {
-      for (const { request } of reader.push(chunk).map(codec.decode)) {
+      for (const { request } of [...reader.push(chunk)].map(codec.decode)) {
         if (!request) continue;
         asked.push(request);
         socket.write(frameBytes(codec.encode(answer(request))));

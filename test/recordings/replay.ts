@@ -56,7 +56,7 @@ class Played {
     const reader = new FrameReader();
     this.socket.on('data', (chunk) => {
       if (this.#raw && this.answers.size > 0) return; // a stream's bytes
-      for (const { response, event } of reader.push(chunk).map(decode)) {
+      for (const { response, event } of [...reader.push(chunk)].map(decode)) {
         if (response) this.answers.set(response.id, response);
         if (event) this.events.push(event);
       }

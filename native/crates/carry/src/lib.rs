@@ -4,6 +4,8 @@
 //!
 //! Must not decide anything: whose input it is, and what other frames mean, is the caller's.
 
+#[cfg(any(test, feature = "fuzz"))]
+pub mod fuzzed;
 mod spdy;
 mod way;
 mod websocket;

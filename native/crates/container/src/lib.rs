@@ -7,6 +7,8 @@ mod cgroup_mount;
 pub mod credentials;
 pub mod devices;
 pub mod error;
+#[cfg(any(test, feature = "fuzz"))]
+pub mod fuzzed;
 pub mod handles;
 mod handover;
 pub mod hooks;

@@ -119,15 +119,21 @@ fn local_addresses() -> NetlinkResult<HashSet<IpAddr>> {
     let message = Message::new(libc::RTM_GETADDR, libc::NLM_F_DUMP, &[0; IFADDR_LEN]);
     let request = Request::new("list addresses", "RTM_GETADDR", "", message);
     let replies = Socket::route()?.dump(request)?;
-    let mut found: HashSet<IpAddr> = replies
-        .iter()
-        .filter_map(|reply| {
-            let attrs = reply.payload.get(IFADDR_LEN..)?;
-            address(attribute(attrs, IFA_LOCAL).or_else(|| attribute(attrs, IFA_ADDRESS))?)
-        })
-        .collect();
+    let mut found: HashSet<IpAddr> = replies.iter().filter_map(local_address).collect();
     found.insert(Ipv4Addr::LOCALHOST.into());
     Ok(found)
+}
+
+fn local_address(reply: &Reply) -> Option<IpAddr> {
+    let attrs = reply.payload.get(IFADDR_LEN..)?;
+    address(attribute(attrs, IFA_LOCAL).or_else(|| attribute(attrs, IFA_ADDRESS))?)
+}
+
+/// Reads a reply as everything that it could be; what is made of it in turn.
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) fn fuzzed(reply: &Reply) -> Option<Message> {
+    let _ = local_address(reply);
+    read_flow(reply).map(|flow| forget(&flow).message)
 }
 
 #[cfg(test)]

@@ -6,6 +6,8 @@ mod address;
 mod bridge;
 mod conntrack;
 mod error;
+#[cfg(any(test, feature = "fuzz"))]
+pub mod fuzzed;
 mod kernel;
 mod link;
 mod message;

@@ -71,7 +71,7 @@ pub(crate) fn default_route_interface(socket: &mut Socket) -> NetlinkResult<Opti
 }
 
 /// (metric, interface) of a default route of the main table.
-fn default_route(payload: &[u8]) -> Option<(u32, u32)> {
+pub(crate) fn default_route(payload: &[u8]) -> Option<(u32, u32)> {
     let body = payload.get(..12)?;
     let attrs = &payload[12..];
     let is_default = body[1] == 0 && body[4] == libc::RT_TABLE_MAIN && body[7] == libc::RTN_UNICAST;

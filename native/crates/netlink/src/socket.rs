@@ -137,38 +137,13 @@ impl Socket {
     }
 
     fn collect(&self, first: u32, requests: &[Request]) -> NetlinkResult<Vec<Answer>> {
-        let mut answers: Vec<Answer> = requests.iter().map(|_| Answer::default()).collect();
-        let mut open = vec![true; requests.len()];
-        let mut failure = None;
+        let mut collecting = Collecting::new(first, requests);
         let mut buffer = vec![0u8; RECEIVE_BYTES];
-        while open.contains(&true) {
+        while !collecting.is_done() {
             let length = self.receive(&mut buffer, requests)?;
-            for message in messages(&buffer[..length]) {
-                let message = message.ok_or_else(|| malformed(requests, "bad message length"))?;
-                let index = message.sequence.wrapping_sub(first) as usize;
-                let Some(request) = requests.get(index) else {
-                    continue; // the tail of an answer that was given up
-                };
-                if message.flags & NLM_F_DUMP_INTR != 0 {
-                    failure = failure.or(Some(request.refused(libc::EINTR, String::new())));
-                }
-                match end_of(request, &message)? {
-                    End::No => {
-                        answers[index].replies.push(Reply { kind: message.kind, payload: message.payload.to_vec() })
-                    }
-                    End::Done => open[index] = false,
-                    End::Refused(errno, detail) => {
-                        open[index] = false;
-                        if request.tolerated.contains(&errno) {
-                            answers[index].tolerated = Some(errno);
-                        } else {
-                            failure = failure.or(Some(request.refused(errno, detail)));
-                        }
-                    }
-                }
-            }
+            collecting.take(&buffer[..length])?;
         }
-        failure.map_or(Ok(answers), Err)
+        collecting.finish()
     }
 
     fn receive(&self, buffer: &mut [u8], requests: &[Request]) -> NetlinkResult<usize> {
@@ -179,6 +154,68 @@ impl Socket {
             Ok((_, length)) => Ok(length),
             Err(errno) => Err(broken(requests, "recv", errno)),
         }
+    }
+}
+
+/// The answers to requests that were sent, as they come.
+pub(crate) struct Collecting<'a> {
+    first: u32,
+    requests: &'a [Request],
+    answers: Vec<Answer>,
+    open: Vec<bool>,
+    failure: Option<NetlinkError>,
+}
+
+impl<'a> Collecting<'a> {
+    /// `first`: the sequence number of the first request; the others have the next ones.
+    pub(crate) fn new(first: u32, requests: &'a [Request]) -> Self {
+        let answers = requests.iter().map(|_| Answer::default()).collect();
+        Self { first, requests, answers, open: vec![true; requests.len()], failure: None }
+    }
+
+    /// Whether all requests have been answered.
+    pub(crate) fn is_done(&self) -> bool {
+        !self.open.contains(&true)
+    }
+
+    /// Takes a datagram.
+    pub(crate) fn take(&mut self, datagram: &[u8]) -> NetlinkResult<()> {
+        for message in messages(datagram) {
+            let message = message.ok_or_else(|| malformed(self.requests, "bad message length"))?;
+            let index = message.sequence.wrapping_sub(self.first) as usize;
+            let Some(request) = self.requests.get(index) else {
+                continue; // the tail of an answer that was given up
+            };
+            if message.flags & NLM_F_DUMP_INTR != 0 {
+                self.fail(request.refused(libc::EINTR, String::new()));
+            }
+            match end_of(request, &message)? {
+                End::No => {
+                    let reply = Reply { kind: message.kind, payload: message.payload.to_vec() };
+                    self.answers[index].replies.push(reply);
+                }
+                End::Done => self.open[index] = false,
+                End::Refused(errno, detail) => {
+                    self.open[index] = false;
+                    if request.tolerated.contains(&errno) {
+                        self.answers[index].tolerated = Some(errno);
+                    } else {
+                        self.fail(request.refused(errno, detail));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The first failure is the one that is told.
+    fn fail(&mut self, error: NetlinkError) {
+        self.failure.get_or_insert(error);
+    }
+
+    /// The answers in the order of their requests, or the first failure.
+    pub(crate) fn finish(self) -> NetlinkResult<Vec<Answer>> {
+        self.failure.map_or(Ok(self.answers), Err)
     }
 }
 
@@ -199,7 +236,8 @@ fn end_of(request: &Request, message: &crate::message::Received<'_>) -> NetlinkR
         Some(0) => Ok(End::Done),
         None if kind == libc::NLMSG_DONE => Ok(End::Done),
         Some(code) if code > 0 && kind == libc::NLMSG_DONE => Ok(End::Done),
-        Some(code) if code < 0 => Ok(End::Refused(-code, explanation(message))),
+        // the smallest number has no counterpart, and is no errno
+        Some(code) if code < 0 && code != i32::MIN => Ok(End::Refused(-code, explanation(message))),
         _ => Err(NetlinkError::Malformed {
             operation: request.operation,
             object: request.object.clone(),

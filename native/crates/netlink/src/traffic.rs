@@ -182,7 +182,7 @@ fn all_counters(socket: &mut Socket) -> NetlinkResult<HashMap<u32, Counters>> {
 }
 
 /// Reads an RTM_NEWSTATS; `None` for anything else or a damaged one.
-fn read_stats(reply: &Reply) -> Option<(u32, Counters)> {
+pub(crate) fn read_stats(reply: &Reply) -> Option<(u32, Counters)> {
     if reply.kind != RTM_NEWSTATS {
         return None;
     }

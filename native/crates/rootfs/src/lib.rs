@@ -8,6 +8,8 @@ mod background;
 mod durable;
 pub mod error;
 mod fs_info;
+#[cfg(any(test, feature = "fuzz"))]
+pub mod fuzzed;
 mod implied;
 pub mod limits;
 mod metadata;

@@ -133,6 +133,32 @@ function tap(verbose) {
   };
 }
 
+/** As another reader, and says and adds up what tests of faults tell of steps that they broke at; `total` says the sum. */
+function countingSteps(reader) {
+  const sums = new Map();
+  let verbs = 0;
+  const counting = (count) => {
+    const read = reader(count);
+    return (line) => {
+      read(line);
+      const [, told, steps, counts] = /^\s*#\s*(.+: (\d+) steps; (.+))$/.exec(line) ?? [];
+      if (counts === undefined) return;
+      say(`        ${told}`);
+      verbs += 1;
+      for (const [, how, n] of `steps ${steps}, ${counts}`.matchAll(/([a-z ]+?) (\d+)(?:, |$)/g))
+        sums.set(how, (sums.get(how) ?? 0) + Number(n));
+    };
+  };
+  counting.total = () => {
+    const { steps = 0, kill = 0, fail = 0, 'kill all': both = 0, ...rest } = Object.fromEntries(sums);
+    const more = Object.entries(rest).map(([how, n]) => `; ${how}: ${n}`);
+    say(
+      `        ${verbs} verbs with ${steps} steps: daemon killed at ${kill}, daemon and monitors at ${both}, failed at ${fail}${more.join('')}`,
+    );
+  };
+  return counting;
+}
+
 /** Reads the output of cargo test. */
 function cargo(count) {
   let why = null;
@@ -202,10 +228,18 @@ async function runSuite(suite) {
   if (suite in machines) return onMachine(suite);
   if (suite === 'cluster') return onCluster();
   const tests = filesOf(suite, '.test.ts');
+  // all faults there are take as long as they may: what is left out then is told (test/faults/steps.ts)
+  if (suite === 'faults' && process.env.FAULTS === 'all')
+    process.env.FAULTS_UNTIL ??= String(Date.now() + faultsMinutes * 60_000);
   const alone = suite === 'unit' ? ['--timeout=3m'] : ['--serial', '--concurrency=1', '--timeout=10m'];
-  if (tests.length > 0) await step(suite, ['ava', '--tap', ...alone, ...tests], tap(suite !== 'unit'));
+  const reader = suite === 'faults' ? countingSteps(tap(true)) : tap(suite !== 'unit');
+  if (tests.length > 0) await step(suite, ['ava', '--tap', ...alone, ...tests], reader);
+  reader.total?.();
   for (const file of filesOf(suite, '.sh')) await step(file, [file], script(file));
 }
+
+/** Minutes after which a run of all faults breaks at no more steps: with what follows it stays below half an hour. */
+const faultsMinutes = 26;
 
 /** Milliseconds after which a machine that died is not tried once more. */
 const againWithin = 300_000;

@@ -7,6 +7,7 @@ import type { Container } from '../container/container.ts';
 import { chainsOf, containerState } from '../container/container.ts';
 import { grpcCodes, statusOf } from '../cri/status-codes.ts';
 import { failureChain, notFound } from '../lib/failure.ts';
+import type { Step } from '../lib/steps.ts';
 import type { Log } from '../log.ts';
 import type { Network } from '../network/network.ts';
 import type { SelinuxStatus } from '../selinux/selinux.ts';
@@ -15,6 +16,7 @@ import type { Images } from './images.ts';
 import type { Pods } from './live.ts';
 import type { OwnProcesses } from './own-processes.ts';
 import type { Recovery } from './recovery.ts';
+import { steppedAdmin } from './steps.ts';
 import { shutdownBounds, shutdownNode } from './shutdown.ts';
 
 export interface AdminParts {
@@ -26,6 +28,7 @@ export interface AdminParts {
   readonly trace: Trace;
   readonly recovery: Recovery;
   readonly log: Log;
+  readonly step: Step;
   /** Ends the plugins that the daemon has started. */
   readonly endPlugins: () => Promise<void>;
   /** Ends the daemon. */
@@ -185,7 +188,7 @@ export function composeAdmin(parts: AdminParts): AdminService {
       await shutdownNode(parts, shutdownBounds, onStep);
     },
   };
-  return adminService(verbs, {
+  return adminService(steppedAdmin(verbs, parts.step), {
     log,
     statusOf: (error) => {
       const { code, message } = statusOf(error);

@@ -1,5 +1,6 @@
 // The steps of this daemon, for tests that break it at each of them (docs/reliability.md). Off, and without cost, unless
 // whoever starts the process says so: nothing that a client sends, and nothing in the configuration, turns them on.
+import type { AdminVerbs } from '../admin/verbs.ts';
 import { schema } from '../config/schema.ts';
 import type { ImageVerbs, RuntimeVerbs } from '../cri/verbs.ts';
 import { failedPrecondition } from '../lib/failure.ts';
@@ -117,6 +118,11 @@ const monitorEffects: Effects<Requests> = {
     'reopenLog',
     'execSync',
     'cancelExec',
+    'openExec',
+    'openAttach',
+    'openPort',
+    'checkpoint',
+    'loadCheckpoint',
   ],
 };
 
@@ -147,6 +153,12 @@ const runtimeEffects: Effects<RuntimeVerbs> = {
     'updateContainerResources',
     'reopenContainerLog',
     'execSync',
+    'exec',
+    'attach',
+    'portForward',
+    'checkpointContainer',
+    'checkpointPod',
+    'restorePod',
   ],
 };
 
@@ -156,3 +168,12 @@ export const steppedRuntime = (verbs: RuntimeVerbs, step: Step): RuntimeVerbs =>
 /** The same of ImageService. */
 export const steppedImages = (verbs: ImageVerbs, step: Step): ImageVerbs =>
   withSteps(verbs, { name: 'verb', atOnce: [], later: ['pullImage', 'removeImage'] }, step);
+
+const adminEffects: Effects<AdminVerbs> = {
+  name: 'verb',
+  atOnce: [],
+  later: ['load', 'pull', 'push', 'save', 'repairImages', 'pruneImages'],
+};
+
+/** The same of the command line tool's verbs. */
+export const steppedAdmin = (verbs: AdminVerbs, step: Step): AdminVerbs => withSteps(verbs, adminEffects, step);

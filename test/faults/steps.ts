@@ -18,6 +18,12 @@ export type Break = 'kill' | 'kill all' | 'fail';
 /** Every step with every break, or those that differ: see `chosen`. */
 export const everything = process.env['FAULTS'] === 'all';
 
+/** Unix milliseconds after which no more steps are broken at, so that a run of everything ends in time; Infinity: never. */
+const deadline = everything ? Number(process.env['FAULTS_UNTIL'] ?? Infinity) : Infinity;
+
+/** A verb takes no more than this part of the time that is left when its turn comes. */
+const shareOfTime = 0.25;
+
 /** Times of one label that are broken at: pieces of a layer and files of a tree are many and all alike. */
 const mostAlike = 3;
 
@@ -100,6 +106,8 @@ function spread<T>(list: readonly T[], most: number): T[] {
   return Array.from({ length: most }, (_, n) => list[Math.round((n * (list.length - 1)) / (most - 1))] as T);
 }
 
+const lateLast = (a: Break, b: Break): number => Number(a === 'kill all') - Number(b === 'kill all');
+
 /**
  * Which steps to break, and how. By default what is left out breaks in a state that another step breaks in as well, and
  * of verbs that are parts of others only some are broken.
@@ -109,7 +117,6 @@ function chosen(
   { withoutMonitors = false, most = 4 }: Pick<Swept<never>, 'withoutMonitors' | 'most'>,
 ) {
   const all: Break[] = withoutMonitors ? ['kill', 'fail'] : ['kill', 'kill all', 'fail'];
-  if (everything) return steps.flatMap((step) => all.map((how) => ({ step, how })));
   const once = steps.filter(({ nth }) => nth === 1);
   const kills = spread(
     once.filter((step) => !begins(step)),
@@ -120,10 +127,16 @@ function chosen(
     once.filter((step, at) => at > 0 && begins(step) && step.label.startsWith('native.')),
     Math.ceil(most / 3),
   );
-  return [
+  const first = [
     ...kills.map((step) => ({ step, how: 'kill' as const })),
     ...fails.map((step) => ({ step, how: 'fail' as const })),
   ];
+  if (!everything) return first;
+  // what time is short for comes last: a monitor that dies too frees what it held by itself
+  const others = all.flatMap((how) => steps.map((step) => ({ step, how })));
+  const isFirst = (one: (typeof others)[number]): boolean =>
+    first.some(({ step, how }) => step === one.step && how === one.how);
+  return [...first, ...others.filter((one) => !isFirst(one)).toSorted((a, b) => lateLast(a.how, b.how))];
 }
 
 /** Runs the call once to learn its steps, then once for each of them with a break there. */
@@ -139,7 +152,13 @@ export async function sweepSteps<T>(t: ExecutionContext, on: { daemon: TestDaemo
   t.true(found.length >= 3, `${verb.name} passes steps: ${found.map(({ label }) => label).join(', ')}`);
   const counts = { kill: 0, 'kill all': 0, fail: 0 };
   let missed = 0;
+  let leftOut = 0;
+  const until = Date.now() + (deadline - Date.now()) * shareOfTime;
   for (const { step, how } of chosen(found, verb)) {
+    if (Date.now() > until) {
+      leftOut += 1;
+      continue;
+    }
     const once = { verb, step, how };
     // what goes on beside a call may not have come in time: once more
     const reached = (await breakAt(t, on, once)) || (step.nth === 1 && (await breakAt(t, on, once)));
@@ -147,8 +166,9 @@ export async function sweepSteps<T>(t: ExecutionContext, on: { daemon: TestDaemo
     else missed += 1;
     t.true(reached || step.nth > 1, `${verb.name} passes ${step.label}`);
   }
-  const often = Object.entries(counts).map(([how, n]) => `${how} ${n}`);
-  t.log(`${verb.name}: ${found.length} steps; ${often.join(', ')}${missed > 0 ? `, not passed again ${missed}` : ''}`);
+  const often = Object.entries({ ...counts, 'not passed again': missed, 'left out for want of time': leftOut });
+  const told = often.filter(([how, n]) => n > 0 || how in counts).map(([how, n]) => `${how} ${n}`);
+  t.log(`${verb.name}: ${found.length} steps; ${told.join(', ')}`);
 }
 
 interface Broken<T> {

@@ -101,6 +101,7 @@ export async function endsWell(t: ExecutionContext, daemon: TestDaemon, pid: num
   t.deepEqual(await podResidue(daemon), []);
   const bugs = readFileSync(daemon.logFile, 'utf8')
     .split('\n')
-    .filter((line) => /"msg":"(call hit a bug|a bug)/.test(line));
+    // the promise of a native thread that never began: its caller has been given another, and the log is told besides
+    .filter((line) => /"msg":"(call hit a bug|a bug)/.test(line) && !line.includes('Deferred` was dropped'));
   t.deepEqual(bugs, []);
 }

@@ -23,6 +23,17 @@ if ! { [ -x dist/podwrightd ] && [ -x node_modules/.bin/node ]; }; then
 fi
 setting() { dist/podwrightd --print-config "${flags[@]}" | sed -n "s/^$1 = \"\(.*\)\"\$/\1/p" | head -n 1; }
 socket=$(setting socket) state=$(setting state) root=$(setting root) bridge=$(setting bridge)
+# check_root DIRECTORY refuses what is not podwright's alone: whatever `root` says, a purge removes all of it.
+check_root() {
+  local names others
+  [ -d "$1" ] && [ -n "$(ls -A "$1")" ] || return 0
+  [ -f "$1/lock" ] || die "not purged: podwrightd has never worked in $1"
+  names=$(sed -n "/rootNames = \[/,/\]/s/^  '\(.*\)',\$/\1/p" src/paths.ts)
+  others=$(find "$1" -mindepth 1 -maxdepth 1 -printf '%f\n' | grep -vxF -e user-namespaces-probe -e lost+found -e "$names" || true)
+  [ -z "$others" ] || die "not purged: $1 has what is not podwright's: "$others
+}
+# before anything is ended
+[ -z "$purge" ] || check_root "$root"
 log=/var/log/podwrightd${state//\//-}.log
 
 serving() { dist/podwright --socket "$socket" version > /dev/null 2>&1; }
@@ -54,26 +65,25 @@ if serving; then
   say 'podwrightd ended'
 fi
 
-# remove_tree DIRECTORY refuses while something is mounted below it: rm would go through the mount.
-remove_tree() {
+# refuse_mounts DIRECTORY refuses while something is mounted below it: rm would go through the mount.
+refuse_mounts() {
   local mounted
   mounted=$(awk -v d="$1/" 'index($5, d) == 1 { print $5 }' /proc/self/mountinfo)
   [ -z "$mounted" ] || die "still mounted: $mounted"
+}
+remove_tree() {
+  refuse_mounts "$1"
   rm -rf --one-file-system "$1"
 }
-# check_root DIRECTORY refuses what is not podwright's alone: whatever `root` says, a purge removes all of it.
-check_root() {
-  local names others
-  [ -d "$1" ] && [ -n "$(ls -A "$1")" ] || return 0
-  [ -f "$1/lock" ] || die "not purged: podwrightd has never worked in $1"
-  names=$(sed -n "/rootNames = \[/,/\]/s/^  '\(.*\)',\$/\1/p" src/paths.ts)
-  others=$(find "$1" -mindepth 1 -maxdepth 1 -printf '%f\n' | grep -vxF -e user-namespaces-probe -e lost+found -e "$names" || true)
-  [ -z "$others" ] || die "not purged: $1 has what is not podwright's: "$others
+# remove_root DIRECTORY keeps the lock to the last: by that a purge that is repeated after it was cut short knows the root again.
+remove_root() {
+  refuse_mounts "$1"
+  [ ! -d "$1" ] || find "$1" -mindepth 1 -maxdepth 1 ! -name lock -exec rm -rf --one-file-system {} +
+  rm -rf --one-file-system "$1"
 }
-[ -z "$purge" ] || check_root "$root"
 remove_tree "$state"
 rm -f "$log"
-[ -z "$purge" ] || { remove_tree "$root"; say "removed $root"; }
+[ -z "$purge" ] || { remove_root "$root"; say "removed $root"; }
 
 # what of ours is still there; cgroups are shared with other daemons of this machine, if there are any
 left=()

@@ -1,7 +1,7 @@
 // PURE
 // The only file that names directories: built from config, everything else by id.
 
-/** Names in `root`, the lock being the first that is there; nothing else is put into it. */
+/** Names in `root`, the lock being the first that is there and the last that a purge takes; nothing else is put into it. */
 export const rootNames = [
   'lock',
   'sandboxes',

@@ -1,5 +1,6 @@
 // PURE
 // What kinds of value a setting can have: how each is read from TOML, printed, and described.
+import { limitNames } from '../lib/limit-names.ts';
 
 /** How values of one kind are read and shown. */
 export interface Kind<T> {
@@ -127,9 +128,6 @@ export function list<T>(item: Kind<T>, items: string): Kind<readonly T[]> {
   };
 }
 
-const ulimitNames =
-  'as core cpu data fsize locks memlock msgqueue nice nofile nproc rss rtprio rttime sigpending stack'.split(' ');
-
 /** A resource limit: "nofile=1024:524288", soft then hard; one number sets both. */
 export const ulimit: Kind<Ulimit> = {
   expected: 'a limit such as "nofile=1024:524288"',
@@ -141,7 +139,7 @@ export const ulimit: Kind<Ulimit> = {
 
 function readUlimit(word: string): Ulimit | undefined {
   const [, name, softText, hardText] = /^([a-z]+)=(\d+)(?::(\d+))?$/.exec(word) ?? [];
-  if (name === undefined || softText === undefined || !ulimitNames.includes(name)) return undefined;
+  if (name === undefined || softText === undefined || !limitNames.includes(name)) return undefined;
   const soft = Number(softText);
   const hard = hardText === undefined ? soft : Number(hardText);
   return soft <= hard && Number.isSafeInteger(hard) ? { name, soft, hard } : undefined;

@@ -6,6 +6,7 @@ import { type BaseSpec, baseLimits, withBase } from '../oci/base-spec.ts';
 import { applyEdits, noEdits } from '../oci/edits.ts';
 import { cleanPath } from '../oci/mounts.ts';
 import { buildSpec } from '../oci/spec.ts';
+import { sysctlsForPod } from '../oci/sysctls.ts';
 import type { HookEdit, OciImageConfig, OciSpec, SpecEdits } from '../oci/types.ts';
 import type { ResolvedUser } from '../oci/user.ts';
 import type { RequestedMount } from '../oci/mounts.ts';
@@ -139,6 +140,15 @@ const owned = (
   ...(runAsGroup === null ? {} : { gid: runAsGroup }),
 });
 
+/** The base spec with only the kernel parameters that are neither the node's in this pod nor set by the pod itself. */
+function baseFor({ base, sandbox }: PlanContainerInput): BaseSpec {
+  if (Object.keys(base.sysctl).length === 0) return base;
+  const { security, sysctls } = sandbox.identity.config;
+  const { network, ipc, userns } = security.namespaces;
+  const has = { network, ipc, userns: (userns ?? null) !== null, asked: sysctls };
+  return { ...base, sysctl: sysctlsForPod(base.sysctl, has) };
+}
+
 /** The spec of a container. */
 export function planContainer(input: PlanContainerInput): OciSpec {
   const { config, sandbox, user, base, host } = input;
@@ -175,7 +185,7 @@ export function planContainer(input: PlanContainerInput): OciSpec {
     },
     annotations: specAnnotations(input),
   });
-  return withHooks(applyEdits(withBase(spec, base), input.edits), input);
+  return withHooks(applyEdits(withBase(spec, baseFor(input)), input.edits), input);
 }
 
 /** With the hooks of the node, which look at what the container is without them. */

@@ -20,8 +20,10 @@ export function claimNode({ node }: Config, log: Log) {
   const raw = loadNative(node.addon);
   const step = stepsOf({ native: raw, env: process.env, root, log });
   const native = steppedNative(raw, step);
+  // alone in the root: it is what tells that the root is podwright's
+  makeDirectories([root]);
+  if (!native.lockFile(paths.lockFile)) throw failedPrecondition(`another podwrightd works in ${root}`);
   makeDirectories([
-    root,
     state,
     paths.checkpointsDir,
     paths.netnsDir,
@@ -30,7 +32,6 @@ export function claimNode({ node }: Config, log: Log) {
     paths.sandboxRunDir(''),
     paths.bundleDir(''),
   ]);
-  if (!native.lockFile(paths.lockFile)) throw failedPrecondition(`another podwrightd works in ${root}`);
   // what a daemon that was killed left behind; its monitors have given it up with it
   emptyDirectory(paths.checkpointsDir);
   native.prepareMonitor(node.monitor);

@@ -1,9 +1,9 @@
 // The host below this pod: programs of the release there, run in the host's own namespaces.
 // Must not decide what is run.
 import { execFile } from 'node:child_process';
-import { readdir, rmdir } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { internal, unavailable } from '../lib/failure.ts';
+import { failureChain, internal, unavailable } from '../lib/failure.ts';
 import { changeRuns, lastLine, processNamed } from './processes.ts';
 import type { NodeSeen, SideSeen } from './decide.ts';
 import type { HostPlaces } from './words.ts';
@@ -54,12 +54,17 @@ async function releaseNames({ seen }: Places): Promise<readonly string[]> {
   return names.filter((name) => !name.startsWith('.')).sort();
 }
 
-/** Removes directories below a root that have nothing in them; others are left, and so is one that something is mounted on. */
-export async function removeEmpty(root: string, directories: readonly string[]): Promise<void> {
-  for (const directory of directories)
-    await rmdir(join(root, directory)).catch((error: NodeJS.ErrnoException) => {
-      if (!['ENOENT', 'ENOTEMPTY', 'EBUSY'].includes(error.code ?? '')) throw error;
+/** Those of some directories below a root that are there and have nothing in them. */
+export async function emptyOnes(root: string, directories: readonly string[]): Promise<readonly string[]> {
+  const empty: string[] = [];
+  for (const directory of directories) {
+    const names = await readdir(join(root, directory)).catch((error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return null;
+      throw error;
     });
+    if (names?.length === 0) empty.push(directory);
+  }
+  return empty;
 }
 
 /** The host of this pod. */
@@ -67,9 +72,12 @@ export class Host {
   readonly #run: RunProgram;
   readonly #places: Places;
 
-  constructor(run: RunProgram, places: Places) {
+  readonly #proc: string;
+
+  constructor(run: RunProgram, places: Places, proc = '/proc') {
     this.#run = run;
     this.#places = places;
+    this.#proc = proc;
   }
 
   /** Any release that can answer questions: `preferred`, or else the last by name; null when there is none. */
@@ -83,7 +91,7 @@ export class Host {
   async look(preferred: string, signal: AbortSignal): Promise<NodeSeen> {
     const release = await this.release(preferred);
     // before the journal: what has ended since then has written it
-    const changing = await changeRuns(this.#places.journalDir);
+    const changing = await changeRuns(this.#places.journalDir, this.#proc);
     if (release === null) return { state: 'none', on: null, transaction: null, staged: false, changing };
     const text = await this.#podwright(
       release,
@@ -100,18 +108,33 @@ export class Host {
 
   /** The last line of the log of commands that were begun; "" without one. */
   async lastWords(): Promise<string> {
-    const pid = await processNamed(this.#places.process);
-    return lastLine(join('/proc', `${pid}`, 'root', this.#places.journalDir, 'log'));
+    const pid = await processNamed(this.#places.process, this.#proc);
+    return lastLine(join(this.#proc, `${pid}`, 'root', this.#places.journalDir, 'log'));
   }
 
-  /** As removeEmpty, of directories of the host. */
-  async removeEmpty(directories: readonly string[]): Promise<void> {
-    const pid = await processNamed(this.#places.process);
-    await removeEmpty(join('/proc', `${pid}`, 'root'), directories);
+  /**
+   * Removes directories of the host that have nothing in them; others are left. One that cannot be removed is only logged.
+   * The host's own rmdir does it: from here the kernel would take away what is mounted on a directory on the host, where
+   * the host's process is told that it is busy (mount_namespaces(7)).
+   */
+  async removeEmpty(
+    directories: readonly string[],
+    log: (message: string) => void,
+    signal: AbortSignal,
+  ): Promise<void> {
+    try {
+      const pid = await processNamed(this.#places.process, this.#proc);
+      for (const directory of await emptyOnes(join(this.#proc, `${pid}`, 'root'), directories))
+        await this.#run([...intoNamespacesOf(pid), 'rmdir', directory], signal).catch((error: unknown) =>
+          log(`could not remove ${directory} of the host: ${failureChain(error)}`),
+        );
+    } catch (error) {
+      log(`could not look for empty directories of the host: ${failureChain(error)}`);
+    }
   }
 
   async #podwright(release: string, words: readonly string[], signal: AbortSignal): Promise<string> {
-    const into = intoNamespacesOf(await processNamed(this.#places.process));
+    const into = intoNamespacesOf(await processNamed(this.#places.process, this.#proc));
     return this.#run([...into, join(release, 'bin/podwright'), ...words], signal);
   }
 }

@@ -18,8 +18,11 @@ export interface NodePorts {
   readonly unstage: () => Promise<void>;
   /** Takes away the network that was put there for podwright's pods. */
   readonly removeNetwork: () => Promise<void>;
-  /** Takes away the directories that are on the host only because pods of the chart mount them, where nothing is in them. */
-  readonly removeMountPoints: () => Promise<void>;
+  /**
+   * Takes away the directories that are on the host only because pods of the chart mount them, where nothing is in them.
+   * Never rejects: what stays harms nobody.
+   */
+  readonly removeMountPoints: (signal: AbortSignal) => Promise<void>;
   /** The last words of the last command that changed the host; "" for none. */
   readonly lastWords: () => Promise<string>;
   readonly said: (signal: AbortSignal) => Promise<Said>;
@@ -69,10 +72,10 @@ export async function lookOnce(ports: NodePorts, task: Task, signal: AbortSignal
     return { next: 'refused', status: before.status ?? '' };
   // while podwright is what runs the pods they need it, and so does the node if it is walked back to
   if (settled && wish.retire && seen.on?.type !== 'podwright') await ports.removeNetwork();
-  if (next.type === 'done' && wish.retire) await ports.removeMountPoints();
   if (next.type === 'done' || next.type === 'failed') {
     // tells first: whoever has the next turn may count on it
     await ports.say(before, now, signal);
+    if (next.type === 'done' && wish.retire) await ports.removeMountPoints(signal);
     await ports.setReady(next.type === 'done');
     await ports.giveTurnBack(signal);
     return { next: next.type, status: next.status };

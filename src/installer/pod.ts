@@ -138,7 +138,7 @@ function portsOf({ api, run, paths, settings, lease, nowMs, log }: InstallerPart
     removeNetwork: async () => {
       if (paths.cniSeen !== '') await rm(join(paths.cniSeen, cniName), { force: true });
     },
-    removeMountPoints: () => host.removeEmpty(paths.mountPoints),
+    removeMountPoints: (signal) => host.removeEmpty(paths.mountPoints, log, signal),
     lastWords: () => host.lastWords(),
     said: (signal) => said(api, node, signal),
     say: async (before, now, signal) => void (await say(api, { node, before, now }, signal)),
@@ -165,6 +165,8 @@ async function stage(
   if (copy) {
     const releases = join(paths.prefixSeen, 'releases');
     const called = join(prefix, 'releases');
+    // before too: what was left may be what the disk is full of
+    await sweepReleases(releases);
     const { copied, release } = await stageRelease(paths.release, { releases, called, torn: 'replaced' });
     await sweepReleases(releases);
     if (copied) log(`staged ${join(called, release.version)}`);

@@ -97,13 +97,19 @@ export function removeIfEmpty(dir: string): void {
 export async function removeTree(dir: string): Promise<void> {
   if (lstatSync(dir, { throwIfNoEntry: false }) === undefined) return;
   const real = existsSync(dir) ? realpathSync(dir) : dir;
+  refuseMounts(dir);
+  await rm(real, { recursive: true, force: true });
+  if (real !== dir) await rm(dir, { recursive: true, force: true }); // the link to it
+}
+
+/** A failed-precondition Failure while anything is mounted on a directory, or below it. */
+export function refuseMounts(dir: string): void {
+  const real = existsSync(dir) ? realpathSync(dir) : dir;
   const mounted = readFileSync('/proc/self/mountinfo', 'utf8')
     .split('\n')
     .map((line) => line.split(' ')[4] ?? '')
     .filter((point) => point === real || point.startsWith(`${real}/`));
   if (mounted.length > 0) throw failedPrecondition(`remove ${dir}: mounted there is ${mounted.join(', ')}`);
-  await rm(real, { recursive: true, force: true });
-  if (real !== dir) await rm(dir, { recursive: true, force: true }); // the link to it
 }
 
 /** Free bytes of the file system that a path lies on, or will lie on. */

@@ -1,9 +1,9 @@
 // Takes the files of podwright off a host on which nothing of it runs any more.
 // Must not end anything: a transaction has done so.
-import { existsSync } from 'node:fs';
+import { existsSync, lstatSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { failedPrecondition } from '../lib/failure.ts';
-import { namesIn, readLink, readText, removeIfEmpty, removeTree, writeText } from './files.ts';
+import { namesIn, readLink, readText, refuseMounts, removeIfEmpty, removeTree, writeText } from './files.ts';
 import type { Settings } from './journal.ts';
 import { isLockName } from './lock.ts';
 import { rootNames } from '../paths.ts';
@@ -18,11 +18,19 @@ export interface Installed {
   readonly journalDir: string;
   /** Images, records, configuration and the journal too. */
   readonly purge: boolean;
+  /** Removes one tree; `removeTree` when it is not given. */
+  readonly take?: (path: string) => Promise<void>;
 }
 
 /** Removes releases, and with `purge` everything; answers what was removed. Can be repeated. */
-export async function removeInstalled({ run, settings, journalDir, purge }: Installed): Promise<readonly string[]> {
-  const { prefix, configDir, daemon } = settings;
+export async function removeInstalled({
+  run,
+  settings,
+  journalDir,
+  purge,
+  take = removeTree,
+}: Installed): Promise<readonly string[]> {
+  const { prefix, daemon } = settings;
   if (readLink(join(prefix, 'current')) !== null)
     throw failedPrecondition(
       `${join(prefix, 'current')} is there: podwright runs this node's pods, or a change was interrupted`,
@@ -31,11 +39,19 @@ export async function removeInstalled({ run, settings, journalDir, purge }: Inst
   const removed: string[] = [];
   const remove = async (path: string): Promise<void> => {
     if (!existsSync(path)) return;
-    await removeTree(path);
+    await take(path);
     removed.push(path);
   };
-  const defaults = releasesIn(prefix).map((release) => readText(join(release, 'etc/podwright/config.toml')));
-  for (const release of releasesIn(prefix)) await remove(release);
+  // first what only a release tells, and a release that is there can be asked to go on; the journal is last
+  if (root !== null) {
+    if (existsSync(root)) await takeAllBut('lock', root, take);
+    await remove(root);
+    await removeConfiguration(settings, remove);
+  }
+  for (const release of releasesIn(prefix)) {
+    await takeAllBut(listing, release, take);
+    await remove(release);
+  }
   removeIfEmpty(join(prefix, 'releases'));
   removeIfEmpty(prefix);
   if (daemon.by === 'self' && existsSync(daemon.log)) {
@@ -43,22 +59,33 @@ export async function removeInstalled({ run, settings, journalDir, purge }: Inst
     removed.push(daemon.log);
   }
   if (root === null) return removed;
-  await remove(root);
-  if (basename(configDir).includes('podwright')) await remove(configDir);
-  else for (const file of placedIn(settings, defaults)) await remove(file);
-  removeIfEmpty(join(configDir, 'conf.d'));
-  removeIfEmpty(configDir);
-  // last: until then what is left can be taken up
   for (const name of namesIn(journalDir).filter(isOfJournal)) await remove(join(journalDir, name));
   removeIfEmpty(journalDir);
   return removed;
 }
 
-/** Directories of releases, and copies of one that were not finished; what others put beside them is not ours. */
+async function removeConfiguration(settings: Settings, remove: (path: string) => Promise<void>): Promise<void> {
+  const { prefix, configDir } = settings;
+  const defaults = releasesIn(prefix).map((release) => readText(join(release, 'etc/podwright/config.toml')));
+  if (basename(configDir).includes('podwright')) await remove(configDir);
+  else for (const file of placedIn(settings, defaults)) await remove(file);
+  removeIfEmpty(join(configDir, 'conf.d'));
+  removeIfEmpty(configDir);
+}
+
+/** Takes all of a directory but the name by which one that repeats what was cut short knows it again. */
+async function takeAllBut(last: string, dir: string, take: (path: string) => Promise<void>): Promise<void> {
+  refuseMounts(dir);
+  for (const name of namesIn(dir)) if (name !== last) await take(join(dir, name));
+}
+
+/** Directories of releases, copies of one that were not finished, and what has nothing in it any more; no other's. */
 const releasesIn = (prefix: string): readonly string[] =>
   namesIn(join(prefix, 'releases'))
     .map((name) => join(prefix, 'releases', name))
-    .filter((dir) => basename(dir).startsWith(staging) || existsSync(join(dir, listing)));
+    .filter((dir) => basename(dir).startsWith(staging) || existsSync(join(dir, listing)) || isEmpty(dir));
+
+const isEmpty = (path: string): boolean => lstatSync(path).isDirectory() && namesIn(path).length === 0;
 
 /** The journal, the log of --detach, locks, and what interrupted writes have left. */
 const isOfJournal = (name: string): boolean =>

@@ -1,6 +1,7 @@
 // PURE
 // From a spec and what plugins want of it to the spec that is carried out. Nothing here knows plugins or protobuf bytes.
 import { invalidArgument } from '../lib/failure.ts';
+import { isLimitName } from '../lib/limit-names.ts';
 import { devicesAnnotation } from '../oci/devices.ts';
 import { applyEdits, noEdits } from '../oci/edits.ts';
 import { cleanPath } from '../oci/mounts.ts';
@@ -32,7 +33,7 @@ function withRlimits(before: readonly OciRlimit[], wanted: Adjustment['rlimits']
   const { gone, added } = parted(wanted, (one) => one.type);
   const limits = added.map(({ type, soft, hard }) => ({ type, soft: limitNumber(soft), hard: limitNumber(hard) }));
   for (const { type } of limits)
-    if (!/^RLIMIT_[A-Z]+$/.test(type)) throw invalidArgument(`rlimit ${type} of an NRI plugin is no name of a limit`);
+    if (!isLimitName(type)) throw invalidArgument(`rlimit ${type} of an NRI plugin is no name of a limit`);
   const kept = before.filter(({ type }) => !gone.has(type));
   return [...new Map([...kept, ...limits].map((one) => [one.type, one])).values()];
 }

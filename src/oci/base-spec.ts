@@ -15,9 +15,11 @@ import {
   uint32,
   wrong,
 } from '../lib/document.ts';
+import { isLimitName } from '../lib/limit-names.ts';
 import { allCapabilities } from './capabilities.ts';
 import { completeHook, hookMembers, variable } from './hook-document.ts';
 import { cleanPath, inMountOrder } from './mounts.ts';
+import { isSysctlName, namespaceOf } from './sysctls.ts';
 import type { OciDevice, OciDeviceRule, OciHook, OciHooks, OciMount, OciRlimit, OciSpec } from './types.ts';
 
 /** What containers take over; what their pod, image, devices or plugins say at the same place counts instead. */
@@ -76,9 +78,7 @@ const limit: Read<number> = (value, at) => {
 const rlimit: Read<OciRlimit> = (value, at) => {
   const one = object({
     type: (type, where) =>
-      /^RLIMIT_[A-Z]+$/.test(text(type, where))
-        ? text(type, where)
-        : wrong(where, 'is not a limit such as "RLIMIT_NOFILE"'),
+      isLimitName(text(type, where)) ? text(type, where) : wrong(where, 'is not a limit such as "RLIMIT_NOFILE"'),
     soft: limit,
     hard: limit,
   })(value, at);
@@ -168,14 +168,30 @@ const rule = object({
 /** Of a kind that its own namespaces have. */
 const sysctls: Read<Readonly<Record<string, string>>> = (value, at) => {
   const all = map(text)(value, at);
-  const strange = Object.keys(all).find((key) => !/^(net\.|kernel\.(shm|msg|sem)|fs\.mqueue\.)[\w./-]*$/.test(key));
+  const strange = Object.keys(all).find((key) => !isSysctlName(key) || namespaceOf(key) === null);
   return strange === undefined
     ? all
     : wrong(`${at}[${JSON.stringify(strange)}]`, 'is not of the network or ipc namespace');
 };
 
+/**
+ * The rules that allow: that nothing is allowed is what each list of a container begins with. A later rule that denies
+ * would be lost, for what a container is given by others is not this list's to take.
+ */
+const rules: Read<readonly OciDeviceRule[]> = (value, at) => {
+  const all = list(rule)(value, at);
+  const given = all.findIndex((one) => !deniesAll(one));
+  if (given < 0) return [];
+  const denied = all.findIndex(({ allow }, index) => index >= given && !allow);
+  if (denied >= 0) wrong(`${at}[${denied}]`, 'denies, which only the first may do, and that everything');
+  return all.slice(given).map(deviceRule);
+};
+
+const deniesAll = ({ allow, type, major, minor, access }: ReturnType<typeof rule>): boolean =>
+  !allow && /^a?$/.test(type) && major === null && minor === null && (access === '' || new Set(access).size === 3);
+
 const resources = object({
-  devices: list(rule),
+  devices: rules,
   ...Object.fromEntries(
     ['cpu', 'memory', 'pids', 'blockIO', 'hugepageLimits', 'network', 'rdma', 'unified'].map((key) => [key, perPod]),
   ),
@@ -254,8 +270,7 @@ export function parseBaseSpec(content: string): BaseSpec | string {
         uid: one.uid ?? 0,
         gid: one.gid ?? 0,
       })),
-      // that nothing is allowed is what each list of rules begins with
-      deviceRules: (linux?.resources?.devices ?? []).filter(({ allow }) => allow).map(deviceRule),
+      deviceRules: linux?.resources?.devices ?? [],
     };
   } catch (error) {
     if (error instanceof DocumentError) return error.message;

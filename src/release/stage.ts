@@ -1,7 +1,7 @@
 // Brings a release to the host's disk: beside its place, looked at, synced, renamed.
 // Must not start anything, or touch a release that is there and right.
 import { randomBytes } from 'node:crypto';
-import { chmod, copyFile, mkdir, open, readdir, rename, rm, symlink } from 'node:fs/promises';
+import { chmod, copyFile, lstat, mkdir, open, readdir, rename, rm, symlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { Failure, failedPrecondition } from '../lib/failure.ts';
 import { listing, type Release } from './release.ts';
@@ -20,7 +20,10 @@ export interface Place {
   readonly releases: string;
   /** Its name in messages: as the host has it. */
   readonly called: string;
-  /** A program may run from it all the same: a command that changes a node refuses it, and its preflight tells why. */
+  /**
+   * A program may run from one that is left: a command that changes a node refuses it, and its preflight tells why. One
+   * that does not even say what it is may be another's, and is a failed-precondition Failure.
+   */
   readonly torn: 'replaced' | 'left';
 }
 
@@ -46,17 +49,40 @@ export async function stageRelease(source: string, { releases, called, torn }: P
     throw failedPrecondition(
       `stage release ${version}: another build of it is at ${join(called, version)}: give each build a version of its own`,
     );
-  const fresh = join(releases, `${staging}${randomBytes(6).toString('hex')}`);
-  await copyTree(source, fresh, release);
-  const [fault] = await treeFaults(fresh, release, 1);
-  if (fault !== undefined) {
-    await rm(fresh, { recursive: true, force: true });
-    throw failedPrecondition(`stage release ${version}: ${fault}`);
-  }
-  await replace(target, fresh, join(releases, `${staging}${randomBytes(6).toString('hex')}`));
-  await syncDirectory(releases);
+  if (torn === 'left' && (await isThere(target)))
+    throw failedPrecondition(
+      `stage release ${version}: ${join(called, version)} is there and its ${listing} cannot be read: see to it by hand`,
+    );
+  await putTree(source, { releases, target, release });
   return { release, copied: true };
 }
+
+/** Copies beside its place, looks at the copy, and renames it; nothing stays beside when that fails. */
+async function putTree(
+  source: string,
+  { releases, target, release }: { readonly releases: string; readonly target: string; readonly release: Release },
+): Promise<void> {
+  const fresh = join(releases, `${staging}${randomBytes(6).toString('hex')}`);
+  try {
+    await copyTree(source, fresh, release);
+    const [fault] = await treeFaults(fresh, release, 1);
+    if (fault !== undefined) throw failedPrecondition(`stage release ${release.version}: ${fault}`);
+    await replace(target, fresh, join(releases, `${staging}${randomBytes(6).toString('hex')}`));
+  } catch (error) {
+    await rm(fresh, { recursive: true, force: true });
+    throw error;
+  }
+  await syncDirectory(releases);
+}
+
+const isThere = (path: string): Promise<boolean> =>
+  lstat(path).then(
+    () => true,
+    (error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return false;
+      throw error;
+    },
+  );
 
 /** What a directory says it is; null where none is there, or what says so cannot be read: it is staged anew. */
 async function releaseAt(directory: string): Promise<Release | null> {
@@ -87,15 +113,23 @@ async function copyTree(source: string, fresh: string, release: Release): Promis
 
 // A directory cannot be renamed over one that has files: the old one goes aside first, and what runs keeps its files.
 async function replace(target: string, fresh: string, aside: string): Promise<void> {
-  await rename(target, aside).catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== 'ENOENT') throw error;
-  });
-  await rename(fresh, target);
+  const isAside = await isThere(target);
+  if (isAside) await rename(target, aside);
+  try {
+    await rename(fresh, target);
+  } catch (error) {
+    if (isAside) await rename(aside, target);
+    throw error;
+  }
 }
 
 /** Removes copies that were not finished, and what was replaced: for who alone stages there. */
 export async function sweepReleases(releases: string): Promise<void> {
-  const left = (await readdir(releases)).filter((name) => name.startsWith(staging));
+  const names = await readdir(releases).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return [];
+    throw error;
+  });
+  const left = names.filter((name) => name.startsWith(staging));
   for (const name of left) await rm(join(releases, name), { recursive: true, force: true });
 }
 

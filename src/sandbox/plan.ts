@@ -1,6 +1,7 @@
 // PURE
 // From a sandbox's config and facts of the host to what will be done. Every refusal of a config is here.
 import { invalidArgument } from '../lib/failure.ts';
+import { dottedName, isForPod, isSysctlName, namespaceOf } from '../oci/sysctls.ts';
 import type { NamespaceMode, SandboxConfig, UserNamespace } from './sandbox.ts';
 
 /** What a sandbox will be. */
@@ -23,9 +24,6 @@ export interface PlanFacts {
 
 const longestHostname = 64; // __NEW_UTS_LEN, sethostname(2)
 
-const ipcSysctl = /^(kernel\.(shm\w*|msg\w*|sem)|fs\.mqueue\..+)$/;
-const netSysctl = /^net\..+$/;
-
 function mode<M extends NamespaceMode>(field: string, value: NamespaceMode, allowed: readonly M[]): M {
   if ((allowed as readonly NamespaceMode[]).includes(value)) return value as M;
   throw invalidArgument(
@@ -41,17 +39,10 @@ function checkMetadata(config: SandboxConfig): void {
 
 /** Only namespaced sysctls, and only in a namespace of the pod's own . */
 function checkSysctl(name: string, plan: { network: 'pod' | 'node'; ipc: 'pod' | 'node' }): void {
-  const dotted = name.replaceAll('/', '.');
-  if (/(^|\.)\.?(\.|$)/.test(dotted) || !/^[\w.-]+$/.test(dotted))
-    throw invalidArgument(`linux.sysctls: ${name} is no sysctl name`);
-  if (netSysctl.test(dotted)) {
-    if (plan.network === 'pod') return;
-    throw invalidArgument(`linux.sysctls: ${name} is not possible with the host's network namespace`);
-  }
-  if (ipcSysctl.test(dotted)) {
-    if (plan.ipc === 'pod') return;
-    throw invalidArgument(`linux.sysctls: ${name} is not possible with the host's ipc namespace`);
-  }
+  if (!isSysctlName(name)) throw invalidArgument(`linux.sysctls: ${name} is no sysctl name`);
+  const kind = namespaceOf(name);
+  if (kind !== null && plan[kind] === 'pod') return;
+  if (kind !== null) throw invalidArgument(`linux.sysctls: ${name} is not possible with the host's ${kind} namespace`);
   throw invalidArgument(`linux.sysctls: ${name} is not namespaced`);
 }
 
@@ -67,19 +58,15 @@ function checkUserNamespace(modes: Readonly<Record<'pid' | 'ipc', string>>): voi
   }
 }
 
-/** Slashes separate as dots do (sysctl(8)): one name has one spelling. */
 const dotted = (sysctls: Readonly<Record<string, string>>): Record<string, string> =>
-  Object.fromEntries(Object.entries(sysctls).map(([name, value]) => [name.replaceAll('/', '.'), value]));
+  Object.fromEntries(Object.entries(sysctls).map(([name, value]) => [dottedName(name), value]));
 
 function defaultSysctls(
   facts: PlanFacts,
-  { network, ipc, userns }: { network: 'pod' | 'node'; ipc: 'pod' | 'node'; userns: boolean },
+  pod: { network: 'pod' | 'node'; ipc: 'pod' | 'node'; userns: boolean },
 ): Record<string, string> {
-  // its groups must be the user namespace's own, and which those are the node's setting does not know
-  const own = (name: string): boolean =>
-    (netSysctl.test(name) ? network : ipc) === 'pod' && !(userns && name === 'net.ipv4.ping_group_range');
   const all = facts.defaultSysctls.map((line) => [line.slice(0, line.indexOf('=')), line.slice(line.indexOf('=') + 1)]);
-  return dotted(Object.fromEntries(all.filter(([name = '']) => own(name))) as Record<string, string>);
+  return dotted(Object.fromEntries(all.filter(([name = '']) => isForPod(name, pod))) as Record<string, string>);
 }
 
 /** Plans a sandbox. Throws invalid-argument naming the field. */

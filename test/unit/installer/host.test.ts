@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
-import { Host, parseStatus, removeEmpty, runProgram } from '../../../src/installer/host.ts';
+import { emptyOnes, Host, parseStatus, runProgram } from '../../../src/installer/host.ts';
 import { changeRuns, lastLine, processNamed } from '../../../src/installer/processes.ts';
 import { wishOf, wordsFor } from '../../../src/installer/words.ts';
 
@@ -68,12 +68,35 @@ test('programs of the release are run in the namespaces of process 1', async (t)
   t.is(await host.release('/opt/podwright/releases/9'), '/opt/podwright/releases/2', 'any will do');
 });
 
-test('directories of the host go when nothing is in them', async (t) => {
+test('directories of the host that have nothing in them are found', async (t) => {
   const dir = mkdtempSync(join(tmpdir(), 'pw-host-'));
   t.teardown(() => rmSync(dir, { recursive: true }));
   for (const name of ['empty', 'full/file']) mkdirSync(join(dir, name), { recursive: true });
-  await removeEmpty(dir, ['/empty', '/full', '/absent']);
-  t.deepEqual(readdirSync(dir), ['full']);
+  writeFileSync(join(dir, 'file'), '');
+  t.deepEqual(await emptyOnes(dir, ['/empty', '/full', '/absent', '/file', '/file/below']), ['/empty']);
+});
+
+test('empty directories are removed by the host itself, and one that stays is only told', async (t) => {
+  const { proc } = makeProc(t);
+  const dir = join(proc, '1/root');
+  for (const name of ['a', 'b', 'full/file']) mkdirSync(join(dir, name), { recursive: true });
+  const ran: string[] = [];
+  const run = (argv: readonly string[]): Promise<string> => {
+    ran.push(argv.join(' '));
+    return argv.at(-1) === '/a' ? Promise.reject(new Error('busy')) : Promise.resolve('');
+  };
+  const places = { process: '', prefix: '/opt/podwright', journalDir: '/j', seen: dir };
+  const host = new Host(run, places, proc);
+  const logged: string[] = [];
+  const directories = ['/a', '/full', '/absent', '/b'];
+  await host.removeEmpty(directories, (message) => logged.push(message), never);
+  const into = 'nsenter -t 1 -m -u -i -n -p -- rmdir';
+  t.deepEqual(ran, [`${into} /a`, `${into} /b`]);
+  t.deepEqual(logged, ['could not remove /a of the host: busy']);
+  t.deepEqual(readdirSync(dir).toSorted(), ['a', 'b', 'full'], 'nothing is removed from here');
+  const nobody = new Host(run, { ...places, process: 'pw-nobody' }, proc);
+  await nobody.removeEmpty(directories, (message) => logged.push(message), never);
+  t.regex(logged[1] ?? '', /^could not look for empty directories of the host: .*no process pw-nobody/);
 });
 
 test('a program that fails is a failure with its last words', async (t) => {

@@ -135,7 +135,11 @@ function story() {
     stage: () => (full ? Promise.reject(new Error('no space')) : Promise.resolve()),
     unstage: () => Promise.resolve(void events.push('unstaged')),
     removeNetwork: () => Promise.resolve(void events.push('network removed')),
-    removeMountPoints: () => Promise.resolve(void events.push('mount points removed')),
+    removeMountPoints: () => {
+      const labels = api.objects.get(nodePath)?.['metadata'].labels as Record<string, string>;
+      events.push(`mount points removed, ${'podwright.io/release' in labels ? 'not told' : 'told'}`);
+      return Promise.resolve();
+    },
     lastWords: () => Promise.resolve('podwright: no pointer is found'),
     said: (signal) => said(api, 'n1', signal),
     say: async (before, now, signal) => void (await say(api, { node: 'n1', before, now }, signal)),
@@ -207,7 +211,7 @@ test('a node waits for its turn, is switched, is labelled, and is given back', a
   see({ state: 'none', on: null, transaction: null, staged: false, changing: false });
   t.is(await look({ retire: true }), 'done: gone');
   t.true(events.includes('network removed'));
-  t.is(events.filter((event) => event === 'mount points removed').length, 1, 'once nothing is left');
+  t.is(events.filter((event) => event === 'mount points removed, told').length, 1, 'after it was told');
   t.deepEqual(labels(), { own: 'x' });
   t.deepEqual(annotations(), {});
 });

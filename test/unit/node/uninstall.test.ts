@@ -1,5 +1,5 @@
 // What is taken off a host in the end, and what is not ours to take.
-import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import test from 'ava';
 import { armBoot } from '../../../src/node/boot-unit.ts';
@@ -35,10 +35,12 @@ const settingsOf = (dir: string, configDir: string): Settings => ({
   freeBytes: 0,
 });
 
-const purge = (dir: string, configDir: string): Promise<readonly string[]> => {
+const purge = (dir: string, configDir: string, take?: (path: string) => Promise<void>): Promise<readonly string[]> => {
   const run = async (): Promise<string> =>
     `root = "${join(dir, 'root')}"\nstate = "${join(dir, 'run')}"\nsocket = "${join(dir, 'sock')}"\n`;
-  return removeInstalled({ run, settings: settingsOf(dir, configDir), journalDir: join(dir, 'journal'), purge: true });
+  const settings = settingsOf(dir, configDir);
+  const about = { run, settings, journalDir: join(dir, 'journal'), purge: true };
+  return removeInstalled(take === undefined ? about : { ...about, take });
 };
 
 const ours = [
@@ -58,6 +60,40 @@ test('a purge takes all that is ours, and the directories that are empty then', 
   const dir = host(...ours, 'etc-podwright/config.toml', 'etc-podwright/conf.d/mine.toml');
   await purge(dir, 'etc-podwright');
   t.deepEqual(namesIn(dir), []);
+});
+
+/** A host whose root is known when there is no release any more. */
+function configured(): string {
+  const dir = host(...ours, 'etc/conf.d/50-helm.toml');
+  writeFileSync(join(dir, 'etc/config.toml'), `root = "${join(dir, 'root')}"\n`);
+  return dir;
+}
+
+test('a purge that is cut short anywhere is finished by the next', async (t) => {
+  const steps: string[] = [];
+  const whole = configured();
+  await purge(whole, 'etc', async (path) => {
+    steps.push(path.slice(whole.length));
+    await removeTree(path);
+  });
+  t.true(steps.indexOf('/root') < steps.indexOf('/opt/releases/1.0.0'), 'a release is there to go on');
+  for (const [at, step] of steps.entries()) {
+    const dir = configured();
+    let done = 0;
+    const cut = purge(dir, 'etc', async (path) => {
+      if (done === at) {
+        // what a kill leaves of a tree: the first of its names are gone
+        const [first] = statSync(path).isDirectory() ? namesIn(path) : [];
+        if (first !== undefined) await removeTree(join(path, first));
+        throw new Error('killed');
+      }
+      done += 1;
+      await removeTree(path);
+    });
+    await t.throwsAsync(cut, { message: 'killed' });
+    await purge(dir, 'etc');
+    t.deepEqual([namesIn(dir), namesIn(join(dir, 'etc'))], [['etc'], ['config.toml']], `cut short at ${step}`);
+  }
 });
 
 test('a purge leaves what others have in directories that were named to it', async (t) => {

@@ -79,6 +79,7 @@ for (const [name, value, why] of [
   ['inheritable', spec({ process: { capabilities: { inheritable: ['CAP_KILL'] } } }), /inheritable is not taken/],
   ['ambient', spec({ process: { capabilities: { ambient: ['CAP_KILL'] } } }), /ambient is not supported/],
   ['a limit’s name', spec({ process: { rlimits: [{ type: 'nofile', soft: 1, hard: 1 }] } }), /rlimits\[0\]\.type/],
+  ['no limit', spec({ process: { rlimits: [{ type: 'RLIMIT_FOO', soft: 1, hard: 1 }] } }), /rlimits\[0\]\.type/],
   ['a limit', spec({ process: { rlimits: [{ type: 'RLIMIT_CPU', soft: 2, hard: 1 }] } }), /soft is more than hard$/],
   ['a variable', spec({ process: { env: ['A'] } }), /^process\.env\[0\] is not NAME=value$/],
   [
@@ -107,6 +108,24 @@ for (const [name, value, why] of [
   ['a namespace', spec({ linux: { namespaces: [{ type: 'time' }] } }), /type "time" is not supported/],
   ['a namespace’s path', spec({ linux: { namespaces: [{ type: 'ipc', path: '/x' }] } }), /path is not taken/],
   ['a kernel parameter', spec({ linux: { sysctl: { 'vm.swappiness': '1' } } }), /sysctl\["vm\.swappiness"\] is not of/],
+  ['no name', spec({ linux: { sysctl: { 'net./x': '1' } } }), /sysctl\["net\.\/x"\] is not of/],
+  ['no ipc', spec({ linux: { sysctl: { 'kernel.semantics': '1' } } }), /sysctl\["kernel\.semantics"\] is not of/],
+  [
+    'a rule that takes back',
+    spec({
+      linux: {
+        resources: {
+          devices: [{ allow: false }, { allow: true, type: 'b' }, { allow: false, type: 'b', major: 8 }],
+        },
+      },
+    }),
+    /^linux\.resources\.devices\[2\] denies, which only the first may do/,
+  ],
+  [
+    'a rule that takes from what others give',
+    spec({ linux: { resources: { devices: [{ allow: false, type: 'c', major: 1 }] } } }),
+    /^linux\.resources\.devices\[0\] denies/,
+  ],
   ['seccomp', spec({ linux: { seccomp: { defaultAction: 'x' } } }), /^linux\.seccomp is not taken/],
   ['propagation', spec({ linux: { rootfsPropagation: 'shared' } }), /^linux\.rootfsPropagation is not taken/],
   ['RDT', spec({ linux: { intelRdt: { closID: 'x' } } }), /^linux\.intelRdt is not supported/],

@@ -99,6 +99,22 @@ test('a source that is not as listed is not staged', async (t) => {
   t.deepEqual(readdirSync(join(seen, 'releases')), [], 'nothing is left of it');
 });
 
+test('a copy that fails on the way leaves nothing behind, and what was there stays', async (t) => {
+  const { source, seen } = makeTree(t);
+  const place = placeAt(seen);
+  rmSync(join(source, 'etc/config.toml'));
+  for (let twice = 0; twice < 2; twice += 1) await t.throwsAsync(stageRelease(source, place), { code: 'ENOENT' });
+  t.deepEqual(readdirSync(join(seen, 'releases')), []);
+  mkdirSync(join(seen, 'releases/1.2.3'));
+  await t.throwsAsync(stageRelease(source, place), { code: 'ENOENT' });
+  t.deepEqual(readdirSync(join(seen, 'releases')), ['1.2.3']);
+});
+
+test('there may be nothing to sweep', async (t) => {
+  const { seen } = makeTree(t);
+  await t.notThrowsAsync(sweepReleases(join(seen, 'releases')));
+});
+
 test('every way in which a tree differs from its list is told', async (t) => {
   const { source } = makeTree(t);
   const release = await readRelease(source);
@@ -116,7 +132,7 @@ test('every way in which a tree differs from its list is told', async (t) => {
   t.deepEqual(faults, ['bin/podwright has another mode', 'bin/podwright is not there', 'bin/podwright is no file']);
 });
 
-test('a torn one is left where that is asked for; one that does not say what it is, is replaced', async (t) => {
+test('a torn one is left where that is asked for; one that does not say what it is, is refused', async (t) => {
   const { source, seen } = makeTree(t);
   const place = placeAt(seen, 'left');
   await stageRelease(source, place);
@@ -124,9 +140,22 @@ test('a torn one is left where that is asked for; one that does not say what it 
   writeFileSync(join(at, 'bin/podwright'), '');
   t.is((await stageRelease(source, place)).copied, false);
   t.deepEqual(await treeFaults(at, await readRelease(at), 5), ['bin/podwright has another content']);
-  writeFileSync(join(at, 'RELEASE.json'), '{');
-  t.is((await stageRelease(source, place)).copied, true);
-  t.deepEqual(await treeFaults(at, await readRelease(at), 5), []);
+  for (const spoil of [
+    () => writeFileSync(join(at, 'RELEASE.json'), '{'),
+    () => rmSync(join(at, 'RELEASE.json')),
+    () => {
+      rmSync(at, { recursive: true });
+      writeFileSync(at, 'of somebody else');
+    },
+  ]) {
+    spoil();
+    await t.throwsAsync(stageRelease(source, place), {
+      message:
+        'stage release 1.2.3: /opt/podwright/releases/1.2.3 is there and its RELEASE.json cannot be read: see to it by hand',
+    });
+    t.deepEqual(readdirSync(join(seen, 'releases')), ['1.2.3'], 'it is where it was, and nothing is beside it');
+  }
+  t.is((await stageRelease(source, placeAt(seen))).copied, true, 'who alone stages there replaces it');
 });
 
 test('a text is put by rename, and only when it is another', async (t) => {

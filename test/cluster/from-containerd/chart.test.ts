@@ -215,6 +215,10 @@ test.serial('uninstalled, the node is on containerd and nothing is left', async 
   t.false(existsSync(join(dir(), 'kubelet.d/90-podwright.conf')));
   const kinds = 'all,configmap,lease,serviceaccount,role,rolebinding,clusterrole,clusterrolebinding,runtimeclass';
   const selector = 'app.kubernetes.io/instance=pw';
-  const left = await cluster.kubectl('get', kinds, '-A', '-l', selector, '-o', 'name');
-  t.is(left.stdout + left.stderr, '');
+  // helm waits for the DaemonSets; their pods go after them
+  await cluster.until('nothing of the release is left in the API', async () => {
+    const { stdout, stderr } = await cluster.kubectl('get', kinds, '-A', '-l', selector, '-o', 'name');
+    if (stdout + stderr !== '') throw new Error(stdout + stderr);
+    return true;
+  });
 });

@@ -7,20 +7,47 @@ export interface Expression {
   readonly flags: string;
 }
 
-/** Milliseconds for one text; one that is no trap takes a thousandth of one. */
-const limitMs = 200;
+/**
+ * Whether any row of texts has a match of each expression, the first text of the first one and so on; null when that
+ * could not be told within the limit, which all calls share.
+ */
+export type Matches = (expressions: readonly Expression[], rows: readonly (readonly string[])[]) => boolean | null;
 
-const script = new Script('new RegExp(source, flags).test(text)');
+/** The least that an attempt that was stopped counts: one that gets no processor time is not tried for ever. */
+const leastMs = 50;
+
+const script = new Script(`{
+  const compiled = expressions.map(({ source, flags }) => new RegExp(source, flags));
+  rows.some((row) => compiled.every((expression, at) => expression.test(row[at])));
+}`);
 let context: Context | null = null;
 
-/** Whether the text has a match; null when that could not be told within the limit. */
-export function matchesSoon({ source, flags }: Expression, text: string): boolean | null {
-  context ??= createContext(Object.create(null) as object);
-  Object.assign(context, { source, flags, text });
-  try {
-    return script.runInContext(context, { timeout: limitMs }) as boolean;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ERR_SCRIPT_EXECUTION_TIMEOUT') return null;
-    throw error;
-  }
+/** Milliseconds of the processor that this thread has had. */
+const spentMs = (): number => {
+  const { user, system } = process.threadCpuUsage();
+  return (user + system) / 1000;
+};
+
+/**
+ * Matching within `limitMs` of processor time in all; texts that are no trap take a thousandth of one millisecond each.
+ * V8's own limit is one of wall time: what it stopped while this process did not run is tried again.
+ */
+export function matchesWithin(limitMs: number): Matches {
+  let left = limitMs;
+  return (expressions, rows) => {
+    context ??= createContext(Object.create(null) as object);
+    Object.assign(context, { expressions, rows });
+    while (left > 0) {
+      const before = spentMs();
+      try {
+        const found = script.runInContext(context, { timeout: Math.ceil(left) }) as boolean;
+        left -= spentMs() - before;
+        return found;
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'ERR_SCRIPT_EXECUTION_TIMEOUT') throw error;
+        left -= Math.max(spentMs() - before, leastMs);
+      }
+    }
+    return null;
+  };
 }

@@ -126,6 +126,14 @@ export const bootId = (): string => readFileSync('/proc/sys/kernel/random/boot_i
 /** Names in a directory; none when it is not there. */
 export const namesIn = (dir: string): readonly string[] => (existsSync(dir) ? readdirSync(dir).sort() : []);
 
+/** Files below a directory, of directories in it too, as a walk by their names finds them; none when it is not there. */
+export function filesBelow(dir: string): readonly string[] {
+  return namesIn(dir).flatMap((name) => {
+    const path = join(dir, name);
+    return lstatSync(path, { throwIfNoEntry: false })?.isDirectory() === true ? filesBelow(path) : [path];
+  });
+}
+
 /** Whether systemd is process 1 (sd_booted(3)). */
 export const hasSystemd = (): boolean => existsSync('/run/systemd/system');
 

@@ -9,8 +9,8 @@ export interface KubeletHost {
   readonly kubelets: () => readonly (readonly string[])[];
   /** A text file; null when it is not there. */
   readonly read: (file: string) => string | null;
-  /** Names in a directory, sorted; none when it is not there. */
-  readonly names: (dir: string) => readonly string[];
+  /** Paths of the files below a directory, in the order of a walk; none when it is not there. */
+  readonly filesBelow: (dir: string) => readonly string[];
 }
 
 /** Files in which kubeadm and packages keep the kubelet's flags. */
@@ -24,19 +24,20 @@ export interface ImageEndpoint {
 
 const parent = (file: string): string => file.slice(0, Math.max(file.lastIndexOf('/'), 0));
 
-/** Drop-ins of a `--config-dir`: the kubelet reads `*.conf` alone. */
-export const dropInsIn = (dir: string, { names }: Pick<KubeletHost, 'names'>): readonly string[] =>
-  names(dir).flatMap((name) => (name.endsWith('.conf') ? [`${dir}/${name}`] : []));
+/** Drop-ins of a `--config-dir`: the kubelet reads `*.conf` alone, of directories in it too. */
+export const dropInsIn = (dir: string, { filesBelow }: Pick<KubeletHost, 'filesBelow'>): readonly string[] =>
+  filesBelow(dir).filter((file) => file.endsWith('.conf'));
+
+/** Whether a command line names the file, or a directory that it is in. */
+function names(argv: readonly string[], file: string): boolean {
+  const dir = flagOf(argv, '--config-dir')?.replace(/\/+$/, '') ?? null;
+  return flagOf(argv, '--config') === file || (dir !== null && file.startsWith(`${dir}/`));
+}
 
 /** The kubelet that has this setting; of several that run it is the one whose command line names the file. */
 function ownLine({ kubelets }: KubeletHost, { file }: KubeletPointer): readonly string[] {
   const all = kubelets();
-  const named = all.find((argv) =>
-    ['--config', '--config-dir'].some((name) => {
-      const value = flagOf(argv, name);
-      return value === file || value === parent(file);
-    }),
-  );
+  const named = all.find((argv) => names(argv, file));
   return named ?? (all.length === 1 ? (all[0] ?? []) : []);
 }
 
@@ -44,7 +45,10 @@ function ownLine({ kubelets }: KubeletHost, { file }: KubeletPointer): readonly 
 export function imageEndpoints(pointer: KubeletPointer, host: KubeletHost): readonly ImageEndpoint[] {
   const argv = ownLine(host, pointer);
   const config = flagOf(argv, '--config');
-  const dirs = [flagOf(argv, '--config-dir'), pointer.form === 'drop-in' ? parent(pointer.file) : null];
+  const dirs = [
+    flagOf(argv, '--config-dir')?.replace(/\/+$/, '') ?? null,
+    pointer.form === 'drop-in' ? parent(pointer.file) : null,
+  ];
   const configs = [
     ...(pointer.form === 'env' ? [] : [pointer.file]),
     ...(config === null ? [] : [config]),

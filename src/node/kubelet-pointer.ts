@@ -8,6 +8,11 @@ type Form = KubeletPointer['form'];
 const key = 'containerRuntimeEndpoint';
 const flag = '--container-runtime-endpoint';
 
+/** A flag and its value; not in a line that is a comment. */
+function flagLine(name: string): RegExp {
+  return new RegExp(`(?<=^(?![ \\t]*[#;]).*)${name}[= ]([^\\s"']+)`, 'm');
+}
+
 /** A line of its own at the top of a YAML document; a value of one line, quoted or not. */
 const yamlLine = new RegExp(`^(?:${key}|"${key}"|'${key}')[ \\t]*:[ \\t]*(.*?)[ \\t]*$`, 'm');
 
@@ -35,11 +40,11 @@ const imageLine = new RegExp(yamlLine.source.replaceAll(key, imageKey), 'm');
 /** The socket of another service for images that a file names, by either form of the setting; null for none. */
 export function readImageEndpoint(form: Form, text: string | null): string | null {
   if (text === null) return null;
-  if (form === 'env') return /--image-service-endpoint[= ]([^\s"']+)/.exec(text)?.[1] ?? null;
+  if (form === 'env') return flagLine('--image-service-endpoint').exec(text)?.[1] ?? null;
   return configured(text, imageKey, imageLine);
 }
 
-const flagPattern = new RegExp(`${flag}[= ]([^\\s"']+)`);
+const flagPattern = flagLine(flag);
 
 /**
  * The file's text with another socket, null for none; all else stays. Answers null where the file is to be
@@ -86,7 +91,7 @@ function inYaml(text: string, endpoint: string | null): string {
 function inFlags(file: string, text: string, endpoint: string | null): string {
   if (flagPattern.test(text)) {
     if (endpoint !== null) return text.replace(flagPattern, () => `${flag}=${endpoint}`);
-    return text.replace(new RegExp(` ?${flagPattern.source}`), '');
+    return text.replace(new RegExp(` ?${flagPattern.source}`, 'm'), '');
   }
   if (endpoint === null) return text;
   const variable = /^(KUBELET_(?:KUBEADM|EXTRA)_ARGS=)(["']?)(.*?)\2[ \t]*$/m;

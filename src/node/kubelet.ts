@@ -1,7 +1,7 @@
 // The kubelet of a node: stopped, started, shown another runtime, found by its command line.
 // Must not know which runtime is which.
 import { failedPrecondition, invalidArgument } from '../lib/failure.ts';
-import { namesIn, processesNamed, readText, writeText } from './files.ts';
+import { filesBelow, processesNamed, readText, writeText } from './files.ts';
 import type { KubeletControl, KubeletPointer } from './journal.ts';
 import { dropInsIn, envFiles, type KubeletHost } from './kubelet-images.ts';
 import { pointerOf, readEndpoint, withEndpoint } from './kubelet-pointer.ts';
@@ -32,7 +32,7 @@ export function pointKubelet(pointer: KubeletPointer, endpoint: string | null): 
 export const kubeletHost: KubeletHost = {
   kubelets: () => processesNamed('kubelet'),
   read: readText,
-  names: namesIn,
+  filesBelow,
 };
 
 /** Where the running kubelet has its setting from. Throws when none runs, or when that cannot be known. */

@@ -3,19 +3,56 @@
 import type { Expression } from '../lib/bounded-expression.ts';
 import { name, type Read, wrong } from '../lib/document.ts';
 
-/** ASCII classes of RE2, as members of a class. */
-const posix: Readonly<Record<string, string>> = {
-  alnum: '0-9A-Za-z',
-  alpha: 'A-Za-z',
-  blank: '\\t ',
-  digit: '0-9',
-  lower: 'a-z',
-  punct: '!-\\/:-@\\[-`{-~',
-  space: '\\s',
-  upper: 'A-Z',
-  word: '\\w',
-  xdigit: '0-9A-Fa-f',
+type Range = readonly [first: number, last: number];
+
+const [digits, upper, lower]: readonly [Range, Range, Range] = [
+  [0x30, 0x39],
+  [0x41, 0x5a],
+  [0x61, 0x7a],
+];
+
+/** ASCII classes of RE2, each in order. */
+const posix: Readonly<Record<string, readonly Range[]>> = {
+  alnum: [digits, upper, lower],
+  alpha: [upper, lower],
+  ascii: [[0, 0x7f]],
+  blank: [
+    [0x09, 0x09],
+    [0x20, 0x20],
+  ],
+  cntrl: [
+    [0, 0x1f],
+    [0x7f, 0x7f],
+  ],
+  digit: [digits],
+  graph: [[0x21, 0x7e]],
+  lower: [lower],
+  print: [[0x20, 0x7e]],
+  punct: [
+    [0x21, 0x2f],
+    [0x3a, 0x40],
+    [0x5b, 0x60],
+    [0x7b, 0x7e],
+  ],
+  space: [
+    [0x09, 0x0d],
+    [0x20, 0x20],
+  ],
+  upper: [upper],
+  word: [digits, upper, [0x5f, 0x5f], lower],
+  xdigit: [digits, [0x41, 0x46], [0x61, 0x66]],
 };
+
+/** All characters that are in none of some ranges. */
+function complement(ranges: readonly Range[]): readonly Range[] {
+  const starts = [0, ...ranges.map(([, last]) => last + 1)];
+  const ends = [...ranges.map(([first]) => first - 1), 0x10_ffff];
+  return starts.map((first, at) => [first, ends[at] ?? first] as const).filter(([first, last]) => first <= last);
+}
+
+/** As members of a class. */
+const members = (ranges: readonly Range[]): string =>
+  ranges.map((range) => range.map((code) => `\\u{${code.toString(16)}}`).join('-')).join('');
 
 interface Part {
   /** What is replaced, from the place that is looked at. */
@@ -52,20 +89,35 @@ function escape(rest: string, inClass: boolean): Part {
 const literal = (character: string): string =>
   /[$()*+./?[\\\]^{|}-]/.test(character) ? (character === '-' ? '\\x2d' : `\\${character}`) : character;
 
+/** "[:digit:]", or "[:^digit:]" for all others. */
+function namedClass(rest: string): Part | null {
+  const [all, not, name = ''] = /^\[:(\^?)(\w+):\]/.exec(rest) ?? [];
+  if (all === undefined) return null;
+  const ranges = posix[name] ?? foreign(all);
+  return { length: all.length, by: members(not === '^' ? complement(ranges) : ranges) };
+}
+
+function classMember(rest: string): Part {
+  if (rest.startsWith('\\')) return escape(rest, true);
+  const first = rest[0] ?? '';
+  return { length: 1, by: /[[\]]/.test(first) ? literal(first) : first };
+}
+
 function characterClass(rest: string): Part {
   let by = rest.startsWith('[^') ? '[^' : '[';
   let at = by.length;
   for (let first = true; at < rest.length; first = false) {
     const here = rest.slice(at);
     if (here.startsWith(']') && !first) return { length: at + 1, by: `${by}]` };
-    const named = /^\[:(\w+):\]/.exec(here);
-    const part = named
-      ? { length: named[0].length, by: posix[named[1] ?? ''] ?? foreign(named[0]) }
-      : here.startsWith('\\')
-        ? escape(here, true)
-        : { length: 1, by: /[[\]]/.test(here[0] ?? '') ? literal(here[0] ?? '') : (here[0] ?? '') };
+    const named = namedClass(here);
+    const part = named ?? classMember(here);
     by += part.by;
     at += part.length;
+    // nothing ranges from several characters: a hyphen after them is one
+    if ((named !== null || /^\\[dDwWsSpP]/.test(here)) && /^-[^\]]/.test(rest.slice(at))) {
+      by += literal('-');
+      at += 1;
+    }
   }
   return foreign('a class without its end');
 }

@@ -1,6 +1,6 @@
 // PURE
 // Which hooks of the node's directories a container has.
-import { type Expression, matchesSoon } from '../lib/bounded-expression.ts';
+import { type Expression, type Matches, matchesWithin } from '../lib/bounded-expression.ts';
 import { failedPrecondition } from '../lib/failure.ts';
 import { type HookEdit, hookKinds } from '../oci/types.ts';
 import { type HookFile, type HookSpec, parseHook } from './hook.ts';
@@ -47,26 +47,34 @@ export function readHooks(files: readonly HookFile[]): NodeHooks {
   return { hooks, broken };
 }
 
-/** The hooks of a container. Throws failed-precondition for a pattern that takes too long. */
-export const hooksFor = ({ hooks }: Pick<NodeHooks, 'hooks'>, container: HookedContainer): readonly HookEdit[] =>
-  hooks
-    .filter((one) => isWanted(one, container))
+/** Milliseconds of the processor for all patterns of one container. */
+const limitMs = 500;
+
+/** The hooks of a container. Throws failed-precondition when their patterns take too long. */
+export function hooksFor({ hooks }: Pick<NodeHooks, 'hooks'>, container: HookedContainer): readonly HookEdit[] {
+  const matches = matchesWithin(limitMs);
+  return hooks
+    .filter((one) => isWanted(one, container, matches))
     .flatMap(({ hook, stages }) =>
       hookKinds.filter((kind) => stages.includes(kind)).map((kind) => ({ kind, ...hook })),
     );
+}
 
-function isWanted({ path, when }: HookSpec, { annotations, command, hasBindMounts }: HookedContainer): boolean {
-  const matches = (expression: Expression, text: string): boolean => {
-    const found = matchesSoon(expression, text);
-    if (found === null)
-      throw failedPrecondition(`pattern ${JSON.stringify(expression.source)} of hook ${path} takes too long to match`);
-    return found;
+function isWanted(
+  { path, when }: HookSpec,
+  { annotations, command, hasBindMounts }: HookedContainer,
+  matches: Matches,
+): boolean {
+  const hasMatch = (expressions: readonly Expression[], rows: readonly (readonly string[])[]): boolean => {
+    const found = matches(expressions, rows);
+    if (found !== null) return found;
+    const patterns = expressions.map(({ source }) => JSON.stringify(source)).join(', ');
+    throw failedPrecondition(`pattern ${patterns} of hook ${path} takes too long to match`);
   };
   if (when.always === false) return false;
   if (when.hasBindMounts !== null && !(when.hasBindMounts && hasBindMounts)) return false;
   const all = Object.entries(annotations);
-  for (const { key, value } of when.annotations)
-    if (!all.some(([name, text]) => matches(key, name) && matches(value, text))) return false;
-  if (when.commands.length > 0) return when.commands.some((one) => matches(one, command));
+  if (!when.annotations.every(({ key, value }) => hasMatch([key, value], all))) return false;
+  if (when.commands.length > 0) return when.commands.some((one) => hasMatch([one], [[command]]));
   return when.always === true || when.hasBindMounts === true || when.annotations.length > 0;
 }

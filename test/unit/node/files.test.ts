@@ -13,6 +13,7 @@ import {
 import { join } from 'node:path';
 import test from 'ava';
 import { readEndpoint } from '../../../src/node/kubelet-pointer.ts';
+import { filesBelow } from '../../../src/node/files.ts';
 import { pointKubelet } from '../../../src/node/kubelet.ts';
 import { type Journal, newJournal, type Settings, type Side } from '../../../src/node/journal.ts';
 import { journalStore } from '../../../src/node/journal-file.ts';
@@ -178,4 +179,15 @@ test('a journal is read as it was written; one that is damaged is not taken for 
   t.deepEqual(journalStore(dir).read(), { ...journal, step: 'place' });
   writeFileSync(join(dir, 'journal.json'), '{"version":1');
   t.throws(() => journalStore(dir).read(), { message: /is damaged/ });
+});
+
+test('files below a directory are found as a walk by name finds them', (t) => {
+  const dir = room();
+  t.deepEqual(filesBelow(join(dir, 'absent')), []);
+  for (const name of ['b', 'a.d', 'a.d/below']) mkdirSync(join(dir, name));
+  for (const name of ['c', 'a.d/z', 'a.d/below/y', 'a.c']) writeFileSync(join(dir, name), '');
+  t.deepEqual(
+    filesBelow(dir).map((file) => file.slice(dir.length + 1)),
+    ['a.c', 'a.d/below/y', 'a.d/z', 'c'],
+  );
 });

@@ -39,6 +39,24 @@ const cases: readonly (readonly [
     ['/etc/kubelet.d/10.conf'],
     [kubelet],
   ],
+  ['a comment in a file of flags', env, { [env.file]: `# KUBELET_EXTRA_ARGS="${flag}"\n  #${flag}\nA=1\n` }, []],
+  [
+    'drop-ins in directories of that, with a slash at its end',
+    config,
+    { '/etc/kubelet.d/site/10.conf': yaml },
+    ['/etc/kubelet.d/site/10.conf'],
+    [
+      ['kubelet', '--config-dir=/etc/kubelet.d/'],
+      ['kubelet', '--config', config.file, '--config-dir=/etc/kubelet.d/'],
+    ],
+  ],
+  [
+    'beside a drop-in in a directory of those of the running kubelet',
+    { form: 'config', file: '/etc/kubelet.d/site/10.conf' },
+    { '/etc/kubelet.d/20.conf': yaml },
+    ['/etc/kubelet.d/20.conf'],
+    [kubelet, ['kubelet', '--config=/other.yaml']],
+  ],
   [
     'drop-ins beside ours',
     dropIn,
@@ -77,12 +95,11 @@ const cases: readonly (readonly [
 ];
 for (const [name, pointer, files, found, lines = []] of cases)
   test(`looked for: ${name}`, (t) => {
-    const names = (dir: string): string[] =>
+    const filesBelow = (dir: string): string[] =>
       Object.keys(files)
         .filter((file) => file.startsWith(`${dir}/`))
-        .map((file) => file.slice(dir.length + 1))
         .toSorted();
-    const all = imageEndpoints(pointer, { kubelets: () => lines, read: (file) => files[file] ?? null, names });
+    const all = imageEndpoints(pointer, { kubelets: () => lines, read: (file) => files[file] ?? null, filesBelow });
     t.deepEqual(
       all,
       found.map((place) => ({ place, endpoint: theirs })),

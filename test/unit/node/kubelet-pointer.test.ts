@@ -27,6 +27,12 @@ const files: readonly (readonly [string, 'config' | 'env', string, string | null
   ],
   ['flags with another separator', 'env', `KUBELET_EXTRA_ARGS=--v=2 --container-runtime-endpoint ${theirs}\n`, theirs],
   ['flags without it', 'env', `# mine\nKUBELET_EXTRA_ARGS="--v=2"\nOTHER=1\n`, null],
+  [
+    'flags after a comment that has one',
+    'env',
+    `# KUBELET_EXTRA_ARGS="--container-runtime-endpoint=unix:///old"\nKUBELET_EXTRA_ARGS="--v=2"\n`,
+    null,
+  ],
   ['flags that are empty', 'env', 'KUBELET_EXTRA_ARGS=\n', null],
   ['an empty file of flags', 'env', '', null],
 ];

@@ -50,7 +50,7 @@ const ports = {
     argv.includes('--config') ? withDropIns(argv[argv.indexOf('--config') + 1] ?? '') : printConfig(argv),
   version: async () => ({ name: 'containerd', version: '2' }),
   isCordoned: null,
-  kubelet: { kubelets: () => [], read: readText, names: () => [] },
+  kubelet: { kubelets: () => [], read: readText, filesBelow: () => [] },
 };
 const withDropIns = async (config: string): Promise<string> => {
   const joined = join(work, 'joined.toml');

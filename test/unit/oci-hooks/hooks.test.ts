@@ -120,7 +120,16 @@ test('a pattern that would take ages is given up, by name', (t) => {
   const files = [file(spec({ when: { annotations: { a: '^(a+)+$' } } }))];
   const error = t.throws(() => hooksFor(readHooks(files), { ...container, annotations: { a: `${'a'.repeat(64)}b` } }), {
     instanceOf: Failure,
-    message: 'pattern "^(a+)+$" of hook /etc/hooks.d/a.json takes too long to match',
+    message: 'pattern "a", "^(a+)+$" of hook /etc/hooks.d/a.json takes too long to match',
   });
   t.is(error?.kind, 'failed-precondition');
+});
+
+test('many slow texts count together', (t) => {
+  const files = [file(spec({ when: { annotations: { a: '^(a+)+$' } } }))];
+  // each takes some milliseconds: none alone is what is given up
+  const slow = Object.fromEntries(Array.from({ length: 5000 }, (_, at) => [`a${at}`, `${'a'.repeat(20)}b`]));
+  t.throws(() => hooksFor(readHooks(files), { ...container, annotations: slow }), {
+    message: /takes too long to match$/,
+  });
 });

@@ -3,9 +3,11 @@
 
 use crate::error::{NativeFailure, Outcome};
 use neon::prelude::*;
+use neon::types::Deferred;
 use neon::types::extract::{Json, TryIntoJs};
 use serde::Serialize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Runs `work` on a new thread of that name; the promise settles with its outcome. A panic is an outcome too.
 pub(crate) fn on_thread<'cx, T, E>(
@@ -19,24 +21,35 @@ where
 {
     let channel = cx.channel();
     let (deferred, promise) = cx.promise();
+    // Shared, for a thread that cannot start must not take with it what the caller waits for.
+    let owed = Arc::new(Mutex::new(Some(deferred)));
+    let taken = Arc::clone(&owed);
     let run = move || {
         let done = catch_unwind(AssertUnwindSafe(work)).map(|result| result.map_err(Into::into));
         let outcome =
             Outcome::from(done.unwrap_or_else(|_| Err(failure(name, "panic", 0, "a native thread panicked"))));
-        // Fails only when Node is ending: then nobody waits.
-        let _ = deferred.try_settle_with(&channel, move |mut cx| Json(outcome).try_into_js(&mut cx));
+        if let Some(deferred) = take(&taken) {
+            // Fails only when Node is ending: then nobody waits.
+            let _ = deferred.try_settle_with(&channel, move |mut cx| Json(outcome).try_into_js(&mut cx));
+        }
     };
     match std::thread::Builder::new().name(format!("podwright-{name}")).spawn(run) {
         Ok(_) => Ok(promise),
         Err(e) => {
-            let (deferred, promise) = cx.promise();
             let errno = e.raw_os_error().unwrap_or(0);
             let outcome = Outcome::<T>::Err(failure(name, "clone", errno, "a thread cannot be started"));
             let value = Json(outcome).try_into_js(cx)?;
-            deferred.resolve(cx, value);
+            if let Some(deferred) = take(&owed) {
+                deferred.resolve(cx, value);
+            }
             Ok(promise)
         }
     }
+}
+
+/// What is owed, once; nobody panics while it is held.
+fn take(owed: &Mutex<Option<Deferred>>) -> Option<Deferred> {
+    owed.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 
 /// `{ok: ArrayBuffer}` or `{err}`: an outcome whose value is bytes.

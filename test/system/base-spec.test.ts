@@ -6,6 +6,7 @@ import { promisify } from 'node:util';
 import test from 'ava';
 import { dist, endsWithoutResidue, useDaemon } from '../helpers/daemon.ts';
 import { env, exec, podConfig, pull, runPod, scripted, start, type Pod } from '../helpers/pods.ts';
+import type { PodSandboxConfig } from '../../src/proto/generated/cri/runtime/v1/PodSandboxConfig.ts';
 import { hybrid, missing, runtimes } from '../helpers/runtimes.ts';
 import { until } from '../helpers/until.ts';
 
@@ -85,6 +86,30 @@ test.serial('what a pod mounts at the same place counts', async (t) => {
   const mounts = [{ container_path: '/shared', host_path: '/proc/sys/kernel', readonly: true }];
   const id = await start(daemon, pod, scripted('exec sleep 3600', { mounts }));
   t.is((await exec(daemon, id, 'sh', '-c', 'cat /shared/ostype; ls /shared/file')).stdout.trim(), 'Linux');
+});
+
+test.serial('kernel parameters of a base spec are neither written on the host nor over the pod’s own', async (t) => {
+  const file = '/proc/sys/kernel/msgmax';
+  const before = readFileSync(file, 'utf8').trim();
+  const seenIn = async (linux: NonNullable<PodSandboxConfig['linux']>): Promise<string> => {
+    const own = await runPod(daemon, { linux });
+    try {
+      const { security_context } = own.config.linux ?? {};
+      const options = { namespace_options: security_context?.namespace_options ?? null };
+      const id = await start(daemon, own, scripted('exec sleep 3600', { linux: { security_context: options } }));
+      return (await exec(daemon, id, 'cat', file)).stdout.trim();
+    } finally {
+      await daemon.removePod(own.id);
+    }
+  };
+  try {
+    t.is(await seenIn({ security_context: { namespace_options: { ipc: 'NODE', network: 'NODE' } } }), before);
+    t.is(readFileSync(file, 'utf8').trim(), before);
+    t.is(await seenIn({ sysctls: { 'kernel.msgmax': '5000' } }), '5000');
+  } finally {
+    // one that was written all the same is not for other tests
+    if (readFileSync(file, 'utf8').trim() !== before) writeFileSync(file, before);
+  }
 });
 
 if (!crun || crun.path === null)

@@ -177,7 +177,7 @@ mod tests {
                 {"destination": "/sys/fs/cgroup", "type": "cgroup"}
             ],
             "linux": {
-                "namespaces": [{"type": "cgroup"}, {"type": "user"}], "uidMappings": ids, "gidMappings": ids,
+                "namespaces": [{"type": "cgroup"}, {"type": "user"}, {"type": "network"}], "uidMappings": ids, "gidMappings": ids,
                 "sysctl": {"net.core.somaxconn": "1"}
             }
         });

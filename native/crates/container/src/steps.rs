@@ -170,6 +170,7 @@ pub struct Plan {
 pub fn plan(spec: &Spec, request: &Request) -> StepResult<Plan> {
     crate::refusals::check(spec)?;
     ids::check_spec(request.ids.as_ref(), spec)?;
+    crate::sysctl::check_spec(&spec.linux, request.shm)?;
     let process = spec.process.as_ref().ok_or_else(|| StepError::invalid("read", "process", "it is missing"))?;
     if process.terminal != request.terminal {
         return Err(StepError::invalid("read", "process.terminal", "it differs from the request's"));

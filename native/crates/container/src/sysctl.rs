@@ -1,6 +1,7 @@
 //! Kernel parameters of namespaces: their files, and which belong to which namespace.
 
 use crate::error::{Kind, StepError, StepResult, io_failed};
+use crate::spec::Linux;
 
 /// The file of a parameter below /proc/sys, as sysctl(8) reads names: the separator is the
 /// first of `.` and `/` to appear, and the other one stands for itself. PURE.
@@ -42,6 +43,15 @@ pub fn check(name: &str, net: bool, ipc: bool) -> StepResult<()> {
     allowed(&path, net, ipc).map_err(refuse)
 }
 
+/// Checks those of a container; `ipc` says whether the pod's ipc namespace is not the host's. PURE.
+///
+/// # Errors
+/// As [`check`].
+pub(crate) fn check_spec(linux: &Linux, ipc: bool) -> StepResult<()> {
+    let net = linux.namespaces.iter().any(|namespace| namespace.kind == "network");
+    linux.sysctl.keys().try_for_each(|name| check(name, net, ipc))
+}
+
 /// Writes a parameter that [`check`] let pass; the caller must be in the namespace it belongs to.
 ///
 /// # Errors
@@ -59,8 +69,13 @@ pub fn write(name: &str, value: &str) -> StepResult<()> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::request::Request;
+    use crate::spec::Spec;
+    use crate::steps::plan;
+    use serde_json::json;
 
     #[test]
     fn names_become_files() {
@@ -74,6 +89,28 @@ mod tests {
         ];
         for (name, path) in table {
             assert_eq!(file(name).as_deref(), path, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_container_writes_none_of_the_host() {
+        let table = [
+            ("net.core.somaxconn", json!([{"type": "network", "path": "/n"}]), false, true),
+            ("net.core.somaxconn", json!([]), true, false),
+            ("kernel.msgmax", json!([]), true, true),
+            ("kernel.msgmax", json!([{"type": "network"}]), false, false),
+            ("vm.swappiness", json!([{"type": "network"}]), true, false),
+        ];
+        for (name, namespaces, shm, expected) in table {
+            let value = json!({
+                "root": {"path": "rootfs"},
+                "process": {"args": ["sh"], "cwd": "/"},
+                "linux": {"namespaces": namespaces, "sysctl": {name: "1"}}
+            });
+            let spec: Spec = serde_json::from_value(value).unwrap();
+            let planned = plan(&spec, &Request { bundle: "/b".into(), shm, ..Request::default() });
+            assert_eq!(planned.is_ok(), expected, "{name} {namespaces} {shm}");
+            assert!(planned.map_or_else(|e| e.object == name, |_| true));
         }
     }
 

@@ -2,7 +2,7 @@
 import test from 'ava';
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { networkResidue, podResidue } from '../helpers/residue.ts';
@@ -76,6 +76,16 @@ test.serial('the command line tool tells about it', async (t) => {
   t.is(doctor, 'nothing is wrong\n');
 });
 
+test.serial('down --purge refuses a root that others use too before it ends anything', async (t) => {
+  const before = await remember();
+  const other = join(root, 'theirs');
+  writeFileSync(other, '');
+  const error = await t.throwsAsync(run(join(hack, 'down.sh'), ['--purge', ...flags]));
+  t.regex(error?.message ?? '', /not purged: .* has what is not podwright's: theirs\n$/);
+  rmSync(other);
+  t.deepEqual(await remember(), before);
+});
+
 test.serial('down ends a pod whose daemon was killed, and leaves nothing but images', async (t) => {
   process.kill(Number(readFileSync(join(state, 'podwrightd.pid'), 'utf8')), 'SIGKILL');
   const { stderr } = await run(join(hack, 'down.sh'), flags);
@@ -88,6 +98,17 @@ test.serial('down ends a pod whose daemon was killed, and leaves nothing but ima
   t.deepEqual(await networkResidue(belongings), []);
   t.false(existsSync(state));
   t.true(existsSync(join(root, 'images')));
+});
+
+test.serial('down --purge that is cut short is finished by the next', async (t) => {
+  const bin = join(dir, 'bin');
+  mkdirSync(bin);
+  // removes one of the root's things, and then the whole is killed
+  const script = `#!/bin/bash\nfor path; do case $path in ${root}*) /bin/rm -rf "$path"; kill -9 $PPID; exit 1 ;; esac; done\nexec /bin/rm "$@"\n`;
+  writeFileSync(join(bin, 'rm'), script, { mode: 0o755 });
+  const env = { ...process.env, PATH: `${bin}:${process.env['PATH']}` };
+  await t.throwsAsync(run(join(hack, 'down.sh'), ['--purge', ...flags], { env }));
+  t.true(existsSync(join(root, 'lock')));
 });
 
 test.serial('down again has nothing to do, and --purge removes the root', async (t) => {

@@ -28,7 +28,7 @@ run() {
     rustfmt) (cd native && cargo fmt --check -- --color never) ;;
     clippy) (cd native && cargo clippy --workspace --all-targets --locked -q -- -D warnings) ;;
     cargo-test) (cd native && cargo test --workspace --locked -q) ;;
-    unit) ava 'test/unit/**/*.test.ts' ;;
+    unit) ava --timeout=3m 'test/unit/**/*.test.ts' ;;
     *) echo "no check $1"; return 2 ;;
   esac
 }

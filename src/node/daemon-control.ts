@@ -1,10 +1,10 @@
 // Starts and ends podwrightd of a node: by systemd, by commands, or by itself.
 // Must not know why. A daemon's end is never its pods' end.
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { deadlineExceeded, failedPrecondition } from '../lib/failure.ts';
 import { pause } from '../lib/waiting.ts';
-import { commandLine } from './files.ts';
+import { commandLine, readText } from './files.ts';
 import type { Settings } from './journal.ts';
 import { type RunProgram, shellCommand, startLasting } from './programs.ts';
 
@@ -82,11 +82,11 @@ function bySelf({ settings: { prefix, configDir }, state }: DaemonParts, log: st
 
 /** The pid of the daemon that serves from a state directory; null when none runs: a pid alone may be another's by now. */
 export function daemonPid(state: string): number | null {
-  const file = join(state, 'podwrightd.pid');
-  if (!existsSync(file)) return null;
-  const pid = Number(readFileSync(file, 'utf8'));
-  return commandLine(pid).some((word) => /podwrightd(\.js)?$/.test(word)) ? pid : null;
+  const text = readText(join(state, 'podwrightd.pid'));
+  return text !== null && isDaemon(Number(text)) ? Number(text) : null;
 }
+
+const isDaemon = (pid: number): boolean => commandLine(pid).some((word) => /podwrightd(\.js)?$/.test(word));
 
 /** How long a daemon may take to end before it is killed: it drains its calls. */
 const endMs = 45_000;
@@ -103,7 +103,8 @@ async function endDaemon(state: string, signal: AbortSignal): Promise<void> {
   };
   send('SIGTERM');
   const deadline = performance.now() + endMs;
-  while (daemonPid(state) === pid) {
+  // its pid file goes a moment before it does, and with it what it holds
+  while (isDaemon(pid)) {
     if (performance.now() > deadline + 10_000) throw deadlineExceeded(`podwrightd (${pid}) does not end`);
     if (performance.now() > deadline) send('SIGKILL');
     await pause(50, signal);

@@ -111,7 +111,8 @@ export class TestDaemon implements Belongings {
     this.certsDir = join(this.dir, 'certs.d');
     this.registriesConf = join(this.dir, 'registries.conf');
     this.bridge = options.after?.bridge ?? `pw-t${random.toString('hex')}`;
-    this.subnet = options.after?.subnet ?? `10.${200 + (random.readUInt8(0) % 50)}.${random.readUInt8(1)}.0/24`;
+    // none of 10.224.0.0/16, which is podwright's own unless set: a daemon may serve on this machine
+    this.subnet = options.after?.subnet ?? `10.${200 + (random.readUInt8(0) % 20)}.${random.readUInt8(1)}.0/24`;
   }
 
   get #live(): CriClient {

@@ -4,6 +4,7 @@ import type { HealthFacts } from '../../src/kube/condition.ts';
 import { type Kube, type KubeSettings, runKube } from '../../src/kube/kube.ts';
 import type { News, PodRef } from '../../src/kube/news.ts';
 import type { KubePorts } from '../../src/kube/send.ts';
+import { orAborted } from '../../src/lib/waiting.ts';
 import { FakeApi } from './fake-api.ts';
 
 /** A node on which nothing is wrong. */
@@ -38,6 +39,8 @@ export class KubeRoom {
   readonly lines: string[] = [];
   /** How long it would have waited each time, in milliseconds. */
   readonly rests: number[] = [];
+  /** What a rest waits for in place of a moment: so a test can look between two rounds. */
+  held: Promise<void> | null = null;
   facts: HealthFacts = wellFacts;
   nowMs = Date.parse('2026-03-01T10:00:00Z');
   #kube: Kube | null = null;
@@ -62,7 +65,8 @@ export class KubeRoom {
       countRequest: (outcome) => void this.requests.push(outcome),
       rest: async (ms, signal) => {
         this.rests.push(ms);
-        await new Promise((resolve) => setTimeout(resolve, 5));
+        if (this.held !== null) await orAborted(this.held, signal);
+        else await new Promise((resolve) => setTimeout(resolve, 5));
         signal.throwIfAborted();
       },
     };

@@ -1,6 +1,6 @@
 // PURE
 // The kind of the setting `runtimes`: runtime handlers beside our own, by name.
-import { size, type Kind } from './kinds.ts';
+import { type Kind, path as pathKind, size } from './kinds.ts';
 
 /** An OCI runtime that makes the containers of pods with its handler's name. */
 export interface RuntimeHandler {
@@ -23,6 +23,9 @@ export type RuntimeHandlers = Readonly<Record<string, RuntimeHandler>>;
 
 const keys = ['path', 'args', 'type', 'hide_unified_cgroup', 'writable_layer_limit', 'base_runtime_spec'];
 
+/** A base spec's file: as `container.base_runtime_spec`. */
+const baseSpec = pathKind(true);
+
 /** A handler's name is a RuntimeClass's: a DNS label. */
 const handlerName = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
 
@@ -44,9 +47,9 @@ function readHandler(raw: unknown): RuntimeHandler | undefined {
   const { type = path.endsWith('/runsc') ? 'runsc' : 'oci' } = raw;
   if (type !== 'oci' && type !== 'runsc') return undefined;
   const writableLayerLimit = size.read(raw.writable_layer_limit ?? 0);
-  const baseRuntimeSpec = raw.base_runtime_spec ?? '';
-  if (typeof baseRuntimeSpec !== 'string' || !/^$|^\//.test(baseRuntimeSpec)) return undefined;
-  if (!isTexts(args) || typeof hideUnifiedCgroup !== 'boolean' || writableLayerLimit === undefined) return undefined;
+  const baseRuntimeSpec = baseSpec.read(raw.base_runtime_spec ?? '');
+  if (!isTexts(args) || typeof hideUnifiedCgroup !== 'boolean') return undefined;
+  if (writableLayerLimit === undefined || baseRuntimeSpec === undefined) return undefined;
   return Object.freeze({
     path,
     args: Object.freeze([...args]),
@@ -106,7 +109,7 @@ export const runtimeHandlers: Kind<RuntimeHandlers> = {
         type: { enum: ['oci', 'runsc'] },
         hide_unified_cgroup: { type: 'boolean' },
         writable_layer_limit: size.jsonSchema,
-        base_runtime_spec: { type: 'string', pattern: '^$|^/' },
+        base_runtime_spec: baseSpec.jsonSchema,
       },
     },
   },

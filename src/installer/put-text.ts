@@ -1,15 +1,7 @@
 // A text file on the host, put by rename.
-import { mkdir, open, readFile, rename, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
-
-async function sync(path: string): Promise<void> {
-  const file = await open(path, 'r');
-  try {
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-}
+import { syncPath } from '../release/stage.ts';
 
 /** Puts a text file on the host by rename; answers whether it is another text than was there. */
 export async function putText(path: string, text: string): Promise<boolean> {
@@ -21,8 +13,8 @@ export async function putText(path: string, text: string): Promise<boolean> {
   await mkdir(dirname(path), { recursive: true, mode: 0o755 });
   const fresh = `${path}.new`;
   await writeFile(fresh, text, { mode: 0o600 });
-  await sync(fresh);
+  await syncPath(fresh);
   await rename(fresh, path);
-  await sync(dirname(path));
+  await syncPath(dirname(path));
   return true;
 }

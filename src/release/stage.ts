@@ -72,7 +72,7 @@ async function putTree(
     await rm(fresh, { recursive: true, force: true });
     throw error;
   }
-  await syncDirectory(releases);
+  await syncPath(releases);
 }
 
 const isThere = (path: string): Promise<boolean> =>
@@ -105,10 +105,10 @@ async function copyTree(source: string, fresh: string, release: Release): Promis
     }
     await copyFile(join(source, file.path), to);
     await chmod(to, file.mode);
-    await syncFile(to);
+    await syncPath(to);
   }
   await copyFile(join(source, listing), join(fresh, listing));
-  await syncFile(join(fresh, listing));
+  await syncPath(join(fresh, listing));
 }
 
 // A directory cannot be renamed over one that has files: the old one goes aside first, and what runs keeps its files.
@@ -133,7 +133,8 @@ export async function sweepReleases(releases: string): Promise<void> {
   for (const name of left) await rm(join(releases, name), { recursive: true, force: true });
 }
 
-async function syncFile(path: string): Promise<void> {
+/** What a file holds, or which entries a directory has, reaches the disk (fsync(2)). */
+export async function syncPath(path: string): Promise<void> {
   const file = await open(path, 'r');
   try {
     await file.sync();
@@ -141,5 +142,3 @@ async function syncFile(path: string): Promise<void> {
     await file.close();
   }
 }
-
-const syncDirectory = syncFile;

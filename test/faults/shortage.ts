@@ -101,7 +101,6 @@ export async function endsWell(t: ExecutionContext, daemon: TestDaemon, pid: num
   t.deepEqual(await podResidue(daemon), []);
   const bugs = readFileSync(daemon.logFile, 'utf8')
     .split('\n')
-    // the promise of a native thread that never began: its caller has been given another, and the log is told besides
     .filter((line) => /"msg":"(call hit a bug|a bug)/.test(line));
   t.deepEqual(bugs, []);
 }

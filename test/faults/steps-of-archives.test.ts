@@ -1,6 +1,6 @@
 // kill -9, and failure, at every labelled step of what the command line tool does with images: load, save, push, prune. The same
 // command again comes out right, the store is whole, nothing half-made is left. FAULTS=all breaks at each step in each way.
-import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { TestDaemon } from '../helpers/daemon.ts';
@@ -8,18 +8,18 @@ import { type FakeRegistry, startFakeRegistry } from '../helpers/fake-registry.t
 import { makeImage, type TestImage } from '../helpers/image-parts.ts';
 import { pull } from '../helpers/pods.ts';
 import { type PushServer, startPushServer } from '../helpers/push-server.ts';
-import { patienceMs, until } from '../helpers/until.ts';
+import { until } from '../helpers/until.ts';
 import { Steps, type Swept, sweepSteps } from './steps.ts';
+import { storeOf, trashMs } from './store.ts';
 
 const architecture = process.arch === 'x64' ? 'amd64' : process.arch;
 const steps = new Steps();
 const daemon = new TestDaemon({ env: steps.env, network: 'none' });
+const store = storeOf(daemon);
 const place = mkdtempSync('/tmp/pwt-archives-');
 let fake: FakeRegistry;
 let target: PushServer;
 let serial = 0;
-/** The trash is emptied when nobody needs the disk. */
-const trashMs = 6 * patienceMs;
 
 test.before('registries and a daemon', async () => {
   [fake, target] = [await startFakeRegistry(), await startPushServer()];
@@ -39,25 +39,12 @@ test.after.always('everything is swept away', async () => {
   rmSync(place, { recursive: true, force: true });
 });
 
-const names = (dir: string): string[] => {
-  const path = join(daemon.root, dir);
-  return existsSync(path) ? readdirSync(path) : [];
-};
-/** Directories and files of the store that are no layer, no blob and no record. */
-const unfinished = (): string[] => [
-  ...names('ingest'),
-  ...names('saves'),
-  ...names('layers').filter((name) => name.startsWith('.')),
-  ...names('content/blobs/sha256').filter((name) => !/^[0-9a-f]{64}$/.test(name)),
-  ...names('images').filter((name) => !/^[0-9a-f]{64}\.json$/.test(name)),
-];
-
-const layers = (): number => names('layers').filter((name) => /^[0-9a-f]{64}$/.test(name)).length;
-
 interface Made {
   readonly image: TestImage;
   readonly reference: string;
   readonly file: string;
+  /** Its layers, as directories' names. */
+  readonly own: readonly string[];
 }
 
 /** Text that does not compress well: a layer of it comes in several pieces. */
@@ -66,19 +53,35 @@ const body = (of: string): string =>
 
 /** An image that nothing else has, pulled. */
 async function pulled(): Promise<Made> {
-  const own = `archive ${(serial += 1)} of ${process.pid}`;
-  const image = makeImage([{ one: body(`${own} 1`) }, { two: body(`${own} 2`) }], { architecture });
+  const text = `archive ${(serial += 1)} of ${process.pid}`;
+  const image = makeImage([{ one: body(`${text} 1`) }, { two: body(`${text} 2`) }], { architecture });
   fake.push('some/archive', `${serial}`, image);
   const reference = `${fake.host}/some/archive:${serial}`;
+  const before = new Set(store.layers());
   await pull(daemon, reference);
-  return { image, reference, file: join(place, `${serial}.tar`) };
+  const own = store.layers().filter((name) => !before.has(name));
+  return { image, reference, file: join(place, `${serial}.tar`), own };
 }
 
 const save = ({ reference, file }: Made) => daemon.podwright('save', '-o', file, reference);
 const load = ({ file }: Made) => daemon.podwright('load', file);
 const idOf = async (reference: string): Promise<string | undefined> =>
   (await daemon.image.ImageStatus({ image: { image: reference } })).image?.id;
-const remove = (image: string) => daemon.image.RemoveImage({ image: { image } });
+/** Its layers have left the disk, or the daemon was broken. */
+async function gone({ own }: Made): Promise<void> {
+  const left = (): string[] => [...store.layers().filter((name) => own.includes(name)), ...store.trash()];
+  await until(
+    'its layers and the trash are gone',
+    () => !daemon.running || steps.fired || left().length === 0,
+    trashMs,
+  );
+}
+
+/** Removes it, and waits for what a removal leaves to the background: that is no step of the next call. */
+async function remove(made: Made): Promise<void> {
+  await daemon.image.RemoveImage({ image: { image: made.reference } });
+  await gone(made);
+}
 
 /** The image is here and every file of it is what it must be. */
 async function whole(t: ExecutionContext, { image, reference }: Made, step: string): Promise<void> {
@@ -87,7 +90,7 @@ async function whole(t: ExecutionContext, { image, reference }: Made, step: stri
 }
 
 const sweep =
-  (verb: Pick<Swept<Made>, 'prepare' | 'call' | 'converge'>) =>
+  (verb: Pick<Swept<Made>, 'prepare' | 'call' | 'whileDead' | 'converge'>) =>
   (t: ExecutionContext): Promise<void> =>
     sweepSteps<Made>(
       t,
@@ -97,10 +100,10 @@ const sweep =
         name: t.title,
         withoutMonitors: true,
         withoutTrash: true,
-        left: async () => unfinished(),
+        left: async () => store.unfinished(),
         converge: async (own, made, after) => {
           await verb.converge(own, made, after);
-          await remove(made.reference);
+          await remove(made);
           rmSync(made.file, { force: true });
         },
       },
@@ -115,7 +118,7 @@ test.serial(
       await whole(own, made, step);
       rmSync(made.file, { force: true });
       await save(made);
-      await remove(made.reference);
+      await remove(made);
       await load(made);
       await whole(own, made, step);
     },
@@ -126,12 +129,9 @@ test.serial(
   'podwright load',
   sweep({
     prepare: async () => {
-      const before = layers();
       const made = await pulled();
       await save(made);
-      await remove(made.reference);
-      // what a removal leaves to the background is none of the load's steps
-      await until('its layers are gone', () => layers() === before && names('trash').length === 0, trashMs);
+      await remove(made);
       return made;
     },
     call: load,
@@ -165,9 +165,19 @@ test.serial(
   'podwright images prune',
   sweep({
     prepare: pulled,
-    call: () => daemon.podwright('images', 'prune', '--all'),
-    converge: async (own, made, { step }) => {
+    call: async (made) => {
       await daemon.podwright('images', 'prune', '--all');
+      await gone(made);
+    },
+    whileDead: () => store.age(),
+    converge: async (own, made, { step, how }) => {
+      await daemon.podwright('images', 'prune', '--all');
+      if (how === 'fail') {
+        // what failed is tried again by the next sweep: that of another removal, or of a start
+        await daemon.kill9();
+        store.age();
+        await daemon.start();
+      }
       own.is(await idOf(made.reference), undefined, step);
       await own.notThrowsAsync(daemon.podwright('images', 'verify'), step);
     },
@@ -175,7 +185,7 @@ test.serial(
 );
 
 test.serial('nothing is left on the host', async (t) => {
-  await until('nothing is half-made', () => unfinished().length === 0);
+  await until('nothing is half-made', () => store.unfinished().length === 0);
   t.deepEqual(await daemon.leftOfPods(), []);
   await daemon.shutdown();
   t.false(existsSync(daemon.socket));

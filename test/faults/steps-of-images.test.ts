@@ -1,15 +1,15 @@
 // kill -9, and failure, at every labelled step of a pull, of a removal and of the sweep after it: the next pull converges,
 // what is complete is not fetched again, nothing is left. FAULTS=all breaks at each step in each way, and where compressed
 // layers are kept too.
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync } from 'node:fs';
 import test, { type ExecutionContext } from 'ava';
 import { TestDaemon } from '../helpers/daemon.ts';
 import { type FakeRegistry, startFakeRegistry } from '../helpers/fake-registry.ts';
 import { makeImage, type TestImage } from '../helpers/image-parts.ts';
 import { pull } from '../helpers/pods.ts';
-import { patienceMs, until } from '../helpers/until.ts';
+import { until } from '../helpers/until.ts';
 import { everything, Steps, type Swept, sweepSteps } from './steps.ts';
+import { storeOf, trashMs } from './store.ts';
 
 const architecture = process.arch === 'x64' ? 'amd64' : process.arch;
 const steps = new Steps();
@@ -34,9 +34,6 @@ test.after.always('everything is swept away', async () => {
   steps.remove();
 });
 
-/** How long is waited for the trash, which is emptied when nobody else needs the machine. */
-const trashMs = 6 * patienceMs;
-
 interface Made {
   readonly image: TestImage;
   readonly reference: string;
@@ -49,31 +46,6 @@ const body = (of: string): string =>
   Array.from({ length: 8000 }, (_, at) => `${of} ${Math.sin(at + of.length)} ${Math.cos(at * 3)}`).join('\n');
 
 const shared = { shared: body('shared by all') };
-
-/** The store of a daemon. */
-function storeOf(daemon: TestDaemon) {
-  const names = (dir: string): string[] => readdirSync(join(daemon.root, dir));
-  const layers = (): string[] => names('layers').filter((name) => /^[0-9a-f]{64}$/.test(name));
-  return {
-    layers,
-    blobs: (): string[] => names('content/blobs/sha256').toSorted(),
-    /** Directories and files that are no layer, no blob and no record. */
-    unfinished: (): string[] => [
-      ...names('ingest'),
-      ...names('layers').filter((name) => name.startsWith('.')),
-      ...names('content/blobs/sha256').filter((name) => !/^[0-9a-f]{64}$/.test(name)),
-      ...names('images').filter((name) => !/^[0-9a-f]{64}\.json$/.test(name)),
-    ],
-    trash: (): string[] => names('trash'),
-    /** Layers that no image needs wait ten minutes for the retry of a pull: these have. */
-    age: (): void => {
-      for (const name of layers()) {
-        const file = join(daemon.root, 'layers', name, 'layer.json');
-        writeFileSync(file, readFileSync(file, 'utf8').replace(/"committedAt":"\d+"/, '"committedAt":"1"'));
-      }
-    },
-  };
-}
 
 /** An image of the shared layer and two that nothing else has. */
 function newImage(): { image: TestImage; reference: string } {

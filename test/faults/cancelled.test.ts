@@ -97,7 +97,7 @@ test.serial('StopContainer: the grace goes on, the container ends, and the next 
     until(`the log has ${line}`, () => textOf(readLog(log_path)).includes(line));
   await says('ready');
   const stop = async (signal: AbortSignal): Promise<string> => {
-    await daemon.runtime.StopContainer({ container_id: id, timeout: '5' }, { signal });
+    await daemon.runtime.StopContainer({ container_id: id, timeout: '10' }, { signal });
     return id;
   };
   t.is(await givenUp(stop, () => says('asked')), null);

@@ -22,7 +22,7 @@ const descriptors: Shortage = {
 const heights = Array.from({ length: 16 }, (_, n) => n - 3);
 
 test.serial('each verb of a pod, and a pull, with few descriptors', async (t) => {
-  t.timeout(170_000);
+  t.timeout(9 * 60_000);
   const { pid } = daemon;
   const scarcity = new Scarcity(t, descriptors);
   for (const more of heights) {

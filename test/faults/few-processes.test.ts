@@ -22,7 +22,7 @@ const processes: Shortage = {
 const heights = Array.from({ length: 10 }, (_, n) => n - 1);
 
 serial(`each verb of a pod, and a pull, with few processes${why}`, async (t) => {
-  t.timeout(170_000);
+  t.timeout(9 * 60_000);
   const { pid } = daemon;
   cgroup.hold(pid);
   t.teardown(() => cgroup.remove());

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import type { PodSandboxConfig } from '../../src/proto/generated/cri/runtime/v1/PodSandboxConfig.ts';
-import { endsWithoutResidue, useDaemon } from '../helpers/daemon.ts';
+import { endsWithoutResidue, settle, useDaemon } from '../helpers/daemon.ts';
 import {
   containerConfig,
   create,
@@ -71,9 +71,10 @@ for (const { title, options } of shapes) {
     t.is((await exec(daemon, witness, 'true')).code, 0);
     await daemon.runtime.StopPodSandbox({ pod_sandbox_id: pod.id });
     await daemon.runtime.RemovePodSandbox({ pod_sandbox_id: pod.id });
-    await until('nothing bears its name', async () =>
-      (await podResidue(daemon)).every((each) => ![pod.id, ...running, over, created].some((id) => each.includes(id))),
-    );
+    const own = [pod.id, ...running, over, created];
+    const left = async (): Promise<string[]> =>
+      (await podResidue(daemon)).filter((each) => own.some((id) => each.includes(id)));
+    t.deepEqual(await settle(left), [], 'nothing bears its name');
   });
 }
 

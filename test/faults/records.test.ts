@@ -34,6 +34,16 @@ const recordFiles = (): string[] =>
 const durable = (noun: string, id: string): Promise<unknown> =>
   until('the record is durable', () => !existsSync(join(daemon.root, noun, id, '.status.json.old')));
 
+/** Whether a status says that its creation was answered. */
+function delivered(file: string): boolean {
+  try {
+    return (decodeRecord(readFileSync(file, 'utf8'), file) as { deliveredAt: string }).deliveredAt !== '0';
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error; // it is being replaced
+    return false;
+  }
+}
+
 /** Replaces text in the data of a record, keeping its envelope right. */
 function rewrite(file: string, change: (json: string) => string): void {
   const data = JSON.stringify(decodeRecord(readFileSync(file, 'utf8'), file));
@@ -147,8 +157,10 @@ for (const { name, tear } of [
 
 test.serial('a status torn by a power cut right after it was written is the last durable one', async (t) => {
   const pod = await runPod(daemon);
-  await daemon.kill9();
   const file = join(daemon.root, 'sandboxes', pod.id, 'status.json');
+  // what is written last, when the answer has been handed out: else it may be killed between two renames
+  await until('the answer is on record', () => delivered(file));
+  await daemon.kill9();
   const kept = join(daemon.root, 'sandboxes', pod.id, '.status.json.old');
   if (!existsSync(kept)) writeFileSync(kept, readFileSync(file));
   truncateSync(file, 30);

@@ -10,7 +10,7 @@ import { pull } from '../helpers/pods.ts';
 import { ref } from '../helpers/registry.ts';
 import { until } from '../helpers/until.ts';
 
-const daemon = useDaemon(test, { flags: ['--set=registry.stall_timeout=1s'] });
+const daemon = useDaemon(test, { flags: ['--set=registry.stall_timeout=5s'] });
 const architecture = process.arch === 'x64' ? 'amd64' : process.arch;
 let serial = 0;
 

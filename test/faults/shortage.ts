@@ -4,8 +4,6 @@ import type { ExecutionContext } from 'ava';
 import { status as grpcStatus, type ServiceError } from '@grpc/grpc-js';
 import type { TestDaemon } from '../helpers/daemon.ts';
 import { containerConfig, create, podConfig, tools } from '../helpers/pods.ts';
-import { podResidue } from '../helpers/residue.ts';
-import { until } from '../helpers/until.ts';
 
 /** Something that there can be too little of. */
 export interface Shortage {
@@ -97,8 +95,7 @@ export async function pullUnder(daemon: TestDaemon, scarcity: Scarcity, more: nu
 /** That nothing is left, and that the daemon took no lack for a bug of its own. */
 export async function endsWell(t: ExecutionContext, daemon: TestDaemon, pid: number): Promise<void> {
   t.is(daemon.pid, pid, 'it was not started anew');
-  await until('the trash is empty', async () => (await podResidue(daemon)).length === 0, 60_000).catch(() => undefined);
-  t.deepEqual(await podResidue(daemon), []);
+  t.deepEqual(await daemon.leftOfPods(), []);
   const bugs = readFileSync(daemon.logFile, 'utf8')
     .split('\n')
     .filter((line) => /"msg":"(call hit a bug|a bug)/.test(line));

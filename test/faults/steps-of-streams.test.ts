@@ -15,8 +15,12 @@ const steps = new Steps();
 const criu = new FakeCriu();
 const daemon = useDaemon(test, { env: steps.env, flags: ['--set', `checkpoint.criu=${criu.program}`] });
 const place = mkdtempSync('/tmp/pwt-steps-of-');
-/** A line per second, and an answer for whoever asks. */
-const script = 'busybox tcpsvd -E 0.0.0.0 8080 cat & i=0; while true; do i=$((i+1)); echo $i > /tick; sleep 0.05; done';
+/** Counts, and answers whoever asks: at a port, and by its input. */
+const script = [
+  'busybox tcpsvd -E 0.0.0.0 8080 cat &',
+  '{ i=0; while true; do i=$((i+1)); echo $i > /tick; sleep 0.05; done; } &',
+  'while read -r line; do echo "heard $line"; done; wait',
+].join(' ');
 
 test.before('an image', () => pull(daemon));
 test.afterEach.always('a verb that failed leaves the next alone', async (t) => {
@@ -106,9 +110,8 @@ test.serial(
     call: async ({ id }) => {
       const { url } = await daemon.runtime.Attach({ container_id: id, stdin: true, stdout: true });
       const client = await ChannelClient.connect(url, 'v5.channel.k8s.io');
-      client.send(0, 'nobody reads it\n');
-      await new Promise((resolve) => setTimeout(resolve, 100));
-      client.ws.terminate();
+      client.send(0, 'me\n');
+      await said(client, 'heard me');
     },
   }),
 );

@@ -80,7 +80,7 @@ test.serial('an upgrade does not move what live pods lie in', async (t) => {
 });
 
 for (const kind of ['upgrade', 'revert'] as const)
-  test(`a release farther than the next is refused before the ${kind}`, async (t) => {
+  test.serial(`a release farther than the next is refused before the ${kind}`, async (t) => {
     const [low, high] = [release('1.0.0'), release('1.2.0')];
     const [from, to] = kind === 'upgrade' ? [low, high] : [high, low];
     const begun = { id: 'x', kind, from, to, settings } as const;
@@ -90,7 +90,7 @@ for (const kind of ['upgrade', 'revert'] as const)
     });
   });
 
-test("a kubelet whose images come from another runtime's socket is not moved", async (t) => {
+test.serial("a kubelet whose images come from another runtime's socket is not moved", async (t) => {
   const file = join(work, 'kubelet');
   const moved = (form: 'config' | 'env', text: string) => {
     writeFileSync(file, text);

@@ -99,9 +99,10 @@ test.serial('a call continues its caller’s trace, and its stages are below it'
 test.serial(
   'without a valid parent a call is the first of its trace; what the caller got wrong is no error',
   async (t) => {
-    const { collector, spans } = await collected(t);
+    const { collector, spans } = await collected(t, soon);
     const call = spans.beginCall('/runtime.v1.RuntimeService/Version', metadata({ traceparent: '00-zz' }));
     call?.end({ ...outcome, code: 'INVALID_ARGUMENT', number: 3, message: 'x is empty' });
+    await until('the export', () => collector.spans.length === 1);
     await spans.close();
     t.like(collector.spans[0], { parentSpanId: '', statusCode: 0 });
     t.is(collector.spans[0]?.resource['service.name'], 'podwrightd');
@@ -114,8 +115,9 @@ test.serial('a caller that does not sample is followed, unless the sampler is of
   await oneCall(first.spans, unsampled);
   await first.spans.close();
   t.deepEqual(first.collector.spans, []);
-  const second = await collected(t, { OTEL_TRACES_SAMPLER: 'always_on' });
+  const second = await collected(t, { OTEL_TRACES_SAMPLER: 'always_on', ...soon });
   await oneCall(second.spans, unsampled);
+  await until('the export', () => second.collector.spans.length === 3);
   await second.spans.close();
   t.is(second.collector.spans.length, 3);
 });

@@ -86,7 +86,7 @@ test.serial('create and start: the program runs, and answers on the pod address'
   await run('start', container);
   t.is((await inspect('inspect', container)).state, 'CONTAINER_RUNNING');
   const { ip } = (await inspect('inspectp', pod)).network;
-  const answer = await until('the pod answers', () => ask(ip, 8080).catch(() => ''));
+  const answer = await until('the pod answers', async () => (await ask(ip, 8080).catch(() => '')) || null);
   t.is(answer, 'served');
 });
 

@@ -37,7 +37,10 @@ test.serial('a pod’s start is one trace with its caller’s, and tells no secr
     daemon.image.PullImage({ image: { image: '127.0.0.1:1/x:1' }, auth: { username: 'somebody', password: secret } }),
   );
   await t.throwsAsync(daemon.runtime.ContainerStatus({ container_id: 'f'.repeat(64) }));
-  await until('spans arrive by themselves', () => collector.named('runtime.v1.RuntimeService/StartContainer').length);
+  await until(
+    'spans arrive by themselves',
+    () => collector.named('runtime.v1.RuntimeService/StartContainer').length > 0,
+  );
   await daemon.removePod(id);
   await daemon.stop();
 

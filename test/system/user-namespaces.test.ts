@@ -1,5 +1,5 @@
 // Pods with a user namespace: whose processes, files and namespaces are, seen from inside and from outside.
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, readlinkSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
@@ -25,6 +25,7 @@ import {
   statusOf,
   type Pod,
 } from '../helpers/pods.ts';
+import { until } from '../helpers/until.ts';
 
 const daemon = useDaemon(test);
 const first = 300_000;
@@ -227,8 +228,12 @@ test.serial('every namespace belongs to the user namespace; the network works fr
   const pid = await pidOf(id);
   const user = statSync(`/proc/${pid}/ns/user`).ino;
   const columns = ['-n', '-o', 'NS,ONS', '-p', String(pid)];
-  const owners = execFileSync('lsns', columns)
-    .toString()
+  // lsns of util-linux before 2.40 fails when any process of the machine ends while it is looked at (ESRCH)
+  const listed = await until('namespaces are listed', () => {
+    const { status, stdout } = spawnSync('lsns', columns, { encoding: 'utf8' });
+    return status === 0 && { stdout };
+  });
+  const owners = listed.stdout
     .trim()
     .split('\n')
     .map((line) => line.trim().split(/\s+/));
@@ -379,10 +384,12 @@ test.serial('pods outlive a daemon that is killed', async (t) => {
   t.is(await pidOf(id), pid);
   t.is(await shell(daemon, id, 'id -u; tr -s " " < /proc/self/uid_map'), `0\n 0 ${first} ${count}`);
   t.is((await output(daemon, pod, inside('stat -c %u /etc/hosts'))).stdout, '0\n');
-  const mounts = readFileSync('/proc/self/mountinfo', 'utf8')
-    .split('\n')
-    .filter((line) => line.includes(daemon.dir));
-  t.is(mounts.length, 1, 'the pin of the network namespace is the only mount of the host');
+  const mounts = (): string[] =>
+    readFileSync('/proc/self/mountinfo', 'utf8')
+      .split('\n')
+      .filter((line) => line.includes(daemon.dir));
+  await until('no other mount of the host is left', () => mounts().length <= 1);
+  t.regex(mounts().join('\n'), /^[^\n]*\/netns\/[^\n]*$/, 'the pin of the network namespace is the only one');
 });
 
 endsWithoutResidue(test, daemon);

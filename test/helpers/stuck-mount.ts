@@ -5,13 +5,16 @@ import { mkdirSync } from 'node:fs';
 import type { ExecutionContext } from 'ava';
 import { until } from './until.ts';
 
-/** Answers FUSE_INIT (protocol 7.27) and nothing else. Descriptor 3 is /dev/fuse, mounted by the shell around it. */
+/** Answers FUSE_INIT (protocol 7.27) and nothing else, and tells of what it was asked. Descriptor 3 is /dev/fuse, mounted by the shell around it. */
 const server = `
   const { readSync, writeSync } = require('node:fs');
   const request = Buffer.alloc(1 << 20);
   for (;;) {
     readSync(3, request);
-    if (request.readUInt32LE(4) !== 26) continue;
+    if (request.readUInt32LE(4) !== 26) {
+      writeSync(1, 'asked\\n');
+      continue;
+    }
     const answer = Buffer.alloc(16 + 64);
     answer.writeUInt32LE(answer.length, 0);
     request.copy(answer, 8, 8, 16);
@@ -27,6 +30,8 @@ const script =
 
 /** A mount that lets nobody go. */
 export interface StuckMount {
+  /** Waits until somebody has asked it: no signal ends who did, for the server has the request (fs/fuse/dev.c). */
+  asked(): Promise<unknown>;
   /** Breaks the connection: who waits gets an error. */
   release(): Promise<void>;
 }
@@ -50,5 +55,5 @@ export async function stuckMount(t: ExecutionContext, dir: string): Promise<Stuc
     return released;
   };
   t.teardown(release);
-  return { release };
+  return { asked: () => until('the file system is asked', () => said.includes('asked')), release };
 }

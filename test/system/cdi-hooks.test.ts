@@ -281,10 +281,13 @@ test.serial('a stop does not wait for poststart hooks: they end with the contain
       { kind: 'poststart', name: `poststart-${timeout}`, does: `${endless} & wait` },
       { kind: 'poststop', name: `poststop-${timeout}` },
     );
-    // one that ends by itself when it is told to
-    const id = await create(daemon, pod, scripted('trap "exit 7" TERM; while :; do sleep 0.1; done', wish));
+    // one that ends by itself when it is told to, and says that it can
+    const says = `trap "exit 7" TERM; touch /out/ready-${timeout}; while :; do sleep 0.1; done`;
+    const mounts = [{ container_path: '/out', host_path: out }];
+    const id = await create(daemon, pod, scripted(says, { ...wish, mounts }));
     const starting = t.throwsAsync(daemon.runtime.StartContainer({ container_id: id }), { message: /was stopped/ });
     await until('the hook runs', () => endlessOnes().length > 0);
+    await until('its handler is set', () => existsSync(join(out, `ready-${timeout}`)));
     await daemon.runtime.StopContainer({ container_id: id, timeout });
     await starting;
     await until('what the hook has started ends too', noEndlessOnes);

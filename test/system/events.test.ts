@@ -13,12 +13,23 @@ test.before('an image', () => pull(daemon));
 
 type Events = CriStream<Event>;
 
-/** A subscription; it is there when the daemon's metrics count it. */
+/** Subscriptions that are open. */
+const open = new Set<Events>();
+const areCounted = (): Promise<boolean> =>
+  until('the open subscriptions are there', async () => (await metric('podwright_event_subscribers')) === open.size);
+
+/** A subscription; it is there when the daemon's metrics count it, and no more those that were closed before. */
 async function subscribe(): Promise<Events> {
-  const before = await metric('podwright_event_subscribers');
+  await areCounted();
   const events = criStream(daemon.socket, 'GetContainerEvents');
-  await until('the subscription is there', async () => (await metric('podwright_event_subscribers')) > before);
+  open.add(events);
+  await areCounted();
   return events;
+}
+
+function close(events: Events): void {
+  events.close();
+  open.delete(events);
 }
 
 async function metric(name: string): Promise<number> {
@@ -48,7 +59,7 @@ test.serial('events of a pod come in order, each with the whole pod right after 
   await daemon.runtime.RemoveContainer({ container_id: id });
   await daemon.removePod(pod.id);
   got.push(...(await events.take(3)));
-  events.close();
+  close(events);
   const names = { [pod.id]: 'pod', [id]: 'container' };
   t.deepEqual(
     got.map((event) => short(event, names)),
@@ -97,7 +108,7 @@ test.serial('a hundred short containers: started before stopped, and stopped say
   };
   for (let round = 0; round < 20; round += 1) await Promise.all(Array.from({ length: 5 }, one));
   await until('all are deleted', () => [...steps.values()].every((each) => each.at(-1) === 'deleted'));
-  events.close();
+  close(events);
   await reading;
   t.is(steps.size, 100);
   for (const each of steps.values()) t.deepEqual(each, ['created', 'started', 'stopped', 'deleted']);
@@ -135,8 +146,8 @@ test.serial('events in order with a slow subscriber: it is given up, nobody else
   t.is(end?.code, grpcStatus.RESOURCE_EXHAUSTED);
   t.true(late.length < read.length);
   t.deepEqual(late, read.slice(1, late.length + 1));
-  quick.close();
-  slow.close();
+  close(quick);
+  close(slow);
   await daemon.removePod(pod.id);
 });
 
@@ -146,7 +157,7 @@ test.serial('a start that fails is a stop with StartError', async (t) => {
   const id = await create(daemon, pod, containerConfig({ command: ['/no/such/program'] }));
   await fails(t, daemon.runtime.StartContainer({ container_id: id }), { code: 'INVALID_ARGUMENT' });
   const got = await events.take(2);
-  events.close();
+  close(events);
   t.deepEqual(
     got.map((event) => short(event, { [id]: 'c' })),
     ['c created', 'c stopped'],
@@ -161,7 +172,7 @@ test.serial('a pod that is removed as it runs: containers stop and go before it 
   const events = await subscribe();
   await daemon.runtime.RemovePodSandbox({ pod_sandbox_id: pod.id });
   const got = await events.take(4);
-  events.close();
+  close(events);
   t.deepEqual(
     got.map((event) => short(event, { [pod.id]: 'pod', [id]: 'c' })),
     ['c stopped', 'c deleted', 'pod stopped', 'pod deleted'],
@@ -196,7 +207,7 @@ test.serial('what ended while the daemon was dead is told after its start', asyn
   // live ones follow
   const next = await create(daemon, pod, containerConfig());
   t.is(short((await events.take(1))[0] as Event, { [next]: 'new' }), 'new created');
-  events.close();
+  close(events);
   await daemon.removePod(pod.id);
 });
 
@@ -204,7 +215,7 @@ test.serial('a stopping daemon tells its subscribers to come back', async (t) =>
   const events = await subscribe();
   const [end] = await Promise.all([ended(events), daemon.restart()]);
   t.is(end.code, grpcStatus.UNAVAILABLE);
-  events.close();
+  close(events);
 });
 
 endsWithoutResidue(test, daemon);

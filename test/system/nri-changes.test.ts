@@ -10,6 +10,7 @@ import {
   exec,
   exited,
   fails,
+  logOf,
   output,
   type Pod,
   pull,
@@ -18,6 +19,7 @@ import {
   shell,
   start,
   statusOf,
+  textOf,
 } from '../helpers/pods.ts';
 import { until } from '../helpers/until.ts';
 
@@ -165,8 +167,9 @@ test.serial('a plugin changes an update, updates others by itself, and evicts', 
   await withPlugin(handlers, async (plugin) => {
     const [one, other] = [
       await start(daemon, pod, scripted('exec sleep 3600')),
-      await start(daemon, pod, scripted('trap "exit 7" TERM; while :; do sleep 0.1; done')),
+      await start(daemon, pod, scripted('trap "exit 7" TERM; echo ready; while :; do sleep 0.1; done')),
     ];
+    await until('its handler is set', async () => textOf(await logOf(daemon, other)).includes('ready'));
     const shares = async (id: string) => (await statusOf(daemon, id)).resources?.linux?.cpu_shares;
     await daemon.runtime.UpdateContainerResources({ container_id: one, linux: { cpu_shares: '100' } });
     t.is(await shares(one), '512', 'the plugin’s word counts');

@@ -97,7 +97,7 @@ for (const freezer of Object.keys(freezers) as Freezer[]) {
 test.serial('one that is paused during its grace is killed at the end of it', async (t) => {
   const id = await start(daemon, pod, scripted('trap "" TERM; echo ready; while :; do sleep 0.05; done'));
   await ready(id);
-  const stop = daemon.runtime.StopContainer({ container_id: id, timeout: '6' });
+  const stop = daemon.runtime.StopContainer({ container_id: id, timeout: '20' });
   const freezer = freezerFile(id, 'freezer.state') === undefined ? 'cgroup.freeze' : 'freezer.state';
   const record = join(daemon.root, 'containers', id, 'status.json');
   await until('the stop has begun', () => !readFileSync(record, 'utf8').includes('"stopRequestedAt":"0"'));
@@ -113,14 +113,7 @@ test.serial('a process that the kernel does not let go is named, and the contain
   const mounts = [{ host_path: dir, container_path: '/stuck', propagation: 'PROPAGATION_PRIVATE' as const }];
   const id = await start(daemon, pod, scripted('ls /stuck/mount & echo ready; wait', { mounts }));
   await ready(id);
-  const procs = join(cgroupDirs(containerPath(pod.id, id))[0] as string, 'cgroup.procs');
-  const states = (): string =>
-    readFileSync(procs, 'utf8')
-      .trim()
-      .split('\n')
-      .map((pid) => readFileSync(`/proc/${pid}/stat`, 'utf8').replace(/^.*\) /s, '')[0])
-      .join('');
-  await until('it has asked the file system', () => /[SD]{2}/.test(states()));
+  await mount.asked();
   const why = await fails(t, daemon.runtime.StopContainer({ container_id: id, timeout: '1' }), {
     code: 'DEADLINE_EXCEEDED',
   });
@@ -135,6 +128,9 @@ test.serial('whenever a container is told to have stopped for memory, it is OOMK
   const memory = String(24 * 1024 * 1024);
   const linux = { resources: { memory_limit_in_bytes: memory, memory_swap_limit_in_bytes: memory } };
   const events = criStream(daemon.socket, 'GetContainerEvents');
+  await until('the subscription is there', async () =>
+    /^podwright_event_subscribers 1$/m.test(await (await fetch(daemon.metricsUrl)).text()),
+  );
   const seen = new Map<string, string>();
   const reading = (async () => {
     for await (const { container_id, container_event_type, containers_statuses } of events) {

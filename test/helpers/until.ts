@@ -5,7 +5,10 @@ export const patienceMs = process.env['TESTBED'] === undefined ? 60_000 : 200_00
 
 const pollMs = 20;
 
-/** Probes until the answer is neither false, null nor undefined, and answers it. Throws past the deadline, naming what was awaited. */
+/**
+ * Probes until the answer is neither false, null nor undefined, and answers it: an empty text and 0 are answers. Throws past
+ * the deadline, naming what was awaited.
+ */
 export async function until<T>(
   what: string,
   probe: () => Promise<T | false | null | undefined> | T | false | null | undefined,
@@ -18,4 +21,19 @@ export async function until<T>(
     if (Date.now() > deadline) throw new Error(`${what}: not within ${timeoutMs} ms`);
     await new Promise((resolve) => setTimeout(resolve, pollMs));
   }
+}
+
+/** Milliseconds in which the effect of an act is looked for before it is done once more. */
+const effectMs = 250;
+
+/**
+ * Does something until its effect is seen: a word that may be said too early. It is not said as often as can be looked,
+ * or a slow listener, such as a terminal that holds four kilobytes, could lose what comes after.
+ */
+export async function untilSeen(what: string, act: () => void, seen: () => boolean): Promise<void> {
+  await until(what, async () => {
+    if (seen()) return true;
+    act();
+    return until('its effect', seen, effectMs).catch(() => false);
+  });
 }

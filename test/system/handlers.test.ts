@@ -25,7 +25,7 @@ import {
 import { Pty } from '../helpers/pty.ts';
 import { processesOf } from '../helpers/residue.ts';
 import { handlersConfig, missing, runtimes, type TestRuntime } from '../helpers/runtimes.ts';
-import { until } from '../helpers/until.ts';
+import { until, untilSeen } from '../helpers/until.ts';
 
 const config = handlersConfig();
 const daemon = useDaemon(test, { flags: [`--config=${config.file}`] });
@@ -258,10 +258,11 @@ ofEach('commands and attachments have streams and terminals', async (t, { name }
   exec.type('stty size\n');
   await exec.shows('37 101');
   exec.resize(77, 22);
-  await until('the size inside follows', () => {
-    exec.type('stty size\n');
-    return exec.output.includes('22 77');
-  });
+  await untilSeen(
+    'the size inside follows',
+    () => exec.type('stty size\n'),
+    () => exec.output.includes('22 77'),
+  );
   exec.type('exit 5\n');
   t.is(await exec.ended(), 5);
   const attach = new Pty(podwright('attach', '-i', id), { columns: 80, rows: 24 });

@@ -7,7 +7,7 @@ import { type AddressInfo, connect, createServer } from 'node:net';
 import { PassThrough } from 'node:stream';
 import { endsWithoutResidue, useDaemon } from '../helpers/daemon.ts';
 import { type Pod, pull, runPod, scripted, start } from '../helpers/pods.ts';
-import { until } from '../helpers/until.ts';
+import { until, untilSeen } from '../helpers/until.ts';
 
 const daemon = useDaemon(test);
 let pod: Pod;
@@ -103,15 +103,10 @@ test.serial('Exec: a terminal that is resized', async (t) => {
   let status: V1Status | null = null;
   const exec = new Exec(config);
   await exec.exec('ns', 'pod', 'c', cmd, stdout, null, stdin, true, (told) => void (status = told));
-  await until('the size inside', () => {
-    stdin.write('stty size\n');
-    return stdout.text().includes('17 61');
-  });
+  const ask = (): void => void stdin.write('stty size\n');
+  await untilSeen('the size inside', ask, () => stdout.text().includes('17 61'));
   Object.assign(stdout, { columns: 90, rows: 40 }).emit('resize');
-  await until('the new size', () => {
-    stdin.write('stty size\n');
-    return stdout.text().includes('40 90');
-  });
+  await untilSeen('the new size', ask, () => stdout.text().includes('40 90'));
   stdin.write('exit\n');
   t.like(await until('the status', () => status as V1Status | null), { status: 'Success' });
 });
@@ -120,10 +115,11 @@ test.serial('Attach: input and output of the main process', async (t) => {
   const [stdout, stdin] = [sink(), new PassThrough()];
   const ws = await new Attach(config).attach('ns', 'pod', 'c', stdout, sink(), stdin, false);
   t.teardown(() => ws.close());
-  await until('the answer', () => {
-    stdin.write('hello\n');
-    return stdout.text().includes('got hello');
-  });
+  await untilSeen(
+    'the answer',
+    () => void stdin.write('hello\n'),
+    () => stdout.text().includes('got hello'),
+  );
   t.pass();
 });
 

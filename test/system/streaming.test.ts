@@ -10,7 +10,7 @@ import { containerConfig, exited, fails, type Pod, pull, runPod, scripted, start
 import { Pty } from '../helpers/pty.ts';
 import { kitPrograms } from '../helpers/registry.ts';
 import { processesOf } from '../helpers/residue.ts';
-import { until } from '../helpers/until.ts';
+import { until, untilSeen } from '../helpers/until.ts';
 
 const daemon = useDaemon(test);
 let pod: Pod;
@@ -92,17 +92,19 @@ for (const [name, exec] of tools) {
     t.teardown(() => pty.destroy());
     pty.type('echo TERM is $TERM; tty\n');
     // a client may tell its size after the command has begun
-    await until('the size inside is that outside', () => {
-      pty.type('stty size\n');
-      return pty.output.includes('37 101');
-    });
+    await untilSeen(
+      'the size inside is that outside',
+      () => pty.type('stty size\n'),
+      () => pty.output.includes('37 101'),
+    );
     await pty.shows('TERM is xterm');
     await pty.shows('/dev/pts/');
     pty.resize(77, 22);
-    await until('the size inside follows', () => {
-      pty.type('stty size\n');
-      return pty.output.includes('22 77');
-    });
+    await untilSeen(
+      'the size inside follows',
+      () => pty.type('stty size\n'),
+      () => pty.output.includes('22 77'),
+    );
     pty.type('sleep 1000\n');
     await until('it runs', () => processesOf(daemon).some(({ what }) => what.includes('sleep 1000')));
     pty.type('\u0003');
@@ -141,10 +143,11 @@ for (const [name, attach] of attaches) {
     t.teardown(() => child.kill('SIGKILL'));
     let out = '';
     child.stdout.on('data', (more: Buffer) => void (out += more.toString()));
-    await until('it is attached', () => {
-      child.stdin.write('hello\n');
-      return out.includes('got hello');
-    });
+    await untilSeen(
+      'it is attached',
+      () => void child.stdin.write('hello\n'),
+      () => out.includes('got hello'),
+    );
     t.notRegex(out, /before/);
     child.kill('SIGKILL');
     const { status } = await daemon.runtime.ContainerStatus({ container_id: shell });
@@ -157,10 +160,11 @@ for (const [name, attach] of attaches) {
     const ptys = [1, 2].map(() => new Pty(attach('-it', tty), { columns: 90, rows: 25 }));
     t.teardown(() => ptys.map((pty) => pty.destroy()));
     const [first, second] = ptys as [Pty, Pty];
-    await until('both are attached', () => {
-      first.type('echo one$((1))\n');
-      return first.output.includes('one1') && second.output.includes('one1');
-    });
+    await untilSeen(
+      'both are attached',
+      () => first.type('echo one$((1))\n'),
+      () => first.output.includes('one1') && second.output.includes('one1'),
+    );
     second.type('stty size\n');
     await first.shows('25 90');
     second.type('exit 3\n');

@@ -50,13 +50,16 @@ export class FakeApi {
     return `https://127.0.0.1:${this.#port}`;
   }
 
-  /** Listens; on the port of before when it did. */
-  async start(): Promise<void> {
+  /**
+   * Listens; on the port of before when it did. A port that the kernel gave may be somebody's when it is asked for again:
+   * who stops and starts takes one of freePort's.
+   */
+  async start(port = this.#port): Promise<void> {
     const server = createServer({ ...this.pair }, (request, response) => void this.#answer(request, response));
     this.#server = server;
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
-      server.listen(this.#port, '127.0.0.1', resolve);
+      server.listen(port, '127.0.0.1', resolve);
     });
     this.#port = (server.address() as AddressInfo).port;
   }

@@ -35,7 +35,7 @@ export async function makeOutside(): Promise<Outside> {
   const busybox = await busyboxPath();
   const servers: ChildProcess[] = [];
   const inside = (...args: string[]): Promise<{ stdout: string }> =>
-    run('ip', ['netns', 'exec', name, ...args], { timeout: 20_000 });
+    run('ip', ['netns', 'exec', name, ...args], { timeout: 60_000 });
   await run('ip', ['netns', 'add', name]);
   await run('ip', ['link', 'add', hostEnd, 'type', 'veth', 'peer', 'name', ownEnd, 'netns', name]);
   await run('ip', ['address', 'add', `${hostIp}/24`, 'dev', hostEnd]);
@@ -72,12 +72,12 @@ export async function makeOutside(): Promise<Outside> {
   };
 }
 
-/** Connects from the host, sends a text, and answers what comes back until the end. Rejects when refused or silent for 5 s. */
+/** Connects from the host, sends a text, and answers what comes back until the end. Rejects when refused or silent for 20 s. */
 export function ask(host: string, port: number, text = ''): Promise<string> {
   const { promise, resolve, reject } = Promise.withResolvers<string>();
   const socket = connect({ host, port });
   let answer = '';
-  socket.setTimeout(5000, () => socket.destroy(new Error(`${host}:${port} does not answer`)));
+  socket.setTimeout(20_000, () => socket.destroy(new Error(`${host}:${port} does not answer`)));
   socket.on('connect', () => socket.end(text));
   socket.on('data', (chunk: Buffer) => (answer += chunk.toString()));
   socket.on('error', reject);

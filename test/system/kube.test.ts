@@ -1,6 +1,6 @@
 // A daemon that has a kubeconfig: what its API server hears of pods and of the node, and what it may do to the daemon.
 import test from 'ava';
-import { TestDaemon } from '../helpers/daemon.ts';
+import { freePort, TestDaemon } from '../helpers/daemon.ts';
 import { type Asked, FakeApi, type Handler } from '../helpers/fake-api.ts';
 import { exited, pull, runPod, scripted, start, type Pod } from '../helpers/pods.ts';
 import { until as untilWithin } from '../helpers/until.ts';
@@ -25,7 +25,7 @@ const answering: Handler = ({ method, path }) => {
 let pod: Pod;
 
 test.before('an API server, and a daemon that knows it', async () => {
-  await api.start();
+  await api.start(await freePort());
   api.handler = answering;
   api.kubeconfig();
   await daemon.start();

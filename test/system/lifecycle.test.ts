@@ -346,7 +346,15 @@ test.serial('a pod with a cgroup_parent of the kubelet lives below it and leaves
   for (const line of groups) t.true(line.endsWith(`${parent}/${last(id)}`), line);
   await daemon.removePod(other.id);
   t.true(cgroupExists(parent), 'the parent is not ours to remove');
-  removeCgroupTree(root);
+  await until('it has left it', () => ![id, other.id].some((each) => cgroupExists(`${parent}/${last(each)}`)));
+  await until('the parent can be removed', () => {
+    try {
+      removeCgroupTree(root);
+      return true;
+    } catch {
+      return false; // those who were in it are not all reaped yet
+    }
+  });
 });
 
 test.serial('the same RunPodSandbox again is refused with the id; another config names what differs', async (t) => {

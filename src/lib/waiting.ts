@@ -28,3 +28,16 @@ export async function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promi
     signal.removeEventListener('abort', give);
   }
 }
+
+/**
+ * Calls `then` once so much time has passed and what came meanwhile has been heard: after a time without the processor a
+ * timer comes before what waits in sockets. Answers what calls it off.
+ */
+export function whenSilentFor(ms: number, then: () => void): () => void {
+  let immediate: NodeJS.Immediate | null = null;
+  const timer = setTimeout(() => (immediate = setImmediate(then)), ms);
+  return () => {
+    clearTimeout(timer);
+    if (immediate) clearImmediate(immediate);
+  };
+}

@@ -1,6 +1,7 @@
 // One connection to one monitor: requests with ids, answers, pushed events.
 import { connect, type Socket } from 'node:net';
 import { Failure, type FailureKind, cancelled, deadlineExceeded, internal, unavailable } from '../lib/failure.ts';
+import { whenSilentFor } from '../lib/waiting.ts';
 import { decodeFrame, encodeFrame, type FrameObject, type ReceivedFrame } from '../proto/monitor-codec.ts';
 import { blame } from './blame.ts';
 import { FrameReader, frameBytes, maxFrameBytes } from './frames.ts';
@@ -72,7 +73,7 @@ export class MonitorConnection {
   static async open(path: string, timeoutMs: number, handlers: ConnectionHandlers): Promise<MonitorConnection> {
     const socket = connect(path);
     const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const timer = setTimeout(() => reject(new Error(`no connection within ${timeoutMs} ms`)), timeoutMs);
+    const heard = whenSilentFor(timeoutMs, () => reject(new Error(`no connection within ${timeoutMs} ms`)));
     socket.once('connect', () => resolve());
     socket.once('error', reject);
     try {
@@ -81,7 +82,7 @@ export class MonitorConnection {
       socket.destroy();
       throw unavailable(`connect to the monitor at ${path}`, error);
     } finally {
-      clearTimeout(timer);
+      heard();
       socket.removeListener('error', reject);
     }
     return new MonitorConnection(socket, handlers);

@@ -1,6 +1,7 @@
 // All monitors of this daemon by sandbox id: start, calls, reconnection, news of exits and deaths.
 // Must not decide what an exit means.
-import { Failure, internal, unavailable } from '../lib/failure.ts';
+import { deadlineExceeded, Failure, internal, unavailable } from '../lib/failure.ts';
+import { whenSilentFor } from '../lib/waiting.ts';
 import type { Carrier } from './carrier.ts';
 import { type MonitorCall, MonitorConnection, type MonitorEvent, type MonitorReply } from './client.ts';
 import type { StreamPlace } from './streams.ts';
@@ -216,14 +217,17 @@ export class Monitors {
       onEvent: (event) => onEvent(sandboxId, event),
       onClose: () => this.#lost(sandboxId, connection),
     });
+    const late = new AbortController();
+    const heard = whenSilentFor(connectTimeoutMs, () => late.abort(deadlineExceeded('greet the monitor')));
     try {
-      const signal = AbortSignal.timeout(connectTimeoutMs);
-      const reply = await connection.call({ hello: { version: protocolVersion, daemonVersion } }, signal);
+      const reply = await connection.call({ hello: { version: protocolVersion, daemonVersion } }, late.signal);
       if (!reply.hello) throw unavailable(`the monitor of sandbox ${sandboxId} did not greet`);
       return { connection, hello: reply.hello };
     } catch (error) {
       connection.close();
       throw error;
+    } finally {
+      heard();
     }
   }
 

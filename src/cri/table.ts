@@ -73,7 +73,7 @@ export interface ServiceParts<Verbs> {
 
 /**
  * Handlers for the rows of a table; grpc-js answers UNIMPLEMENTED for the methods without one.
- * Throws at start when a request field of a served RPC has no policy.
+ * Throws at start when a row is not of its RPC's kind.
  */
 export function buildService<Verbs>(name: ServiceName, table: object, parts: ServiceParts<Verbs>): Service {
   const definition: Record<string, AnyMethod> = {};

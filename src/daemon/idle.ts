@@ -1,8 +1,16 @@
 // Gives memory back when the daemon has been idle, or has grown: V8 collects only when it allocates, and the C heap
 // keeps what is freed. Must not run while calls come in thick.
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 
-/** How the garbage collector is reached; null when Node was started without --expose-gc. */
-type Collect = ((options: { type: 'major'; flavor: 'last-resort'; execution: 'sync' }) => void) | undefined;
+/** The garbage collector of V8 (extensions/gc-extension.cc). */
+type Collect = (options: { type: 'major'; flavor: 'last-resort'; execution: 'sync' }) => void;
+
+/** Reaches the garbage collector: only contexts made after the flag have it, and with the flag a start takes longer. */
+function collector(): Collect {
+  setFlagsFromString('--expose-gc');
+  return runInNewContext('gc') as Collect;
+}
 
 const quietMs = 5000;
 /** A kubelet lists every second, so that it is never quiet: what has grown by so much is worth a collection then... */
@@ -39,11 +47,12 @@ export function trimWhenIdle(
   trimHeap: () => Promise<unknown>,
   onError: (error: unknown) => void,
 ): { stop: () => void } {
-  const collect = (globalThis as { gc?: Collect }).gc;
+  let collect: Collect | null = null;
   const held = (): number => process.memoryUsage.rss();
   let [trimmedMs, heldAfterBytes] = [0, 0];
   const trim = async (): Promise<void> => {
-    collect?.({ type: 'major', flavor: 'last-resort', execution: 'sync' });
+    collect ??= collector();
+    collect({ type: 'major', flavor: 'last-resort', execution: 'sync' });
     await trimHeap();
     heldAfterBytes = held();
   };

@@ -17,14 +17,17 @@ export type FrameObject = Frame;
  */
 export type ReceivedFrame = Frame__Output;
 
-const frameType = protobuf.Root.fromJSON(descriptor).lookupType('podwright.monitor.v1.Frame');
+let made: protobuf.Type | undefined;
+/** Made with the first frame: a daemon that starts on a node without pods does not wait for it. */
+const frameType = (): protobuf.Type =>
+  (made ??= protobuf.Root.fromJSON(descriptor).lookupType('podwright.monitor.v1.Frame'));
 
 // Must match the flags of proto-loader-gen-types in hack/proto.sh.
 const toObjectOptions = { longs: String, enums: String, defaults: true, oneofs: true } as const;
 
 /** One frame as protobuf bytes, without the length prefix. */
 export function encodeFrame(frame: FrameObject): Buffer {
-  const bytes = frameType.encode(frameType.fromObject(frame)).finish();
+  const bytes = frameType().encode(frameType().fromObject(frame)).finish();
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
@@ -33,5 +36,5 @@ export function encodeFrame(frame: FrameObject): Buffer {
  * skipped. Throws a RangeError or Error on bytes that are not a frame.
  */
 export function decodeFrame(bytes: Uint8Array): ReceivedFrame {
-  return frameType.toObject(frameType.decode(bytes), toObjectOptions) as ReceivedFrame;
+  return frameType().toObject(frameType().decode(bytes), toObjectOptions) as ReceivedFrame;
 }

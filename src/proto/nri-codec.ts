@@ -4,16 +4,21 @@ import protobuf from 'protobufjs/light.js';
 import nri from './generated/nri.json' with { type: 'json' };
 import ttrpc from './generated/ttrpc.json' with { type: 'json' };
 
-const types = {
-  nri: protobuf.Root.fromJSON(nri as object as protobuf.INamespace),
-  ttrpc: protobuf.Root.fromJSON(ttrpc as object as protobuf.INamespace),
-};
+const descriptors = { nri, ttrpc } as const;
+const roots = new Map<string, protobuf.Root>();
+
+/** Made when the first plugin talks: most nodes have none. */
+function rootOf(name: keyof typeof descriptors): protobuf.Root {
+  const root = roots.get(name) ?? protobuf.Root.fromJSON(descriptors[name] as object as protobuf.INamespace);
+  roots.set(name, root);
+  return root;
+}
 
 // Must match the flags of proto-loader-gen-types in hack/proto.sh.
 const toObjectOptions = { longs: String, enums: String, defaults: true, oneofs: true } as const;
 
 const lookup = (name: string): protobuf.Type =>
-  name.startsWith('ttrpc.') ? types.ttrpc.lookupType(name) : types.nri.lookupType(`nri.pkg.api.v1alpha1.${name}`);
+  name.startsWith('ttrpc.') ? rootOf('ttrpc').lookupType(name) : rootOf('nri').lookupType(`nri.pkg.api.v1alpha1.${name}`);
 
 /** A message's bytes; `name` as in api.proto, or `ttrpc.Request` and so on. 64-bit fields take decimal strings. */
 export function encodeNri(name: string, value: object): Buffer {

@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto';
 import http from 'node:http';
 import https from 'node:https';
-import { createSecureContext, getCACertificates, rootCertificates, type SecureContext } from 'node:tls';
+import nodeTls, { createSecureContext, type SecureContext } from 'node:tls';
 import type { TlsMaterial } from './endpoint.ts';
 
 /** What connections of one pool have in common. */
@@ -82,8 +82,8 @@ let authorities: readonly string[] | undefined;
 function systemAuthorities(): string[] {
   if (authorities === undefined) {
     // the same certificates are found in the bundle and in the directory of the store
-    const system = [...new Set(getCACertificates('system'))];
-    authorities = system.length > 0 ? system : rootCertificates;
+    const system = [...new Set(nodeTls.getCACertificates('system'))];
+    authorities = system.length > 0 ? system : nodeTls.rootCertificates;
   }
   return [...authorities];
 }

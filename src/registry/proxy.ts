@@ -1,6 +1,6 @@
 // Which proxy a request goes through: HTTP_PROXY, HTTPS_PROXY, NO_PROXY as Go's net/http reads them.
 // Must not send anything.
-import { BlockList, isIP } from 'node:net';
+import net, { isIP } from 'node:net';
 
 /** The environment's proxy settings. */
 export interface ProxySettings {
@@ -81,7 +81,7 @@ function inRange(cidr: string, host: string): boolean {
   const family = isIP(address);
   if (family === 0 || isIP(host) !== family || !/^[0-9]{1,3}$/.test(bits)) return false;
   if (Number(bits) > (family === 4 ? 32 : 128)) return false;
-  const list = new BlockList();
+  const list = new net.BlockList();
   list.addSubnet(address, Number(bits), family === 4 ? 'ipv4' : 'ipv6');
   return list.check(host, family === 4 ? 'ipv4' : 'ipv6');
 }

@@ -2,7 +2,7 @@
 // a token server) may not be this machine or the metadata service of its cloud, or a hostile registry could have
 // requests made that only the node itself can make.
 import { lookup as resolve } from 'node:dns';
-import { BlockList, isIP, type LookupFunction } from 'node:net';
+import net, { isIP, type LookupFunction } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { bareHost } from './proxy.ts';
 import { TransportError } from './transport-error.ts';
@@ -21,14 +21,14 @@ export interface OwnHost {
   readonly peer: string;
 }
 
-const loopback = new BlockList();
+const loopback = new net.BlockList();
 loopback.addSubnet('127.0.0.0', 8, 'ipv4');
 loopback.addSubnet('0.0.0.0', 8, 'ipv4');
 loopback.addAddress('::1', 'ipv6');
 loopback.addAddress('::', 'ipv6');
 
 /** Link-local, multicast, and the addresses of metadata services that are neither. */
-const forbidden = new BlockList();
+const forbidden = new net.BlockList();
 forbidden.addSubnet('169.254.0.0', 16, 'ipv4');
 forbidden.addSubnet('224.0.0.0', 3, 'ipv4');
 forbidden.addSubnet('fe80::', 10, 'ipv6');
@@ -38,7 +38,7 @@ forbidden.addAddress('100.100.100.200', 'ipv4'); // Alibaba
 forbidden.addAddress('168.63.129.16', 'ipv4'); // Azure
 forbidden.addAddress('192.0.0.192', 'ipv4'); // Oracle
 
-const isIn = (list: BlockList, address: string): boolean =>
+const isIn = (list: net.BlockList, address: string): boolean =>
   isIP(address) !== 0 && list.check(address, isIP(address) === 4 ? 'ipv4' : 'ipv6');
 
 /** An address that is written as IPv6 but is one of IPv4 (::ffff:127.0.0.1), as IPv4; without a zone. */

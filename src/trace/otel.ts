@@ -1,6 +1,6 @@
 // Spans by OpenTelemetry. Imported only when they are asked for: in the shipped program it is a file of its own.
 // Must not throw into a call, nor hold one up: what cannot be exported is dropped and told once a minute.
-import { AsyncLocalStorage } from 'node:async_hooks';
+import asyncHooks from 'node:async_hooks';
 import {
   type Attributes,
   type Context,
@@ -158,7 +158,7 @@ export function createSpans(
     spanProcessors: [new BatchSpanProcessor({ exporter, ...settings.batch })],
   });
   const tracer = provider.getTracer('podwright', version);
-  const calls = new AsyncLocalStorage<Span>();
+  const calls = new asyncHooks.AsyncLocalStorage<Span>();
   return {
     beginCall(path, metadata) {
       const [, service = '', method = ''] = path.split('/');

@@ -1,5 +1,6 @@
+import { fromJSON, type MessageTypeDefinition, type ServiceDefinition } from '@grpc/proto-loader';
 import test from 'ava';
-import { criMessage } from '../../../src/proto/cri-codec.ts';
+import { criMessage, criService } from '../../../src/proto/cri-codec.ts';
 import { criFields, criMessages } from '../../../src/cri/reflection.ts';
 import descriptor from '../../../src/proto/generated/runtime.json' with { type: 'json' };
 
@@ -43,6 +44,52 @@ test('every message of the proto survives a round trip with every field set', (t
     const message = full(type);
     t.deepEqual(codec.deserialize(codec.serialize(message)), message, type);
   }
+});
+
+/** What @grpc/proto-loader makes of the same descriptor: another reading of it. */
+const theirs = fromJSON(descriptor as object as Parameters<typeof fromJSON>[0], {
+  keepCase: true,
+  longs: String,
+  enums: String,
+  defaults: true,
+  oneofs: true,
+});
+
+test('every message has the bytes and the objects that proto-loader gives it, full and empty', (t) => {
+  for (const type of criMessages()) {
+    const [ours, other] = [criMessage(type), theirs[`runtime.v1.${type}`] as MessageTypeDefinition<object, object>];
+    for (const message of [full(type), {}]) {
+      const bytes = other.serialize(message);
+      t.deepEqual(ours.serialize(message), bytes, type);
+      t.deepEqual(ours.deserialize(bytes), other.deserialize(bytes), type);
+    }
+  }
+});
+
+test('the services are those of proto-loader: paths, streams, requests and answers', (t) => {
+  for (const service of ['RuntimeService', 'ImageService'] as const) {
+    const other = theirs[`runtime.v1.${service}`] as ServiceDefinition;
+    const ours = criService(service);
+    t.deepEqual(Object.keys(ours), Object.keys(other));
+    for (const [name, method] of Object.entries(other)) {
+      const { path, requestStream, responseStream } = method;
+      t.like(ours[name], { path, requestStream, responseStream });
+      const [request, answer] = [method.requestType, method.responseType].map(({ type }) =>
+        full((type as { name: string }).name),
+      ) as [object, object];
+      t.deepEqual(ours[name]?.requestSerialize(request), method.requestSerialize(request), name);
+      t.deepEqual(ours[name]?.responseSerialize(answer), method.responseSerialize(answer), name);
+      t.deepEqual(ours[name]?.requestDeserialize(method.requestSerialize(request)), request, name);
+      t.deepEqual(ours[name]?.responseDeserialize(method.responseSerialize(answer)), answer, name);
+    }
+  }
+});
+
+test('what is not there is told, and an array is no message', (t) => {
+  t.throws(() => criMessage('NoSuchMessage'), { message: /runtime\.v1\.NoSuchMessage is not a message/ });
+  t.throws(() => criMessage('RuntimeService'), { message: /is not a message/ });
+  t.throws(() => criService('Container' as 'ImageService'), { message: /is not a service/ });
+  t.throws(() => criMessage('Container').serialize([]), { message: /an array in place of a message Container/ });
 });
 
 test('an empty message decodes to defaults: null messages, empty lists, "0" for 64 bits', (t) => {

@@ -15,16 +15,17 @@ const parts = {
   'podwright.installer': 'src/installer/installer.ts',
 };
 
-// The starter must be a file of its own: a program cannot cache the compilation of itself.
 // Flags that change code would make Node compile its own modules instead of taking them from its snapshot, 60 ms of a
 // start: what stays running gets them when its start is over and what it compiled is kept.
+const afterStart = { podwrightd: ['--optimize-for-size'] };
+
+// The starter must be a file of its own: a program cannot cache the compilation of itself.
 const starter = (name) => `import { enableCompileCache, flushCompileCache } from 'node:module';
-import { setFlagsFromString } from 'node:v8';
+import v8 from 'node:v8';
 enableCompileCache(import.meta.dirname + '/.compile-cache');
 // What has run by then is what the next start will need.
 setTimeout(() => {
-  flushCompileCache();
-  setFlagsFromString('--optimize-for-size');
+  flushCompileCache();${(afterStart[name] ?? []).map((flag) => `\n  v8.setFlagsFromString('${flag}');`).join('')}
 }, 5000).unref();
 await import('./${name}.main.js');
 `;
@@ -47,7 +48,9 @@ const requireBuiltins = {
     );
     onLoad({ filter: /./, namespace: 'builtin' }, ({ path }) => {
       const own = Object.entries(Object.getOwnPropertyDescriptors(require(path)));
-      const names = own.filter(([name, { get }]) => get === undefined && /^[a-z]\w*$/i.test(name)).map(([name]) => name);
+      const names = own
+        .filter(([name, property]) => 'value' in property && /^[a-z]\w*$/i.test(name))
+        .map(([name]) => name);
       const lines = names.map((name) => `const its_${name} = all.${name};`);
       const exported = names.map((name) => `its_${name} as ${name}`).join(', ');
       return {
@@ -63,7 +66,9 @@ const calledLate = {
   name: 'called-late',
   setup({ onResolve, onLoad }) {
     onResolve({ filter: new RegExp(`^(${Object.keys(lateCalls).join('|')})$`) }, ({ path, importer, resolveDir }) =>
-      importer.includes('/node_modules/') || importer === path ? null : { path, namespace: 'late', pluginData: resolveDir },
+      importer.includes('/node_modules/') || importer === path
+        ? null
+        : { path, namespace: 'late', pluginData: resolveDir },
     );
     onLoad({ filter: /./, namespace: 'late' }, ({ path, pluginData: resolveDir }) => ({
       contents: lateCalls[path]

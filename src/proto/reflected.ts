@@ -86,8 +86,7 @@ function codecOf(type: () => protobuf.Type, options: protobuf.IConversionOptions
     serialize(value) {
       // an array would be taken for a message without any field
       if (Array.isArray(value)) throw new TypeError(`an array in place of a message ${type().name}`);
-      const bytes = type().encode(type().fromObject(value)).finish();
-      return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+      return type().encode(type().fromObject(value)).finish() as Buffer; // in Node they are always (protobufjs BufferWriter)
     },
     deserialize: (bytes) => type().toObject(type().decode(bytes), options),
   };

@@ -31,7 +31,7 @@ else
   daemon=$!
   for ((i = 0; ; i++)); do
     ! serving || break
-    if ! kill -0 "$daemon" 2> /dev/null || [ $i -ge 150 ]; then
+    if ! kill -0 "$daemon" 2> /dev/null || [ $i -ge 600 ]; then
       tail -n 20 "$log" >&2
       die "podwrightd did not start; the whole log is $log"
     fi

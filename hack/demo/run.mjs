@@ -83,6 +83,10 @@ async function start() {
   return { podId, id };
 }
 
+/** How often something that comes by itself is looked for, 50 ms apart: 20 s and more. */
+const looks = 400;
+const moment = () => new Promise((resolve) => setTimeout(resolve, 50));
+
 /** Asks the pod's web server until it listens: the process has only just been started. */
 async function ask(url) {
   for (let attempt = 1; ; attempt += 1) {
@@ -90,9 +94,18 @@ async function ask(url) {
       const response = await fetch(url, { signal: AbortSignal.timeout(2000) });
       return (await response.text()).trimEnd();
     } catch (error) {
-      if (attempt === 50) throw new Error(`no answer from ${url}`, { cause: error });
-      await new Promise((resolve) => setTimeout(resolve, 50));
+      if (attempt === looks) throw new Error(`no answer from ${url}`, { cause: error });
+      await moment();
     }
+  }
+}
+
+/** What the pod has said: its words are in the log once the monitor has come to them. */
+async function said(path) {
+  for (let look = 1; ; look += 1) {
+    const text = readFileSync(path, 'utf8').trimEnd();
+    if (/^\S+ stdout /m.test(text) || look === looks) return text;
+    await moment();
   }
 }
 
@@ -104,7 +117,7 @@ const address = status.network.ip;
 console.log(`pod ${podId.slice(0, 13)} has address ${address}`);
 const url = `http://${address}:8080/cgi-bin/about`;
 console.log(`\nGET ${url}\n${indent(await ask(url))}`);
-console.log(`\nlog (${logDirectory}/web.log)\n${indent(readFileSync(`${logDirectory}/web.log`, 'utf8').trimEnd())}`);
+console.log(`\nlog (${logDirectory}/web.log)\n${indent(await said(`${logDirectory}/web.log`))}`);
 
 const { stats } = await call('ContainerStats', { container_id: id });
 const kib = (value) => `${Math.round(Number(value?.value ?? 0) / 1024)} KiB`;

@@ -5,6 +5,7 @@ import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { settle } from '../helpers/daemon.ts';
 import { networkResidue, podResidue } from '../helpers/residue.ts';
 
 const run = promisify(execFile);
@@ -93,8 +94,8 @@ test.serial('down ends a pod whose daemon was killed, and leaves nothing but ima
   t.regex(stderr, /all is gone\n$/);
   const belongings = { root, state, bridge, subnet, ids };
   // what was thrown away and is not freed yet the next daemon frees, as the root directory stays
-  const left = (await podResidue(belongings)).filter((each) => !each.startsWith('trash '));
-  t.deepEqual(left, []);
+  const left = async () => (await podResidue(belongings)).filter((each) => !each.startsWith('trash '));
+  t.deepEqual(await settle(left), []);
   t.deepEqual(await networkResidue(belongings), []);
   t.false(existsSync(state));
   t.true(existsSync(join(root, 'images')));

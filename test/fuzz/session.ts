@@ -43,13 +43,14 @@ const spareFds = 12;
 /** Memory that it may have more of: caches that fill once, and what the collector has not looked at yet. */
 const spareBytes = 96 * 1024 * 1024;
 
-/** What it holds once closed connections are gone, or at the deadline. */
-async function settled(pid: number, fds: number): Promise<Holdings> {
-  await until('connections are closed', () => holdingsOf(pid).fds <= fds).catch(() => undefined);
+/** What it holds once closed connections are gone and memory is given back, or at the deadline. */
+async function settled(pid: number, most: Holdings): Promise<Holdings> {
+  const isWell = ({ fds, rssBytes }: Holdings): boolean => fds <= most.fds && rssBytes <= most.rssBytes;
+  await until('connections are closed', () => isWell(holdingsOf(pid))).catch(() => undefined);
   return holdingsOf(pid);
 }
 
-const heartDeadlineMs = 15_000;
+const heartDeadlineMs = 30_000;
 
 /** The containers of a pod whose monitor is pestered must not notice. */
 async function pesterOneMonitor(
@@ -75,6 +76,8 @@ async function clearAway(daemon: TestDaemon, ground: Ground): Promise<string[]> 
   const complaints: string[] = [];
   await daemon.removeAllPods().catch((error: Error) => complaints.push(`removing what is left: ${error.message}`));
   for (const left of await daemon.leftOfPods()) complaints.push(`left on the host: ${left}`);
+  // who was in them may not be reaped yet
+  await until('the cgroups go', () => clearCgroups(ground).length === 0).catch(() => undefined);
   for (const left of clearCgroups(ground)) complaints.push(`a cgroup cannot go: ${left}`);
   return complaints;
 }
@@ -108,7 +111,7 @@ export async function fuzzDaemon(daemon: TestDaemon, options: SessionOptions): P
   complaints.push(...pulse.missed.map((why) => `a heartbeat was missed: ${why}`));
   if (!daemon.running || daemon.pid !== pid) complaints.push('the daemon has ended');
   complaints.push(...(await clearAway(daemon, ground)));
-  const after = await settled(pid, before.fds + spareFds);
+  const after = await settled(pid, { fds: before.fds + spareFds, rssBytes: before.rssBytes + spareBytes });
   if (after.fds > before.fds + spareFds)
     complaints.push(`${after.fds} descriptors after ${before.fds}: ${descriptorsOf(pid)}`);
   if (after.rssBytes > before.rssBytes + spareBytes)

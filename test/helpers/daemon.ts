@@ -277,7 +277,9 @@ export class TestDaemon implements Belongings {
     this.release();
     await sweep(this);
     if (this.#options.logFile === undefined) rmSync(this.logFile, { force: true });
-    if (this.#options.dir === undefined) rmSync(this.dir, { recursive: true, force: true });
+    // who was killed may have been writing until just now
+    if (this.#options.dir === undefined)
+      rmSync(this.dir, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
   }
 
   async #end(signal: NodeJS.Signals): Promise<void> {

@@ -130,7 +130,7 @@ for (const [mode, message] of reasons) {
 test.serial('at a deadline criu is made to stop by itself, and nothing stays', async (t) => {
   criu.behave('slow');
   const output = empty();
-  const call = daemon.runtime.CheckpointPod(request(output), { deadlineMs: 10_000 });
+  const call = daemon.runtime.CheckpointPod(request(output), { deadlineMs: 20_000 });
   await Promise.all([
     fails(t, call, { code: 'DEADLINE_EXCEEDED' }),
     until('criu is at work', () => criu.asked.length > 0),
@@ -149,7 +149,7 @@ test.serial('at a deadline criu is made to stop by itself, and nothing stays', a
 test.serial('a criu that does not stop is killed, and nothing stays', async (t) => {
   criu.behave('hang');
   const output = empty();
-  const call = daemon.runtime.CheckpointPod(request(output), { deadlineMs: 10_000 });
+  const call = daemon.runtime.CheckpointPod(request(output), { deadlineMs: 20_000 });
   await Promise.all([
     fails(t, call, { code: 'DEADLINE_EXCEEDED' }),
     until('criu is at work', () => criu.asked.length > 0),

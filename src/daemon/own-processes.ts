@@ -13,8 +13,8 @@ import { ownResourcesOf, putInForce, vacateOwn } from './own-cgroups.ts';
 
 /** How long a worker is kept without work, in milliseconds. */
 const idleMs = 30_000;
-/** How long the daemon waits for its end, in milliseconds. */
-const stopMs = 5000;
+/** How long the daemon waits for its end, in milliseconds: even dying it has no more of the processors than it may. */
+const stopMs = 20_000;
 
 export interface OwnParts {
   readonly config: Config;

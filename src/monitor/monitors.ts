@@ -58,6 +58,8 @@ interface Link {
 }
 
 const connectTimeoutMs = 2000;
+/** How long one that was just started may take to greet, in milliseconds: nobody can go on without it. */
+const launchTimeoutMs = 20_000;
 /** How long a killed monitor may take to end, in milliseconds. */
 const endTimeoutMs = 10_000;
 const reconnectDelaysMs = [10, 100, 500, 2000] as const;
@@ -75,14 +77,14 @@ export class Monitors {
   async launch(sandboxId: string): Promise<MonitorProcess> {
     const { native, socketOf, place } = this.#options;
     await inPlace(place, (at) => launchMonitor(native, monitorArgv(sandboxId, socketOf(sandboxId), at)));
-    const hello = await this.adopt(sandboxId);
+    const hello = await this.adopt(sandboxId, launchTimeoutMs);
     await this.#options.placed(hello.pid);
     return { pid: hello.pid, startTime: Number(hello.startTime), version: hello.monitorVersion };
   }
 
   /** Connects to a monitor that runs already; its answer holds everything it knows. */
-  async adopt(sandboxId: string): Promise<MonitorHello> {
-    const { connection, hello } = await this.#open(sandboxId);
+  async adopt(sandboxId: string, timeoutMs = connectTimeoutMs): Promise<MonitorHello> {
+    const { connection, hello } = await this.#open(sandboxId, timeoutMs);
     const process = { pid: hello.pid, startTime: Number(hello.startTime), version: hello.monitorVersion };
     this.forget(sandboxId);
     this.#links.set(sandboxId, { connection, process, reconnecting: null, ending: false });
@@ -211,14 +213,14 @@ export class Monitors {
     }
   }
 
-  async #open(sandboxId: string): Promise<Opened> {
+  async #open(sandboxId: string, timeoutMs = connectTimeoutMs): Promise<Opened> {
     const { socketOf, onEvent, daemonVersion } = this.#options;
-    const connection = await MonitorConnection.open(socketOf(sandboxId), connectTimeoutMs, {
+    const connection = await MonitorConnection.open(socketOf(sandboxId), timeoutMs, {
       onEvent: (event) => onEvent(sandboxId, event),
       onClose: () => this.#lost(sandboxId, connection),
     });
     const late = new AbortController();
-    const heard = whenSilentFor(connectTimeoutMs, () => late.abort(deadlineExceeded('greet the monitor')));
+    const heard = whenSilentFor(timeoutMs, () => late.abort(deadlineExceeded('greet the monitor')));
     try {
       const reply = await connection.call({ hello: { version: protocolVersion, daemonVersion } }, late.signal);
       if (!reply.hello) throw unavailable(`the monitor of sandbox ${sandboxId} did not greet`);

@@ -60,12 +60,27 @@ function accessOf({ username, password, authFile, skipTlsVerify }: AccessFields)
   return { username, password, authFile: authFile === '' ? null : authFile, skipVerify: skipTlsVerify };
 }
 
-/** Nobody needs what a slow reader missed. */
-function progressWriter(call: ServerWritableStream<never, { progress?: ProgressMessage }>): (at: RunningPull) => void {
+/** Nobody needs what a slow reader missed, but how far all is now; `last` tells that before the end. */
+function progressWriter(call: ServerWritableStream<never, { progress?: ProgressMessage }>) {
   let full = false;
-  call.on('drain', () => (full = false));
-  return (at) => {
-    if (!full) full = !call.write({ progress: encodePull(at) });
+  let missed: RunningPull | null = null;
+  const write = (at: RunningPull): void => {
+    missed = null;
+    full = !call.write({ progress: encodePull(at) });
+  };
+  const last = (): void => {
+    if (missed !== null && !call.writableEnded) write(missed);
+  };
+  call.on('drain', () => {
+    full = false;
+    last();
+  });
+  return {
+    tell: (at: RunningPull): void => {
+      if (full) missed = at;
+      else write(at);
+    },
+    last,
   };
 }
 
@@ -73,7 +88,10 @@ function progressWriter(call: ServerWritableStream<never, { progress?: ProgressM
 export async function servePull(call: Call<'Pull'>, verbs: RegistryVerbs, signal: AbortSignal): Promise<void> {
   const { reference, platform } = call.request;
   const input = { reference, platform, ...accessOf(call.request) };
-  call.write({ id: await verbs.pull(input, progressWriter(call as never), signal) });
+  const progress = progressWriter(call as never);
+  const id = await verbs.pull(input, progress.tell, signal);
+  progress.last();
+  call.write({ id });
 }
 
 /** Push. */
@@ -81,5 +99,8 @@ export async function servePush(call: Call<'Push'>, verbs: RegistryVerbs, signal
   const { reference, target } = call.request;
   const compression = oneOf('compression', call.request.compression || 'gzip', compressions);
   const input = { reference, target, compression, ...accessOf(call.request) };
-  call.write({ image: await verbs.push(input, progressWriter(call as never), signal) });
+  const progress = progressWriter(call as never);
+  const image = await verbs.push(input, progress.tell, signal);
+  progress.last();
+  call.write({ image });
 }

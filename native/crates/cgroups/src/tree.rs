@@ -9,8 +9,9 @@ use podwright_sys::errno::{SysError, SysResult};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// How long an rmdir is tried again while the kernel still counts a process that has ended.
-const BUSY_LIMIT: Duration = Duration::from_millis(500);
+/// How long an rmdir is tried again while the kernel still counts a process that was killed: on a machine that
+/// is busy, or under a small cpu.max, it takes its time to end.
+const BUSY_LIMIT: Duration = Duration::from_secs(5);
 
 /// Directories one call made, in the order they were made.
 #[derive(Debug, Default)]

@@ -159,8 +159,9 @@ fn a_stalled_reader_is_detached_and_nothing_of_the_log_is_lost() {
         results.push(std::thread::spawn(move || until(&mut stdout, "done\n")));
     }
     std::thread::sleep(Duration::from_millis(1500));
-    // held back by the stalled one, and nothing grows
-    assert!(!bundle.log().contains("done"));
+    // held back by the stalled one, if this test was not stopped itself until that is given up, and nothing grows
+    let held = !bundle.log().contains("done");
+    assert!(held || begin.elapsed() > Duration::from_secs(4));
     assert!(rig.heap() < before + 256, "{} {before}", rig.heap());
     let expected: String = (1..=lines).map(|n| format!("{n}\n")).collect::<String>() + "done\n";
     for result in results {

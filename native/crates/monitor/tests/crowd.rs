@@ -65,19 +65,19 @@ fn hanging_paths_hang_nobody_else() {
     for (bundle, word) in
         [(&mut by_mount, "open mount source"), (&mut by_log, "open log"), (&mut by_device, "resolve device")]
     {
-        bundle.request.deadline_ms = 5000;
+        bundle.request.deadline_ms = 10_000;
         let begin = Instant::now();
         std::fs::write(bundle.dir.join("config.json"), bundle.spec.to_string()).unwrap();
         let id = rig.client.send(Call::CreateContainer(bundle.request.clone())).unwrap();
         // meanwhile the others are served
         let quick = Instant::now();
         assert_eq!(rig.exec(&other, &["true"], |_| {}).unwrap().exit_code, 0);
-        assert!(quick.elapsed() < Duration::from_millis(4900), "{:?}", quick.elapsed());
+        assert!(quick.elapsed() < Duration::from_millis(9900), "{:?}", quick.elapsed());
         let error = rig.client.wait(id).unwrap_err();
         let failure = error.failure().unwrap();
         assert_eq!(failure.kind(), Kind::DeadlineExceeded);
         assert!(failure.operation.starts_with(word) && failure.detail.contains("process "), "{}", failure.detail);
-        assert!(begin.elapsed() < Duration::from_secs(30));
+        assert!(begin.elapsed() < Duration::from_secs(60));
     }
     let error = rig.client.call(Call::ReopenLog(ReopenLog { container_id: by_log.id.clone() })).unwrap_err();
     assert_eq!(error.failure().unwrap().kind(), Kind::NotFound);

@@ -43,7 +43,7 @@ fn nothing_is_lost_or_doubled_by_reopening() {
     let mut rig = Rig::ready();
     // it lives until it was reopened at least once
     let bundle = rig.script(
-        "i=0; while [ $i -lt 20000 ]; do echo $i; i=$((i+1)); done; while [ ! -e /tmp/go ]; do usleep 10000; done",
+        "i=0; while [ $i -lt 20000 ]; do echo $i; i=$((i+1)); done; touch /tmp/said; while [ ! -e /tmp/go ]; do usleep 10000; done",
     );
     let log = bundle.dir.join("logs/0.log");
     rig.run(&bundle);
@@ -99,7 +99,7 @@ fn a_full_disk_does_not_stop_the_container() {
     std::fs::create_dir(&small).unwrap();
     rustix::mount::mount("tmpfs", &small, "tmpfs", rustix::mount::MountFlags::empty(), c"size=64k").unwrap();
     let mut bundle = rig.script(
-        "i=0; while [ $i -lt 5000 ]; do echo $i; i=$((i+1)); done; while [ ! -e /tmp/go ]; do usleep 10000; done; echo after",
+        "i=0; while [ $i -lt 5000 ]; do echo $i; i=$((i+1)); done; touch /tmp/said; while [ ! -e /tmp/go ]; do usleep 10000; done; echo after",
     );
     let path = small.join("0.log");
     bundle.request.log = Some(LogTarget { path: path.to_str().unwrap().into(), max_line_bytes: 0 });
@@ -111,7 +111,12 @@ fn a_full_disk_does_not_stop_the_container() {
         }
     };
     assert_eq!((trouble.errno, trouble.container_id.as_str()), (28, bundle.id.as_str()));
-    std::thread::sleep(Duration::from_millis(200));
+    // all is said before there is room again: nothing but "after" may follow the marker
+    let said = (0..1000).any(|_| {
+        std::thread::sleep(Duration::from_millis(20));
+        rig.exec(&bundle, &["test", "-e", "/tmp/said"], |_| {}).unwrap().exit_code == 0
+    });
+    assert!(said);
     // no torn record stays
     rig.until(|_| std::fs::read_to_string(&path).unwrap().ends_with('\n'));
     rustix::mount::mount_remount(&small, rustix::mount::MountFlags::empty(), c"size=1m").unwrap();

@@ -12,7 +12,7 @@ import { line, page, sortOut, summary } from '../differential/report.ts';
 import { type Outcome, otherRunner, ownRunner, type Runner, runSpec } from '../differential/run.ts';
 import { removeCgroupTree } from '../helpers/cgroups.ts';
 import { hybrid, missing, runtimes, versionOf } from '../helpers/runtimes.ts';
-import { until } from '../helpers/until.ts';
+import { patienceMs, until } from '../helpers/until.ts';
 
 const seed = Number(process.env['DIFFERENTIAL_SEED'] ?? 20_261_121);
 const randomCount = Number(process.env['DIFFERENTIAL_COUNT'] ?? 110);
@@ -77,7 +77,7 @@ const title = 'what a process sees is the same under runc, crun and our own core
 if (absent) test.skip(`${title} ${missing(absent)}`, (t) => void t.fail());
 else
   test.serial(title, async (t) => {
-    t.timeout(900_000);
+    t.timeout(15 * patienceMs);
     const sources = makeSources();
     const [runc, crun] = others.map(({ name, path }) => otherRunner(name as 'runc' | 'crun', path ?? ''));
     const runners = [await ownRunner(), runc as Runner, crun as Runner];

@@ -65,7 +65,7 @@ done
 out=${out:-$TESTKIT_CACHE/results/critest}
 [ -x "$TESTKIT_BIN/critest" ] || die "no critest: run hack/testkit/install.sh"
 [ -S "${sock#unix://}" ] || die "no socket ${sock#unix://}"
-curl -fs -m 5 -o /dev/null "$REGISTRY_URL/v2/" || die "no registry at $REGISTRY_URL: run hack/testkit/images.sh"
+curl -fs -m 20 -o /dev/null "$REGISTRY_URL/v2/" || die "no registry at $REGISTRY_URL: run hack/testkit/images.sh"
 bin=$(local_critest)
 mkdir -p "$out"
 rm -f "$out/report.json" "$out/junit.xml" "$out/SUMMARY.md"

@@ -35,7 +35,7 @@ registry_pid() {
   # the pid may be another program's by now
   tr '\0' ' ' < "/proc/$p/cmdline" 2> /dev/null | grep -q 'registry serve' && echo "$p"
 }
-answers() { curl -fs -m 5 -o /dev/null "$REGISTRY_URL/v2/"; }
+answers() { curl -fs -m 20 -o /dev/null "$REGISTRY_URL/v2/"; }
 
 serve() {
   local p i

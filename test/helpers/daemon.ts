@@ -69,6 +69,21 @@ export async function freePort(): Promise<number> {
 /** Ports that this process has given away: they are free as long as nobody listens. */
 const given = new Set<number>();
 
+/** Subnets that this process has given away: a bridge with its route may be there as long as its test. */
+const subnets = new Set<string>();
+
+/** One that no other daemon of this process has. */
+function freshSubnet(): string {
+  for (;;) {
+    // none of 10.224.0.0/16, which is podwright's own unless set: a daemon may serve on this machine
+    const subnet = `10.${randomInt(200, 220)}.${randomInt(256)}.0/24`;
+    if (!subnets.has(subnet)) {
+      subnets.add(subnet);
+      return subnet;
+    }
+  }
+}
+
 function removeIfEmpty(dir: string): void {
   try {
     rmdirSync(dir);
@@ -99,7 +114,6 @@ export class TestDaemon implements Belongings {
 
   constructor(options: DaemonOptions = {}) {
     this.#options = options;
-    const random = randomBytes(4);
     this.dir = options.dir ?? mkdtempSync('/tmp/pwt-');
     // where all tests of a file are skipped no hook is run: the directory is empty then
     if (options.dir === undefined) process.once('exit', () => removeIfEmpty(this.dir));
@@ -110,9 +124,8 @@ export class TestDaemon implements Belongings {
     this.confDir = join(this.dir, 'net.d');
     this.certsDir = join(this.dir, 'certs.d');
     this.registriesConf = join(this.dir, 'registries.conf');
-    this.bridge = options.after?.bridge ?? `pw-t${random.toString('hex')}`;
-    // none of 10.224.0.0/16, which is podwright's own unless set: a daemon may serve on this machine
-    this.subnet = options.after?.subnet ?? `10.${200 + (random.readUInt8(0) % 20)}.${random.readUInt8(1)}.0/24`;
+    this.bridge = options.after?.bridge ?? `pw-t${randomBytes(4).toString('hex')}`;
+    this.subnet = options.after?.subnet ?? freshSubnet();
   }
 
   get #live(): CriClient {

@@ -43,9 +43,11 @@ const requireBuiltins = {
   name: 'require-builtins',
   setup({ onResolve, onLoad }) {
     const require = createRequire(import.meta.url);
-    onResolve({ filter: /^node:/ }, ({ path, kind }) =>
-      kind === 'require-call' ? { path, external: true } : { path, namespace: 'builtin' },
-    );
+    onResolve({ filter: /^node:/ }, ({ path, kind, importer }) => {
+      // its lazy exports would be missing without a word
+      if (kind === 'dynamic-import') throw new Error(`${importer} imports ${path} dynamically: that is not bundled`);
+      return kind === 'require-call' ? { path, external: true } : { path, namespace: 'builtin' };
+    });
     onLoad({ filter: /./, namespace: 'builtin' }, ({ path }) => {
       const own = Object.entries(Object.getOwnPropertyDescriptors(require(path)));
       const names = own
@@ -115,7 +117,7 @@ const partsApart = {
 };
 
 async function bundle(outfile, entry, more = []) {
-  const { outputFiles } = await build({
+  const { outputFiles, warnings } = await build({
     entryPoints: [entry],
     outfile,
     bundle: true,
@@ -134,6 +136,7 @@ async function bundle(outfile, entry, more = []) {
     logLevel: 'warning',
     write: false,
   });
+  if (warnings.length > 0) throw new Error(`${entry}: ${warnings.length} warnings`);
   for (const { path, contents } of outputFiles) {
     writeFileSync(`${path}.new`, contents);
     renameSync(`${path}.new`, path);

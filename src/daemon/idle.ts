@@ -48,11 +48,20 @@ export function trimWhenIdle(
   onError: (error: unknown) => void,
 ): { stop: () => void } {
   let collect: Collect | null = null;
+  /** What is held by JavaScript is given back as well; the C heap also when that cannot be done. */
+  const collectGarbage = (): void => {
+    try {
+      collect ??= collector();
+    } catch (error) {
+      onError(error);
+      collect = () => undefined; // it is told once
+    }
+    collect({ type: 'major', flavor: 'last-resort', execution: 'sync' });
+  };
   const held = (): number => process.memoryUsage.rss();
   let [trimmedMs, heldAfterBytes] = [0, 0];
   const trim = async (): Promise<void> => {
-    collect ??= collector();
-    collect({ type: 'major', flavor: 'last-resort', execution: 'sync' });
+    collectGarbage();
     await trimHeap();
     heldAfterBytes = held();
   };

@@ -72,7 +72,8 @@ export function reflected(json: object, options: protobuf.IConversionOptions): R
 
 /**
  * As Root.fromJSON, which also resolves the type of every field: types do that by themselves when they are first used. What
- * they inherit, as whether lists are packed, is to be settled before.
+ * they inherit, as whether lists are packed, is to be settled before (each package has its own edition; the one given here
+ * is for those without).
  */
 function rootOf(json: protobuf.INamespace): protobuf.Root {
   const root = new protobuf.Root();

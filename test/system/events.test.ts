@@ -32,6 +32,8 @@ function close(events: Events): void {
   open.delete(events);
 }
 
+test.afterEach.always('subscriptions of a failed test', () => open.forEach(close));
+
 async function metric(name: string): Promise<number> {
   const text = await (await fetch(daemon.metricsUrl)).text();
   return Number(new RegExp(`^${name} (\\d+)$`, 'm').exec(text)?.[1] ?? Number.NaN);

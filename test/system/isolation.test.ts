@@ -180,7 +180,7 @@ const is = (path: string, kind: 'isFile' | 'isSocket'): boolean =>
 test.serial('state and sockets are for root alone, and nothing listens beyond this machine', async (t) => {
   const id = await start(daemon, pod, containerConfig({ envs: [{ key: 'SECRET', value: Buffer.from('swordfish') }] }));
   const mode = (path: string): number => (lstatSync(path, { throwIfNoEntry: false })?.mode ?? 0) & 0o7777;
-  for (const dir of [daemon.root, daemon.state]) t.is(mode(dir) & 0o077, 0, dir);
+  for (const dir of [daemon.root, daemon.state]) t.is(lstatSync(dir).mode & 0o077, 0, dir);
   // the pin of a network namespace is no file that can be read
   const secret = below(daemon.state).filter(
     (path) =>

@@ -66,6 +66,33 @@ test('every message has the bytes and the objects that proto-loader gives it, fu
   }
 });
 
+/** What is read of bytes, or why they cannot be read. */
+function readBy(read: (bytes: Buffer) => object, bytes: Buffer): unknown {
+  try {
+    return read(bytes);
+  } catch (error) {
+    return String(error);
+  }
+}
+
+test('bytes that are cut or changed are read, or refused, as proto-loader does', (t) => {
+  let refused = 0;
+  for (const type of criMessages()) {
+    const [ours, other] = [criMessage(type), theirs[`runtime.v1.${type}`] as MessageTypeDefinition<object, object>];
+    const whole = other.serialize(full(type, 7));
+    for (const at of [1, 2, 3, 5, 8].map((part) => Math.floor(whole.length / part) - 1).filter((n) => n >= 0)) {
+      const changed = Buffer.from(whole);
+      changed[at] = 255 - (changed[at] ?? 0);
+      for (const bytes of [whole.subarray(0, at), changed]) {
+        const read = readBy(other.deserialize, bytes);
+        if (typeof read === 'string') refused += 1;
+        t.deepEqual(readBy(ours.deserialize, bytes), read, `${type}, byte ${at}`);
+      }
+    }
+  }
+  t.true(refused > 100);
+});
+
 test('the services are those of proto-loader: paths, streams, requests and answers', (t) => {
   for (const service of ['RuntimeService', 'ImageService'] as const) {
     const other = theirs[`runtime.v1.${service}`] as ServiceDefinition;

@@ -199,26 +199,27 @@ fn cgroup_read(Json(args): Json<PathArgs>) -> Json<Outcome<Resources>> {
     Json(layout().and_then(|l| group::read(l, &args.path)).into())
 }
 
-/// Removes cgroups with all below them; goes on after a failure and reports the first.
-#[neon::export(task)]
-fn cgroup_remove(Json(args): Json<PathsArgs>) -> Json<Outcome<()>> {
-    let removed = layout().and_then(|l| {
+/// Removes cgroups with all below them; goes on after a failure and reports the first. On a thread of its
+/// own, as a kill is: who was killed may take seconds to be gone, and file work shall not wait for that.
+#[neon::export]
+fn cgroup_remove<'cx>(cx: &mut Cx<'cx>, Json(args): Json<PathsArgs>) -> JsResult<'cx, JsPromise> {
+    on_thread(cx, "cgroups", move || {
+        let layout = layout()?;
         let mut first = Ok(());
         for path in &args.paths {
             if let Some(reader) = reader().as_mut() {
                 reader.forget(path);
             }
-            first = first.and(group::remove(l, path));
+            first = first.and(group::remove(layout, path));
         }
         first
-    });
-    Json(removed.into())
+    })
 }
 
 /// SIGKILL to every process until none is left.
-#[neon::export(task)]
-fn cgroup_kill(Json(args): Json<PathArgs>) -> Json<Outcome<()>> {
-    Json(layout().and_then(|l| group::kill(l, &args.path, KILL_LIMIT)).into())
+#[neon::export]
+fn cgroup_kill<'cx>(cx: &mut Cx<'cx>, Json(args): Json<PathArgs>) -> JsResult<'cx, JsPromise> {
+    on_thread(cx, "cgroups", move || layout().and_then(|l| group::kill(l, &args.path, KILL_LIMIT)))
 }
 
 /// Every process in a cgroup and below.

@@ -1,7 +1,7 @@
 // One bundle under each runtime: runc, crun, and our own core through a real monitor.
 import { execFile, spawn } from 'node:child_process';
 import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { dist } from '../helpers/daemon.ts';
 import { readLog, textOf } from '../helpers/pods.ts';
@@ -97,10 +97,12 @@ export async function runSpec(
   const { code, stdout, stderr } = await execute(runner.command(bundle, id), terminal);
   const text = runner.logged && stdout !== '' ? fromLog(bundle, stdout) : stdout;
   rmSync(bundle, { recursive: true, force: true });
+  // a mount is told by its path in its file system, which may be one of its own for temporary files
+  const at = `(?:${dirname(dir)})?/${basename(dir)}`;
   const named = text
     .replaceAll(`${group}/${place}-${runner.name}`, '<cgroup>')
-    .replaceAll(bundle, '<bundle>')
-    .replaceAll(dir, '<dir>');
+    .replaceAll(new RegExp(`${at}/${place}-${runner.name}`, 'g'), '<bundle>')
+    .replaceAll(new RegExp(at, 'g'), '<dir>');
   const seen = readProbe(named);
   // a runtime that could not start the program has seen nothing
   return seen.size > 0

@@ -28,6 +28,9 @@ const held = (): string[] => {
 };
 
 function makeSources(): Sources {
+  // what is shared of the host's mounts depends on the host
+  mount('--bind', dir, dir);
+  mount('--make-private', dir);
   const [tree, shared, file] = [join(dir, 'tree'), join(dir, 'shared'), join(dir, 'file')];
   for (const each of [join(tree, 'below'), shared]) mkdirSync(each, { recursive: true });
   writeFileSync(file, 'bound\n');
@@ -43,7 +46,7 @@ function makeSources(): Sources {
 const mount = (...args: string[]): void => void execFileSync('mount', args);
 
 test.after.always('mounts, files and cgroups go', async () => {
-  for (const path of ['shared/below', 'shared', 'tree/below']) {
+  for (const path of ['shared/below', 'shared', 'tree/below', '']) {
     try {
       execFileSync('umount', ['-l', join(dir, path)], { stdio: 'ignore' });
     } catch {

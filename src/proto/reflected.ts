@@ -12,7 +12,7 @@ export type MessageCodec = Pick<MessageTypeDefinition<object, object>, 'serializ
 /** A part of a .proto as data. */
 interface Descriptor {
   readonly nested?: Readonly<Record<string, Descriptor>>;
-  readonly fields?: object;
+  readonly fields?: Readonly<Record<string, { readonly type: string }>>;
   readonly methods?: Readonly<Record<string, MethodJson>>;
 }
 
@@ -23,9 +23,11 @@ interface MethodJson {
   readonly responseStream?: boolean;
 }
 
-/** What a .proto defines, by full names such as `runtime.v1.Container`. Both throw a TypeError when there is no such thing. */
+/** What a .proto defines, by full names such as `runtime.v1.Container`. All throw a TypeError when there is no such thing. */
 export interface Reflected {
   message(name: string): MessageCodec;
+  /** Names of a message's fields as objects have them, with their types as in the .proto. */
+  fields(name: string): Readonly<Record<string, string>>;
   /** In the form grpc-js takes. */
   service(name: string): ServiceDefinition;
 }
@@ -39,15 +41,21 @@ export function reflected(json: object, options: protobuf.IConversionOptions): R
   const root = once(() => rootOf(json as protobuf.INamespace));
   const codec = (type: () => protobuf.Type): MessageCodec => codecOf(once(type), options);
   const messages = new Map<string, MessageCodec>();
+  const fieldsOf = (name: string) => {
+    const fields = found(descriptor, name)?.fields;
+    if (fields === undefined) throw new TypeError(`${name} is not a message`);
+    return fields;
+  };
   return {
     message(name) {
       const known = messages.get(name);
       if (known) return known;
-      if (found(descriptor, name)?.fields === undefined) throw new TypeError(`${name} is not a message`);
+      fieldsOf(name);
       const made = codec(() => root().lookupType(name));
       messages.set(name, made);
       return made;
     },
+    fields: (name) => Object.fromEntries(Object.entries(fieldsOf(name)).map(([field, { type }]) => [field, type])),
     service(name) {
       const methods = found(descriptor, name)?.methods;
       if (methods === undefined) throw new TypeError(`${name} is not a service`);

@@ -43,7 +43,7 @@ fn nothing_is_lost_or_doubled_by_reopening() {
     let mut rig = Rig::ready();
     // it lives until it was reopened at least once
     let bundle = rig.script(
-        "i=0; while [ $i -lt 20000 ]; do echo $i; i=$((i+1)); done; touch /tmp/said; while [ ! -e /tmp/go ]; do usleep 10000; done",
+        "i=0; while [ $i -lt 20000 ]; do echo $i; i=$((i+1)); done; while [ ! -e /tmp/go ]; do usleep 10000; done",
     );
     let log = bundle.dir.join("logs/0.log");
     rig.run(&bundle);

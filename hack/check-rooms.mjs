@@ -7,7 +7,7 @@ import { pathToFileURL } from 'node:url';
 /** Floors from the ground up. A room imports from floors below its own, and from itself. */
 export const floors = [
   ['lib'],
-  ['oci', 'cdi', 'oci-hooks', 'config', 'native', 'paths.ts', 'proto'],
+  ['oci', 'cdi', 'oci-hooks', 'config', 'native', 'paths.ts', 'proto', 'files'],
   [
     'state',
     'cgroup',
@@ -79,12 +79,12 @@ const refused = [
   },
   {
     from: /^installer\//,
-    to: /^(?!installer\/|apiserver\/|release\/|lib\/)/,
+    to: /^(?!installer\/|apiserver\/|release\/|files\/|lib\/)/,
     why: 'on the host the installer runs programs of the release, which may be of another version',
   },
   {
     from: /^node\//,
-    to: /^(?!node\/|apiserver\/|release\/|config\/|proto\/|lib\/|paths\.ts$|cli\/client\.ts$|state\/record\.ts$)/,
+    to: /^(?!node\/|apiserver\/|release\/|files\/|config\/|proto\/|lib\/|paths\.ts$|cli\/client\.ts$|state\/record\.ts$)/,
     why: 'a change of the host is no part of the daemon',
   },
   {
@@ -99,7 +99,7 @@ const outside = [
   {
     module: /^node:fs(\/|$)/,
     rooms:
-      /^(state|storage|network|monitor|seccomp)\/|^(apparmor|selinux)\/kernel\.ts$|^registry\/hosts\.ts$|^verification\/(policy-files|verifier)\.ts$|^recovery\/observe\.ts$|^config\/(load|base-specs)\.ts$|^apiserver\/(kubeconfig|in-cluster)\.ts$|^(cli\/|work\/)?main\.ts$|^release\/(stage|tree)\.ts$|^installer\/(put-text|host|processes|pod|installer)\.ts$|^node\/(?!journal\.ts|plan\.ts|transaction\.ts)/,
+      /^(files|state|storage|network|monitor|seccomp)\/|^(apparmor|selinux)\/kernel\.ts$|^registry\/hosts\.ts$|^verification\/(policy-files|verifier)\.ts$|^recovery\/observe\.ts$|^config\/(load|base-specs)\.ts$|^apiserver\/(kubeconfig|in-cluster)\.ts$|^(cli\/|work\/)?main\.ts$|^release\/(stage|tree)\.ts$|^installer\/(put-text|host|processes|pod|installer)\.ts$|^node\/(?!journal\.ts|plan\.ts|transaction\.ts)/,
   },
   {
     module: /^node:child_process$/,

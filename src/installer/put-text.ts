@@ -1,7 +1,7 @@
 // A text file on the host, put by rename.
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { syncPath } from '../release/stage.ts';
+import { syncPath } from '../files/sync.ts';
 
 /** Puts a text file on the host by rename; answers whether it is another text than was there. */
 export async function putText(path: string, text: string): Promise<boolean> {

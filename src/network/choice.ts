@@ -1,8 +1,8 @@
 // Which network new pods get: the first valid configuration of the directory, else our own if we may.
+import { DirectoryWatch } from '../files/directory-watch.ts';
 import { bridgeNetwork, defaultNetwork, type BridgeNetwork } from './bridge/settings.ts';
 import type { NetworkConfig } from './cni/conflist.ts';
 import { ConfigDirectory, type Loaded } from './cni/directory.ts';
-import { DirectoryWatch } from './cni/watch.ts';
 import { parseCidr } from './ip.ts';
 import type { NetworkLog } from './request.ts';
 

@@ -1,9 +1,9 @@
 // `network.json` of a sandbox: what was asked of the network and what came of it, written before the first
 // effect, so that releasing always has its input, also after a reboot or without the configuration.
-import { closeSync, fsyncSync, openSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { open } from 'node:fs/promises';
+import { readFileSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { crc32 } from 'node:zlib';
+import { syncPathIfThere, syncPathNow, writePrivateFile } from '../files/sync.ts';
 import { isObjectId } from '../lib/id.ts';
 import type { BridgeNetwork } from './bridge/settings.ts';
 import type { NetworkConfig } from './cni/conflist.ts';
@@ -74,13 +74,13 @@ export class NetworkRecords {
     const json = JSON.stringify(record);
     const text = `{"version":${formatVersion},"checksum":"${checksum(json)}","data":${json}}\n`;
     try {
-      put(`${file}.new`, text, options);
+      writePrivateFile(`${file}.new`, text, options);
       renameSync(`${file}.new`, file);
     } catch (error) {
       rmSync(`${file}.new`, { force: true });
       throw error;
     }
-    if (options.sync) syncNow(dirname(file));
+    if (options.sync) syncPathNow(dirname(file));
     else this.#syncSoon(file);
   }
 
@@ -119,8 +119,8 @@ export class NetworkRecords {
     const files = [...this.#unsynced];
     this.#unsynced.clear();
     for (const file of files) {
-      await syncPath(file);
-      await syncPath(dirname(file));
+      await syncPathIfThere(file); // released meanwhile, maybe
+      await syncPathIfThere(dirname(file));
     }
   }
 
@@ -157,38 +157,5 @@ function namesIn(dir: string): string[] {
     const { code } = error as NodeJS.ErrnoException;
     if (code === 'ENOENT' || code === 'ENOTDIR') return [];
     throw error;
-  }
-}
-
-function put(file: string, text: string, { sync }: { readonly sync: boolean }): void {
-  const fd = openSync(file, 'w', 0o600);
-  try {
-    writeFileSync(fd, text); // all of it or an error: write(2) may take a part
-    if (sync) fsyncSync(fd);
-  } finally {
-    closeSync(fd);
-  }
-}
-
-function syncNow(path: string): void {
-  const fd = openSync(path, 'r');
-  try {
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
-  }
-}
-
-async function syncPath(path: string): Promise<void> {
-  try {
-    const handle = await open(path, 'r');
-    try {
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-  } catch (error) {
-    // released meanwhile
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
   }
 }

@@ -1,12 +1,9 @@
 // Files of a node that a transaction reads and replaces. Must not know what is in them.
 import { randomBytes } from 'node:crypto';
 import {
-  closeSync,
   existsSync,
-  fsyncSync,
   lstatSync,
   mkdirSync,
-  openSync,
   readdirSync,
   readFileSync,
   readlinkSync,
@@ -20,6 +17,7 @@ import {
 } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { syncPathNow } from '../files/sync.ts';
 import { failedPrecondition } from '../lib/failure.ts';
 
 const isMissing = (error: unknown): boolean =>
@@ -35,20 +33,11 @@ export function readText(file: string): string | null {
   }
 }
 
-function syncPath(path: string): void {
-  const fd = openSync(path, 'r');
-  try {
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
-  }
-}
-
 /** Replaces a text file by one durable rename, with the mode it had (0644 for a new one); null removes it. */
 export function writeText(file: string, text: string | null): void {
   if (text === null) {
     rmSync(file, { force: true });
-    if (existsSync(dirname(file))) syncPath(dirname(file));
+    if (existsSync(dirname(file))) syncPathNow(dirname(file));
     return;
   }
   mkdirSync(dirname(file), { recursive: true });
@@ -56,13 +45,13 @@ export function writeText(file: string, text: string | null): void {
   const fresh = join(dirname(file), `.podwright-${randomBytes(4).toString('hex')}`);
   try {
     writeFileSync(fresh, text, { mode });
-    syncPath(fresh);
+    syncPathNow(fresh);
     renameSync(fresh, file);
   } catch (error) {
     rmSync(fresh, { force: true });
     throw error;
   }
-  syncPath(dirname(file));
+  syncPathNow(dirname(file));
 }
 
 /** Where a symbolic link leads; null for anything else. */
@@ -85,7 +74,7 @@ export function writeLink(path: string, target: string | null): void {
   const fresh = `${path}.${randomBytes(4).toString('hex')}`;
   symlinkSync(target, fresh);
   renameSync(fresh, path);
-  syncPath(dirname(path));
+  syncPathNow(dirname(path));
 }
 
 /** Removes a directory if it is empty. */

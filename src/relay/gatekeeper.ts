@@ -5,6 +5,7 @@ import type { ApiAnswer, ApiServer } from '../apiserver/apiserver.ts';
 import { statusMessage } from '../apiserver/apiserver.ts';
 import { failureChain } from '../lib/failure.ts';
 import { SingleFlight } from '../lib/single-flight.ts';
+import { type Queue, Slots } from '../lib/slots.ts';
 
 /** What to answer whoever brought a token. */
 export type Verdict =
@@ -42,48 +43,11 @@ const mostKept = 1024;
 /** Questions under way, at most: a flood of tokens must not become a flood at the API server. */
 const mostQuestions = 16;
 /** Questions that wait for their turn, at most. */
-const mostWaiting = 256;
+const queue: Queue = { mostWaiting: 256, whenFull: 'too many tokens are being looked at' };
 
 interface Kept {
   readonly verdict: Verdict;
   readonly untilMs: number;
-}
-
-/** Questions, some at a time, in order of arrival. */
-class Line {
-  #running = 0;
-  readonly #waiting: (() => void)[] = [];
-
-  /** Rejects when too many wait, or the signal fires meanwhile. */
-  async run<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
-    if (this.#running >= mostQuestions) await this.#turn(signal);
-    else this.#running += 1;
-    try {
-      return await work();
-    } finally {
-      const next = this.#waiting.shift();
-      if (next) next();
-      else this.#running -= 1;
-    }
-  }
-
-  async #turn(signal: AbortSignal): Promise<void> {
-    if (this.#waiting.length >= mostWaiting) throw new Error('too many tokens are being looked at');
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const leave = (): void => {
-      const place = this.#waiting.indexOf(resolve);
-      if (place < 0) return; // it is its turn
-      this.#waiting.splice(place, 1);
-      reject(signal.reason);
-    };
-    this.#waiting.push(resolve);
-    signal.addEventListener('abort', leave, { once: true });
-    try {
-      await promise;
-    } finally {
-      signal.removeEventListener('abort', leave);
-    }
-  }
 }
 
 /** Asks the API server, and remembers for a short while what it said. */
@@ -93,7 +57,7 @@ export class Gatekeeper {
   /** By hash of token and path: tokens are not kept. The oldest is first. No flood of bad tokens drives a good one out. */
   readonly #kept = { yes: new Map<string, Kept>(), no: new Map<string, Kept>() };
   /** Those that have been good wait for nobody who has not. */
-  readonly #lines = { known: new Line(), unknown: new Line() };
+  readonly #lines = { known: new Slots(mostQuestions, queue), unknown: new Slots(mostQuestions, queue) };
 
   constructor(parts: GatekeeperParts) {
     this.#parts = parts;
@@ -107,7 +71,7 @@ export class Gatekeeper {
     return this.#flights.run(key, signal, async (own) => {
       const line = this.#kept.yes.has(key) ? this.#lines.known : this.#lines.unknown;
       try {
-        const verdict = await line.run(own, () => this.#ask(token, path, own));
+        const verdict = await line.run(() => this.#ask(token, path, own), own);
         this.#keep(key, verdict);
         return verdict;
       } catch (error) {

@@ -1,8 +1,9 @@
 // Brings a release to the host's disk: beside its place, looked at, synced, renamed.
 // Must not start anything, or touch a release that is there and right.
 import { randomBytes } from 'node:crypto';
-import { chmod, copyFile, lstat, mkdir, open, readdir, rename, rm, symlink } from 'node:fs/promises';
+import { chmod, copyFile, lstat, mkdir, readdir, rename, rm, symlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { syncPath } from '../files/sync.ts';
 import { Failure, failedPrecondition } from '../lib/failure.ts';
 import { listing, type Release } from './release.ts';
 import { readRelease, treeFaults } from './tree.ts';
@@ -131,14 +132,4 @@ export async function sweepReleases(releases: string): Promise<void> {
   });
   const left = names.filter((name) => name.startsWith(staging));
   for (const name of left) await rm(join(releases, name), { recursive: true, force: true });
-}
-
-/** What a file holds, or which entries a directory has, reaches the disk (fsync(2)). */
-export async function syncPath(path: string): Promise<void> {
-  const file = await open(path, 'r');
-  try {
-    await file.sync();
-  } finally {
-    await file.close();
-  }
 }

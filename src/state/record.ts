@@ -1,20 +1,9 @@
 // Durable records: one JSON file each, whole or not there. Must not know what is in them.
-import {
-  closeSync,
-  existsSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  rmdirSync,
-  rmSync,
-  unlinkSync,
-  writeFileSync,
-} from 'node:fs';
-import { open, rm } from 'node:fs/promises';
+import { existsSync, mkdirSync, readFileSync, renameSync, rmdirSync, rmSync, unlinkSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { crc32 } from 'node:zlib';
+import { syncPathIfThere, syncPathNow, writePrivateFile } from '../files/sync.ts';
 import { exhaustionIn } from '../lib/exhaustion.ts';
 import { resourceExhausted } from '../lib/failure.ts';
 import { noStep, type Step } from '../lib/steps.ts';
@@ -139,13 +128,13 @@ export class RecordWriter {
   write(file: string, data: unknown, options: { sync?: boolean } = {}): void {
     const fresh = freshOf(file);
     this.#orRemove([fresh], () => {
-      this.#put(fresh, data, options.sync ?? false);
+      writePrivateFile(fresh, encodeRecord(data), { sync: options.sync ?? false });
       this.#reach(file, 'written');
     });
     if (!options.sync) this.#clearWay(file);
     renameSync(fresh, file);
     this.#reach(file, 'renamed');
-    if (options.sync) syncDirectory(dirname(file));
+    if (options.sync) syncPathNow(dirname(file));
     else this.#mark(file);
   }
 
@@ -175,7 +164,8 @@ export class RecordWriter {
     const paths = [...Object.keys(files).map((name) => join(tmp, name)), `${tmp}/`];
     this.#orRemove(paths, () => {
       mkdirSync(tmp, { recursive: true, mode: 0o700 });
-      for (const [name, data] of Object.entries(files)) this.#put(join(tmp, name), data, false);
+      for (const [name, data] of Object.entries(files))
+        writePrivateFile(join(tmp, name), encodeRecord(data), { sync: false });
       this.#reach(dir, 'made');
       renameSync(tmp, dir);
       this.#reach(dir, 'renamed');
@@ -228,11 +218,11 @@ export class RecordWriter {
     try {
       for (const file of files) {
         directories.add(dirname(file));
-        await syncPath(file);
+        await syncPathIfThere(file); // gone meanwhile: removed or replaced, which is its own commit
         // a write meanwhile needs the durable one still
         if (!this.#dirty.has(file)) rmSync(keptOf(file), { force: true });
       }
-      for (const dir of directories) await syncPath(dir);
+      for (const dir of directories) await syncPathIfThere(dir);
     } catch (error) {
       if (exhaustionIn(error) !== null) for (const file of files) this.#mark(file); // none is lost for want of a descriptor
       throw error;
@@ -257,16 +247,6 @@ export class RecordWriter {
       else unlinkSync(path);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT') this.#onError(error); // why the work failed is told
-    }
-  }
-
-  #put(file: string, data: unknown, sync: boolean): void {
-    const fd = openSync(file, 'w', 0o600);
-    try {
-      writeFileSync(fd, encodeRecord(data)); // all of it or an error: write(2) may take a part
-      if (sync) fsyncSync(fd);
-    } finally {
-      closeSync(fd);
     }
   }
 
@@ -299,28 +279,5 @@ export class RecordWriter {
     this.#timer ??= setTimeout(() => {
       this.flush().catch(this.#onError);
     }, syncDelayMs).unref();
-  }
-}
-
-function syncDirectory(dir: string): void {
-  const fd = openSync(dir, 'r');
-  try {
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
-  }
-}
-
-async function syncPath(path: string): Promise<void> {
-  try {
-    const handle = await open(path, 'r');
-    try {
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-  } catch (error) {
-    // gone meanwhile: removed or replaced, which is its own commit
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
   }
 }

@@ -3,6 +3,7 @@
 import { createHash } from 'node:crypto';
 import { lstat, mkdir, open, readdir, readFile, rename, rm, stat, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
+import { syncPath } from '../files/sync.ts';
 import { failedPrecondition } from '../lib/failure.ts';
 import { type Digest, digestHex } from '../lib/id.ts';
 import type { Step } from '../lib/steps.ts';
@@ -136,7 +137,7 @@ export class Content {
       this.#options.step('content written');
       await rename(tmp, path);
       this.#options.step('content renamed');
-      await syncDirectory(this.#dir);
+      await syncPath(this.#dir);
     } catch (error) {
       await rm(tmp, { force: true });
       throw diskFailure(error, `keep blob ${digest}`);
@@ -210,15 +211,5 @@ export class Content {
     } finally {
       this.#removing.delete(digest);
     }
-  }
-}
-
-/** The entries of a directory reach the disk. */
-export async function syncDirectory(dir: string): Promise<void> {
-  const handle = await open(dir, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
   }
 }

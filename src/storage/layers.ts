@@ -3,13 +3,13 @@
 import { existsSync } from 'node:fs';
 import { chmod, mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { syncPath } from '../files/sync.ts';
 import type { Clock } from '../lib/clock.ts';
 import { failedPrecondition, unavailable } from '../lib/failure.ts';
 import { type ChainId, type Digest, digestHex } from '../lib/id.ts';
 import { SingleFlight } from '../lib/single-flight.ts';
 import type { TreeUsage, UnpackedLayer } from '../native/boundary.ts';
 import { fetchCall, fetchFile } from './fetch-call.ts';
-import { syncDirectory } from './content.ts';
 import { encodeLayer, type Layer, readLayer } from './layer-file.ts';
 import { handleOf } from './layer-handle.ts';
 import { diskFailure } from './native-failure.ts';
@@ -392,6 +392,6 @@ async function makeTree(top: string, parts: readonly string[]): Promise<void> {
     const dir = join(top, ...parts.slice(0, depth));
     if ((await mkdir(dir, { recursive: true })) === undefined) continue;
     await chmod(dir, 0o755);
-    await syncDirectory(dirname(dir));
+    await syncPath(dirname(dir));
   }
 }

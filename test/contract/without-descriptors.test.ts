@@ -94,7 +94,7 @@ test('the directory of CNI configurations is watched again when it can be', asyn
     dirs: () => [${JSON.stringify(dir)}], onChange: () => (changes += 1), onError, againMs: 5 });
   w.start();`;
   const change = `writeFileSync(${JSON.stringify(join(dir, '10.conflist'))}, '{}');`;
-  const said = await withoutInotify(watching('network/cni/watch.ts', start, change));
+  const said = await withoutInotify(watching('files/directory-watch.ts', start, change));
   t.deepEqual(said, { told: ['EMFILE'], before: 0, heard: true, seen: true });
 });
 

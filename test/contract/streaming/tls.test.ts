@@ -1,7 +1,7 @@
 // The streaming server over TLS: a certificate of its own, a given pair, and one that is renewed.
 import test from 'ava';
 import { X509Certificate } from 'node:crypto';
-import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { connect } from 'node:tls';
 import { readKeyPair, watchKeyPair } from '../../../src/state/key-pair-files.ts';
@@ -104,4 +104,12 @@ test('files of a pair: read, missing, renewed', async (t) => {
   writeFileSync(files.keyFile, key);
   await until('the change is seen', () => changes > 0);
   t.deepEqual(readKeyPair(files), { cert, key });
+  const before = changes;
+  renameSync(dir, `${dir}-old`);
+  t.teardown(() => rmSync(`${dir}-old`, { recursive: true }));
+  mkdirSync(dir);
+  await until('its going is seen', () => changes > before);
+  const between = changes;
+  writeFileSync(files.certFile, cert);
+  await until('a file in the directory that took its place', () => changes > between);
 });

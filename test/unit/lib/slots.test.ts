@@ -32,3 +32,26 @@ test('so many at once, the others in the order in which they came, failures too'
   late.end();
   t.deepEqual(await Promise.all([d?.run, late.run]), ['d', 'e']);
 });
+
+test('a queue that is full takes no more, and who gives up leaves it', async (t) => {
+  const slots = new Slots(1, { mostWaiting: 2, whenFull: 'too many' });
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const begun: string[] = [];
+  const note = (name: string) => () => {
+    begun.push(name);
+    return Promise.resolve(name);
+  };
+  const first = slots.run(() => promise);
+  const gone = new AbortController();
+  const second = slots.run(note('second'), gone.signal);
+  const third = slots.run(note('third'), new AbortController().signal);
+  await t.throwsAsync(slots.run(note('one too many')), { message: 'too many' });
+  gone.abort(new Error('gave up'));
+  await t.throwsAsync(second, { message: 'gave up' });
+  const fourth = slots.run(note('fourth'));
+  resolve();
+  await first;
+  t.deepEqual(await Promise.all([third, fourth]), ['third', 'fourth']);
+  t.deepEqual(begun, ['third', 'fourth']);
+  t.is(await slots.run(note('fifth')), 'fifth');
+});

@@ -1,9 +1,9 @@
-// Tells that configurations may have changed (inotify(7) by fs.watch). Must not read them: whoever hears of it asks.
+// Tells that files of directories may have changed (inotify(7) by fs.watch). Must not read them: whoever hears of it asks.
 import { existsSync, statSync, watch, type FSWatcher } from 'node:fs';
 import { dirname } from 'node:path';
 
-// a file that is copied in is several events
-const settleMs = 50;
+/** How long after a change it is told, in milliseconds: a file that is copied in is several events. */
+const usualSettleMs = 50;
 /** How long a directory that could not be watched waits for the next try, in milliseconds. */
 const usualAgainMs = 30_000;
 
@@ -17,6 +17,7 @@ export class DirectoryWatch {
   #again: NodeJS.Timeout | null = null;
   #failing = false;
   readonly #againMs: number;
+  readonly #settleMs: number;
   #open = false;
 
   constructor(of: {
@@ -25,9 +26,12 @@ export class DirectoryWatch {
     /** Told once of each time that something cannot be watched. */
     readonly onError: (error: unknown) => void;
     /** How long that waits for the next try, in milliseconds; half a minute unless given. */
-    readonly againMs?: number;
+    readonly againMs?: number | undefined;
+    /** How long after a change `onChange` is called, in milliseconds; 50 unless given. */
+    readonly settleMs?: number;
   }) {
     this.#againMs = of.againMs ?? usualAgainMs;
+    this.#settleMs = of.settleMs ?? usualSettleMs;
     this.#dirs = of.dirs;
     this.#onChange = of.onChange;
     this.#onError = of.onError;
@@ -83,7 +87,7 @@ export class DirectoryWatch {
       if (!this.#open) return;
       this.arm(); // before anybody looks: what comes after that look is heard of
       this.#onChange();
-    }, settleMs).unref();
+    }, this.#settleMs).unref();
   }
 
   close(): void {

@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
-import { DirectoryWatch } from '../../../src/network/cni/watch.ts';
+import { DirectoryWatch } from '../../../src/files/directory-watch.ts';
 
 async function until(t: { log: (...said: string[]) => void }, what: string, look: () => boolean): Promise<void> {
   const deadline = performance.now() + 20_000;

@@ -4,7 +4,7 @@
 #   hack/testkit/install.sh            what CI needs: deps critools cni registry cribench runsc
 #   hack/testkit/install.sh WHAT...    some of: deps (system packages, runc and crun among them)
 #                                      critools cni registry cribench runsc (gVisor)
-#                                      peers (containerd, shim, runc), crio, all,
+#                                      peers (containerd, shim, runc), crio, all (ci, peers, crio),
 #                                      criu, secilc, dmsetup (Debian's),
 #                                      nri (plugins of the Node Resource Interface)
 #   hack/testkit/install.sh --where    print the directory of the binaries
@@ -170,9 +170,18 @@ case ${1:-} in
   -h | --help) usage; exit ;;
   --where) echo "$BIN"; exit ;;
 esac
-[ $# -gt 0 ] || set -- deps critools cni registry cribench runsc
-[ "$*" != all ] || set -- deps critools cni registry cribench runsc peers crio
+what_ci_needs='deps critools cni registry cribench runsc' tools=()
+[ $# -gt 0 ] || set -- ci
+for t in "$@"; do
+  case $t in
+    # shellcheck disable=SC2206 # words
+    ci) tools+=($what_ci_needs) ;;
+    # shellcheck disable=SC2206
+    all) tools+=($what_ci_needs peers crio) ;;
+    *) tools+=("$t") ;;
+  esac
+done
 lock install
 mkdir -p "$BIN"
-for t in "$@"; do install "$t"; done
+for t in "${tools[@]}"; do install "$t"; done
 say "tools are in $BIN"

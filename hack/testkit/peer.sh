@@ -197,7 +197,13 @@ clean() {
     sleep 0.3
   done
   [ ! -d "$RUN/$r" ] || say "something is left in $RUN/$r"
-  rmdir "$(cgroup_of "$r")" 2> /dev/null || true
+  # what was killed leaves its cgroup when it has ended
+  for ((i = 0; i < 20; i++)); do
+    [ -d "$(cgroup_of "$r")" ] || return 0
+    if rmdir "$(cgroup_of "$r")" 2> /dev/null; then return 0; fi
+    sleep 0.1
+  done
+  say "left: $(cgroup_of "$r")"
 }
 
 # net_clean removes the bridge, and of the CNI- chains those of our network.

@@ -54,7 +54,7 @@ function messages() {
 }
 
 function typeName({ type, repeated, map }) {
-  const name = criFields(type) === null ? type : `[${type}](#${type.toLowerCase()})`;
+  const name = shown.includes(type) ? `[${type}](#${type.toLowerCase()})` : type;
   return map ? `map of ${name}` : repeated ? `list of ${name}` : name;
 }
 
@@ -72,7 +72,9 @@ const version = /\*\*(v[0-9.]+)\*\*/.exec(
 )[1];
 const rpcs = rpcRows();
 const counts = { done: 0, ignored: 0 };
-const sections = messages().map((type) => fieldSection(type, counts));
+// those that have a section
+const shown = messages();
+const sections = shown.map((type) => fieldSection(type, counts));
 const served = rpcs.filter((row) => row.includes('| done |')).length;
 const text = `# What of the CRI is done
 

@@ -7,6 +7,7 @@
 # Debian 12 or later (or any system where the tools are there). Says what it does,
 # changes nothing on a machine that has it all, and then takes a fraction of a second.
 set -euo pipefail
+case ${1:-} in -h | --help) sed -n '2,/^[^#]/{/^#/s/^# \{0,1\}//p}' "$0"; exit ;; esac
 cd "$(dirname "$0")/.."
 
 RUST_MINIMUM=90 # of 1.x: native/Cargo.toml, rust-version

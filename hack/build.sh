@@ -7,6 +7,7 @@
 # dist/podwrightd and dist/podwright start with the project's own Node runtime;
 # dist/addon.node and dist/podwright-monitor lie beside them. CARGO_TARGET_DIR is honoured.
 set -euo pipefail
+case ${1:-} in -h | --help) sed -n '2,/^[^#]/{/^#/s/^# \{0,1\}//p}' "$0"; exit ;; esac
 cd "$(dirname "$0")/.."
 [ -d "$HOME/.cargo/bin" ] && PATH=$PATH:$HOME/.cargo/bin
 NODE=node_modules/.bin/node

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Fails when a generated file is not what its source says: src/proto/generated and docs/status.md.
+# Fails when a generated file is not what its source says: src/proto/generated and docs/status.md. (docs/config.md and the
+# chart are checks of hack/check.sh, docs/metrics.md is a unit test's.)
 set -eu
 cd "$(dirname "$0")/.."
 export PATH="$PWD/node_modules/.bin:$PATH"

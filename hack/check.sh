@@ -6,6 +6,7 @@
 #
 # One line for each with its time; the output of a check is shown only when it fails.
 set -uo pipefail
+case ${1:-} in -h | --help) sed -n '2,/^[^#]/{/^#/s/^# \{0,1\}//p}' "$0"; exit ;; esac
 cd "$(dirname "$0")/.."
 hack/bootstrap.sh check || exit 1
 [ -d "$HOME/.cargo/bin" ] && PATH=$PATH:$HOME/.cargo/bin

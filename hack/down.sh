@@ -7,6 +7,9 @@
 #
 # Nothing to end is fine. Fails when something is left, and names it.
 set -euo pipefail
+for argument; do
+  case $argument in -h | --help) sed -n '2,/^[^#]/{/^#/s/^# \{0,1\}//p}' "$0"; exit ;; esac
+done
 cd "$(dirname "$0")/.."
 say() { printf '[down] %s\n' "$*" >&2; }
 die() { printf '[down] %s\n' "$*" >&2; exit 1; }

@@ -1,7 +1,9 @@
 #!/bin/sh
-# Makes src/proto/generated from proto/: JSON descriptors (loaded at start) and typed stubs (types only).
+# Makes src/proto/generated from proto/: JSON descriptors (of which src/proto/reflected.ts makes codecs) and typed stubs
+# (types only).
 # Usage: hack/proto.sh [output directory]; without one the committed files are replaced.
 set -eu
+case ${1:-} in -h | --help) sed -n '2,/^[^#]/{/^#/s/^# \{0,1\}//p}' "$0"; exit ;; esac
 cd "$(dirname "$0")/.."
 export PATH="$PWD/node_modules/.bin:$PATH"
 out=${1:-src/proto/generated}

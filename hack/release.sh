@@ -98,5 +98,6 @@ case $verb in
   deb) [ $# = 1 ] || usage; deb "$1" ;;
   sbom) [ $# = 0 ] || usage; "$NODE" hack/release/print-sbom.ts ;;
   check) check "$@" ;;
+  -h | --help) (usage) 2>&1 || exit 0 ;;
   *) usage ;;
 esac

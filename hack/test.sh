@@ -16,6 +16,7 @@
 # one line, "N passed, N failed" and ", N skipped" when any were; the reason of each
 # skip is printed before. The full output is in test-results/.
 set -euo pipefail
+case ${1:-} in -h | --help) sed -n '2,/^[^#]/{/^#/s/^# \{0,1\}//p}' "$0"; exit ;; esac
 cd "$(dirname "$0")/.."
 [ -d "$HOME/.cargo/bin" ] && PATH=$PATH:$HOME/.cargo/bin
 [ $# -gt 0 ] && [ "$1" != all ] || set -- unit contract system faults conformance vm-smoke

@@ -6,6 +6,9 @@
 #
 # Does all set-up on a fresh machine; run again it uses what is there. `npm run down` ends it all.
 set -euo pipefail
+for argument; do
+  case $argument in -h | --help) sed -n '2,/^[^#]/{/^#/s/^# \{0,1\}//p}' "$0"; exit ;; esac
+done
 cd "$(dirname "$0")/.."
 say() { printf '[up] %s\n' "$*" >&2; }
 die() { printf '[up] %s\n' "$*" >&2; exit 1; }

@@ -9,9 +9,9 @@ run: on each node; stages the release of this image on the host, begins there wh
 and keeps the node's labels podwright.io/release and podwright.io/runtime. retire: waits until every node was given back.
 check: whether every node is as the values ask. All need the service account of a pod of the chart.`;
 
-/** Options of \`podwright install\` that are passed on. */
+/** Options of `podwright install` and `podwright node switch` that are passed on. */
 const daemonOptions = ['daemon', 'daemon-start', 'daemon-stop', 'timeout'] as const;
-/** Options of \`podwright node switch\` that are passed on. */
+/** Options of `podwright node switch` alone that are passed on. */
 const kubeletOptions = [
   'kubelet-restart',
   'kubelet-unit',
@@ -27,10 +27,11 @@ const kubeletOptions = [
 
 /** The options of the command. */
 export function withInstallerOptions(one: Command): Command {
-  const told = [...daemonOptions, ...kubeletOptions].map((name) =>
-    new Option(`--${name} <value>`, 'for run: passed on to podwright node switch').default(''),
-  );
-  for (const option of told) one.addOption(option);
+  const tell = (names: readonly string[], to: string): void => {
+    for (const name of names) one.addOption(new Option(`--${name} <value>`, `for run: passed on to ${to}`).default(''));
+  };
+  tell(daemonOptions, 'podwright install and podwright node switch');
+  tell(kubeletOptions, 'podwright node switch');
   return one
     .option('--node <name>', 'the node of this pod (NODE_NAME)')
     .option('--prefix <dir>', 'for run: where releases are put on the host', '/opt/podwright')

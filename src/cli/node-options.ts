@@ -23,7 +23,13 @@ export const withRelease = (command: Command): Command =>
     .option('--config <file>', 'settings to put there with the release, and to take back with it')
     .option('--config-as <name>', 'what they are called there: config.toml or conf.d/NAME.toml', 'config.toml')
     .option('--link-dir <dir>', 'where links to the programs are made, "" for none', '/usr/local/bin')
-    .addOption(new Option('--daemon <how>', 'who keeps podwrightd running').choices(['systemd', 'command', 'self']))
+    .addOption(
+      new Option('--daemon <how>', 'who keeps podwrightd running (systemd where it is process 1, else self)').choices([
+        'systemd',
+        'command',
+        'self',
+      ]),
+    )
     .option('--daemon-unit <name>', 'with systemd', 'podwrightd.service')
     .option('--daemon-start <command>', 'with command')
     .option('--daemon-stop <command>', 'with command; its pods must stay')

@@ -29,6 +29,8 @@ import { showVersion } from './version.ts';
 
 const defaultSocket = `${schema.node.state.default}/podwright.sock`;
 
+const socketHelp = 'socket of the daemon; this and -o may follow a command too';
+
 const exitCodes = `
 Exit status: 0 done, 1 failed (or status and doctor found something wrong), 2 wrong usage,
 3 the daemon is not running. exec: that of the command.`;
@@ -50,7 +52,7 @@ export async function runProgram(
     terminal.progress('');
     fail(`podwright: ${failureChain(error)}\n`);
     if (!isUnreachable(error)) return 1;
-    fail('Start it as root: podwrightd (or, for a node of its own, npm run up). Another socket: --socket.\n');
+    fail('Start it as root: podwrightd (by systemctl start podwrightd, in a checkout npm run up). Another socket: -r.\n');
     return 3;
   }
 }
@@ -58,9 +60,9 @@ export async function runProgram(
 /** The whole command line; nothing of it runs before it is parsed. */
 export function buildProgram(shell: Shell, fail: (text: string) => void): Command {
   const program = new Command('podwright')
-    .description('Looks at podwrightd and the pods it runs.')
+    .description('Looks at podwrightd and its pods, brings images, changes what runs the pods of this node.')
     .version(version, '-V, --version', 'print the version of this tool')
-    .addOption(new Option('-r, --socket <path>', 'socket of the daemon').default(defaultSocket))
+    .addOption(new Option('-r, --socket <path>', socketHelp).default(defaultSocket))
     .addOption(new Option('-o, --output <form>', 'form of the output').choices(['table', 'json']).default('table'))
     .addHelpText('after', exitCodes)
     .exitOverride()

@@ -12,6 +12,9 @@ const usage = `usage: hack/fuzz [--count 10000] [--seed N] [--time SECONDS] [--c
 Random requests to every RPC of a daemon of its own (count), then a tenth as many of mutated bytes, garbage
 connections and monitor frames each. --time ends the requests early. The page goes to docs/results/fuzz.md.
 Needs: root, npm run build, hack/testkit/install.sh and images.sh.
+
+Other fuzzing: hack/fuzz parsers [--help] parses random texts, hack/fuzz layers [SECONDS [SEED]] unpacks changed layers,
+hack/fuzz TARGET [SECONDS] runs one of native/fuzz/fuzz_targets under libFuzzer, hack/fuzz targets [SECONDS] all of them.
 `;
 
 const { values } = parseArgs({

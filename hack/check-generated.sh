@@ -2,6 +2,7 @@
 # Fails when a generated file is not what its source says: src/proto/generated and docs/status.md. (docs/config.md and the
 # chart are checks of hack/check.sh, docs/metrics.md is a unit test's.)
 set -eu
+case ${1:-} in -h | --help) sed -n '2,/^[^#]/{/^#/s/^# \{0,1\}//p}' "$0"; exit ;; esac
 cd "$(dirname "$0")/.."
 export PATH="$PWD/node_modules/.bin:$PATH"
 fresh=$(mktemp -d)

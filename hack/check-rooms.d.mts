@@ -1,3 +1,5 @@
+/** Rooms by floor, from the ground up. */
+export const floors: readonly (readonly string[])[];
 /** Checks files given as path below src/ → source; answers one sentence for each broken rule. */
 export function checkRooms(files: ReadonlyMap<string, string>): string[];
 /** What a file imports: specifier, line, and whether only types are. */

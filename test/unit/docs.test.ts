@@ -1,6 +1,7 @@
 import test from 'ava';
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { floors } from '../../hack/check-rooms.mjs';
 
 /** Directories with pages that people read. */
 const places = ['docs', 'charts', 'hack', 'proto'];
@@ -52,6 +53,16 @@ test('a link to a page, or to a heading, that is not there is found', (t) => {
   t.is(broken('README.md', 'docs/config.md#head-of-the-file'), null);
 });
 
+test('files that pages name are there', (t) => {
+  const missing = pages.flatMap((page) =>
+    [...readFileSync(page, 'utf8').matchAll(/(?<![\w/`.<>$])`?((?:src|hack|native|proto|charts|test)\/[\w./-]+\.\w+)/g)]
+      .map(([, file = '']) => file)
+      .filter((file) => !existsSync(file))
+      .map((file) => `${page}: ${file}`),
+  );
+  t.deepEqual(missing, []);
+});
+
 test('the list of decisions has each of them, once, by its title', (t) => {
   const list = readFileSync('docs/adr/README.md', 'utf8');
   const listed = [...list.matchAll(/^\| \[(\d{4})\]\((\d{4}-[^)]+)\) \| (.*?) \|/gm)];
@@ -66,6 +77,25 @@ test('the list of decisions has each of them, once, by its title', (t) => {
     t.is(Number(own), Number(number), file);
     t.true(file.startsWith(number), file);
   }
+});
+
+test('docs/architecture.md has every room on its floor, and every crate', (t) => {
+  const page = readFileSync('docs/architecture.md', 'utf8');
+  const named: string[][] = [];
+  for (const [, floor = '', rooms = ''] of page.matchAll(/^\| (\d?) ?\| (`.*?`) \|/gm)) {
+    const words = [...rooms.matchAll(/`([\w.-]+?)\/?`/g)].map(([, room = '']) => room);
+    if (floor === '') named.at(-1)?.push(...words);
+    else named.push(words);
+  }
+  t.deepEqual(
+    named.toReversed().map((rooms) => rooms.toSorted()),
+    floors.map((rooms) => [...rooms].toSorted()),
+  );
+  const [, crates = ''] = /^### `native\/`: crates\n\n```\n([^`]*)```/m.exec(page) ?? [];
+  t.deepEqual(
+    [...crates.matchAll(/^(\w+) /gm)].map(([, crate]) => crate).toSorted(),
+    readdirSync('native/crates').toSorted(),
+  );
 });
 
 test('every page of docs/ is named by another page', (t) => {

@@ -11,7 +11,7 @@
 #
 # The cache is $PODWRIGHT_TESTKIT_CACHE, else $XDG_CACHE_HOME/podwright-testkit,
 # else ~/.cache/podwright-testkit. What is there at the pinned version is not
-# built again. Debian 12 or later, Go 1.26 or later; root where packages are missing.
+# built again. Debian 12 or later, root where packages are missing. Go 1.26 or later is fetched if there is none.
 set -euo pipefail
 HERE=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=lib.sh

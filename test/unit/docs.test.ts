@@ -2,6 +2,7 @@ import test from 'ava';
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { floors } from '../../hack/check-rooms.mjs';
+import { pages as releasePages } from '../../hack/release/contents.ts';
 
 /** Directories with pages that people read. */
 const places = ['docs', 'charts', 'hack', 'proto'];
@@ -104,4 +105,17 @@ test('every page of docs/ is named by another page', (t) => {
     .filter((name) => name.endsWith('.md'))
     .filter((name) => !whole.some(({ page, text }) => page !== join('docs', name) && text.includes(name)));
   t.deepEqual(lonely, []);
+});
+
+test('links between pages of a release lead to pages of it', (t) => {
+  const shipped = new Set([...releasePages(), 'LICENSE']);
+  const away = [...shipped].flatMap((page) =>
+    [...readFileSync(page, 'utf8').matchAll(/\]\(([^)\s#]+)(?:#[^)\s]*)?\)/g)]
+      .map(([, link = '']) => link)
+      .filter((link) => !/^[a-z]+:/.test(link) && link.endsWith('.md'))
+      .map((link) => join(dirname(page), link))
+      .filter((target) => !shipped.has(target) && !target.startsWith('hack/')) // of the sources: for who has them
+      .map((target) => `${page}: ${target}`),
+  );
+  t.deepEqual(away, []);
 });

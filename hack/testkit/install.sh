@@ -5,7 +5,7 @@
 #   hack/testkit/install.sh WHAT...    some of: deps (system packages, runc and crun among them)
 #                                      critools cni registry cribench runsc (gVisor)
 #                                      peers (containerd, shim, runc), crio, all (ci, peers, crio),
-#                                      criu, secilc, dmsetup (Debian's),
+#                                      apparmor, criu, secilc, dmsetup (Debian's),
 #                                      nri (plugins of the Node Resource Interface)
 #   hack/testkit/install.sh --where    print the directory of the binaries
 #
@@ -137,6 +137,10 @@ install() {
   fi
   if [ "$t" = criu ]; then # for tests in a machine of hack/testbed, which shows what is installed here
     apt_need criu tar iptables
+    return
+  fi
+  if [ "$t" = apparmor ]; then # loads profiles, for the same
+    apt_need apparmor
     return
   fi
   if [ "$t" = secilc ]; then # compiles a SELinux policy, for the same

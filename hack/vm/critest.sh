@@ -8,8 +8,8 @@
 # Ends with the names of what failed, then of what was skipped and why, and critest's
 # count. "compare" runs it under containerd, then under podwright, writes both reports
 # and COMPARED.md into DIR (which is the host's), and fails when a spec passes under
-# containerd alone. Needs hack/testkit/install.sh (for containerd with "peers") and
-# hack/testkit/images.sh, outside.
+# containerd alone. Needs hack/testkit/install.sh apparmor (for containerd with "peers")
+# and hack/testkit/images.sh, outside.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 [ -n "${TESTBED:-}" ] || { echo 'this is for a machine of hack/testbed' >&2; exit 2; }

@@ -32,8 +32,9 @@ export const machines = {
     env: driver('systemd'),
     files: ['test/vm/service.test.ts'],
   },
-  'vm-v2': { options: ['-m', '4096'], env: driver('cgroupfs'), suites: ['system', 'conformance'] },
+  'vm-v2': { tool: 'apparmor', options: ['-m', '4096'], env: driver('cgroupfs'), suites: ['system', 'conformance'] },
   'vm-systemd': {
+    tool: 'apparmor',
     options: ['-m', '4096', '--init', 'systemd'],
     env: driver('systemd'),
     suites: ['system', 'conformance'],

@@ -9,7 +9,7 @@ cd "$(dirname "$0")/../.."
 skip() { echo "skipped: $1"; echo '0 passed, 0 failed, 9 skipped'; exit 0; }
 [ "$(cat /sys/module/apparmor/parameters/enabled 2> /dev/null)" = Y ] || skip "this kernel has AppArmor off"
 PATH=$PATH:/usr/sbin:/sbin
-command -v apparmor_parser > /dev/null || skip "no apparmor_parser: apt-get install apparmor"
+command -v apparmor_parser > /dev/null || skip "no apparmor_parser: hack/testkit/install.sh apparmor"
 mountpoint -q /sys/kernel/security || mount -t securityfs securityfs /sys/kernel/security
 # critest loads its profiles with sudo; who runs this is root already
 bin=$(mktemp -d /tmp/pwt-sudo-XXXXXX)

@@ -3,6 +3,8 @@
 #
 #   hack/bootstrap.sh         everything for a build and a run
 #   hack/bootstrap.sh check   and what `npm run check` needs besides
+#   hack/bootstrap.sh ARCH    and what a build for amd64 or arm64 needs on a machine that is the other, and
+#                             programs of it to run here (qemu-ARCH; the kernel is told nothing of it)
 #
 # Debian 12 or later (or any system where the tools are there). Says what it does,
 # changes nothing on a machine that has it all, and then takes a fraction of a second.
@@ -81,6 +83,20 @@ need_static_target() {
   rustup target add "$target" > /dev/null 2>&1 || say "no $target here: the monitor will be linked with static glibc"
 }
 
+# need_other RUST DEBIAN: cross compiler, its libraries, an emulator of programs, and the targets of Rust.
+need_other() {
+  local rust=$1 libc target
+  [ "$(uname -m)" != "$rust" ] || return 0
+  apt_need "$rust-linux-gnu-gcc=gcc-${rust/_/-}-linux-gnu" "/usr/$rust-linux-gnu/include/stdio.h=libc6-dev-$2-cross" \
+    "/usr/$rust-linux-gnu/lib/libstdc++.so.6=libstdc++6-$2-cross" "qemu-$rust=qemu-user"
+  for libc in gnu musl; do
+    target=$rust-unknown-linux-$libc
+    [ ! -d "$(rustc --print sysroot)/lib/rustlib/$target/lib" ] || continue
+    say "adding the Rust target $target"
+    rustup target add "$target" > /dev/null 2>&1 || die "run: rustup target add $target"
+  done
+}
+
 need_node_modules() {
   command -v npm > /dev/null || die "npm is needed; run: apt-get install -y npm"
   if ! node hack/node-modules-current.mjs; then
@@ -97,11 +113,15 @@ apt_need gcc=gcc /usr/include/stdio.h=libc6-dev curl=curl /etc/ssl/certs/ca-cert
 need_rust
 need_static_target
 need_node_modules
-if [ "${1:-}" = check ]; then
-  for part in clippy rustfmt; do
-    cargo "${part/rustfmt/fmt}" --version > /dev/null 2>&1 || {
-      say "adding the Rust component $part"
-      rustup component add "$part" > /dev/null 2>&1 || die "run: rustup component add $part"
-    }
-  done
-fi
+case ${1:-} in
+  check)
+    for part in clippy rustfmt; do
+      cargo "${part/rustfmt/fmt}" --version > /dev/null 2>&1 || {
+        say "adding the Rust component $part"
+        rustup component add "$part" > /dev/null 2>&1 || die "run: rustup component add $part"
+      }
+    done
+    ;;
+  amd64) need_other x86_64 amd64 ;;
+  arm64) need_other aarch64 arm64 ;;
+esac

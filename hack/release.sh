@@ -6,6 +6,7 @@
 #   hack/release.sh deb OUT                    the tree as a Debian package, below /usr
 #   hack/release.sh sbom                       the bill of materials (CycloneDX) to standard output; it is in the tree too
 #   hack/release.sh check [PART...]            build the commit twice, in two places, and compare: bundle addon monitor
+#   hack/release.sh --arch ARCH VERB ...       the same for amd64 or arm64, whichever this machine is
 #
 # The tree is what a host has as /opt/podwright/releases/<version>: bin, lib/podwright (with Node), the unit, man
 # pages, completion, documents, a commented configuration, and RELEASE.json with the digest of each file. --bindir
@@ -19,7 +20,17 @@ NODE=node_modules/.bin/node
 
 usage() { sed -n '2,/^set -/{s/^# \{0,1\}//;/^set -/d;p}' "$0" >&2; exit 2; }
 
-build() { [ -n "${AS_BUILT:-}" ] || hack/build.sh; }
+# what it is for: nothing for this machine
+arch=()
+if [ "${1:-}" = --arch ]; then
+  case ${2:-} in
+    amd64 | arm64) arch=(--arch "$2") ;;
+    *) usage ;;
+  esac
+  shift 2
+fi
+
+build() { [ -n "${AS_BUILT:-}" ] || hack/build.sh "${arch[@]}"; }
 
 # from_start PATH prints the path as it was meant where this was called.
 from_start() { case $1 in /*) printf '%s' "$1" ;; *) printf '%s/%s' "$start" "$1" ;; esac; }
@@ -29,7 +40,7 @@ tree() {
   to=$(from_start "$1")
   shift
   build
-  "$NODE" hack/release/tree.ts "$to" "$@"
+  "$NODE" hack/release/tree.ts "$to" "${arch[@]}" "$@"
 }
 
 # The commands' work directory is removed however they end.
@@ -71,17 +82,18 @@ built_at() {
   # not a link: esbuild names modules by where they really are
   cp -al node_modules "$dir/node_modules" 2> /dev/null || { rm -rf "$dir/node_modules"; cp -a node_modules "$dir/node_modules"; }
   flags="--remap-path-prefix=$dir=/podwright --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo"
-  (cd "$dir" && env -u CARGO_TARGET_DIR RUSTFLAGS="$flags" hack/build.sh "$@")
+  (cd "$dir" && env -u CARGO_TARGET_DIR RUSTFLAGS="$flags" hack/build.sh "${arch[@]}" "$@")
 }
 
 check() {
-  local file failed=0
+  local file other failed=0
   [ $# -gt 0 ] || set -- bundle addon monitor
   in_work
   built_at "$work/one" "$@"
   built_at "$work/a/longer/way/two" "$@"
-  for file in "$work"/one/dist/*; do
-    if cmp "$file" "$work/a/longer/way/two/dist/${file##*/}"; then
+  for file in "$work"/one/dist*/*; do
+    other=$work/a/longer/way/two${file#"$work/one"}
+    if cmp "$file" "$other"; then
       printf '%s  %s\n' "$(sha256sum < "$file" | cut -c 1-64)" "${file##*/}"
     else
       failed=1
@@ -96,7 +108,7 @@ case $verb in
   tree) [ $# -ge 1 ] || usage; tree "$@" ;;
   tarball) [ $# = 1 ] || usage; tarball "$1" ;;
   deb) [ $# = 1 ] || usage; deb "$1" ;;
-  sbom) [ $# = 0 ] || usage; "$NODE" hack/release/print-sbom.ts ;;
+  sbom) [ $# = 0 ] || usage; "$NODE" hack/release/print-sbom.ts "${arch[@]}" ;;
   check) check "$@" ;;
   -h | --help) (usage) 2>&1 || exit 0 ;;
   *) usage ;;

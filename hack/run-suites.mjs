@@ -5,6 +5,7 @@ import { spawn } from 'node:child_process';
 import { createWriteStream, existsSync, mkdirSync, readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { emulated } from './arm64-crates.mjs';
 import { machines, several, whyNoMachine } from './vm/suites.mjs';
 
 const results = 'test-results';
@@ -227,6 +228,7 @@ async function runSuite(suite) {
   if (suite === 'contract') await contractOfCrates();
   if (suite in machines) return onMachine(suite);
   if (suite === 'cluster') return onCluster();
+  if (suite === 'arm64' && !(await madeForArm64())) return;
   const tests = filesOf(suite, '.test.ts');
   // all faults there are take as long as they may: what is left out then is told (test/faults/steps.ts)
   if (suite === 'faults' && process.env.FAULTS === 'all')
@@ -236,6 +238,22 @@ async function runSuite(suite) {
   if (tests.length > 0) await step(suite, ['ava', '--tap', ...alone, ...tests], reader);
   reader.total?.();
   for (const file of filesOf(suite, '.sh')) await step(file, [file], script(file));
+}
+
+/** What is built for arm64 on another machine, and the crates' tests there, run by an emulator; false when there is nothing to go on with. */
+async function madeForArm64() {
+  if (process.arch === 'arm64') {
+    skip('arm64', 'this machine is one: all other suites are for it');
+    return false;
+  }
+  const before = total.failed;
+  const lines = () => (line) => say(`        ${line}`);
+  await step('arm64: tools', ['hack/bootstrap.sh', 'arm64'], lines);
+  if (total.failed === before) await step('arm64: build', ['hack/build.sh', '--arch', 'arm64'], lines);
+  if (total.failed > before) return false;
+  for (const [name, what] of Object.entries(emulated.cannot)) skip(name, `under qemu-user: ${what}`);
+  await step('arm64: crates', ['env', ...emulated.env, ...cargoTest(...emulated.tests)], cargo);
+  return true;
 }
 
 /** Minutes after which a run of all faults breaks at no more steps: with what follows it stays below half an hour. */
@@ -374,7 +392,7 @@ async function buildKit() {
   return total.failed === before;
 }
 
-const suites = ['unit', 'contract', 'system', 'faults', 'conformance', 'cluster', ...Object.keys(machines)];
+const suites = ['unit', 'contract', 'system', 'faults', 'conformance', 'cluster', 'arm64', ...Object.keys(machines)];
 const wanted = process.argv.slice(2).flatMap((name) => several[name] ?? [name]);
 const unknown = wanted.filter((suite) => !suites.includes(suite));
 if (unknown.length > 0) {

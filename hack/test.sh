@@ -4,12 +4,13 @@
 #   hack/test.sh            all suites
 #   hack/test.sh SUITE...   some of: unit contract system faults conformance vm-smoke
 #                           and, by name only: vm-checkpoint vm-selinux vm-disk vm-power vm-qemu
-#                           vm-service vm cluster
+#                           vm-service vm cluster arm64
 #
 # Those with vm run in a machine of their own (hack/testbed). vm is system and conformance
 # in cgroup v2, with cgroupfs as driver (vm-v2) and with systemd (vm-systemd), an hour or
 # more each; vm-smoke is a few files of it, skipped where no machine can be had. cluster is
 # a Kubernetes node (hack/cluster), whose programs are built first: half an hour to an hour.
+# arm64 builds for that architecture and runs what an emulator can run (docs/releases.md).
 #
 # unit needs nothing; contract, system, faults and conformance work on the real
 # kernel as root. conformance builds the test kit first (hack/testkit). Ends with

@@ -4,7 +4,7 @@ import { configTemplate } from '../../src/config/docs.ts';
 import { completionScript } from '../../src/cli/shells.ts';
 import { cargoComponents, licencePage, nodeComponent, npmComponents } from './components.ts';
 import { manPages } from './man-pages.ts';
-import type { ReleaseFacts } from './facts.ts';
+import { nativeParts, type ReleaseFacts } from './facts.ts';
 import { billOfMaterials } from './sbom.ts';
 
 /** One file of the tree. */
@@ -27,14 +27,15 @@ const doc = 'share/doc/podwright';
 /** Names in dist/: the programs are bundled into several files. */
 const built = (pattern: RegExp): readonly string[] => readdirSync('dist').filter((name) => pattern.test(name));
 
-function programs(): readonly Entry[] {
+function programs({ arch }: ReleaseFacts): readonly Entry[] {
+  const { addon, monitor, node } = nativeParts(arch);
   return [
     program('bin/podwright', 'hack/launcher/podwright'),
     program('bin/podwrightd', 'hack/launcher/podwrightd'),
     { path: 'bin/podwright-monitor', mode: 0o777, link: '../lib/podwright/podwright-monitor' },
-    program(`${lib}/node`, 'node_modules/node/bin/node'),
-    program(`${lib}/podwright-monitor`, 'dist/podwright-monitor'),
-    file(`${lib}/addon.node`, 'dist/addon.node'),
+    program(`${lib}/node`, node),
+    program(`${lib}/podwright-monitor`, monitor),
+    file(`${lib}/addon.node`, addon),
     file(`${lib}/package.json`, 'dist/package.json'),
     ...built(/\.js$/).map((name) => file(`${lib}/${name}`, `dist/${name}`)),
   ];
@@ -78,6 +79,6 @@ function settings(bindir: string): readonly Entry[] {
 
 /** Every file of the tree but RELEASE.json, in the order of their paths. `bindir`: where the unit finds the programs. */
 export function releaseEntries(facts: ReleaseFacts, bindir: string): readonly Entry[] {
-  const all = [...programs(), ...documents(facts), ...manuals(facts), ...settings(bindir)];
+  const all = [...programs(facts), ...documents(facts), ...manuals(facts), ...settings(bindir)];
   return all.sort((a, b) => (a.path < b.path ? -1 : 1));
 }

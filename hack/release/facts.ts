@@ -4,11 +4,29 @@ import { recordVersion } from '../../src/state/record.ts';
 import { protocolVersion } from '../../src/monitor/monitors.ts';
 import { version } from '../../src/config/version.ts';
 
-/** Names of this machine's architecture. */
-const architectures: Readonly<Record<string, { readonly release: string; readonly rust: string }>> = {
-  x64: { release: 'amd64', rust: 'x86_64' },
-  arm64: { release: 'arm64', rust: 'aarch64' },
-};
+/** Names of the architectures: Node's, Debian's, Rust's. */
+const architectures = [
+  { node: 'x64', release: 'amd64', rust: 'x86_64' },
+  { node: 'arm64', release: 'arm64', rust: 'aarch64' },
+] as const;
+
+/** What differs from one architecture to the other, as paths below the top. */
+export interface NativeParts {
+  readonly addon: string;
+  readonly monitor: string;
+  readonly node: string;
+}
+
+/** Where hack/build.sh leaves them: those of another machine's architecture lie apart, with its Node. */
+export function nativeParts(arch: string): NativeParts {
+  const own = architectures.find(({ node }) => node === process.arch)?.release === arch;
+  const dist = own ? 'dist' : `dist-${arch}`;
+  return {
+    addon: `${dist}/addon.node`,
+    monitor: `${dist}/podwright-monitor`,
+    node: own ? 'node_modules/node/bin/node' : `${dist}/node`,
+  };
+}
 
 /** What is true of one release. */
 export interface ReleaseFacts {
@@ -38,10 +56,18 @@ function git(...args: readonly string[]): string | null {
   }
 }
 
-/** Reads them; `env` may set PODWRIGHT_COMMIT and SOURCE_DATE_EPOCH. Throws for an architecture that is not known. */
-export function releaseFacts(env: Readonly<Record<string, string | undefined>> = process.env): ReleaseFacts {
-  const arch = architectures[process.arch];
-  if (arch === undefined) throw new Error(`no release is made for ${process.arch}`);
+/**
+ * Reads them, for the architecture with this name or for that of this machine; `env` may set PODWRIGHT_COMMIT and
+ * SOURCE_DATE_EPOCH. Throws for an architecture that is not known.
+ */
+export function releaseFacts(
+  name?: string,
+  env: Readonly<Record<string, string | undefined>> = process.env,
+): ReleaseFacts {
+  const arch = architectures.find(({ node, release }) =>
+    name === undefined ? node === process.arch : release === name,
+  );
+  if (arch === undefined) throw new Error(`no release is made for ${name ?? process.arch}`);
   const hash = git('rev-parse', 'HEAD');
   const dirty = hash !== null && git('status', '--porcelain', '--untracked-files=no') !== '' ? '-dirty' : '';
   const epoch = Number(env['SOURCE_DATE_EPOCH'] ?? git('log', '-1', '--format=%ct') ?? '315532800');

@@ -34,10 +34,15 @@ sed -i '/^  "files": \[$/,$d; s/^  "monitorProtocol": {$/&/' "$root/usr/lib/podw
 sed -i '$s/,$//' "$root/usr/lib/podwright/RELEASE.json"
 echo '}' >> "$root/usr/lib/podwright/RELEASE.json"
 
+# the binutils of another architecture have its name before theirs
+strip=strip
+if [ "$arch" != "$(dpkg --print-architecture)" ]; then
+  strip=$(sed 's/amd64/x86_64/; s/arm64/aarch64/' <<< "$arch")-linux-gnu-strip
+fi
 glibc=$(readelf -VW "$root/usr/lib/podwright/node" "$root/usr/lib/podwright/addon.node" |
   grep -o 'GLIBC_2\.[0-9]*' | sort -uV | tail -n 1)
-strip --strip-unneeded --remove-section=.comment --remove-section=.note "$root/usr/lib/podwright/node"
-strip --strip-unneeded --remove-section=.comment "$root/usr/lib/podwright/addon.node"
+"$strip" --strip-unneeded --remove-section=.comment --remove-section=.note "$root/usr/lib/podwright/node"
+"$strip" --strip-unneeded --remove-section=.comment "$root/usr/lib/podwright/addon.node"
 mv "$doc/CHANGELOG.md" "$doc/changelog"
 cat > "$doc/changelog.Debian" << END
 podwright ($version-1) unstable; urgency=medium

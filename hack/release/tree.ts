@@ -1,5 +1,5 @@
 // Writes the release tree below a directory that is not there yet:
-//   node hack/release/tree.ts DIR [--bindir PATH]
+//   node hack/release/tree.ts DIR [--bindir PATH] [--arch ARCH]
 import { createHash } from 'node:crypto';
 import {
   chmodSync,
@@ -17,7 +17,7 @@ import {
 import { dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { type Entry, installedBindir, releaseEntries } from './contents.ts';
-import { releaseFacts } from './facts.ts';
+import { type ReleaseFacts, releaseFacts } from './facts.ts';
 
 /** One line of `files` in RELEASE.json. */
 type Listed =
@@ -51,9 +51,8 @@ function stamp(directory: string, epoch: number): void {
   utimesSync(directory, epoch, epoch);
 }
 
-function writeTree(root: string, bindir: string): void {
+function writeTree(root: string, facts: ReleaseFacts, bindir: string): void {
   if (existsSync(root) && readdirSync(root).length > 0) throw new Error(`${root} is there already and not empty`);
-  const facts = releaseFacts();
   mkdirSync(root, { recursive: true });
   try {
     const files = releaseEntries(facts, bindir).map((entry) => put(root, entry));
@@ -68,14 +67,17 @@ function writeTree(root: string, bindir: string): void {
   }
 }
 
-const { positionals, values } = parseArgs({ allowPositionals: true, options: { bindir: { type: 'string' } } });
+const { positionals, values } = parseArgs({
+  allowPositionals: true,
+  options: { bindir: { type: 'string' }, arch: { type: 'string' } },
+});
 const [root, ...rest] = positionals;
 if (root === undefined || rest.length > 0) {
-  console.error('usage: node hack/release/tree.ts DIR [--bindir PATH]');
+  console.error('usage: node hack/release/tree.ts DIR [--bindir PATH] [--arch ARCH]');
   process.exit(2);
 }
 try {
-  writeTree(root, values.bindir ?? installedBindir);
+  writeTree(root, releaseFacts(values.arch), values.bindir ?? installedBindir);
 } catch (error) {
   console.error(`release: ${(error as Error).message}`);
   process.exit(1);

@@ -10,7 +10,7 @@
 # in cgroup v2, with cgroupfs as driver (vm-v2) and with systemd (vm-systemd), an hour or
 # more each; vm-smoke is a few files of it, skipped where no machine can be had. cluster is
 # a Kubernetes node (hack/cluster), whose programs are built first: half an hour to an hour.
-# arm64 builds for that architecture and runs what an emulator can run (docs/releases.md).
+# arm64 builds for that architecture and tests it by emulation, pods in a machine too (docs/releases.md).
 #
 # unit needs nothing; contract, system, faults and conformance work on the real
 # kernel as root. conformance builds the test kit first (hack/testkit). Ends with

@@ -3,8 +3,8 @@
 #
 #   hack/test.sh            all suites
 #   hack/test.sh SUITE...   some of: unit contract system faults conformance vm-smoke
-#                           and, by name only: vm-checkpoint vm-selinux vm-disk vm-power vm-qemu
-#                           vm-service vm cluster arm64
+#                           and, by name only: vm-checkpoint vm-selinux vm-disk vm-power
+#                           vm-limits vm-qemu vm-service vm cluster arm64
 #
 # Those with vm run in a machine of their own (hack/testbed). vm is system and conformance
 # in cgroup v2, with cgroupfs as driver (vm-v2) and with systemd (vm-systemd), an hour or

@@ -22,6 +22,10 @@ export const machines = {
     files: ['test/vm/selinux.test.ts'],
   },
   'vm-power': { tool: 'dmsetup', options: ['-m', '3072'], files: ['test/vm/power.test.ts'] },
+  'vm-limits': {
+    options: ['-m', '3072'],
+    files: ['host-limits', 'host-keys', 'host-watches'].map((name) => `test/vm/${name}.test.ts`),
+  },
   'vm-disk': { options: [], files: ['test/system/disk-limits.test.ts'] },
   'vm-qemu': {
     options: ['-e', 'qemu', '-c', '2', '-m', '2048'],

@@ -1,9 +1,10 @@
 // Runtime handlers beside our own: what Status tells of them. Wires, decides nothing.
 import type { RuntimeHandlers } from '../config/runtimes.ts';
+import { exhaustionIn } from '../lib/exhaustion.ts';
 import { failureChain } from '../lib/failure.ts';
 import type { Log } from '../log.ts';
-import { runtimeFeatures, type RuntimeFeatures } from '../monitor/runtimes.ts';
-import type { Native } from '../native/load.ts';
+import type { LaunchNative } from '../monitor/launch.ts';
+import { runtimeFeatures, type RuntimeFeatures, type RuntimeProgram } from '../monitor/runtimes.ts';
 
 /** A handler as Status lists it. */
 export interface ListedHandler {
@@ -11,19 +12,28 @@ export interface ListedHandler {
   readonly recursiveReadOnly: boolean;
 }
 
-/** Asks each runtime once, in the background; until it has answered nothing is claimed for it. */
+/**
+ * Asks each runtime once, in the background; until it has answered nothing is claimed for it. One that could not be asked
+ * because something had run out is asked again when they are listed.
+ */
 export function askHandlers(
   runtimes: RuntimeHandlers,
-  { native, log }: { readonly native: Native; readonly log: Log },
+  { native, log }: { readonly native: LaunchNative; readonly log: Pick<Log, 'warn'> },
 ): () => readonly ListedHandler[] {
   const known = new Map<string, RuntimeFeatures>();
-  for (const [name, runtime] of Object.entries(runtimes)) {
-    runtimeFeatures(native, runtime).then(
-      (features) => void known.set(name, features),
-      (error: unknown) =>
-        log.warn({ handler: name, error: failureChain(error) }, 'the runtime handler does not answer'),
-    );
-  }
+  const owed = new Set<string>();
+  const ask = async (name: string, runtime: RuntimeProgram, first: boolean): Promise<void> => {
+    try {
+      known.set(name, await runtimeFeatures(native, runtime));
+    } catch (error) {
+      if (exhaustionIn(error) !== null) owed.add(name);
+      if (first) log.warn({ handler: name, error: failureChain(error) }, 'the runtime handler does not answer');
+    }
+  };
+  for (const [name, runtime] of Object.entries(runtimes)) void ask(name, runtime, true);
   return () =>
-    Object.keys(runtimes).map((name) => ({ name, recursiveReadOnly: known.get(name)?.recursiveReadOnly ?? false }));
+    Object.entries(runtimes).map(([name, runtime]) => {
+      if (owed.delete(name)) void ask(name, runtime, false);
+      return { name, recursiveReadOnly: known.get(name)?.recursiveReadOnly ?? false };
+    });
 }

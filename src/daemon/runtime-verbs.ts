@@ -13,6 +13,7 @@ import { startContainer } from '../container/start.ts';
 import { stopContainer } from '../container/stop.ts';
 import { updateContainerResources } from '../container/update-resources.ts';
 import type { RuntimeVerbs } from '../cri/verbs.ts';
+import { failureChain } from '../lib/failure.ts';
 import type { Nri } from '../nri/nri.ts';
 import type { Network } from '../network/network.ts';
 import { listSandboxes, sandboxStatus } from '../sandbox/list.ts';
@@ -106,7 +107,10 @@ function statusVerbs({
               cniconfig: json(net.config),
               ...(await securityInfo(pods)),
               nri: json({ ...config.nri, plugins: nri.list }),
-              userNamespaceTrouble: json(userNamespaces),
+              userNamespaceTrouble: json({
+                pods: userNamespaces.pods && failureChain(userNamespaces.pods),
+                hostNetwork: userNamespaces.hostNetwork && failureChain(userNamespaces.hostNetwork),
+              }),
               ownProcesses: json(own.report()),
               unreachableMonitors: json(silent().map((s) => s.identity.id)),
             }

@@ -172,7 +172,7 @@ export const steppedImages = (verbs: ImageVerbs, step: Step): ImageVerbs =>
 const adminEffects: Effects<AdminVerbs> = {
   name: 'verb',
   atOnce: [],
-  later: ['load', 'pull', 'push', 'save', 'repairImages', 'pruneImages'],
+  later: ['load', 'pull', 'push', 'save', 'repairImages', 'pruneImages', 'shutdown'],
 };
 
 /** The same of the command line tool's verbs. */

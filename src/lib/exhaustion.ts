@@ -14,7 +14,9 @@ type Words = (syscall: string) => string | null;
 const starts = /^(clone3?|v?fork|posix_spawn|spawn( |$)|uv_thread_create|pthread_create|uv_spawn)/;
 const watches = /^(watch|inotify_)/;
 const namespaces = /^(clone3?|unshare|setns)$/;
-const mounts = /^(mount|move_mount|open_tree|mount_setattr|fsmount)$/;
+const mounts = /^(mount|move_mount)$/;
+/** What they make is in a mount namespace of its own until it is attached. */
+const detached = /^(fsmount|open_tree)$/;
 
 const files: Words = (syscall) =>
   watches.test(syscall)
@@ -24,6 +26,7 @@ const files: Words = (syscall) =>
 const space: Words = (syscall) => {
   if (watches.test(syscall)) return 'inotify watches (fs.inotify.max_user_watches)';
   if (namespaces.test(syscall)) return 'namespaces (user.max_*_namespaces)';
+  if (detached.test(syscall)) return 'mount namespaces (user.max_mnt_namespaces)';
   if (mounts.test(syscall)) return 'mounts (fs.mount-max)';
   return '';
 };
@@ -34,7 +37,9 @@ const errnos: Readonly<Record<number, { readonly name: string; readonly words: W
   11: {
     name: 'EAGAIN',
     words: (syscall) =>
-      starts.test(syscall) ? 'processes and threads (pids cgroup, RLIMIT_NPROC, kernel.pid_max)' : null,
+      starts.test(syscall)
+        ? 'processes and threads (pids cgroup, RLIMIT_NPROC, kernel.threads-max, kernel.pid_max)'
+        : null,
   },
   12: { name: 'ENOMEM', words: () => '' },
   23: { name: 'ENFILE', words: () => 'open files of the host (fs.file-max)' },
@@ -42,7 +47,10 @@ const errnos: Readonly<Record<number, { readonly name: string; readonly words: W
   28: { name: 'ENOSPC', words: space },
   87: { name: 'EUSERS', words: () => 'users or nested namespaces (user.max_*_namespaces)' },
   105: { name: 'ENOBUFS', words: () => '' },
-  122: { name: 'EDQUOT', words: () => '' },
+  122: {
+    name: 'EDQUOT',
+    words: (syscall) => (syscall === 'keyctl' ? 'keys (kernel.keys.maxkeys, kernel.keys.root_maxkeys)' : ''),
+  },
 };
 
 /** What a failed system call says has run out; null when it failed for another reason. `errno` has either sign. */

@@ -67,7 +67,7 @@ export async function launchMonitor(native: LaunchNative, argv: readonly string[
  * The call that a monitor's last words end with, in the form that all our programs give them
  * (native/crates/sys/src/errno.rs): before it listens it has no other way to tell.
  */
-function failedCall(words: string): FailureDetails {
+export function failedCall(words: string): FailureDetails {
   const [, syscall, errno] = /: (\w+): [^:]+ \(errno (\d+)\)$/.exec(words) ?? [];
   return syscall === undefined ? {} : { syscall, errno: Number(errno) };
 }

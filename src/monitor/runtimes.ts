@@ -1,7 +1,7 @@
 // Other OCI runtimes, asked by the monitor's program on behalf of a daemon that has no monitor to ask.
 // Must not choose a runtime: its callers do.
 import { internal } from '../lib/failure.ts';
-import type { LaunchNative } from './launch.ts';
+import { failedCall, type LaunchNative } from './launch.ts';
 
 /** A runtime and how it is called: see proto ExternalRuntime. */
 export interface RuntimeProgram {
@@ -28,7 +28,7 @@ function words(runtime: RuntimeProgram): string[] {
 
 async function run(native: LaunchNative, what: string, argv: readonly string[]): Promise<string> {
   const { code, stderr } = await native.spawnMonitor({ argv: ['podwright-monitor', 'runtime', ...argv] });
-  if (code !== 0) throw internal(`${what}: ${stderr === '' ? `code ${code}` : stderr}`);
+  if (code !== 0) throw internal(`${what}: ${stderr === '' ? `code ${code}` : stderr}`, undefined, failedCall(stderr));
   return stderr;
 }
 

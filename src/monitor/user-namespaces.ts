@@ -1,12 +1,14 @@
 // Whether pods can have user namespaces on this node: found out by making one (podwright-monitor probe).
 // Must not decide what follows from it.
-import type { LaunchNative } from './launch.ts';
+import { exhaustionIn } from '../lib/exhaustion.ts';
+import { type Failure, internal } from '../lib/failure.ts';
+import { failedCall, type LaunchNative } from './launch.ts';
 
 /** Why pods cannot have user namespaces; null where they can. */
 export interface UserNamespaceTrouble {
-  readonly pods: string | null;
+  readonly pods: Failure | null;
   /** Of pods with the host's network. */
-  readonly hostNetwork: string | null;
+  readonly hostNetwork: Failure | null;
 }
 
 export interface UserNamespacesOptions {
@@ -22,9 +24,9 @@ export interface UserNamespacesOptions {
 const onlyHostNetwork = 3;
 
 /**
- * Asks once, at the first call; a probe that could not be run is run again at the next. It takes some ten milliseconds,
- * in a process of its own. One that hangs with its file system is not waited for: user namespaces are not there until
- * it has answered.
+ * Asks once, at the first call; a probe that could not be run, or failed because something had run out, is run again at
+ * the next. It takes some ten milliseconds, in a process of its own. One that hangs with its file system is not waited
+ * for: user namespaces are not there until it has answered.
  */
 export function userNamespaces({
   native,
@@ -37,11 +39,14 @@ export function userNamespaces({
     try {
       const argv = ['podwright-monitor', 'probe', '--store', store, '--state', state];
       const { code, stderr } = await native.spawnMonitor({ argv });
-      const why = stderr === '' ? `the probe ended with code ${code}` : stderr;
-      return { pods: code === 0 || code === onlyHostNetwork ? null : why, hostNetwork: code === 0 ? null : why };
+      if (code === 0) return { pods: null, hostNetwork: null };
+      const words = stderr === '' ? `the probe ended with code ${code}` : stderr;
+      const why = internal(words, undefined, failedCall(stderr));
+      if (exhaustionIn(why) !== null) asked = null; // there may be more by then: it says nothing of the kernel
+      return { pods: code === onlyHostNetwork ? null : why, hostNetwork: why };
     } catch (error) {
       asked = null;
-      const why = `the probe could not be run: ${error instanceof Error ? error.message : String(error)}`;
+      const why = internal('the probe could not be run', error);
       return { pods: why, hostNetwork: why };
     }
   };
@@ -49,7 +54,9 @@ export function userNamespaces({
 }
 
 async function atMost(answer: Promise<UserNamespaceTrouble>, ms: number): Promise<UserNamespaceTrouble> {
-  const why = `the probe has not answered within ${ms} ms: is the file system of the daemon's directories hung?`;
+  const why = internal(
+    `the probe has not answered within ${ms} ms: is the file system of the daemon's directories hung?`,
+  );
   const { promise: silence, resolve } = Promise.withResolvers<UserNamespaceTrouble>();
   const timer = setTimeout(() => resolve({ pods: why, hostNetwork: why }), ms);
   try {

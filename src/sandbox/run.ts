@@ -48,7 +48,7 @@ export interface RunSandboxPorts {
   /** The contexts of a pod that is recorded before anything else happens; null where SELinux is off. */
   readonly selinux: (id: string, options: SelinuxOptions | null) => SelinuxLabels | null;
   /** Why pods, with a network of their own or the host's, cannot have user namespaces here; null when they can. */
-  readonly userNamespaceTrouble: (network: 'pod' | 'node') => Promise<string | null>;
+  readonly userNamespaceTrouble: (network: 'pod' | 'node') => Promise<Error | null>;
   /** The handlers beside our own. */
   readonly runtimes: Readonly<Record<string, PodRuntime>>;
   readonly stages: (id: string, name: string) => Stages;
@@ -100,7 +100,7 @@ async function needUserNamespaces(ports: RunSandboxPorts, { network }: SandboxPl
   const trouble = await ports.userNamespaceTrouble(network);
   if (trouble === null) return;
   const pods = network === 'node' ? "pods with the host's network" : 'pods';
-  throw failedPrecondition(`${pods} cannot have user namespaces on this node: ${trouble}`);
+  throw failedPrecondition(`${pods} cannot have user namespaces on this node`, trouble);
 }
 
 /** What makes the containers of a pod with this handler, null for podwright itself. Throws invalid-argument for an unknown one. */

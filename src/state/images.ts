@@ -6,6 +6,7 @@ import { exhaustionIn } from '../lib/exhaustion.ts';
 import { Failure, internal, resourceExhausted } from '../lib/failure.ts';
 import {
   DamagedRecord,
+  filesOfRecord,
   isDamage,
   NewerRecord,
   readRecord,
@@ -92,7 +93,7 @@ export class ImageRecords<R extends Stored> {
   async remove(id: string): Promise<void> {
     this.#index.delete(id);
     try {
-      await rm(join(this.#options.dir, fileName(id)), { force: true });
+      for (const path of filesOfRecord(join(this.#options.dir, fileName(id)))) await rm(path, { force: true });
     } catch (error) {
       throw writeFailure(error, `remove the record of image ${id}`);
     }

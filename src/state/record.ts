@@ -101,6 +101,12 @@ export function settleRecord(file: string): void {
   rmSync(kept, { force: true });
 }
 
+/**
+ * The files of a record, its own last: what a failed write left beside it would be the record again at the next start, and
+ * has to go first.
+ */
+export const filesOfRecord = (file: string): readonly string[] => [freshOf(file), keptOf(file), file];
+
 /** How long a write may stay unsynced, in milliseconds (docs/state.md). */
 const syncDelayMs = 500;
 

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import type { ExecutionContext } from 'ava';
 import { status as grpcStatus, type ServiceError } from '@grpc/grpc-js';
 import type { TestDaemon } from '../helpers/daemon.ts';
+import type { LinuxPodSandboxConfig } from '../../src/proto/generated/cri/runtime/v1/LinuxPodSandboxConfig.ts';
 import { containerConfig, create, podConfig, tools } from '../helpers/pods.ts';
 
 /** Something that there can be too little of. */
@@ -15,18 +16,25 @@ export interface Shortage {
   readonly reason: RegExp;
 }
 
+/** What pods and their containers have that others have not. */
+export interface Asked {
+  readonly linux?: Pick<LinuxPodSandboxConfig, 'security_context'>;
+}
+
 /** A call and how often it failed. */
 export type Failures = Record<string, number>;
 
 /** Makes calls under a limit, and again without. */
 export class Scarcity {
   readonly failures: Failures = {};
+  readonly asked: Asked;
   readonly #t: ExecutionContext;
   readonly #shortage: Shortage;
 
-  constructor(t: ExecutionContext, shortage: Shortage) {
+  constructor(t: ExecutionContext, shortage: Shortage, asked: Asked = {}) {
     this.#t = t;
     this.#shortage = shortage;
+    this.asked = asked;
   }
 
   /** Whether the call came out right under the limit; if not it gave the reason, and it comes out right without. */
@@ -57,7 +65,7 @@ export class Scarcity {
 /** The life of a pod with one container, each verb under a limit first. */
 export async function livePod(daemon: TestDaemon, scarcity: Scarcity, more: number): Promise<void> {
   const { runtime } = daemon;
-  const config = podConfig(daemon);
+  const config = podConfig(daemon, scarcity.asked);
   const run = async (): Promise<string> => (await runtime.RunPodSandbox({ config })).pod_sandbox_id;
   let pod = '';
   // what was made under the limit has it still, where it is inherited: the rest is asked of another
@@ -65,7 +73,7 @@ export async function livePod(daemon: TestDaemon, scarcity: Scarcity, more: numb
     await daemon.removePod(pod);
     pod = await run();
   }
-  const wish = containerConfig();
+  const wish = containerConfig(scarcity.asked);
   let id = '';
   await scarcity.call('CreateContainer', more, async () => (id = await create(daemon, { id: pod, config }, wish)));
   const one = { container_id: id };

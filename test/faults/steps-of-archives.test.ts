@@ -1,6 +1,6 @@
-// kill -9, and failure, at every labelled step of what the command line tool does with images: load, save, push, prune. The same
-// command again comes out right, the store is whole, nothing half-made is left. FAULTS=all breaks at each step in each way.
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+// kill -9, and failure, at every labelled step of what the command line tool does with images: load, save, push, prune, repair.
+// The same command again comes out right, the store is whole, nothing half-made is left. FAULTS=all breaks at each step in each way.
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { TestDaemon } from '../helpers/daemon.ts';
@@ -180,6 +180,36 @@ test.serial(
       }
       own.is(await idOf(made.reference), undefined, step);
       await own.notThrowsAsync(daemon.podwright('images', 'verify'), step);
+    },
+  }),
+);
+
+/** Changes a byte of a file of its upper layer, and the text of its config. */
+function damage({ own, image }: Made): void {
+  const damaged = own.map((name) => join(daemon.root, 'layers', name, 'diff/two')).find(existsSync);
+  if (damaged === undefined) throw new Error(`no layer of ${own.join(', ')} has the file that is to be damaged`);
+  const config = join(daemon.root, 'content/blobs/sha256', image.config.digest.slice(7));
+  for (const file of [damaged, config]) {
+    const bytes = readFileSync(file);
+    bytes[0] = (bytes[0] ?? 0) ^ 1;
+    writeFileSync(file, bytes);
+  }
+}
+
+test.serial(
+  'podwright images repair',
+  sweep({
+    prepare: async () => {
+      const made = await pulled();
+      damage(made);
+      return made;
+    },
+    call: (made) => daemon.podwright('images', 'repair', made.reference),
+    converge: async (own, made, { step }) => {
+      // of an image whose layers are away there is no record: a pull brings it, and there is nothing to repair
+      if ((await idOf(made.reference)) !== undefined) await daemon.podwright('images', 'repair', made.reference);
+      await pull(daemon, made.reference);
+      await whole(own, made, step);
     },
   }),
 );

@@ -15,6 +15,7 @@ import {
   statusOf,
 } from '../helpers/pods.ts';
 import { podResidue } from '../helpers/residue.ts';
+import { until } from '../helpers/until.ts';
 import { type Break, Steps, type Swept, sweepSteps } from './steps.ts';
 
 const steps = new Steps();
@@ -259,6 +260,35 @@ test.serial('ExecSync', async (t) => {
     call: ({ id }) => exec(daemon, id, 'true'),
     converge: (own, { id }, after) => works(own, id, after),
   })(t);
+});
+
+test.serial('podwright shutdown', async (t) => {
+  const ends = (): Promise<unknown> => until('the daemon ends', () => !daemon.running);
+  await sweepSteps<{ pid: number }>(
+    t,
+    { daemon, steps },
+    {
+      name: t.title,
+      left,
+      withoutTrash: true,
+      prepare: async () => {
+        if (!daemon.running) await daemon.start();
+        await start(daemon, await runPod(daemon), containerConfig());
+        return { pid: daemon.pid };
+      },
+      call: async () => {
+        await daemon.podwright('shutdown');
+        await ends();
+      },
+      converge: async (own, { pid }, { step }) => {
+        // it ends also where something failed
+        if (daemon.running && daemon.pid === pid) await ends();
+        if (!daemon.running) await daemon.start();
+        await daemon.shutdown();
+        own.deepEqual(await daemon.leftOfNetwork(), [], step);
+      },
+    },
+  );
 });
 
 endsWithoutResidue(test, daemon);

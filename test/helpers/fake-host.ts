@@ -314,7 +314,7 @@ export function fakeHost() {
   };
   const teardown = (id: string): Promise<void> =>
     teardownSandbox({ ...releasePorts, locks, teardownContainer: teardownOne }, id);
-  let userNamespaceTrouble: string | null = null;
+  let userNamespaceTrouble: Error | null = null;
   const runPorts = {
     ...releasePorts,
     locks,
@@ -370,7 +370,7 @@ export function fakeHost() {
     monitors,
     failAtCall: (n: number) => (failAt = n),
     refuseSeccomp: (error: Error) => (refusal = error),
-    refuseUserNamespaces: (why: string) => void (userNamespaceTrouble = why),
+    refuseUserNamespaces: (why: string) => void (userNamespaceTrouble = new Error(why)),
     run: (input: Input, delivered = true) => runSandbox(runPorts, input, caller(delivered)),
     stop: (id: string) => stopSandbox({ ...releasePorts, locks, now }, id, never),
     remove: (id: string) => removeSandbox({ records: sandboxRecords, locks, teardown }, id, never),

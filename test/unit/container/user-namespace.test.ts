@@ -1,7 +1,7 @@
 import test from 'ava';
 import type { ContainerConfig } from '../../../src/container/container.ts';
 import { checkUser, checkUserNamespace, ociIds } from '../../../src/container/user-namespace.ts';
-import { Failure } from '../../../src/lib/failure.ts';
+import { Failure, failureChain } from '../../../src/lib/failure.ts';
 import type { UserNamespace } from '../../../src/sandbox/sandbox.ts';
 import { containerConfig, sandboxConfig } from '../../helpers/builders.ts';
 import { fakeHost } from '../../helpers/fake-host.ts';
@@ -73,6 +73,6 @@ test('where the kernel cannot, the pod is refused and why is said; pods without 
     instanceOf: Failure,
   });
   t.is(error?.kind, 'failed-precondition');
-  t.regex(error?.message ?? '', /cannot have user namespaces on this node: no idmapped mounts/);
+  t.regex(failureChain(error), /cannot have user namespaces on this node: no idmapped mounts/);
   await t.notThrowsAsync(host.run({ config: podConfig(null), runtimeHandler: '' }));
 });

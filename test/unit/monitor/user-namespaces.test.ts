@@ -1,5 +1,7 @@
 import test from 'ava';
-import { userNamespaces } from '../../../src/monitor/user-namespaces.ts';
+import { exhaustionIn } from '../../../src/lib/exhaustion.ts';
+import { failureChain } from '../../../src/lib/failure.ts';
+import { userNamespaces, type UserNamespaceTrouble } from '../../../src/monitor/user-namespaces.ts';
 
 type Ended = { readonly code: number; readonly stderr: string };
 
@@ -15,6 +17,11 @@ function probing(...answers: (Ended | Error)[]) {
   };
   return { asked, ask: userNamespaces({ native, store: '/root', state: '/state' }) };
 }
+
+const told = ({ pods, hostNetwork }: UserNamespaceTrouble) => ({
+  pods: pods && failureChain(pods),
+  hostNetwork: hostNetwork && failureChain(hostNetwork),
+});
 
 for (const [ended, expected] of [
   [
@@ -37,7 +44,7 @@ for (const [ended, expected] of [
   test(`a probe that ends with ${ended.code} is asked once`, async (t) => {
     const { asked, ask } = probing(ended);
     const [one, two] = await Promise.all([ask(), ask()]);
-    t.deepEqual(one, expected);
+    t.deepEqual(told(one), expected);
     t.is(one, two);
     t.deepEqual(asked, [['podwright-monitor', 'probe', '--store', '/root', '--state', '/state']]);
   });
@@ -45,15 +52,27 @@ for (const [ended, expected] of [
 
 test('a probe that cannot be run is run again', async (t) => {
   const { ask } = probing(new Error('out of memory'), { code: 0, stderr: '' });
-  t.regex((await ask()).pods ?? '', /could not be run: out of memory/);
+  t.regex(told(await ask()).pods ?? '', /could not be run: out of memory/);
   t.is((await ask()).pods, null);
+});
+
+test('a probe that failed because something had run out is run again, and what it was is told', async (t) => {
+  const stderr = 'make namespaces: clone: no space left on device (errno 28)';
+  const { asked, ask } = probing({ code: 1, stderr }, { code: 3, stderr }, { code: 0, stderr: '' });
+  const first = await ask();
+  t.deepEqual(told(first), { pods: stderr, hostNetwork: stderr });
+  t.regex(exhaustionIn(first.pods)?.what ?? '', /user\.max_/);
+  t.deepEqual(told(await ask()), { pods: null, hostNetwork: stderr });
+  t.deepEqual(told(await ask()), { pods: null, hostNetwork: null });
+  await ask();
+  t.is(asked.length, 3);
 });
 
 test('a probe that hangs is not waited for, and its answer counts when it comes', async (t) => {
   const { promise, resolve } = Promise.withResolvers<Ended>();
   const native = { spawnMonitor: () => promise };
   const ask = userNamespaces({ native, store: '/root', state: '/state', patienceMs: 1 });
-  t.regex((await ask()).pods ?? '', /has not answered within 1 ms/);
+  t.regex(told(await ask()).pods ?? '', /has not answered within 1 ms/);
   resolve({ code: 0, stderr: '' });
   t.deepEqual(await ask(), { pods: null, hostNetwork: null });
 });

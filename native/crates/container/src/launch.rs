@@ -97,12 +97,13 @@ pub(crate) fn prepare_outside(plan: &ProcessPlan, users: &Users<'_>) -> StepResu
     Ok(notes)
 }
 
-/// What can be done early and may be worth a note: limits, mask, owners of the streams (`outside`: that was done by
-/// [`prepare_outside`]).
+/// What can be done early, so that a container that lacks something is not made, or is worth a note: the session keyring,
+/// limits, mask, owners of the streams (`outside`: that was done by [`prepare_outside`]).
 ///
 /// # Errors
 /// The failing call.
 pub(crate) fn prepare(plan: &ProcessPlan, outside: bool) -> StepResult<Vec<String>> {
+    keyring::leave_session()?;
     let mut notes = Vec::new();
     for (resource, soft, hard) in &plan.rlimits {
         let note = limits::set(*resource, *soft, *hard)?;
@@ -138,7 +139,6 @@ fn become_program(plan: &ProcessPlan, origin: &Origin, way: Way<'_>) -> StepResu
     }
     let entered = enter_directory(&plan.cwd)?;
     let (caps, _) = grantable(plan, origin);
-    keyring::leave_session()?;
     credentials::limit_bounding(caps.bounding)?;
     credentials::become_user(&plan.identity)?;
     if !entered {

@@ -1,6 +1,7 @@
 //! clone3(2) as fork: for a process with one thread. The child runs on a copy of the memory.
 
 use crate::errno::{SysError, SysResult};
+use crate::namespace;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 /// New pid namespace.
@@ -66,7 +67,7 @@ pub fn fork(flags: u64, cgroup: Option<BorrowedFd<'_>>) -> SysResult<Forked> {
     if error.raw_os_error() == Some(libc::ENOSYS) && cgroup.is_none() {
         return fork_without_clone3(flags | exit_signal);
     }
-    Err(SysError::from_io("start a process", "clone3", &error, ""))
+    Err(failure("clone3", &error, flags))
 }
 
 /// clone(2): a seccomp filter cannot look into clone3's arguments, so most filters answer it with ENOSYS.
@@ -77,7 +78,14 @@ fn fork_without_clone3(flags: u64) -> SysResult<Forked> {
     if pid >= 0 {
         return Ok(forked(pid));
     }
-    Err(SysError::from_io("start a process", "clone", &std::io::Error::last_os_error(), ""))
+    Err(failure("clone", &std::io::Error::last_os_error(), flags))
+}
+
+/// What ran out may be namespaces: says which it was to have.
+fn failure(syscall: &'static str, error: &std::io::Error, flags: u64) -> SysError {
+    let own = namespace::names(flags);
+    let object = if own.is_empty() { own } else { format!("with namespaces of its own ({own})") };
+    SysError::from_io("start a process", syscall, error, object)
 }
 
 fn forked(pid: i64) -> Forked {

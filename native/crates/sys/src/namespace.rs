@@ -14,6 +14,23 @@ pub const IPC: i32 = libc::CLONE_NEWIPC;
 /// A namespace of host and domain name.
 pub const UTS: i32 = libc::CLONE_NEWUTS;
 
+/// Bits of unshare(2) and clone(2) by the names that the kernel's limits have (user.max_*_namespaces).
+const NAMES: [(i32, &str); 7] = [
+    (libc::CLONE_NEWUSER, "user"),
+    (libc::CLONE_NEWPID, "pid"),
+    (NETWORK, "net"),
+    (IPC, "ipc"),
+    (UTS, "uts"),
+    (MOUNT, "mnt"),
+    (CGROUP, "cgroup"),
+];
+
+/// The namespaces among such bits, for people; "" for none. PURE.
+pub(crate) fn names(flags: u64) -> String {
+    let wanted = NAMES.iter().filter(|(bit, _)| flags & (*bit as u64) != 0);
+    wanted.map(|(_, name)| *name).collect::<Vec<_>>().join(", ")
+}
+
 const NAMESPACES: i32 = MOUNT | CGROUP | NETWORK | IPC | UTS;
 
 /// NS_GET_USERNS of ioctl_nsfs(2).
@@ -50,7 +67,20 @@ pub fn unshare(flags: i32) -> SysResult<()> {
     }
     // SAFETY: unshare of namespaces touches no memory of ours and no descriptor table.
     if unsafe { libc::unshare(flags) } != 0 {
-        return Err(SysError::from_io(OPERATION, "unshare", &std::io::Error::last_os_error(), ""));
+        let error = std::io::Error::last_os_error();
+        return Err(SysError::from_io(OPERATION, "unshare", &error, names(flags as u64)));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{IPC, MOUNT, NETWORK, names};
+
+    #[test]
+    fn names_what_is_made() {
+        assert_eq!(names((NETWORK | MOUNT | IPC) as u64), "net, ipc, mnt");
+        assert_eq!(names(crate::clone::NEWUSER | crate::clone::NEWPID | crate::clone::PARENT), "user, pid");
+        assert_eq!(names(0), "");
+    }
 }

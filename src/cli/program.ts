@@ -52,7 +52,9 @@ export async function runProgram(
     terminal.progress('');
     fail(`podwright: ${failureChain(error)}\n`);
     if (!isUnreachable(error)) return 1;
-    fail('Start it as root: podwrightd (by systemctl start podwrightd, in a checkout npm run up). Another socket: -r.\n');
+    fail(
+      'Start it as root: podwrightd (by systemctl start podwrightd, in a checkout npm run up). Another socket: -r.\n',
+    );
     return 3;
   }
 }

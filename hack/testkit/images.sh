@@ -33,7 +33,7 @@ registry_pid() {
   local p
   p=$(cat "$STORE/pid" 2> /dev/null) || return 1
   # the pid may be another program's by now
-  tr '\0' ' ' < "/proc/$p/cmdline" 2> /dev/null | grep -q 'registry serve' && echo "$p"
+  { tr "\0" " " < "/proc/$p/cmdline"; } 2> /dev/null | grep -q "registry serve" && echo "$p"
 }
 answers() { curl -fs -m 20 -o /dev/null "$REGISTRY_URL/v2/"; }
 

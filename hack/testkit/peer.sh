@@ -27,7 +27,7 @@ pid_of() {
   local p
   p=$(cat "$RUN/$1/pid" 2> /dev/null) || return 0
   # the pid may be another program's by now
-  if tr '\0' ' ' < "/proc/$p/cmdline" 2> /dev/null | grep -qF "$BIN/$1 "; then echo "$p"; fi
+  if { tr '\0' ' ' < "/proc/$p/cmdline"; } 2> /dev/null | grep -qF "$BIN/$1 "; then echo "$p"; fi
 }
 cgroup_of() {
   if [ -d /sys/fs/cgroup/cpuacct ]; then echo "/sys/fs/cgroup/cpuacct/podwright-peer-$1"; else echo "/sys/fs/cgroup/podwright-peer-$1"; fi

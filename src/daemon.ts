@@ -161,7 +161,7 @@ export async function startDaemon(config: Config, log: Log, manager: ManagerAddr
       await images.stop();
       await rooms.own.leave().catch((error: unknown) => log.error({ error }, 'the daemon did not leave its cgroup'));
       await network.shutdown({ removeAll: false });
-      await rooms.writer.flush();
+      await rooms.writer.flush().catch((error: unknown) => log.error({ error }, 'not all records are durable'));
       await rooms.spans.close();
       dropPidFile(paths.pidFile);
       log.info({}, 'stopped; pods live on');

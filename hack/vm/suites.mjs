@@ -21,7 +21,11 @@ export const machines = {
     options: ['-e', 'qemu', '-m', '4096', '--append', 'security=selinux'],
     files: ['test/vm/selinux.test.ts'],
   },
-  'vm-power': { tool: 'dmsetup', options: ['-m', '3072'], files: ['test/vm/power.test.ts'] },
+  'vm-power': {
+    tool: 'dmsetup',
+    options: ['-m', '3072'],
+    files: ['power', 'power-flakey', 'disk-errors'].map((name) => `test/vm/${name}.test.ts`),
+  },
   'vm-limits': {
     options: ['-m', '3072'],
     files: ['host-limits', 'host-keys', 'host-watches'].map((name) => `test/vm/${name}.test.ts`),

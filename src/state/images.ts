@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs'
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { exhaustionIn } from '../lib/exhaustion.ts';
-import { Failure, internal, resourceExhausted } from '../lib/failure.ts';
+import { type Failure, internal, resourceExhausted } from '../lib/failure.ts';
 import {
   DamagedRecord,
   filesOfRecord,
@@ -76,25 +76,50 @@ export class ImageRecords<R extends Stored> {
     return { loaded: this.#index.size, quarantined, left };
   }
 
-  /** Writes a record; it is durable when the promise settles, and seen by readers at once. */
+  /**
+   * Writes a record; it is durable when the promise settles, and seen by readers at once. Fails it, all is as it was: what
+   * may not be durable must not be found by the next who asks for it.
+   */
   async put(record: R): Promise<void> {
     const { dir, writer } = this.#options;
-    const data = { ...record, pulledAt: String(record.pulledAt), namedAt: String(record.namedAt) };
+    const file = join(dir, fileName(record.id));
+    const before = this.#index.get(record.id);
+    const data = (): unknown => encode(this.#index.get(record.id) ?? record);
     try {
-      writer.write(join(dir, fileName(record.id)), data);
+      writer.write(file, encode(record), { again: data });
       this.#index.set(record.id, record);
       await writer.flush();
     } catch (error) {
+      if (this.#index.get(record.id) === record) this.#takeBack(file, record.id, before);
       throw writeFailure(error, `write the record of image ${record.id}`);
     }
   }
 
-  /** Takes a record away; nothing to do is success. */
-  async remove(id: string): Promise<void> {
+  #takeBack(file: string, id: string, before: R | undefined): void {
+    if (before) {
+      this.#index.set(id, before);
+      this.#options.writer.writeOrOwe(file, () => encode(this.#index.get(id) ?? before));
+      return;
+    }
     this.#index.delete(id);
+    this.#options.writer.forget(file);
     try {
-      for (const path of filesOfRecord(join(this.#options.dir, fileName(id)))) await rm(path, { force: true });
+      for (const path of filesOfRecord(file)) rmSync(path, { force: true });
+    } catch {
+      // the disk fails; the image is complete should a start find this
+    }
+  }
+
+  /** Takes a record away; nothing to do is success. One whose file stays is still there. */
+  async remove(id: string): Promise<void> {
+    const file = join(this.#options.dir, fileName(id));
+    const before = this.#index.get(id);
+    this.#index.delete(id);
+    this.#options.writer.forget(file);
+    try {
+      for (const path of filesOfRecord(file)) await rm(path, { force: true });
     } catch (error) {
+      if (before && !this.#index.has(id)) this.#index.set(id, before);
       throw writeFailure(error, `remove the record of image ${id}`);
     }
   }
@@ -117,9 +142,14 @@ export class ImageRecords<R extends Stored> {
 }
 
 function writeFailure(error: unknown, doing: string): Failure {
-  if (error instanceof Failure) return error;
   return (exhaustionIn(error) === null ? internal : resourceExhausted)(doing, error);
 }
+
+const encode = (record: Stored): unknown => ({
+  ...record,
+  pulledAt: String(record.pulledAt),
+  namedAt: String(record.namedAt),
+});
 
 function decode(data: unknown): Stored {
   const plain = data as Plain;

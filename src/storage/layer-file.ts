@@ -30,7 +30,13 @@ type Read =
   | { readonly type: 'layer'; readonly value: Layer }
   | { readonly type: 'damaged' | 'newer'; readonly why: string };
 
-/** Reads the file of the layer that lies in a directory of that name. */
+/** Codes of read(2) that tell of the file, not of the host: it is not there, or is none. */
+const ofFile: readonly unknown[] = [undefined, 'ENOENT', 'ENOTDIR', 'EISDIR'];
+
+/**
+ * Reads the file of the layer that lies in a directory of that name. Throws the error of read(2) when the host cannot read
+ * now (EMFILE, EIO): a sound layer would be thrown away.
+ */
 export async function readLayer(dir: string, name: string): Promise<Read> {
   try {
     const { version, ...data } = JSON.parse(await readFile(join(dir, 'layer.json'), 'utf8')) as Record<string, unknown>;
@@ -42,6 +48,7 @@ export async function readLayer(dir: string, name: string): Promise<Read> {
     }
     return { type: 'layer', value: layer };
   } catch (error) {
+    if (!ofFile.includes((error as NodeJS.ErrnoException).code)) throw error;
     return { type: 'damaged', why: (error as Error).message };
   }
 }

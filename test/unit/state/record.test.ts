@@ -255,29 +255,6 @@ test('writes in a row keep the durable one, not each other', async (t) => {
   t.deepEqual([readRecord(file), readRecord(join(root, '.r.json.old'))], [4, 1]);
 });
 
-test('with no room a fact is known at once and written when there is room again', async (t) => {
-  const { options } = room(t);
-  const { writer } = options;
-  let full = true;
-  const write = writer.write.bind(writer);
-  writer.write = (...args) => {
-    if (full) throw Object.assign(new Error('no space left on device'), { code: 'ENOSPC' });
-    write(...args);
-  };
-  const store = sandboxRecords<typeof identity, typeof status>(options);
-  store.load();
-  store.create(identity, status);
-  t.is(store.update(id, { phase: 'stopped' }).status.phase, 'stopped');
-  t.is(store.update(id, { phase: 'removing' }).status.phase, 'removing');
-  t.is(writer.owed, 1);
-  const file = join(options.dir, id, 'status.json');
-  t.like(readRecord(file), { phase: 'ready' });
-  full = false;
-  await writer.flush();
-  t.is(writer.owed, 0);
-  t.like(readRecord(file), { phase: 'removing' });
-});
-
 test('all who listen are told of a change, in the order in which they came', async (t) => {
   const { options } = room(t);
   const records = sandboxRecords<typeof identity, typeof status>(options);

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { noStep } from '../../../src/lib/steps.ts';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
@@ -66,6 +66,17 @@ async function makeLayer({ root, storage }: Made, chainId: ChainId, text = chain
     unpack({ type: 'archive', path, entry, verifyDigest: true, keepBlobPath: null }),
   );
 }
+
+test('a layer whose file cannot be read now is no damaged layer: the start fails, and it stays', async (t) => {
+  const made = await setup(t);
+  await makeLayer(made, chain('a'));
+  // a link that leads to itself: open(2) fails with ELOOP, as it would with EMFILE or EIO
+  const file = join(made.root, 'layers', 'a'.repeat(64), 'layer.json');
+  rmSync(file);
+  symlinkSync('layer.json', file);
+  await t.throwsAsync(setup(t, made.root), { code: 'ELOOP' });
+  t.true(existsSync(join(made.root, 'layers', 'a'.repeat(64), 'diff')));
+});
 
 test('a layer is there after one rename, and after a restart', async (t) => {
   const made = await setup(t);

@@ -339,7 +339,9 @@ class PodNetwork {
   async shutdown({ removeAll }: { readonly removeAll: boolean }): Promise<void> {
     this.#watching?.close();
     this.#watching = null;
-    await this.#records.flush();
+    await this.#records
+      .flush()
+      .catch((error: unknown) => this.#log('error', { error }, 'not all records of the network are durable'));
     if (!removeAll) return;
     const results = new ResultList();
     const own = this.#choice.own();

@@ -1,6 +1,6 @@
 // `network.json` of a sandbox: what was asked of the network and what came of it, written before the first
 // effect, so that releasing always has its input, also after a reboot or without the configuration.
-import { readFileSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { syncPathIfThere, syncPathNow, writePrivateFile } from '../files/sync.ts';
@@ -52,16 +52,27 @@ export class UnreadableRecord extends Error {
   }
 }
 
+/** A record that is not durable yet. `lost`: a sync of it failed, so it is to be written anew (fsync(2), NOTES). */
+interface Unsynced {
+  readonly text: string;
+  readonly lost: boolean;
+}
+
 /** The records of all sandboxes. */
 export class NetworkRecords {
   readonly #dirOf: (sandboxId: string) => string;
   readonly #onError: (error: unknown) => void;
-  readonly #unsynced = new Set<string>();
+  readonly #sync: typeof syncPathIfThere;
+  readonly #unsynced = new Map<string, Unsynced>();
   #timer: NodeJS.Timeout | null = null;
+  /** Whether the last group sync failed: it is told once. */
+  #failing = false;
 
-  constructor(dirOf: (sandboxId: string) => string, onError: (error: unknown) => void) {
+  /** `sync` makes a file, or the names in a directory, durable: fsync(2) unless given. */
+  constructor(dirOf: (sandboxId: string) => string, onError: (error: unknown) => void, sync = syncPathIfThere) {
     this.#dirOf = dirOf;
     this.#onError = onError;
+    this.#sync = sync;
   }
 
   #file(sandboxId: string): string {
@@ -73,15 +84,9 @@ export class NetworkRecords {
     const file = this.#file(record.request.sandboxId);
     const json = JSON.stringify(record);
     const text = `{"version":${formatVersion},"checksum":"${checksum(json)}","data":${json}}\n`;
-    try {
-      writePrivateFile(`${file}.new`, text, options);
-      renameSync(`${file}.new`, file);
-    } catch (error) {
-      rmSync(`${file}.new`, { force: true });
-      throw error;
-    }
+    put(file, text, options);
     if (options.sync) syncPathNow(dirname(file));
-    else this.#syncSoon(file);
+    else this.#syncSoon(file, { text, lost: false });
   }
 
   /** A sandbox's record; null when there is none. Throws UnreadableRecord. */
@@ -112,23 +117,49 @@ export class NetworkRecords {
     return namesIn(sandboxes).filter((id) => isObjectId(id) && namesIn(join(sandboxes, id)).includes(fileName));
   }
 
-  /** Makes durable what is not yet. */
+  /** Makes durable what is not yet; what fails is tried again soon, by itself. */
   async flush(): Promise<void> {
     if (this.#timer) clearTimeout(this.#timer);
     this.#timer = null;
     const files = [...this.#unsynced];
     this.#unsynced.clear();
-    for (const file of files) {
-      await syncPathIfThere(file); // released meanwhile, maybe
-      await syncPathIfThere(dirname(file));
+    const failures: unknown[] = [];
+    for (const [file, { text, lost }] of files) {
+      try {
+        if (!existsSync(file)) continue; // released meanwhile
+        if (lost) put(file, text, { sync: true });
+        else await this.#sync(file);
+        await this.#sync(dirname(file));
+      } catch (error) {
+        failures.push(error);
+        if (!this.#unsynced.has(file)) this.#syncSoon(file, { text, lost: true });
+      }
     }
+    if (failures.length > 0) throw failures[0];
   }
 
-  #syncSoon(file: string): void {
-    this.#unsynced.add(file);
+  #syncSoon(file: string, unsynced: Unsynced): void {
+    this.#unsynced.set(file, unsynced);
     this.#timer ??= setTimeout(() => {
-      this.flush().catch(this.#onError);
+      this.flush().then(
+        () => void (this.#failing = false),
+        (error: unknown) => {
+          if (!this.#failing) this.#onError(error);
+          this.#failing = true;
+        },
+      );
     }, syncDelayMs).unref();
+  }
+}
+
+/** Replaces a file by one rename; nothing stays beside it when that fails. */
+function put(file: string, text: string, options: { readonly sync: boolean }): void {
+  try {
+    writePrivateFile(`${file}.new`, text, options);
+    renameSync(`${file}.new`, file);
+  } catch (error) {
+    rmSync(`${file}.new`, { force: true });
+    throw error;
   }
 }
 

@@ -2,7 +2,7 @@
 import { noStep } from '../../../src/lib/steps.ts';
 import test from 'ava';
 import { spawnSync } from 'node:child_process';
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createNetwork, type NetworkOptions } from '../../../src/network/network.ts';
 import { NetworkRecords, type PluginRecord, UnreadableRecord } from '../../../src/network/record.ts';
@@ -149,4 +149,35 @@ test('a damaged record and one of a newer release are left alone, and the networ
     [torn, newer].map((file) => readFileSync(file, 'utf8')),
     before,
   );
+});
+
+test('a record whose sync failed is written anew; one that was released meanwhile is not', async (t) => {
+  const { dirOf, add } = room(t);
+  const file = add('a');
+  add('b');
+  const disk = { bad: true, synced: [] as string[] };
+  const records = new NetworkRecords(
+    dirOf,
+    () => undefined,
+    async (path) => {
+      if (disk.bad) throw Object.assign(new Error('EIO: a test has it fail'), { code: 'EIO' });
+      disk.synced.push(path);
+    },
+  );
+  const later = { ...record(id('a')), result: 'later' };
+  records.write(later, { sync: false });
+  records.write(record(id('b')), { sync: false });
+  const before = statSync(file).ino;
+  await t.throwsAsync(records.flush(), { message: /EIO/ });
+  t.is(statSync(file).ino, before);
+  records.remove(id('b'));
+  disk.bad = false;
+  await records.flush();
+  t.not(statSync(file).ino, before, 'it is another file');
+  t.deepEqual(disk.synced, [dirOf(id('a'))], 'the file was synced as it was written');
+  t.deepEqual(records.read(id('a')), later);
+  t.is(records.read(id('b')), null);
+  disk.synced = [];
+  await records.flush();
+  t.deepEqual(disk.synced, [], 'nothing is owed');
 });

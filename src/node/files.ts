@@ -91,13 +91,21 @@ export async function removeTree(dir: string): Promise<void> {
   if (real !== dir) await rm(dir, { recursive: true, force: true }); // the link to it
 }
 
-/** A failed-precondition Failure while anything is mounted on a directory, or below it. */
-export function refuseMounts(dir: string): void {
-  const real = existsSync(dir) ? realpathSync(dir) : dir;
-  const mounted = readFileSync('/proc/self/mountinfo', 'utf8')
+const realOf = (dir: string): string => (existsSync(dir) ? realpathSync(dir) : dir);
+
+/** Where something is mounted that this process sees (proc_pid_mountinfo(5)). */
+const mountPoints = (): readonly string[] =>
+  readFileSync('/proc/self/mountinfo', 'utf8')
     .split('\n')
-    .map((line) => line.split(' ')[4] ?? '')
-    .filter((point) => point === real || point.startsWith(`${real}/`));
+    .map((line) => line.split(' ')[4] ?? '');
+
+/** Whether a directory is where a file system of its own is mounted. */
+export const isMountPoint = (dir: string): boolean => mountPoints().includes(realOf(dir));
+
+/** A failed-precondition Failure while anything is mounted below a directory, or on it, unless that is allowed. */
+export function refuseMounts(dir: string, { onItself = false }: { readonly onItself?: boolean } = {}): void {
+  const real = realOf(dir);
+  const mounted = mountPoints().filter((point) => (point === real && !onItself) || point.startsWith(`${real}/`));
   if (mounted.length > 0) throw failedPrecondition(`remove ${dir}: mounted there is ${mounted.join(', ')}`);
 }
 

@@ -3,7 +3,16 @@
 import { existsSync, lstatSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { failedPrecondition } from '../lib/failure.ts';
-import { namesIn, readLink, readText, refuseMounts, removeIfEmpty, removeTree, writeText } from './files.ts';
+import {
+  isMountPoint,
+  namesIn,
+  readLink,
+  readText,
+  refuseMounts,
+  removeIfEmpty,
+  removeTree,
+  writeText,
+} from './files.ts';
 import type { Settings } from './journal.ts';
 import { isLockName } from './lock.ts';
 import { rootNames } from '../paths.ts';
@@ -44,12 +53,15 @@ export async function removeInstalled({
   };
   // first what only a release tells, and a release that is there can be asked to go on; the journal is last
   if (root !== null) {
-    if (existsSync(root)) await takeAllBut('lock', root, take);
-    await remove(root);
+    // a disk of its own stays where it is mounted, empty
+    const ownMount = isMountPoint(root);
+    const kept = ownMount ? ['lock', ofFileSystems] : ['lock'];
+    if (existsSync(root)) await takeAllBut(kept, root, { take, ownMount });
+    await remove(ownMount ? join(root, 'lock') : root);
     await removeConfiguration(settings, remove);
   }
   for (const release of releasesIn(prefix)) {
-    await takeAllBut(listing, release, take);
+    await takeAllBut([listing], release, { take });
     await remove(release);
   }
   removeIfEmpty(join(prefix, 'releases'));
@@ -73,10 +85,14 @@ async function removeConfiguration(settings: Settings, remove: (path: string) =>
   removeIfEmpty(configDir);
 }
 
-/** Takes all of a directory but the name by which one that repeats what was cut short knows it again. */
-async function takeAllBut(last: string, dir: string, take: (path: string) => Promise<void>): Promise<void> {
-  refuseMounts(dir);
-  for (const name of namesIn(dir)) if (name !== last) await take(join(dir, name));
+/** Takes all of a directory but names by which one that repeats what was cut short knows it again, and that are not ours. */
+async function takeAllBut(
+  kept: readonly string[],
+  dir: string,
+  { take, ownMount = false }: { readonly take: (path: string) => Promise<void>; readonly ownMount?: boolean },
+): Promise<void> {
+  refuseMounts(dir, { onItself: ownMount });
+  for (const name of namesIn(dir)) if (!kept.includes(name)) await take(join(dir, name));
 }
 
 /** Directories of releases, copies of one that were not finished, and what has nothing in it any more; no other's. */
@@ -102,7 +118,7 @@ function placedIn({ configDir, configFile }: Settings, defaults: readonly (strin
 export async function rootToPurge(run: RunProgram, settings: Settings): Promise<string> {
   const root = await rootOf(run, settings);
   const names = namesIn(root);
-  if (names.length === 0) return root;
+  if (names.every((name) => name === ofFileSystems)) return root;
   const refused = (why: string): Error =>
     failedPrecondition(`purge ${root}: ${why}; uninstall without --purge, or see to it by hand`);
   if (!names.includes('lock')) throw refused('podwrightd has never worked in it, for it has no file `lock`');
@@ -110,6 +126,9 @@ export async function rootToPurge(run: RunProgram, settings: Settings): Promise<
   if (others.length > 0) throw refused(`it has what is not podwright's: ${others.slice(0, 5).join(', ')}`);
   return root;
 }
+
+/** What mkfs puts into the top directory of a file system. */
+const ofFileSystems = 'lost+found';
 
 /** What the daemon puts there, the directory of a rehearsal that was cut short, and what mkfs puts. */
 const ofRoot = new RegExp(`^(?:${rootNames.join('|')}|user-namespaces-probe|lost\\+found)$`);

@@ -84,7 +84,7 @@ const refused = [
   },
   {
     from: /^node\//,
-    to: /^(?!node\/|apiserver\/|release\/|files\/|config\/|proto\/|lib\/|paths\.ts$|cli\/client\.ts$|state\/record\.ts$)/,
+    to: /^(?!node\/|apiserver\/|release\/|files\/|config\/|proto\/|lib\/|paths\.ts$|cli\/client\.ts$|state\/record(-writer)?\.ts$)/,
     why: 'a change of the host is no part of the daemon',
   },
   {

@@ -26,7 +26,7 @@ import type { Log } from './log.ts';
 import { createMetrics } from './metrics/metrics.ts';
 import { composeOwn } from './daemon/own-processes.ts';
 import { createNetwork } from './network/network.ts';
-import { RecordWriter } from './state/record.ts';
+import { RecordWriter } from './state/record-writer.ts';
 import { dropPidFile, writePidFile } from './state/run-files.ts';
 import { socketFiles } from './state/socket-files.ts';
 import { startSpans } from './trace/start-spans.ts';
@@ -134,7 +134,7 @@ export async function startDaemon(config: Config, log: Log, manager: ManagerAddr
     host: { handlers: Object.keys(config.node.runtimes) },
   });
   writePidFile(paths.pidFile);
-  metrics.setSources(metricSources({ pods, network, images, nri: rooms.nri }));
+  metrics.setSources(metricSources({ pods, network, images, nri: rooms.nri, writer: rooms.writer }));
   const { podMetrics } = rooms;
   metrics.setPods({ families: () => podMetrics.metricDescriptors(), read: () => podMetrics.podMetrics() });
   if (config.metrics.address !== '') await metrics.listen(config.metrics.address);
@@ -161,7 +161,7 @@ export async function startDaemon(config: Config, log: Log, manager: ManagerAddr
       await images.stop();
       await rooms.own.leave().catch((error: unknown) => log.error({ error }, 'the daemon did not leave its cgroup'));
       await network.shutdown({ removeAll: false });
-      await rooms.writer.flush().catch((error: unknown) => log.error({ error }, 'not all records are durable'));
+      await rooms.writer.close().catch((error: unknown) => log.error({ error }, 'not all records are durable'));
       await rooms.spans.close();
       dropPidFile(paths.pidFile);
       log.info({}, 'stopped; pods live on');

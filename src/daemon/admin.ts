@@ -25,6 +25,8 @@ export interface AdminParts {
   readonly images: Images;
   readonly network: Network;
   readonly own: Pick<OwnProcesses, 'report'>;
+  /** What writes records. */
+  readonly writer: { readonly owed: number };
   readonly trace: Trace;
   readonly recovery: Recovery;
   readonly log: Log;
@@ -95,7 +97,10 @@ function warnOfSelinux({ setting, mode, trouble, defaultsFile, defaults }: Selin
     warn('SELinux', `the policy names no contexts for containers (lxc_contexts): they get ${defaults.process}`, '');
 }
 
-async function doctor({ pods, images, network, recovery, own }: AdminParts, collect: boolean): Promise<Finding[]> {
+async function doctor(
+  { pods, images, network, recovery, own, writer }: AdminParts,
+  collect: boolean,
+): Promise<Finding[]> {
   const findings: Finding[] = [];
   const warn = (subject: string, problem: string, advice: string): void =>
     void findings.push({ severity: 'warning', subject, problem, advice });
@@ -119,6 +124,12 @@ async function doctor({ pods, images, network, recovery, own }: AdminParts, coll
     wrong(`hook ${path}`, reason, 'mend it, or take it away: it is not run; the next container has what is there then');
   const { trouble: limits } = own.report();
   if (limits !== null) warn('limits', limits, '');
+  if (writer.owed > 0)
+    wrong(
+      'records',
+      `${writer.owed} are not on the disk yet`,
+      'see what the kernel says of the disk, and how full it is; they are tried again',
+    );
   if (network.owedReleases() > 0) warn('network', `${network.owedReleases()} releases are owed`, '');
   for (const { noun, id, why: reason } of [...recovery.setAside, ...images.setAside])
     wrong(`${noun} ${id}`, reason, 'look at it in the quarantine directory; remove it there when it is not needed');

@@ -26,8 +26,10 @@ export function askHandlers(
     try {
       known.set(name, await runtimeFeatures(native, runtime));
     } catch (error) {
-      if (exhaustionIn(error) !== null) owed.add(name);
-      if (first) log.warn({ handler: name, error: failureChain(error) }, 'the runtime handler does not answer');
+      const ranOut = exhaustionIn(error) !== null;
+      if (ranOut) owed.add(name);
+      if (first || !ranOut)
+        log.warn({ handler: name, error: failureChain(error) }, 'the runtime handler does not answer');
     }
   };
   for (const [name, runtime] of Object.entries(runtimes)) void ask(name, runtime, true);

@@ -9,7 +9,7 @@ import type { Native } from '../native/load.ts';
 import type { Network } from '../network/network.ts';
 import type { Nri } from '../nri/nri.ts';
 import type { Paths } from '../paths.ts';
-import type { RecordWriter } from '../state/record.ts';
+import type { RecordWriter } from '../state/record-writer.ts';
 import type { OwnProcesses } from './own-processes.ts';
 import type { Storage } from '../storage/storage.ts';
 

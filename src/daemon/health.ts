@@ -10,6 +10,7 @@ export interface HealthParts {
   readonly pods: Pods;
   readonly images: Images;
   readonly network: Network;
+  readonly writer: { readonly owed: number };
   readonly recovery: Pick<Recovery, 'notReady' | 'setAside'>;
 }
 
@@ -23,7 +24,7 @@ async function roomOf({ storage }: Images): Promise<HealthFacts['store']> {
 }
 
 /** Looks at everything. */
-export async function healthFacts({ pods, images, network, recovery }: HealthParts): Promise<HealthFacts> {
+export async function healthFacts({ pods, images, network, recovery, writer }: HealthParts): Promise<HealthFacts> {
   const { sandboxes, containers, monitors } = pods;
   const [net, store, quarantined] = await Promise.all([network.status(), roomOf(images), images.quarantined()]);
   const ready = sandboxes.list().filter(({ status }) => status.phase === 'ready');
@@ -35,6 +36,7 @@ export async function healthFacts({ pods, images, network, recovery }: HealthPar
     // what was set aside at this start lies in the same directory; a record of a newer release is left where it is
     quarantined: Math.max(quarantined.length, unreadable.length),
     owedReleases: network.owedReleases(),
+    owedWrites: writer.owed,
     owedRemovals: [...sandboxes.list(), ...containers.list()].filter((o) => o.status.phase === 'removing').length,
     silentMonitors: alive.filter(({ identity }) => !monitors.isReachable(identity.id)).length,
     deadMonitors: ready.length - alive.length,

@@ -16,7 +16,7 @@ import { platformOf } from '../registry/platform.ts';
 import { helperEnvironment, proxySettings } from '../registry/proxy.ts';
 import { createRegistry, defaultRetry, defaultTimeouts } from '../registry/registry.ts';
 import { ImageRecords } from '../state/images.ts';
-import type { RecordWriter } from '../state/record.ts';
+import type { RecordWriter } from '../state/record-writer.ts';
 import { readImageName } from '../image/verify.ts';
 import { createStorage } from '../storage/storage.ts';
 import { createVerification } from '../verification/verification.ts';

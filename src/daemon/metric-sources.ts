@@ -10,6 +10,7 @@ export interface SourceParts {
   readonly images: Images;
   readonly nri: { readonly list: readonly object[] };
   readonly network: { readonly owedReleases: () => number };
+  readonly writer: { readonly owed: number };
 }
 
 function countBy<T>(
@@ -27,7 +28,7 @@ const layerStages = ['queued', 'connecting', 'downloading', 'waiting', 'unpackin
 const pulledLayers = (images: Images) => images.progress().flatMap(({ layers }) => layers);
 
 /** The functions that a scrape calls. */
-export function metricSources({ pods, images, network, nri }: SourceParts): MetricSources {
+export function metricSources({ pods, images, network, nri, writer }: SourceParts): MetricSources {
   const { sandboxes, containers, monitors, events, ooms, dropped } = pods;
   const ready = () => sandboxes.list().filter((s) => s.status.phase === 'ready');
   return {
@@ -44,6 +45,7 @@ export function metricSources({ pods, images, network, nri }: SourceParts): Metr
       ready().filter((s) => monitors.isAlive(s.identity.id) && !monitors.isReachable(s.identity.id)).length,
     owedReleases: () => network.owedReleases(),
     owedRemovals: () => [...sandboxes.list(), ...containers.list()].filter((o) => o.status.phase === 'removing').length,
+    owedWrites: () => writer.owed,
     oomKills: () => ooms.counts(),
     droppedLogBytes: () => dropped.total,
     nriPlugins: () => nri.list.length,

@@ -77,7 +77,7 @@ function statusVerbs({
   return {
     version: async () => ({ runtimeName, runtimeVersion: version }),
     async status({ verbose }) {
-      const [net, userNamespaces] = await Promise.all([network.status(), pods.userNamespaceTrouble()]);
+      const [net, userNamespaces] = await Promise.all([network.status(), pods.userNamespaceTrouble({ often: true })]);
       const why = notReady();
       const features = {
         recursiveReadOnlyMounts: pods.facts.recursiveReadOnly,

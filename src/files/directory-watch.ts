@@ -4,6 +4,8 @@ import { dirname } from 'node:path';
 
 /** How long after a change it is told, in milliseconds: a file that is copied in is several events. */
 const usualSettleMs = 50;
+/** So many times that is the longest wait while more changes come. */
+const mostSettles = 10;
 /** How long a directory that could not be watched waits for the next try, in milliseconds. */
 const usualAgainMs = 30_000;
 
@@ -14,6 +16,8 @@ export class DirectoryWatch {
   readonly #onError: (error: unknown) => void;
   readonly #watchers = new Map<string, { readonly inode: string; readonly watcher: FSWatcher }>();
   #timer: NodeJS.Timeout | null = null;
+  /** When the first of the changes came that are not told yet, of performance.now(). */
+  #since = 0;
   #again: NodeJS.Timeout | null = null;
   #failing = false;
   readonly #againMs: number;
@@ -64,7 +68,13 @@ export class DirectoryWatch {
     try {
       const inode = inodeOf(dir);
       const watcher = watch(dir, { persistent: false }, () => this.#changed());
-      watcher.on('error', this.#onError);
+      watcher.on('error', (error) => {
+        watcher.close();
+        this.#watchers.delete(dir);
+        this.#failing = true;
+        this.#onError(error);
+        this.#tryAgain();
+      });
       this.#watchers.set(dir, { inode, watcher });
       return true;
     } catch (error) {
@@ -81,8 +91,13 @@ export class DirectoryWatch {
     }, this.#againMs).unref();
   }
 
+  /** Waits until nothing has changed for a moment, but not for ever where something always does. */
   #changed(): void {
-    this.#timer ??= setTimeout(() => {
+    const now = performance.now();
+    if (this.#timer === null) this.#since = now;
+    else if (now - this.#since > mostSettles * this.#settleMs) return;
+    else clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => {
       this.#timer = null;
       if (!this.#open) return;
       this.arm(); // before anybody looks: what comes after that look is heard of

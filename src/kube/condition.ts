@@ -12,6 +12,8 @@ export interface HealthFacts {
   readonly owedReleases: number;
   /** Sandboxes and containers whose removal has begun and not ended. */
   readonly owedRemovals: number;
+  /** Records that the disk has not taken yet. */
+  readonly owedWrites: number;
   /** Sandboxes whose monitor is alive and does not answer; whose is dead. */
   readonly silentMonitors: number;
   readonly deadMonitors: number;
@@ -65,7 +67,7 @@ function storeProblems(store: HealthFacts['store']): Problem[] {
 
 /** What is counted and should be none: its reason, its words in singular and plural, its time. */
 const countedProblems: readonly (readonly [
-  fact: 'deadMonitors' | 'silentMonitors' | 'quarantined' | 'owedReleases' | 'owedRemovals',
+  fact: 'deadMonitors' | 'silentMonitors' | 'quarantined' | 'owedReleases' | 'owedRemovals' | 'owedWrites',
   reason: string,
   one: string,
   more: string,
@@ -74,6 +76,7 @@ const countedProblems: readonly (readonly [
   ['deadMonitors', 'MonitorsDead', "pod's monitor is dead", "pods' monitors are dead", minuteMs],
   ['silentMonitors', 'MonitorsSilent', "pod's monitor does not answer", "pods' monitors do not answer", minuteMs],
   ['quarantined', 'RecordsQuarantined', 'damaged file was set aside', 'damaged files were set aside', 0],
+  ['owedWrites', 'RecordsUnwritten', 'record is not on the disk yet', 'records are not on the disk yet', minuteMs],
   ['owedReleases', 'ReleasesOwed', 'network release is owed', 'network releases are owed', 5 * minuteMs],
   ['owedRemovals', 'RemovalsStuck', 'removal does not end', 'removals do not end', 5 * minuteMs],
 ];

@@ -16,6 +16,8 @@ export interface UserNamespacesOptions {
   /** Directories on whose file systems layers and pods' files are. */
   readonly store: string;
   readonly state: string;
+  /** `performance.now` unless given. */
+  readonly nowMs?: () => number;
   /** How long an answer is waited for, in milliseconds; 2 s unless given. */
   readonly patienceMs?: number;
 }
@@ -23,18 +25,31 @@ export interface UserNamespacesOptions {
 /** Exit code of the probe when only pods with the host's network cannot. */
 const onlyHostNetwork = 3;
 
+/** How old an answer may be for who asks often, in milliseconds. */
+const recentMs = 10_000;
+
+/** Asks. `often`: an answer of the last seconds does, for whoever looks again and again what the node can. */
+export type AskUserNamespaces = (how?: { readonly often: boolean }) => Promise<UserNamespaceTrouble>;
+
 /**
- * Asks once, at the first call; a probe that could not be run, or failed because something had run out, is run again at
- * the next. It takes some ten milliseconds, in a process of its own. One that hangs with its file system is not waited
- * for: user namespaces are not there until it has answered.
+ * Asks once, at the first call; a probe that could not be run, or failed because something had run out, is run again: such
+ * limits are also how namespaces are switched off for good. It takes some ten milliseconds, in a process of its own. One that
+ * hangs with its file system is not waited for: user namespaces are not there until it has answered.
  */
 export function userNamespaces({
   native,
   store,
   state,
+  nowMs = () => performance.now(),
   patienceMs = 2000,
-}: UserNamespacesOptions): () => Promise<UserNamespaceTrouble> {
+}: UserNamespacesOptions): AskUserNamespaces {
   let asked: Promise<UserNamespaceTrouble> | null = null;
+  let last: { readonly answer: Promise<UserNamespaceTrouble>; readonly atMs: number } | null = null;
+  const start = (): Promise<UserNamespaceTrouble> => {
+    asked = ask();
+    last = { answer: asked, atMs: nowMs() };
+    return asked;
+  };
   const ask = async (): Promise<UserNamespaceTrouble> => {
     try {
       const argv = ['podwright-monitor', 'probe', '--store', store, '--state', state];
@@ -50,7 +65,10 @@ export function userNamespaces({
       return { pods: why, hostNetwork: why };
     }
   };
-  return () => atMost((asked ??= ask()), patienceMs);
+  return ({ often } = { often: false }) => {
+    const recent = often && last !== null && nowMs() - last.atMs < recentMs ? last.answer : null;
+    return atMost(asked ?? recent ?? start(), patienceMs);
+  };
 }
 
 async function atMost(answer: Promise<UserNamespaceTrouble>, ms: number): Promise<UserNamespaceTrouble> {

@@ -1,6 +1,6 @@
 // `network.json` of a sandbox: what was asked of the network and what came of it, written before the first
 // effect, so that releasing always has its input, also after a reboot or without the configuration.
-import { existsSync, readFileSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { readFileSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { syncPathIfThere, syncPathNow, writePrivateFile } from '../files/sync.ts';
@@ -85,6 +85,7 @@ export class NetworkRecords {
     const json = JSON.stringify(record);
     const text = `{"version":${formatVersion},"checksum":"${checksum(json)}","data":${json}}\n`;
     put(file, text, options);
+    this.#unsynced.delete(file);
     if (options.sync) syncPathNow(dirname(file));
     else this.#syncSoon(file, { text, lost: false });
   }
@@ -117,22 +118,22 @@ export class NetworkRecords {
     return namesIn(sandboxes).filter((id) => isObjectId(id) && namesIn(join(sandboxes, id)).includes(fileName));
   }
 
-  /** Makes durable what is not yet; what fails is tried again soon, by itself. */
+  /** Makes durable what is not yet; what fails is tried again by itself. Rejects with the first failure. */
   async flush(): Promise<void> {
     if (this.#timer) clearTimeout(this.#timer);
     this.#timer = null;
-    const files = [...this.#unsynced];
-    this.#unsynced.clear();
     const failures: unknown[] = [];
-    for (const [file, { text, lost }] of files) {
+    for (const [file, unsynced] of this.#unsynced) {
+      // an entry that is another one by now, or gone, is of another write, or of a record that was released
+      const isLast = (): boolean => this.#unsynced.get(file) === unsynced;
       try {
-        if (!existsSync(file)) continue; // released meanwhile
-        if (lost) put(file, text, { sync: true });
-        else await this.#sync(file);
+        if (unsynced.lost && isLast()) put(file, unsynced.text, { sync: false });
+        await this.#sync(file);
         await this.#sync(dirname(file));
+        if (isLast()) this.#unsynced.delete(file);
       } catch (error) {
         failures.push(error);
-        if (!this.#unsynced.has(file)) this.#syncSoon(file, { text, lost: true });
+        if (isLast()) this.#syncSoon(file, { text: unsynced.text, lost: true });
       }
     }
     if (failures.length > 0) throw failures[0];

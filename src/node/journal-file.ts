@@ -2,7 +2,8 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { failedPrecondition } from '../lib/failure.ts';
-import { readRecord, RecordWriter, settleRecord } from '../state/record.ts';
+import { readRecord, settleRecord } from '../state/record.ts';
+import { RecordWriter } from '../state/record-writer.ts';
 import type { Journal } from './journal.ts';
 import { type Lock, takeLockWithin } from './lock.ts';
 import type { JournalStore } from './ports.ts';

@@ -11,9 +11,9 @@ import {
   NewerRecord,
   readRecord,
   recordOfLeftover,
-  type RecordWriter,
   settleRecord,
 } from './record.ts';
+import type { RecordWriter } from './record-writer.ts';
 import type { LoadReport } from './record-store.ts';
 
 // F2 rooms know the nouns of F3 only by shape: the record type comes in as a parameter.
@@ -88,7 +88,7 @@ export class ImageRecords<R extends Stored> {
     try {
       writer.write(file, encode(record), { again: data });
       this.#index.set(record.id, record);
-      await writer.flush();
+      await writer.flushFor(file);
     } catch (error) {
       if (this.#index.get(record.id) === record) this.#takeBack(file, record.id, before);
       throw writeFailure(error, `write the record of image ${record.id}`);
@@ -115,11 +115,12 @@ export class ImageRecords<R extends Stored> {
     const file = join(this.#options.dir, fileName(id));
     const before = this.#index.get(id);
     this.#index.delete(id);
-    this.#options.writer.forget(file);
+    const oweAgain = this.#options.writer.forget(file);
     try {
       for (const path of filesOfRecord(file)) await rm(path, { force: true });
     } catch (error) {
       if (before && !this.#index.has(id)) this.#index.set(id, before);
+      oweAgain();
       throw writeFailure(error, `remove the record of image ${id}`);
     }
   }

@@ -1,5 +1,5 @@
 // A private key and its certificate in files that somebody may renew. Must not know what they are for.
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DirectoryWatch } from '../files/directory-watch.ts';
 import { failedPrecondition } from '../lib/failure.ts';
@@ -27,12 +27,22 @@ const settleMs = 300;
 
 /** How key pairs are watched. */
 export interface KeyPairWatch {
-  /** Called a moment after anything changed in the directories of the files. */
+  /** Called a moment after one of the files has become another, or has gone. */
   readonly onChange: () => void;
   /** Told once of each time that a directory cannot be watched: it is tried again, and SIGHUP still reads the files. */
   readonly onError: (error: unknown) => void;
   /** How long the next try waits, in milliseconds; half a minute unless given. */
   readonly againMs?: number;
+}
+
+/** Another text for each version of a file, and for none. */
+function versionOf(file: string): string {
+  try {
+    const found = statSync(file, { bigint: true, throwIfNoEntry: false });
+    return found === undefined ? 'none' : `${found.dev} ${found.ino} ${found.mtimeNs} ${found.size}`;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code ?? 'unknown';
+  }
 }
 
 /** Watches the directories of the files, also before they are there and after they were replaced; answers what ends it. */
@@ -41,7 +51,16 @@ export function watchKeyPair(
   { onChange, onError, againMs }: KeyPairWatch,
 ): () => void {
   const dirs = [dirname(certFile), dirname(keyFile)];
-  const watching = new DirectoryWatch({ dirs: () => dirs, onChange, onError, againMs, settleMs });
+  const look = (): string => [certFile, keyFile].map(versionOf).join();
+  let seen = look();
+  // other files change there too, in a parent that is watched instead above all
+  const changed = (): void => {
+    const now = look();
+    if (now === seen) return;
+    seen = now;
+    onChange();
+  };
+  const watching = new DirectoryWatch({ dirs: () => dirs, onChange: changed, onError, againMs, settleMs });
   watching.start();
   return () => watching.close();
 }

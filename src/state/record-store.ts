@@ -2,7 +2,8 @@
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { alreadyExists, invalidArgument, notFound } from '../lib/failure.ts';
-import { DamagedRecord, isDamage, NewerRecord, readRecord, type RecordWriter, settleRecord } from './record.ts';
+import { DamagedRecord, isDamage, NewerRecord, readRecord, settleRecord } from './record.ts';
+import type { RecordWriter } from './record-writer.ts';
 
 /** How the two halves of a noun's record stand on disk. */
 export interface RecordFormat<I extends { readonly id: string }, S> {

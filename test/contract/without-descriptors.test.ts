@@ -65,7 +65,11 @@ async function withoutInotify(script: string): Promise<unknown> {
   return JSON.parse(stdout);
 }
 
-const watching = (module: string, start: string, change: string): string => `
+/** `start` begins to watch, in vain; `change` is a change that must be seen after the limit was lifted, `missed` one before. */
+const watching = (
+  module: string,
+  { start, change, missed = '' }: Record<'start' | 'change', string> & { missed?: string },
+): string => `
 import { writeFileSync, writeSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 const mod = await import(${JSON.stringify(room(module).href)});
@@ -79,6 +83,7 @@ const until = async (probe) => {
 ${start}
 await sleep(50); // several tries
 const before = changes;
+${missed}
 writeSync(3, '100');
 const heard = await until(() => changes > before); // that something may have changed meanwhile
 const after = changes;
@@ -94,7 +99,7 @@ test('the directory of CNI configurations is watched again when it can be', asyn
     dirs: () => [${JSON.stringify(dir)}], onChange: () => (changes += 1), onError, againMs: 5 });
   w.start();`;
   const change = `writeFileSync(${JSON.stringify(join(dir, '10.conflist'))}, '{}');`;
-  const said = await withoutInotify(watching('files/directory-watch.ts', start, change));
+  const said = await withoutInotify(watching('files/directory-watch.ts', { start, change }));
   t.deepEqual(said, { told: ['EMFILE'], before: 0, heard: true, seen: true });
 });
 
@@ -102,7 +107,9 @@ test('a key pair is watched again when it can be', async (t) => {
   const dir = place(t);
   const files = JSON.stringify({ certFile: join(dir, 'cert'), keyFile: join(dir, 'key') });
   const start = `mod.watchKeyPair(${files}, { onChange: () => (changes += 1), onError, againMs: 5 });`;
-  const change = `writeFileSync(${JSON.stringify(join(dir, 'cert'))}, '');`;
-  const said = await withoutInotify(watching('state/key-pair-files.ts', start, change));
+  const put = (name: string): string => `writeFileSync(${JSON.stringify(join(dir, name))}, '');`;
+  const said = await withoutInotify(
+    watching('state/key-pair-files.ts', { start, missed: put('key'), change: put('cert') }),
+  );
   t.deepEqual(said, { told: ['EMFILE'], before: 0, heard: true, seen: true });
 });

@@ -12,7 +12,7 @@ import { monotonicClock } from '../../src/lib/clock.ts';
 import { buildPaths, type Paths } from '../../src/paths.ts';
 import { createRegistry, defaultRetry } from '../../src/registry/registry.ts';
 import { ImageRecords } from '../../src/state/images.ts';
-import { RecordWriter } from '../../src/state/record.ts';
+import { RecordWriter } from '../../src/state/record-writer.ts';
 import type { StorageNative } from '../../src/storage/ports.ts';
 import { createStorage, type Storage } from '../../src/storage/storage.ts';
 import { listNames, readTextFile } from '../../src/storage/text-file.ts';

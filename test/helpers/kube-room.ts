@@ -14,6 +14,7 @@ export const wellFacts: HealthFacts = {
   quarantined: 0,
   owedReleases: 0,
   owedRemovals: 0,
+  owedWrites: 0,
   silentMonitors: 0,
   deadMonitors: 0,
   store: { freeBytes: 50, totalBytes: 100, freeInodes: 50, totalInodes: 100 },

@@ -9,7 +9,7 @@ import type { ContainerEvent } from '../../../src/cri/verbs.ts';
 import { podEvents } from '../../../src/daemon/pod-events.ts';
 import type { SandboxIdentity, SandboxStatus } from '../../../src/sandbox/sandbox.ts';
 import { containerRecords } from '../../../src/state/containers.ts';
-import { RecordWriter } from '../../../src/state/record.ts';
+import { RecordWriter } from '../../../src/state/record-writer.ts';
 import { sandboxRecords } from '../../../src/state/sandboxes.ts';
 import { containerOf, sandboxOf } from '../../helpers/builders.ts';
 

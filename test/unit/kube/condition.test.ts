@@ -7,6 +7,7 @@ const well: HealthFacts = {
   quarantined: 0,
   owedReleases: 0,
   owedRemovals: 0,
+  owedWrites: 0,
   silentMonitors: 0,
   deadMonitors: 0,
   store: { freeBytes: 50, totalBytes: 100, freeInodes: 50, totalInodes: 100 },
@@ -40,6 +41,7 @@ const cases: readonly (readonly [
   ['silent monitors', { silentMonitors: 3 }, minute, 'False', 'MonitorsSilent', /^3 pods' monitors do not answer/],
   ['network', { network: { ready: false, message: 'none' } }, minute, 'False', 'NetworkNotReady', /^none/],
   ['releases', { owedReleases: 1 }, 5 * minute, 'False', 'ReleasesOwed', /^1 network release is owed/],
+  ['records', { owedWrites: 2 }, minute, 'False', 'RecordsUnwritten', /^2 records are not on the disk yet/],
   ['removals', { owedRemovals: 2 }, 5 * minute, 'False', 'RemovalsStuck', /^2 removals do not end/],
 ];
 for (const [title, facts, afterMs, status, reason, message] of cases) {

@@ -15,7 +15,8 @@ function probing(...answers: (Ended | Error)[]) {
       return answer ?? { code: 2, stderr: 'asked too often' };
     },
   };
-  return { asked, ask: userNamespaces({ native, store: '/root', state: '/state' }) };
+  const clock = { ms: 1_000_000 };
+  return { asked, clock, ask: userNamespaces({ native, store: '/root', state: '/state', nowMs: () => clock.ms }) };
 }
 
 const told = ({ pods, hostNetwork }: UserNamespaceTrouble) => ({
@@ -71,8 +72,24 @@ test('a probe that failed because something had run out is run again, and what i
 test('a probe that hangs is not waited for, and its answer counts when it comes', async (t) => {
   const { promise, resolve } = Promise.withResolvers<Ended>();
   const native = { spawnMonitor: () => promise };
-  const ask = userNamespaces({ native, store: '/root', state: '/state', patienceMs: 1 });
+  const ask = userNamespaces({ native, store: '/root', state: '/state', nowMs: () => 0, patienceMs: 1 });
   t.regex(told(await ask()).pods ?? '', /has not answered within 1 ms/);
   resolve({ code: 0, stderr: '' });
   t.deepEqual(await ask(), { pods: null, hostNetwork: null });
+});
+
+test('who asks often has an answer of the last ten seconds; a good one holds for good', async (t) => {
+  const stderr = 'make namespaces: clone: no space left on device (errno 28)';
+  const { asked, clock, ask } = probing({ code: 1, stderr }, { code: 1, stderr }, { code: 0, stderr: '' });
+  const first = await ask({ often: true });
+  clock.ms += 9999;
+  t.is(await ask({ often: true }), first);
+  t.is(asked.length, 1);
+  clock.ms += 1;
+  t.deepEqual(told(await ask({ often: true })).pods, stderr);
+  t.is(asked.length, 2);
+  t.is((await ask()).pods, null, 'a pod that needs them has it looked at now');
+  clock.ms += 60_000;
+  t.is((await ask({ often: true })).pods, null);
+  t.is(asked.length, 3);
 });

@@ -174,10 +174,30 @@ test('a record whose sync failed is written anew; one that was released meanwhil
   disk.bad = false;
   await records.flush();
   t.not(statSync(file).ino, before, 'it is another file');
-  t.deepEqual(disk.synced, [dirOf(id('a'))], 'the file was synced as it was written');
+  t.deepEqual(disk.synced, [file, dirOf(id('a'))]);
   t.deepEqual(records.read(id('a')), later);
   t.is(records.read(id('b')), null);
   disk.synced = [];
   await records.flush();
   t.deepEqual(disk.synced, [], 'nothing is owed');
+});
+
+test('a sync that fails late does not bring back a record that was written anew meanwhile', async (t) => {
+  const { dirOf, add } = room(t);
+  add('a');
+  const waiting: ((error?: Error) => void)[] = [];
+  const records = new NetworkRecords(
+    dirOf,
+    () => undefined,
+    () => new Promise((resolve, reject) => waiting.push((error) => (error ? reject(error) : resolve()))),
+  );
+  const later = (result: string) => ({ ...record(id('a')), result });
+  records.write(later('one'), { sync: false });
+  const first = records.flush();
+  records.write(later('two'), { sync: true });
+  waiting.shift()?.(new Error('EIO: a test has it fail'));
+  await t.throwsAsync(first, { message: /EIO/ });
+  await records.flush();
+  t.is(waiting.length, 0, 'nothing is owed');
+  t.deepEqual(records.read(id('a')), later('two'));
 });

@@ -6,7 +6,8 @@ import test from 'ava';
 import { Failure, failureChain } from '../../../src/lib/failure.ts';
 import { noStep } from '../../../src/lib/steps.ts';
 import { ImageRecords } from '../../../src/state/images.ts';
-import { readRecord, RecordWriter } from '../../../src/state/record.ts';
+import { readRecord, settleRecord } from '../../../src/state/record.ts';
+import { RecordWriter } from '../../../src/state/record-writer.ts';
 import { sandboxRecords } from '../../../src/state/sandboxes.ts';
 import { until } from '../../helpers/until.ts';
 
@@ -16,11 +17,12 @@ const failed = (code: string): Error => Object.assign(new Error(`${code}: a test
 function room(t: { teardown: (work: () => void) => void }) {
   const root = mkdtempSync(join(tmpdir(), 'podwright-records-'));
   t.teardown(() => rmSync(root, { recursive: true }));
-  const disk = { bad: '', synced: [] as string[], told: [] as unknown[] };
+  const disk = { bad: '', tries: 0, synced: [] as string[], told: [] as unknown[] };
   const writer = new RecordWriter(
     (error) => disk.told.push(error),
     noStep,
     async (path) => {
+      disk.tries += 1;
       if (disk.bad !== '') throw failed(disk.bad);
       disk.synced.push(path);
     },
@@ -133,25 +135,22 @@ test('a record that went while its sync failed does not come back', async (t) =>
 test('a sync that fails again and again is told of once, until one has succeeded', async (t) => {
   const { options, writer, disk } = room(t);
   const records = store(options);
-  let rounds = 0;
-  const flush = writer.flush.bind(writer);
-  writer.flush = () => flush().finally(() => (rounds += 1));
-  const round = async (): Promise<void> => {
-    const before = rounds;
-    await until('a group sync is over', () => rounds > before);
-  };
   disk.bad = 'EIO';
   records.create(identity, status);
-  for (let n = 0; n < 3; n += 1) await round();
+  await until('it is told', () => disk.told.length > 0);
+  const before = disk.tries;
+  await until('it is tried again, by itself', () => disk.tries > before + 3);
   t.is(disk.told.length, 1);
   disk.bad = '';
-  await round();
+  await writer.flush();
   disk.bad = 'EIO';
   records.update(id, { phase: 'stopped' });
-  await round();
+  await until('it is told anew', () => disk.told.length > 1);
   t.is(disk.told.length, 2);
   disk.bad = '';
-  await round();
+  await until('what is owed is written, by itself', () => writer.owed === 0);
+  await writer.flush();
+  t.is(disk.told.length, 2);
 });
 
 const image = { id: `sha256:${id}`, pulledAt: 1n, namedAt: 1n, tags: ['old'] };
@@ -211,4 +210,151 @@ test('an image whose record cannot be taken away is still there', async (t) => {
   rmSync(file, { recursive: true });
   await records.remove(image.id);
   t.deepEqual(records.list(), []);
+});
+
+/** A writer whose syncs wait until they are let go, each with success or a failure, in the order in which they came. */
+function held(t: { teardown: (work: () => void) => void }) {
+  const { root, options } = room(t);
+  const waiting: { readonly path: string; readonly end: (error?: Error) => void }[] = [];
+  const writer = new RecordWriter(
+    () => undefined,
+    noStep,
+    (path) =>
+      new Promise((resolve, reject) => {
+        waiting.push({ path, end: (error) => (error ? reject(error) : resolve()) });
+      }),
+  );
+  /** Lets every sync of a round end until it is over. */
+  const end = async (round: Promise<unknown>, from: typeof waiting, error?: Error): Promise<void> => {
+    let over = false;
+    void round.then(
+      () => (over = true),
+      () => (over = true),
+    );
+    await until('the round is over', () => {
+      for (const each of from.splice(0)) each.end(error);
+      return over;
+    });
+  };
+  return { root, writer, waiting, end, options: { ...options, writer } };
+}
+
+test('a round that fails late does not bring back what a newer one has made durable', async (t) => {
+  const { options, writer, waiting, end } = held(t);
+  const records = store(options);
+  records.create(identity, { ...status, phase: 'creating' });
+  const first = writer.flush();
+  const hung = waiting.splice(0);
+  t.is(hung.length, 1);
+  records.update(id, { phase: 'ready' });
+  await end(writer.flush(), waiting);
+  const file = join(options.dir, id, 'status.json');
+  t.like(readRecord(file), { phase: 'ready' });
+  for (const each of hung) each.end(failed('EIO'));
+  const failing = t.throwsAsync(first, notSynced);
+  await end(failing, waiting, failed('EIO'));
+  await end(writer.flush(), waiting);
+  t.like(readRecord(file), { phase: 'ready' });
+  t.is(writer.owed, 0);
+});
+
+test('the last durable content stays until a newer one is durable, whichever round ends first', async (t) => {
+  const { root, writer, waiting, end } = held(t);
+  mkdirSync(join(root, 'r'));
+  const file = join(root, 'r', 'status.json');
+  const names = (): string[] => readdirSync(join(root, 'r')).sort();
+  writer.write(file, 'v0');
+  await end(writer.flush(), waiting);
+  writer.write(file, 'v1');
+  t.deepEqual(names(), ['.status.json.old', 'status.json']);
+  const first = writer.flush();
+  const firsts = waiting.splice(0);
+  writer.write(file, 'v2');
+  const second = writer.flush();
+  const seconds = waiting.splice(0);
+  for (const each of firsts) each.end();
+  await end(first, waiting);
+  t.deepEqual(names(), ['.status.json.old', 'status.json'], 'v2 is not durable');
+  for (const each of seconds) each.end();
+  await end(second, waiting);
+  t.deepEqual(names(), ['status.json']);
+  t.is(readRecord(file), 'v2');
+});
+
+test('a content that could not be renamed into its place is there for a start, and the durable one is', async (t) => {
+  const { root } = room(t);
+  mkdirSync(join(root, 'r'));
+  const file = join(root, 'sandboxes', id, 'status.json');
+  mkdirSync(join(root, 'sandboxes', id), { recursive: true });
+  let bad = false;
+  const writer = new RecordWriter(
+    () => undefined,
+    (label) => {
+      if (bad && label.endsWith('out of the way')) throw failed('EIO');
+    },
+  );
+  writer.write(file, 'v0');
+  await writer.flush();
+  writer.write(file, 'v1'); // to be synced still
+  bad = true;
+  writer.writeOrOwe(file, () => 'v2');
+  t.is(writer.owed, 1);
+  const start = (): unknown => {
+    settleRecord(file);
+    return readRecord(file);
+  };
+  t.false(existsSync(file));
+  bad = false;
+  t.is(start(), 'v2');
+  await writer.flush();
+  t.is(writer.owed, 0);
+  t.is(start(), 'v2');
+  t.deepEqual(readdirSync(join(root, 'sandboxes', id)), ['status.json']);
+});
+
+test('one file that cannot be synced keeps no other from being durable, and no image from its record', async (t) => {
+  const { options, root } = room(t);
+  const bad = join(options.dir, id, 'status.json');
+  const writer = new RecordWriter(
+    () => undefined,
+    noStep,
+    async (path) => {
+      if (path === bad) throw failed('EIO');
+    },
+  );
+  store({ ...options, writer }).create(identity, status);
+  const images = new ImageRecords<typeof image>({ ...options, dir: join(root, 'images'), writer });
+  images.load();
+  await images.put(image);
+  t.deepEqual(images.list(), [image]);
+  await t.throwsAsync(writer.flush(), notSynced);
+  await t.throwsAsync(writer.close(), { message: /^\d+ files or names are not durable$/ });
+});
+
+test('what waits for a disk is told once, however it fails', async (t) => {
+  const { options, root } = room(t);
+  const told: unknown[] = [];
+  let bad = false;
+  const writer = new RecordWriter(
+    (error) => told.push(error),
+    (label) => {
+      if (bad && label.endsWith('status.json written')) throw failed('EROFS');
+    },
+  );
+  const records = store({ ...options, dir: join(root, 'sandboxes'), writer });
+  records.create(identity, status);
+  await writer.flush();
+  bad = true;
+  records.update(id, { phase: 'stopped' });
+  await until('it is told', () => told.length > 0);
+  t.regex(failureChain(told[0]), /^write .*status\.json: EROFS/);
+  for (const phase of ['removing', 'stopped']) {
+    records.update(id, { phase });
+    await t.throwsAsync(writer.flush());
+  }
+  t.is(writer.owed, 1);
+  t.is(told.length, 1);
+  bad = false;
+  await writer.close();
+  t.is(writer.owed, 0);
 });

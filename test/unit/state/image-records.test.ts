@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { ImageRecords } from '../../../src/state/images.ts';
-import { RecordWriter } from '../../../src/state/record.ts';
+import { RecordWriter } from '../../../src/state/record-writer.ts';
 
 interface Image {
   readonly id: string;
@@ -61,7 +61,7 @@ test('one that fails half-way is removed by who has not started anew', async (t)
   await records.put(image(1n));
   arm();
   await t.throwsAsync(records.put(image(2n)));
-  t.deepEqual(readdirSync(dir), [`.${'a'.repeat(64)}.json.old`], 'the next content went, the last one is kept');
+  t.deepEqual(readdirSync(dir), [`${'a'.repeat(64)}.json`], 'the next content went, the last one is back');
   await records.remove(id);
   t.deepEqual(readdirSync(dir), []);
   t.deepEqual(open().list(), []);

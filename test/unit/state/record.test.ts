@@ -10,9 +10,9 @@ import {
   encodeRecord,
   NewerRecord,
   readRecord,
-  RecordWriter,
   settleRecord,
 } from '../../../src/state/record.ts';
+import { RecordWriter } from '../../../src/state/record-writer.ts';
 import { RunFiles } from '../../../src/state/run-files.ts';
 import { sandboxRecords } from '../../../src/state/sandboxes.ts';
 import { containerRecords } from '../../../src/state/containers.ts';
@@ -159,7 +159,7 @@ test('a write that the disk takes only in part replaces nothing and leaves nothi
   writeFileSync(file, encodeRecord({ good: true }));
   // a file size limit of 1 KiB: write(2) takes that much, and no more
   const script = `
-    import { RecordWriter } from ${JSON.stringify(new URL('../../../src/state/record.ts', import.meta.url).href)};
+    import { RecordWriter } from ${JSON.stringify(new URL('../../../src/state/record-writer.ts', import.meta.url).href)};
     process.on('SIGXFSZ', () => undefined);
     try {
       new RecordWriter(() => undefined).write(${JSON.stringify(file)}, { text: 'x'.repeat(5000) });

@@ -72,17 +72,15 @@ timed() {
 
 # put FILE NAME replaces NAME in $dist in one step: the old one may be in use.
 put() {
-  cp "$1" "$dist/.$2.new"
-  mv -f "$dist/.$2.new" "$dist/$2"
+  cp "$1" "$dist/.$2.new" && mv -f "$dist/.$2.new" "$dist/$2"
 }
 
 bundle() {
   local name
   "$NODE" hack/build-bundle.mjs || return
   for name in podwrightd podwright; do
-    cp "hack/launcher/$name" "dist/.$name.new"
-    chmod 755 "dist/.$name.new"
-    mv -f "dist/.$name.new" "dist/$name"
+    cp "hack/launcher/$name" "dist/.$name.new" && chmod 755 "dist/.$name.new" &&
+      mv -f "dist/.$name.new" "dist/$name" || return
   done
 }
 

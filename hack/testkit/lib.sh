@@ -53,32 +53,40 @@ need_go() {
     esac
     say "$v is older than 1.26"
   fi
-  [ -x "$TESTKIT_CACHE/go-$GO/bin/go" ] || fetch_go
+  [ -x "$TESTKIT_CACHE/go-$GO/bin/go" ] || fetch_go || exit
   PATH=$TESTKIT_CACHE/go-$GO/bin:$PATH
   export GOTOOLCHAIN=local
 }
 
-# fetch_go puts Go into the cache: from where Go's modules come from ($GOPROXY).
-fetch_go() {
-  local sum arch proxy zip=$TESTKIT_CACHE/go-$GO.zip to=$TESTKIT_CACHE/go-$GO
+# fetch_go puts Go into the cache: from where Go's modules come from ($GOPROXY). In a shell of its own, with its own lock
+# and its own leftovers: callers hold different locks.
+fetch_go() (
+  local sum arch proxy zip=$TESTKIT_CACHE/go-$GO.zip.$BASHPID to=$TESTKIT_CACHE/go-$GO
   read -r sum arch <<< "${GO_ZIP[$(uname -m)]:-}"
   [ -n "$arch" ] || die "Go 1.26 or later is needed; install it: https://go.dev/dl"
   apt_need curl ca-certificates python3
   proxy=${GOPROXY:-https://proxy.golang.org}
   proxy=${proxy%%[,|]*}
-  case $proxy in http*) ;; *) proxy=https://proxy.golang.org ;; esac
-  say "fetching Go $GO ..."
+  case $proxy in
+    http*) ;;
+    direct) proxy=https://proxy.golang.org ;;
+    *) die "Go 1.26 or later is needed, and GOPROXY is $proxy; install it: https://go.dev/dl" ;;
+  esac
   mkdir -p "$TESTKIT_CACHE"
-  curl -fsSL --retry 3 -m 900 -o "$zip.$$" "$proxy/golang.org/toolchain/@v/v0.0.1-go$GO.linux-$arch.zip" ||
+  exec 8> "$TESTKIT_CACHE/.lock-go"
+  flock 8
+  [ ! -x "$to/bin/go" ] || exit 0
+  trap 'rm -rf "$zip" "$to.new"' EXIT
+  say "fetching Go $GO ..."
+  curl -fsSL --retry 3 -m 900 -o "$zip" "$proxy/golang.org/toolchain/@v/v0.0.1-go$GO.linux-$arch.zip" ||
     die "Go $GO could not be fetched from $proxy; install Go 1.26 or later: https://go.dev/dl"
-  echo "$sum  $zip.$$" | sha256sum -c --status || { rm -f "$zip.$$"; die "what $proxy sent is not Go $GO"; }
-  rm -rf "$to.$$"
+  echo "$sum  $zip" | sha256sum -c --status || die "what $proxy sent is not Go $GO"
+  rm -rf "$to" "$to.new"
   # such archives keep no modes
-  python3 -c 'import sys, zipfile; zipfile.ZipFile(sys.argv[1]).extractall(sys.argv[2])' "$zip.$$" "$to.$$"
-  chmod +x "$to.$$"/golang.org/*/bin/* "$to.$$"/golang.org/*/pkg/tool/*/*
-  mv -T "$to.$$/golang.org/toolchain@v0.0.1-go$GO.linux-$arch" "$to"
-  rm -rf "$to.$$" "$zip.$$"
-}
+  python3 -c 'import sys, zipfile; zipfile.ZipFile(sys.argv[1]).extractall(sys.argv[2])' "$zip" "$to.new" &&
+    chmod +x "$to.new"/golang.org/*/bin/* "$to.new"/golang.org/*/pkg/tool/*/* &&
+    mv -T "$to.new/golang.org/toolchain@v0.0.1-go$GO.linux-$arch" "$to" || die "Go $GO could not be put into $TESTKIT_CACHE"
+)
 
 # apt_need PACKAGE... installs what is missing; says nothing when all is there.
 apt_need() {

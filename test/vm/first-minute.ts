@@ -19,6 +19,8 @@ export interface Fact {
   readonly what: 'image' | 'sandbox' | 'container' | 'exit';
   readonly id: string;
   readonly told: number;
+  /** Of an exit. */
+  readonly code?: number;
   until: number;
 }
 
@@ -45,8 +47,8 @@ export async function work(
   registry: FakeRegistry,
   { facts, tick }: { readonly facts: Fact[]; readonly tick: () => void },
 ): Promise<void> {
-  const told = (what: Fact['what'], id: string): Fact => {
-    const fact = { what, id, told: now(), until: Infinity };
+  const told = (what: Fact['what'], id: string, code?: number): Fact => {
+    const fact = { what, id, told: now(), until: Infinity, ...(code !== undefined && { code }) };
     facts.push(fact);
     tick();
     return fact;
@@ -62,7 +64,7 @@ export async function work(
     const short = await start(daemon, pod, scripted(`exit ${n + 1}`));
     told('container', short);
     await exited(daemon, short);
-    told('exit', short);
+    told('exit', short, n + 1);
     if (n % 3 !== 1) continue;
     for (const fact of [sandbox, container, ...facts.filter(({ id }) => id === short)]) fact.until = now();
     tick();
@@ -94,8 +96,10 @@ export async function compare(
   const { containers } = await daemon.runtime.ListContainers({});
   for (const { id, state } of items) t.is(state, 'SANDBOX_NOTREADY', id);
   const states = new Map(containers.map(({ id, state }) => [id, state]));
+  const codeOf = async (id: string): Promise<number> =>
+    (await daemon.runtime.ContainerStatus({ container_id: id })).status?.exit_code ?? -1;
   let missed = 0;
-  for (const { what, id, told, until } of facts) {
+  for (const { what, id, told, until, code } of facts) {
     if (told > cutAt || until <= cutEnd) continue;
     const there =
       what === 'image'
@@ -104,7 +108,7 @@ export async function compare(
           ? items.some((item) => item.id === id)
           : what === 'container'
             ? states.has(id)
-            : states.get(id) === 'CONTAINER_EXITED';
+            : states.has(id) && (await codeOf(id)) === code;
     if (there) continue;
     t.not(what, 'image', `image ${id} was there ${cutAt - told} ms before the cut`);
     missed = Math.max(missed, cutAt - told);

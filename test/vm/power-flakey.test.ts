@@ -1,7 +1,7 @@
 // The power goes while the node works: from some moment on its disk takes nothing any more and says nothing of it
 // (dm-flakey). What it was told before that moment is there when it starts again. hack/test.sh vm-power runs it.
 import { randomInt } from 'node:crypto';
-import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, existsSync, fsyncSync, mkdirSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import { Chance } from '../helpers/chance.ts';
@@ -96,8 +96,8 @@ real(title(`the disk of a node takes nothing any more from ${cuts} moments on, a
   t.timeout(60 * 60_000);
   t.log(`POWER_SEED=${seed}`);
   const chance = new Chance(seed);
-  const place = '/tmp/pwt-flakey-boot';
-  mkdirSync(place, { recursive: true });
+  const place = mkdtempSync('/tmp/pwt-flakey-');
+  t.teardown(() => rmSync(place, { recursive: true }));
   registry = await startFakeRegistry();
   let worst = 0;
   for (let n = 0; n < cuts; n += 1) {
@@ -139,5 +139,4 @@ real(title(`the disk of a node takes nothing any more from ${cuts} moments on, a
     }
   }
   t.log(`of records at most the last ${Math.round(worst)} ms were missing`);
-  rmSync(place, { recursive: true });
 });

@@ -1,5 +1,6 @@
 // Recovery as the daemon runs it: loads records, reconciles, opens the gate for calls. Wires, decides little.
 import { randomUUID } from 'node:crypto';
+import { dirname } from 'node:path';
 import { recordExit, recordLost, recordStart } from '../container/exits.ts';
 import type { RpcPorts } from '../cri/rpc.ts';
 import { failureChain } from '../lib/failure.ts';
@@ -95,6 +96,7 @@ function leftoverOf(action: Action): string | null {
   if (action.type === 'end-orphan') return `sandbox ${short(action.sandboxId)} without a record`;
   if (action.type === 'forget-container') return `container ${short(action.containerId)} without a record`;
   if (action.type === 'remove-snapshot') return `writable layer ${short(action.containerId)} without a container`;
+  if (action.type === 'remove-bundle') return `bundle ${short(action.containerId)} without a container`;
   return null;
 }
 
@@ -112,6 +114,7 @@ async function reconcileAll(parts: RecoveryParts & { readonly swept: string[] })
     sandboxIds: () => sandboxes.ids(),
     containerIds: () => containers.ids(),
     snapshotsDir: paths.snapshotsDir,
+    bundlesDir: dirname(paths.bundleDir('0')),
     sandboxDirs: [paths.socketsDir, paths.netnsDir, paths.sandboxRunDir('')],
     forgetContainer: (sandboxId, id) => forgetContainer(parts, sandboxId, id),
     endOrphan: (id) => endOrphan(parts, id),
@@ -127,6 +130,7 @@ async function reconcileAll(parts: RecoveryParts & { readonly swept: string[] })
     recordStart: (containerId, start) => recordStart(containers, { containerId, ...start }),
     recordExit: (exit) => recordExit(containers, exit),
     removeSnapshot: (id) => images.storage.snapshots.remove(id),
+    removeBundle: (id) => pods.files.removeBundle(id),
     reachMonitor: (id) => {
       const monitor = sandboxes.get(id)?.status.monitor;
       if (monitor) monitors.watch(id, monitor);

@@ -17,6 +17,8 @@ export interface ObservePorts {
   readonly sandboxIds: () => readonly string[];
   readonly containerIds: () => readonly string[];
   readonly snapshotsDir: string;
+  /** Has the bundles of containers by their ids. */
+  readonly bundlesDir: string;
   /** Directories whose entries are named after sandboxes: sockets, netns pins, files. */
   readonly sandboxDirs: readonly string[];
 }
@@ -125,6 +127,7 @@ export async function observe(ports: ObservePorts): Promise<Observations> {
     facts: told.facts,
     exits,
     snapshots: idsIn(ports.snapshotsDir).filter((id) => !known.has(id)),
+    bundles: idsIn(ports.bundlesDir).filter((id) => !known.has(id)),
     orphans: [...new Set(ports.sandboxDirs.flatMap(idsIn))].filter((id) => !mine.has(id)),
     strangers: told.strangers,
   };

@@ -39,6 +39,8 @@ export interface Observations {
   readonly exits: ReadonlyMap<string, FoundExit>;
   /** Writable layers of containers without a record. */
   readonly snapshots: readonly string[];
+  /** Bundles of containers without a record. */
+  readonly bundles: readonly string[];
   /** Sandboxes without a record that hold something of the host: a monitor's socket, a netns pin, files. */
   readonly orphans: readonly string[];
   /** Containers that an adopted monitor tells of, without a record. */
@@ -79,7 +81,11 @@ export type Action =
       readonly why: string;
     }
   | { readonly type: 'end-orphan'; readonly sandboxId: string; readonly why: string }
-  | { readonly type: 'remove-snapshot'; readonly sandboxId: string; readonly containerId: string };
+  | {
+      readonly type: 'remove-snapshot' | 'remove-bundle';
+      readonly sandboxId: string;
+      readonly containerId: string;
+    };
 
 /** What to do with a container that exists for its callers. */
 function containerAction(container: Container, finding: MonitorFinding, seen: Observations): Action[] {
@@ -115,16 +121,18 @@ function sandboxActions(sandbox: Sandbox, finding: MonitorFinding): Action[] {
 }
 
 /** What has no record goes: processes first, then what they write to. */
-function orphanActions({ orphans, strangers, snapshots }: Observations): Action[] {
+function orphanActions({ orphans, strangers, snapshots, bundles }: Observations): Action[] {
   const sandboxOf = new Map(strangers.map(({ sandboxId, containerId }) => [containerId, sandboxId]));
+  const remove = (type: 'remove-snapshot' | 'remove-bundle', containerId: string): Action => ({
+    type,
+    sandboxId: sandboxOf.get(containerId) ?? '',
+    containerId,
+  });
   return [
     ...strangers.map((stranger): Action => ({ type: 'forget-container', ...stranger, why: 'it has no record' })),
     ...orphans.map((sandboxId): Action => ({ type: 'end-orphan', sandboxId, why: 'it has no record' })),
-    ...snapshots.map((containerId): Action => ({
-      type: 'remove-snapshot',
-      sandboxId: sandboxOf.get(containerId) ?? '',
-      containerId,
-    })),
+    ...snapshots.map((id) => remove('remove-snapshot', id)),
+    ...bundles.map((id) => remove('remove-bundle', id)),
   ];
 }
 

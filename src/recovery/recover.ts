@@ -19,6 +19,7 @@ export interface RecoverPorts extends ObservePorts {
   /** Ends the monitor of a sandbox that has no record, and frees what bears the sandbox's name. */
   readonly endOrphan: (sandboxId: string) => Promise<void>;
   readonly removeSnapshot: (containerId: string) => Promise<void>;
+  readonly removeBundle: (containerId: string) => Promise<void>;
   /** Goes on trying to reach a silent monitor in the background. */
   readonly reachMonitor: (sandboxId: string) => void;
   /** Told of each action that was done. */
@@ -59,6 +60,8 @@ function apply(ports: RecoverPorts, action: Action): Promise<void> | void {
       return ports.endOrphan(action.sandboxId);
     case 'remove-snapshot':
       return ports.removeSnapshot(action.containerId);
+    case 'remove-bundle':
+      return ports.removeBundle(action.containerId);
   }
 }
 

@@ -18,6 +18,7 @@ test('what has no record is an orphan; what a newer release recorded is not', as
   writeFileSync(join(root, 'run', 'no id'), '');
   mkdirSync(join(root, 'snapshots', id('c')));
   mkdirSync(join(root, 'snapshots', id('d')));
+  for (const each of ['d', 'f']) mkdirSync(join(root, 'bundles', id(each)), { recursive: true });
   const seen = await observe({
     sandboxes: () => [],
     containers: () => [],
@@ -28,10 +29,12 @@ test('what has no record is an orphan; what a newer release recorded is not', as
     sandboxIds: () => [id('e')],
     containerIds: () => [id('d')],
     snapshotsDir: join(root, 'snapshots'),
+    bundlesDir: join(root, 'bundles'),
     sandboxDirs: [join(root, 'sockets'), join(root, 'netns'), join(root, 'run'), join(root, 'nothing')],
   });
   t.deepEqual(seen.orphans.toSorted(), [id('a'), id('b')]);
   t.deepEqual(seen.snapshots, [id('c')]);
+  t.deepEqual(seen.bundles, [id('f')]);
 });
 
 test('a monitor that does not answer is dead only when the kernel says so', async (t) => {
@@ -68,6 +71,7 @@ test('a monitor that does not answer is dead only when the kernel says so', asyn
       sandboxIds: () => [id('a')],
       containerIds: () => [],
       snapshotsDir: '/nowhere/at/all',
+      bundlesDir: '/nowhere/at/all',
       sandboxDirs: [],
     });
     return seen.monitors.get(id('a'));
@@ -92,6 +96,7 @@ test('containers of a sandbox that a newer release recorded are not looked at', 
     sandboxIds: () => [id('a')],
     containerIds: () => [id('c')],
     snapshotsDir: '/nowhere',
+    bundlesDir: '/nowhere',
     sandboxDirs: [],
   });
   t.deepEqual(seen.containers, []);

@@ -87,6 +87,7 @@ interface Case {
   readonly fact?: FoundContainer;
   readonly exitFile?: FoundExit;
   readonly snapshots?: string[];
+  readonly bundles?: string[];
   readonly orphans?: string[];
   readonly strangers?: Stranger[];
 }
@@ -98,6 +99,7 @@ const actions = (c: Case): string[] =>
     facts: new Map(c.fact ? [['c', c.fact]] : []),
     exits: new Map(c.exitFile ? [['c', c.exitFile]] : []),
     snapshots: c.snapshots ?? [],
+    bundles: c.bundles ?? [],
     orphans: c.orphans ?? [],
     strangers: c.strangers ?? [],
   }).map((a) => a.type);
@@ -180,6 +182,7 @@ const table: [string, Case, string[]][] = [
     ['end-orphan', 'teardown-container'],
   ],
   ['a writable layer without a container', { snapshots: ['x'] }, ['remove-snapshot']],
+  ['a bundle without a container', { bundles: ['x'] }, ['remove-bundle']],
 ];
 for (const [name, given, expected] of table) test(name, (t) => t.deepEqual(actions(given), expected));
 

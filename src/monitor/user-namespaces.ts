@@ -44,12 +44,9 @@ export function userNamespaces({
   patienceMs = 2000,
 }: UserNamespacesOptions): AskUserNamespaces {
   let asked: Promise<UserNamespaceTrouble> | null = null;
-  let last: { readonly answer: Promise<UserNamespaceTrouble>; readonly atMs: number } | null = null;
-  const start = (): Promise<UserNamespaceTrouble> => {
-    asked = ask();
-    last = { answer: asked, atMs: nowMs() };
-    return asked;
-  };
+  let askedAtMs = 0;
+  /** Whether it is to be asked again: what the probe said is not what the kernel can. */
+  let passing = false;
   const ask = async (): Promise<UserNamespaceTrouble> => {
     try {
       const argv = ['podwright-monitor', 'probe', '--store', store, '--state', state];
@@ -57,17 +54,22 @@ export function userNamespaces({
       if (code === 0) return { pods: null, hostNetwork: null };
       const words = stderr === '' ? `the probe ended with code ${code}` : stderr;
       const why = internal(words, undefined, failedCall(stderr));
-      if (exhaustionIn(why) !== null) asked = null; // there may be more by then: it says nothing of the kernel
+      passing = exhaustionIn(why) !== null; // there may be more by then: it says nothing of the kernel
       return { pods: code === onlyHostNetwork ? null : why, hostNetwork: why };
     } catch (error) {
-      asked = null;
+      passing = true;
       const why = internal('the probe could not be run', error);
       return { pods: why, hostNetwork: why };
     }
   };
   return ({ often } = { often: false }) => {
-    const recent = often && last !== null && nowMs() - last.atMs < recentMs ? last.answer : null;
-    return atMost(asked ?? recent ?? start(), patienceMs);
+    const old = passing && !(often && nowMs() - askedAtMs < recentMs);
+    if (asked === null || old) {
+      passing = false;
+      askedAtMs = nowMs();
+      asked = ask();
+    }
+    return atMost(asked, patienceMs);
   };
 }
 

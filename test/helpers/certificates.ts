@@ -1,7 +1,8 @@
 // An authority, a server certificate for 127.0.0.1 and a client certificate, made by openssl.
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { selfSigned } from '../../src/lib/certificate.ts';
 
 /** Paths of PEM files. */
 export interface Certificates {
@@ -89,4 +90,15 @@ export function makeOwnAuthority(dir: string, name: string): { ca: string; serve
   const what = ['-newkey', 'rsa:2048', '-nodes', '-days', '2', '-subj', '/CN=127.0.0.1', '-keyout', key, '-out', cert];
   execFileSync('openssl', ['req', '-x509', ...what, '-addext', 'subjectAltName=IP:127.0.0.1'], { stdio: 'ignore' });
   return { ca: cert, server: { key: readFileSync(key, 'utf8'), cert: readFileSync(cert, 'utf8') } };
+}
+
+/** Puts a fresh pair for 127.0.0.1 in place, by this common name, each file by rename. */
+export function renewPair(files: { readonly cert: string; readonly key: string }, commonName: string): void {
+  const [notBefore, notAfter] = [new Date(Date.now() - 60_000), new Date(Date.now() + 3_600_000)];
+  const pair = selfSigned({ commonName, hosts: ['127.0.0.1'], notBefore, notAfter });
+  for (const name of ['cert', 'key'] as const) {
+    mkdirSync(dirname(files[name]), { recursive: true });
+    writeFileSync(`${files[name]}.new`, pair[name]);
+    renameSync(`${files[name]}.new`, files[name]);
+  }
 }

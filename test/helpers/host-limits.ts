@@ -1,6 +1,8 @@
 // Limits that only the whole host has, for tests in a machine of hack/testbed: its kernel is nobody else's.
 import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
+import type { TestFn } from 'ava';
+import type { TestDaemon } from './daemon.ts';
 
 /** Why a test may not change them here; null in a machine of hack/testbed. */
 export const whyNoHostLimits: string | null =
@@ -46,4 +48,12 @@ export class HostLimit {
 /** All limits as they were. */
 export function liftHostLimits(): void {
   for (const limit of all) limit.lift();
+}
+
+/** After each test the limits are as they were, and one that failed shows what the daemon said. */
+export function liftsHostLimits(test: TestFn, daemon: TestDaemon): void {
+  test.afterEach.always('the limits are as they were', (t) => {
+    liftHostLimits();
+    if (!t.passed) t.log(daemon.lastWords());
+  });
 }

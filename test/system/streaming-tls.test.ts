@@ -1,9 +1,9 @@
 // The streaming server of a daemon over TLS with a pair from files: crictl by both transports, a renewed pair, a broken one.
 import test from 'ava';
-import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { connect } from 'node:tls';
-import { selfSigned } from '../../src/lib/certificate.ts';
+import { renewPair } from '../helpers/certificates.ts';
 import { crictl } from '../helpers/crictl.ts';
 import { endsWithoutResidue, useDaemon } from '../helpers/daemon.ts';
 import { containerConfig, pull, runPod, start } from '../helpers/pods.ts';
@@ -12,19 +12,8 @@ import { until } from '../helpers/until.ts';
 const dir = mkdtempSync('/tmp/pwk-');
 const files = { cert: join(dir, 'tls', 'tls.crt'), key: join(dir, 'tls', 'tls.key') };
 
-/** Puts a fresh pair in place, each file by rename. */
-function renew(name: string): void {
-  const [notBefore, notAfter] = [new Date(Date.now() - 60_000), new Date(Date.now() + 3_600_000)];
-  const { cert, key } = selfSigned({ commonName: name, hosts: ['127.0.0.1'], notBefore, notAfter });
-  mkdirSync(join(dir, 'tls'), { recursive: true });
-  for (const [file, content] of [
-    [files.cert, cert],
-    [files.key, key],
-  ] as const) {
-    writeFileSync(`${file}.new`, content);
-    renameSync(`${file}.new`, file);
-  }
-}
+/** Puts a fresh pair in place. */
+const renew = (name: string): void => renewPair(files, name);
 
 renew('first');
 const set = (key: string, value: string): string => `--set=streaming.${key}=${value}`;

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import test from 'ava';
 import { endsWell, livePod, Scarcity, type Shortage } from '../faults/shortage.ts';
 import { dist, endsWithoutResidue, TestDaemon } from '../helpers/daemon.ts';
-import { HostLimit, liftHostLimits, whyNoHostLimits } from '../helpers/host-limits.ts';
+import { HostLimit, liftsHostLimits, whyNoHostLimits } from '../helpers/host-limits.ts';
 import { containerConfig, pull, runPod, start } from '../helpers/pods.ts';
 
 const real = whyNoHostLimits === null ? test.serial : test.serial.skip;
@@ -23,10 +23,7 @@ test.before('a daemon in a session, and an image', async () => {
   await daemon.start();
   await pull(daemon);
 });
-test.afterEach.always('the limits are as they were', (t) => {
-  liftHostLimits();
-  if (!t.passed) t.log(daemon.lastWords());
-});
+liftsHostLimits(test, daemon);
 test.after.always('everything is swept away', async () => {
   await daemon.destroy();
   rmSync(inSession, { recursive: true });

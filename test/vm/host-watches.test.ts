@@ -4,9 +4,9 @@ import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node
 import { join } from 'node:path';
 import { connect } from 'node:tls';
 import test, { type ExecutionContext } from 'ava';
-import { selfSigned } from '../../src/lib/certificate.ts';
+import { renewPair } from '../helpers/certificates.ts';
 import { endsWithoutResidue, freePort, TestDaemon } from '../helpers/daemon.ts';
-import { HostLimit, liftHostLimits, whyNoHostLimits } from '../helpers/host-limits.ts';
+import { HostLimit, liftsHostLimits, whyNoHostLimits } from '../helpers/host-limits.ts';
 import { until } from '../helpers/until.ts';
 
 const real = whyNoHostLimits === null ? test.serial : test.serial.skip;
@@ -15,19 +15,8 @@ const title = (what: string): string => (whyNoHostLimits === null ? what : `${wh
 const files = `/tmp/pwk-${process.pid}`;
 const pair = { cert: join(files, 'tls/tls.crt'), key: join(files, 'tls/tls.key') };
 
-/** Puts a fresh pair in place, each file by rename. */
-function renew(name: string): void {
-  const [notBefore, notAfter] = [new Date(Date.now() - 60_000), new Date(Date.now() + 3_600_000)];
-  const { cert, key } = selfSigned({ commonName: name, hosts: ['127.0.0.1'], notBefore, notAfter });
-  mkdirSync(join(files, 'tls'), { recursive: true });
-  for (const [file, text] of [
-    [pair.cert, cert],
-    [pair.key, key],
-  ] as const) {
-    writeFileSync(`${file}.new`, text);
-    renameSync(`${file}.new`, file);
-  }
-}
+/** Puts a fresh pair in place. */
+const renew = (name: string): void => renewPair(pair, name);
 
 const port = await freePort();
 const set = (key: string, value: string): string => `--set=streaming.${key}=${value}`;
@@ -41,10 +30,7 @@ test.before('a key pair, and a daemon once: this test watches for itself', async
   renew('first');
   await daemon.start();
 });
-test.afterEach.always('the limits are as they were', (t) => {
-  liftHostLimits();
-  if (!t.passed) t.log(daemon.lastWords());
-});
+liftsHostLimits(test, daemon);
 test.after.always('everything is swept away', async () => {
   await daemon.destroy();
   rmSync(files, { recursive: true });

@@ -8,7 +8,6 @@ import { Chance } from '../helpers/chance.ts';
 import { TestDaemon } from '../helpers/daemon.ts';
 import { type FakeRegistry, startFakeRegistry } from '../helpers/fake-registry.ts';
 import { FlakeyDisk, noFlakeyDisk } from '../helpers/flakey-disk.ts';
-import { sweep } from '../helpers/sweep.ts';
 import { until } from '../helpers/until.ts';
 import { compare, type Cut, type Fact, goesOn, inAnotherBoot, now, quarantined, work } from './first-minute.ts';
 
@@ -85,9 +84,7 @@ async function firstMinute(daemon: TestDaemon, { tick, ms, more }: Moment): Prom
     await working.catch(() => undefined); // it was killed in the middle
   } finally {
     if (due !== null) clearTimeout(due);
-    if (daemon.running) await daemon.kill9();
-    await sweep(daemon);
-    daemon.release();
+    await daemon.destroy();
   }
   return { facts, ...cut };
 }
@@ -131,9 +128,7 @@ real(title(`the disk of a node takes nothing any more from ${cuts} moments on, a
       t.log(`${what}\n${after.lastWords()}`);
       throw error;
     } finally {
-      if (after.running) await after.kill9();
-      await sweep(after);
-      after.release();
+      await after.destroy();
       await disk.unmount();
       disk.remove();
     }

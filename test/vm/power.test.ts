@@ -8,7 +8,6 @@ import { Chance } from '../helpers/chance.ts';
 import { TestDaemon } from '../helpers/daemon.ts';
 import { type FakeRegistry, startFakeRegistry } from '../helpers/fake-registry.ts';
 import { LoggedDisk, type LogEntry, noLoggedDisk } from '../helpers/logged-disk.ts';
-import { sweep } from '../helpers/sweep.ts';
 import { compare, type Fact, goesOn, inAnotherBoot, now, quarantined, work } from './first-minute.ts';
 
 const why = noLoggedDisk();
@@ -54,9 +53,7 @@ real(title(`the power goes at ${cuts} moments of a node's first pods and pulls`)
       tick();
     } finally {
       clearInterval(ticking);
-      if (before.running) await before.kill9();
-      await sweep(before);
-      before.release();
+      await before.destroy();
     }
   });
   logged.end();
@@ -86,9 +83,7 @@ real(title(`the power goes at ${cuts} moments of a node's first pods and pulls`)
       t.log(`cut ${n} after ${count} of ${entries.length}\n${after.lastWords()}`);
       throw error;
     } finally {
-      if (after.running) await after.kill9();
-      await sweep(after);
-      after.release();
+      await after.destroy();
       logged.unmount();
     }
   }

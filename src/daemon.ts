@@ -4,6 +4,7 @@ import type { Config } from './config/schema.ts';
 import { chainsOf } from './container/container.ts';
 import { version } from './config/version.ts';
 import { startCriServer } from './cri/server.ts';
+import { warmUp } from './cri/warm-up.ts';
 import { composeAdmin } from './daemon/admin.ts';
 import { claimNode, elapsedMs, hostClock } from './daemon/foundation.ts';
 import { composeNri, startNri } from './daemon/nri.ts';
@@ -143,6 +144,7 @@ export async function startDaemon(config: Config, log: Log, manager: ManagerAddr
   const service = composeManager(manager, { ...rooms, recovery });
   await service.ready();
   log.info({ socket, root, state, version }, 'serving');
+  void recovery.done.then(warmUp); // before that it would keep the node from being ready
   kube.start();
   return {
     ended: ended.promise,

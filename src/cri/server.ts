@@ -8,7 +8,6 @@ import { maxMessageBytes, type RpcPorts } from './rpc.ts';
 import { runtimeService } from './runtime-service.ts';
 import { buildService } from './table.ts';
 import type { ImageVerbs, RuntimeVerbs } from './verbs.ts';
-import { warmUp } from './warm-up.ts';
 
 /** What the server does to the socket's file; all paths absolute. */
 export interface SocketFiles {
@@ -77,8 +76,6 @@ export async function startCriServer(parts: CriServerParts): Promise<CriServer> 
     server.addService(service.definition, service.handlers);
   }
   await bind(server, parts);
-  // behind the first answers, so that being early is not paid for with being late
-  warmUp();
   return {
     stop(drainMs) {
       stopper.abort();

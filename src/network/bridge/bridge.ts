@@ -65,6 +65,8 @@ export class Bridges {
   /** Every network on each bridge that still has pods, so that rules for one do not drop another's. */
   readonly #networks = new Map<string, Map<string, BridgeNetwork>>();
   readonly #stores = new Map<string, HostLocalStore>();
+  /** What the rules of each bridge made since the start are for, until the first repair, which need not make them again. */
+  #madeSinceStart: Map<string, string> | null = new Map<string, string>();
 
   constructor(options: BridgesOptions) {
     this.#native = options.native;
@@ -97,13 +99,27 @@ export class Bridges {
     return done;
   }
 
-  /** Checks bridges and rules again and repairs what somebody else removed (a firewall's reload). */
+  /**
+   * Checks bridges and rules again and repairs what somebody else removed (a firewall's reload). The first time it leaves
+   * alone what this daemon has just made for the same networks.
+   */
   async repair(inUse: readonly BridgeNetwork[]): Promise<void> {
     this.#networks.clear();
     for (const network of inUse) this.remember(network);
     // the last network of a bridge is the one that new pods get: it stays the prepared one
     const latest = new Map(inUse.map((network) => [network.bridge, network]));
-    for (const network of latest.values()) await this.#again(network);
+    const made = this.#madeSinceStart;
+    this.#madeSinceStart = null;
+    for (const network of latest.values()) {
+      const isPrepared = this.#ready.get(network.bridge)?.key === JSON.stringify(network);
+      if (isPrepared && made?.get(network.bridge) === this.#rulesAreFor(network.bridge)) continue;
+      await this.#again(network);
+    }
+  }
+
+  /** The networks that a bridge's rules are made for, to tell whether they are the same. */
+  #rulesAreFor(bridge: string): string {
+    return JSON.stringify([...(this.#networks.get(bridge)?.keys() ?? [])].toSorted());
   }
 
   #again(network: BridgeNetwork): Promise<Ready> {
@@ -122,7 +138,9 @@ export class Bridges {
       const { created } = await this.#native.networkSetupBridge(plan.bridgePlan(network, mtu));
       const all = [...(this.#networks.get(network.bridge)?.values() ?? [])];
       const rules = plan.rulesPlan(network, all.flatMap(plan.subnetsOfNetwork));
+      const madeFor = this.#rulesAreFor(network.bridge);
       await this.#native.networkEnsureRules({ ...this.#madeWith(), ...rules });
+      this.#madeSinceStart?.set(network.bridge, madeFor);
       if (created) this.#log('info', { bridge: network.bridge, network: network.name, mtu }, 'bridge made');
       return { network, mtu };
     } catch (error) {

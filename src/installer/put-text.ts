@@ -1,7 +1,7 @@
 // A text file on the host, put by rename.
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { mkdir, readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { syncPath } from '../files/sync.ts';
+import { replaceFile, syncPath } from '../files/sync.ts';
 
 /** Puts a text file on the host by rename; answers whether it is another text than was there. */
 export async function putText(path: string, text: string): Promise<boolean> {
@@ -11,10 +11,7 @@ export async function putText(path: string, text: string): Promise<boolean> {
   });
   if (before === text) return false;
   await mkdir(dirname(path), { recursive: true, mode: 0o755 });
-  const fresh = `${path}.new`;
-  await writeFile(fresh, text, { mode: 0o600 });
-  await syncPath(fresh);
-  await rename(fresh, path);
+  replaceFile(path, text, { sync: true });
   await syncPath(dirname(path));
   return true;
 }

@@ -1,9 +1,9 @@
 // `network.json` of a sandbox: what was asked of the network and what came of it, written before the first
 // effect, so that releasing always has its input, also after a reboot or without the configuration.
-import { readFileSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { readFileSync, readdirSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { crc32 } from 'node:zlib';
-import { syncPathIfThere, syncPathNow, writePrivateFile } from '../files/sync.ts';
+import { replaceFile, syncPathIfThere, syncPathNow } from '../files/sync.ts';
 import { isObjectId } from '../lib/id.ts';
 import type { BridgeNetwork } from './bridge/settings.ts';
 import type { NetworkConfig } from './cni/conflist.ts';
@@ -84,7 +84,7 @@ export class NetworkRecords {
     const file = this.#file(record.request.sandboxId);
     const json = JSON.stringify(record);
     const text = `{"version":${formatVersion},"checksum":"${checksum(json)}","data":${json}}\n`;
-    put(file, text, options);
+    replaceFile(file, text, options);
     this.#unsynced.delete(file);
     if (options.sync) syncPathNow(dirname(file));
     else this.#syncSoon(file, { text, lost: false });
@@ -127,7 +127,7 @@ export class NetworkRecords {
       // an entry that is another one by now, or gone, is of another write, or of a record that was released
       const isLast = (): boolean => this.#unsynced.get(file) === unsynced;
       try {
-        if (unsynced.lost && isLast()) put(file, unsynced.text, { sync: false });
+        if (unsynced.lost && isLast()) replaceFile(file, unsynced.text, { sync: false });
         await this.#sync(file);
         await this.#sync(dirname(file));
         if (isLast()) this.#unsynced.delete(file);
@@ -150,17 +150,6 @@ export class NetworkRecords {
         },
       );
     }, syncDelayMs).unref();
-  }
-}
-
-/** Replaces a file by one rename; nothing stays beside it when that fails. */
-function put(file: string, text: string, options: { readonly sync: boolean }): void {
-  try {
-    writePrivateFile(`${file}.new`, text, options);
-    renameSync(`${file}.new`, file);
-  } catch (error) {
-    rmSync(`${file}.new`, { force: true });
-    throw error;
   }
 }
 

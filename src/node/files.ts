@@ -13,11 +13,10 @@ import {
   statfsSync,
   statSync,
   symlinkSync,
-  writeFileSync,
 } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { syncPathNow } from '../files/sync.ts';
+import { replaceFile, syncPathNow } from '../files/sync.ts';
 import { failedPrecondition } from '../lib/failure.ts';
 
 const isMissing = (error: unknown): boolean =>
@@ -42,15 +41,9 @@ export function writeText(file: string, text: string | null): void {
   }
   mkdirSync(dirname(file), { recursive: true });
   const mode = existsSync(file) ? statSync(file).mode & 0o777 : 0o644;
-  const fresh = join(dirname(file), `.podwright-${randomBytes(4).toString('hex')}`);
-  try {
-    writeFileSync(fresh, text, { mode });
-    syncPathNow(fresh);
-    renameSync(fresh, file);
-  } catch (error) {
-    rmSync(fresh, { force: true });
-    throw error;
-  }
+  // a kubelet takes every file of some directories that has no dot before its name
+  const beside = join(dirname(file), `.podwright-${randomBytes(4).toString('hex')}`);
+  replaceFile(file, text, { mode, sync: true, beside });
   syncPathNow(dirname(file));
 }
 

@@ -1,7 +1,8 @@
 // Results of ADD as libcni keeps them, `<dir>/results/<network>-<id>-<interface>`: what other tools of a node read,
 // and what DEL goes by when our own record of the attachment is lost. Must not execute plugins.
-import { mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { replaceFile } from '../../files/sync.ts';
 import { isPlain, parseNetworkConfig, type NetworkConfig } from './conflist.ts';
 import type { PluginRuntime } from './plugin-input.ts';
 import type { PluginAttachment } from './plugins.ts';
@@ -53,13 +54,7 @@ export class ResultCache {
     };
     mkdirSync(this.#dir, { recursive: true, mode: 0o700 });
     const beside = join(this.#dir, `.${runtime.containerId}-${runtime.interface}.new`);
-    try {
-      writeFileSync(beside, JSON.stringify(cached), { mode: 0o600 });
-      renameSync(beside, file);
-    } catch (error) {
-      rmSync(beside, { force: true });
-      throw error;
-    }
+    replaceFile(file, JSON.stringify(cached), { sync: false, beside });
   }
 
   /** Forgets a result; one that is not there is fine. */

@@ -1,5 +1,6 @@
 // Networks made by executing plugins: any configuration that bridge/ does not carry out itself.
 import { internal } from '../../lib/failure.ts';
+import { ResultList } from '../../lib/result-list.ts';
 import type { Attachment } from '../request.ts';
 import { podInterface } from '../request.ts';
 import { atLeast, type NetworkConfig, type PluginConfig } from './conflist.ts';
@@ -103,10 +104,10 @@ export async function checkByPlugins(
 export async function pluginStatus(options: PluginOptions, config: NetworkConfig): Promise<void> {
   for (const { type } of config.plugins) await findPlugin(type, options.binDirs);
   if (!atLeast(config, '1.1.0')) return;
-  await runForNetwork(options, config, { command: 'STATUS', extra: {} });
+  for (const plugin of config.plugins) await runForNetwork(options, config, { plugin, command: 'STATUS', extra: {} });
 }
 
-/** Lets plugins of 1.1 release what belongs to none of the live sandboxes (GC). */
+/** Lets plugins of 1.1 release what belongs to none of the live sandboxes (GC): every one, whatever those before it say. */
 export async function collectByPlugins(
   options: PluginOptions,
   config: NetworkConfig,
@@ -116,24 +117,30 @@ export async function collectByPlugins(
   const valid = live.map((containerID) => ({ containerID, ifname: podInterface }));
   // plugins of the time when the specification's text and its constant differed read the second name
   const extra = { 'cni.dev/valid-attachments': valid, 'cni.dev/attachments': valid };
-  await runForNetwork(options, config, { command: 'GC', extra });
+  const results = new ResultList();
+  for (const plugin of config.plugins)
+    await results.attempt(plugin.type, () => runForNetwork(options, config, { plugin, command: 'GC', extra }));
+  results.throwIfAny(`collect network ${config.name}`);
 }
 
 async function runForNetwork(
   options: PluginOptions,
   config: NetworkConfig,
-  verb: { readonly command: 'STATUS' | 'GC'; readonly extra: Readonly<Record<string, unknown>> },
+  verb: {
+    readonly plugin: PluginConfig;
+    readonly command: 'STATUS' | 'GC';
+    readonly extra: Readonly<Record<string, unknown>>;
+  },
 ): Promise<void> {
-  for (const plugin of config.plugins) {
-    const raw = { ...plugin.raw, ...verb.extra };
-    await runPlugin({
-      type: plugin.type,
-      command: verb.command,
-      binDirs: options.binDirs,
-      environment: { CNI_COMMAND: verb.command, CNI_PATH: options.binDirs.join(':') },
-      input: pluginInput(config, { ...plugin, raw }, { runtimeConfig: null, previous: null }),
-      timeoutMs: options.timeoutMs,
-      signal: null,
-    });
-  }
+  const { plugin } = verb;
+  const raw = { ...plugin.raw, ...verb.extra };
+  await runPlugin({
+    type: plugin.type,
+    command: verb.command,
+    binDirs: options.binDirs,
+    environment: { CNI_COMMAND: verb.command, CNI_PATH: options.binDirs.join(':') },
+    input: pluginInput(config, { ...plugin, raw }, { runtimeConfig: null, previous: null }),
+    timeoutMs: options.timeoutMs,
+    signal: null,
+  });
 }

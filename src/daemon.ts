@@ -15,6 +15,7 @@ import { linkKube } from './daemon/kube.ts';
 import { composePods } from './daemon/live.ts';
 import { type Recovery, runRecovery } from './daemon/recovery.ts';
 import { keepThroughReloads } from './daemon/reloads.ts';
+import { metricListeners } from './daemon/metric-listeners.ts';
 import { countExits, metricSources } from './daemon/metric-sources.ts';
 import { runtimeVerbs } from './daemon/runtime-verbs.ts';
 import { callVersion } from './daemon/self-call.ts';
@@ -53,6 +54,7 @@ async function compose(config: Config, current: () => Config, log: Log) {
   const writer = new RecordWriter(onError, step);
   const metrics = createMetrics({ version, node: process.version, onError });
   const spans = await startSpans({ env: process.env, version, log: (level, fields, text) => log[level](fields, text) });
+  const listeners = metricListeners({ metrics, config, files: socketFiles, log });
   const trace = createTrace({
     keep: config.trace.keep,
     nowMs: Date.now,
@@ -89,7 +91,7 @@ async function compose(config: Config, current: () => Config, log: Log) {
   const stats = composeStats({ config, pods, cgroups, network, images, paths, now });
   const handlers = askHandlers(config.node.runtimes, { native, log });
   const cgroupDriver = cgroups.driver;
-  return { ...hands, cgroupDriver, handlers, metrics, spans, trace, pods, ...stats };
+  return { ...hands, cgroupDriver, handlers, metrics, metricListeners: listeners, spans, trace, pods, ...stats };
 }
 
 /** What the service manager is told, and by whom. */
@@ -138,8 +140,7 @@ export async function startDaemon(config: Config, log: Log, manager: ManagerAddr
   metrics.setSources(metricSources({ pods, network, images, nri: rooms.nri, writer: rooms.writer }));
   const { podMetrics } = rooms;
   metrics.setPods({ families: () => podMetrics.metricDescriptors(), read: () => podMetrics.podMetrics() });
-  if (config.metrics.address !== '') await metrics.listen(config.metrics.address);
-  await metrics.listenUnix(config.metrics.socket, socketFiles);
+  await rooms.metricListeners.start();
   const idle = trimWhenIdle(rooms.native.heapTrim, (error) => log.error({ error }, 'memory was not given back'));
   const service = composeManager(manager, { ...rooms, recovery });
   await service.ready();
@@ -158,7 +159,7 @@ export async function startDaemon(config: Config, log: Log, manager: ManagerAddr
       idle.stop();
       await Promise.all([server.stop(config.grpc.drainTimeoutMs), streaming.stop(), kube.stop()]);
       await nri.stop();
-      await metrics.close();
+      await rooms.metricListeners.stop();
       pods.monitors.close();
       await images.stop();
       await rooms.own.leave().catch((error: unknown) => log.error({ error }, 'the daemon did not leave its cgroup'));

@@ -14,6 +14,7 @@ import type { SelinuxStatus } from '../selinux/selinux.ts';
 import type { Trace } from '../trace/trace.ts';
 import type { Images } from './images.ts';
 import type { Pods } from './live.ts';
+import type { MetricListeners } from './metric-listeners.ts';
 import type { OwnProcesses } from './own-processes.ts';
 import type { Recovery } from './recovery.ts';
 import { steppedAdmin } from './steps.ts';
@@ -27,6 +28,7 @@ export interface AdminParts {
   readonly own: Pick<OwnProcesses, 'report'>;
   /** What writes records. */
   readonly writer: { readonly owed: number };
+  readonly metricListeners: Pick<MetricListeners, 'troubles'>;
   readonly trace: Trace;
   readonly recovery: Recovery;
   readonly log: Log;
@@ -98,7 +100,7 @@ function warnOfSelinux({ setting, mode, trouble, defaultsFile, defaults }: Selin
 }
 
 async function doctor(
-  { pods, images, network, recovery, own, writer }: AdminParts,
+  { pods, images, network, recovery, own, writer, metricListeners }: AdminParts,
   collect: boolean,
 ): Promise<Finding[]> {
   const findings: Finding[] = [];
@@ -124,6 +126,12 @@ async function doctor(
     wrong(`hook ${path}`, reason, 'mend it, or take it away: it is not run; the next container has what is there then');
   const { trouble: limits } = own.report();
   if (limits !== null) warn('limits', limits, '');
+  for (const problem of metricListeners.troubles())
+    warn(
+      'metrics',
+      problem,
+      'end who has the address, or change metrics.address and restart podwrightd; it is tried again',
+    );
   if (writer.owed > 0)
     wrong(
       'records',

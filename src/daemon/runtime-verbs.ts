@@ -28,6 +28,7 @@ import type { ListedHandler } from './handlers.ts';
 import { type CheckpointParts, checkpointVerbs } from './checkpoint-ports.ts';
 import type { OwnProcesses } from './own-processes.ts';
 import type { Pods } from './live.ts';
+import type { MetricListeners } from './metric-listeners.ts';
 import type { Streaming } from './streaming.ts';
 
 export interface RuntimeParts extends Pick<CheckpointParts, 'paths' | 'images'> {
@@ -36,6 +37,7 @@ export interface RuntimeParts extends Pick<CheckpointParts, 'paths' | 'images'> 
   readonly cgroupDriver: CgroupDriver;
   readonly network: Network;
   readonly own: Pick<OwnProcesses, 'report'>;
+  readonly metricListeners: Pick<MetricListeners, 'troubles'>;
   readonly stats: ReturnType<typeof statsVerbs>;
   readonly podMetrics: ReturnType<typeof podMetricVerbs>;
   readonly now: () => bigint;
@@ -63,6 +65,13 @@ async function securityInfo({ apparmor, selinux, hooks: ofNode }: Pods) {
   };
 }
 
+/** Sandboxes whose monitor does not answer. */
+const silentMonitors = ({ sandboxes, monitors }: Pods): string[] =>
+  sandboxes
+    .list()
+    .filter(({ identity, status }) => status.phase === 'ready' && !monitors.isReachable(identity.id))
+    .map(({ identity }) => identity.id);
+
 /** Status and configuration. */
 function statusVerbs({
   pods,
@@ -70,6 +79,7 @@ function statusVerbs({
   cgroupDriver,
   network,
   own,
+  metricListeners,
   handlers,
   notReady,
   nri,
@@ -83,8 +93,6 @@ function statusVerbs({
         recursiveReadOnlyMounts: pods.facts.recursiveReadOnly,
         userNamespaces: userNamespaces.pods === null,
       };
-      const silent = () =>
-        pods.sandboxes.list().filter((s) => s.status.phase === 'ready' && !pods.monitors.isReachable(s.identity.id));
       return {
         conditions: [
           { type: 'RuntimeReady', status: why === null, reason: why?.reason ?? '', message: why?.message ?? '' },
@@ -112,7 +120,8 @@ function statusVerbs({
                 hostNetwork: userNamespaces.hostNetwork && failureChain(userNamespaces.hostNetwork),
               }),
               ownProcesses: json(own.report()),
-              unreachableMonitors: json(silent().map((s) => s.identity.id)),
+              metricsTrouble: json(metricListeners.troubles()),
+              unreachableMonitors: json(silentMonitors(pods)),
             }
           : {},
       };

@@ -8,6 +8,7 @@ import { podMetricsText, type PodMetricSource } from './pod-text.ts';
 import type { Series } from './series.ts';
 
 export type { MetricSources } from './own-series.ts';
+export type { MetricsSocketFiles } from './listener.ts';
 
 /** One finished pull. */
 export interface PullOutcome {

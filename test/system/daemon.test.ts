@@ -1,6 +1,7 @@
 // The daemon itself: what it says of itself, its metrics, its configuration, its files, its end, its neighbours.
 import { execFile } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import test from 'ava';
@@ -75,6 +76,21 @@ test.serial('metrics tell of calls, pods, pulls and stages', async (t) => {
   }
   await daemon.removePod(pod.id);
   t.regex(await scrape(), /^podwright_sandboxes\{state="ready"\} 0$/m);
+});
+
+test.serial('a metrics port that somebody else has keeps the metrics away, not the runtime', async (t) => {
+  await daemon.stop();
+  const other = createServer();
+  await new Promise<void>((resolve) => other.listen(Number(new URL(daemon.metricsUrl).port), '127.0.0.1', resolve));
+  await daemon.start();
+  const pod = await runPod(daemon);
+  await daemon.removePod(pod.id);
+  t.regex(await daemon.podwright('doctor'), /warning: metrics: could not serve metrics on .*EADDRINUSE/);
+  const trouble = async () => (await daemon.runtime.Status({ verbose: true })).info['metricsTrouble'];
+  t.regex((await trouble()) ?? '', /EADDRINUSE/);
+  await new Promise((resolve) => other.close(resolve));
+  await until('they are served', async () => (await trouble()) === '[]');
+  t.regex(await (await fetch(daemon.metricsUrl)).text(), /podwright_build_info/);
 });
 
 test.serial('secrets of pods are in no log', async (t) => {

@@ -121,7 +121,7 @@ function runParts(options: Options) {
       daemon: given(options, daemonOptions),
       kubelet: given(options, kubeletOptions),
     },
-    // the pod is gone while its node's runtime is changed, and comes back when that is over
+    // the pod is gone while its node's runtime is changed, and comes back when that is over: usually within this
     lease: { namespace, name, seconds: timeout + 300 },
   };
 }

@@ -79,6 +79,18 @@ export type Next =
 /** What an attempt is known by: to give a node back is another attempt than what its values ask. */
 export const attemptName = ({ retire, digest }: Wish): string => (retire ? `retire-${digest}` : digest);
 
+/** How the status of a node ends that could not begin. */
+export const triedAgain = 'it is tried again after a pause';
+
+/**
+ * Whether a status of a node says that nothing goes on there. Of words that are not known, such as why a host cannot be
+ * asked, something may.
+ */
+export const isSettled = (status: string | null): boolean =>
+  status === null ||
+  /^(runs (the|without) pods$|waits for |\w+ failed and was walked back: )/.test(status) ||
+  status.endsWith(`; ${triedAgain}`);
+
 /** The next thing to do. */
 export function nextFor(wish: Wish, seen: NodeSeen, attempt: Attempt | null): Next {
   const { state, transaction } = seen;

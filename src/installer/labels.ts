@@ -26,6 +26,7 @@ interface Node {
     readonly labels?: Readonly<Record<string, string>>;
     readonly annotations?: Readonly<Record<string, string>>;
   };
+  readonly status?: { readonly conditions?: readonly { readonly type: string; readonly status: string }[] };
 }
 
 /** A version as the value of a label. */
@@ -44,6 +45,18 @@ export async function said(api: ApiServer, node: string, signal: AbortSignal): P
     status: annotations[statusAnnotation] ?? null,
     attempt: annotations[attemptAnnotation] ?? null,
   };
+}
+
+/** Whether a node is Ready, and the status that it says; null when there is no such node. */
+export async function standing(
+  api: ApiServer,
+  node: string,
+  signal: AbortSignal,
+): Promise<{ readonly ready: boolean; readonly status: string | null } | null> {
+  const found = await read<Node>(api, pathOf(node), signal);
+  if (found === null) return null;
+  const ready = found.status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True') === true;
+  return { ready, status: found.metadata?.annotations?.[statusAnnotation] ?? null };
 }
 
 /** Changes what differs; answers whether anything did. */

@@ -2,7 +2,7 @@
 // Must not remember anything that the host or the API does not: it may be killed between any two lines.
 import { failureChain } from '../lib/failure.ts';
 import type { Trial } from './backoff.ts';
-import { type Attempt, attemptName, type Next, nextFor, type NodeSeen, type Wish } from './decide.ts';
+import { type Attempt, attemptName, type Next, nextFor, type NodeSeen, triedAgain, type Wish } from './decide.ts';
 import { labelValue, type Said } from './labels.ts';
 import { type InstallerSettings, wordsFor } from './words.ts';
 
@@ -120,7 +120,7 @@ async function refused(
   { before, now, why }: { readonly before: Said; readonly now: Said; readonly why: string },
   signal: AbortSignal,
 ): Promise<Looked> {
-  const status = shortened(`${why}; it is tried again after a pause`);
+  const status = `${shortened(why)}; ${triedAgain}`;
   await ports.say(before, { ...now, status, attempt: before.attempt }, signal);
   await ports.setReady(false);
   await ports.giveTurnBack(signal);

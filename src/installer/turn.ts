@@ -2,6 +2,8 @@
 // Must not know what is done with the turn.
 import type { ApiServer } from '../apiserver/apiserver.ts';
 import { notFound } from '../lib/failure.ts';
+import { isSettled } from './decide.ts';
+import { standing } from './labels.ts';
 import { read, replace } from './objects.ts';
 
 /** coordination.k8s.io/v1 Lease, as far as it is read. */
@@ -21,7 +23,7 @@ export interface TurnSettings {
   readonly namespace: string;
   readonly name: string;
   readonly node: string;
-  /** The pod that renews it is gone while its node's runtime is changed: longer than that takes. */
+  /** The pod that renews it is gone while its node's runtime is changed: only after that is its node looked at. */
   readonly seconds: number;
 }
 
@@ -44,12 +46,19 @@ export class Turn {
     return `/apis/coordination.k8s.io/v1/namespaces/${namespace}/leases/${name}`;
   }
 
-  /** Takes the turn, or renews it: answers null when it is this node's now, else whose it is. */
+  /**
+   * Takes the turn, or renews it: answers null when it is this node's now, else whose it is. One that nobody has renewed for
+   * long is taken over only from a node that is well: a walk back may last, and no other node may be lost beside it.
+   */
   async take(signal: AbortSignal): Promise<string | null> {
     const lease = await this.#read(signal);
     const { node, seconds } = this.#settings;
     const holder = lease.spec?.holderIdentity ?? '';
-    if (holder !== '' && holder !== node && !this.#isOver(lease)) return holder;
+    if (holder !== '' && holder !== node) {
+      if (!this.#isSilent(lease)) return holder;
+      const hindrance = await this.#hindrance(holder, signal);
+      if (hindrance !== null) return `${holder}, which ${hindrance}`;
+    }
     const now = new Date(this.#nowMs()).toISOString().replace('Z', '000Z'); // MicroTime
     const spec = {
       ...lease.spec,
@@ -79,7 +88,15 @@ export class Turn {
     return lease;
   }
 
-  #isOver({ metadata, spec }: Lease): boolean {
+  /** Why a silent holder keeps the turn; null when its node is gone, or Ready with nothing under way. */
+  async #hindrance(holder: string, signal: AbortSignal): Promise<string | null> {
+    const node = await standing(this.#api, holder, signal);
+    if (node === null) return null;
+    if (!node.ready) return 'is not Ready (mend it, or delete its Node)';
+    return isSettled(node.status) ? null : `said last: ${node.status}`;
+  }
+
+  #isSilent({ metadata, spec }: Lease): boolean {
     const resourceVersion = metadata.resourceVersion ?? '';
     const now = this.#nowMs();
     if (this.#seen?.resourceVersion !== resourceVersion) this.#seen = { resourceVersion, atMs: now };

@@ -1,6 +1,13 @@
 // What follows from what is wished and what the host's journal says.
 import test from 'ava';
-import { type Attempt, type NodeSeen, nextFor, type Wish } from '../../../src/installer/decide.ts';
+import {
+  type Attempt,
+  isSettled,
+  type NodeSeen,
+  nextFor,
+  triedAgain,
+  type Wish,
+} from '../../../src/installer/decide.ts';
 
 const wish: Wish = {
   retire: false,
@@ -70,6 +77,18 @@ const table: readonly [string, Wish, NodeSeen, string][] = [
   ['stuck, also when it is to be retired', retire, { ...moved, state: 'stuck', on: null }, 'resume'],
 ];
 for (const [title, wished, seen, expected] of table) test(title, (t) => t.is(said(wished, seen), expected));
+
+test('by its status another node knows whether something goes on', (t) => {
+  for (const [title, wished, seen] of table) {
+    const { type, status } = nextFor(wished, seen, null);
+    if (status !== 'gone') t.is(isSettled(status), type === 'done', title); // "gone" is never said: the words are taken away
+  }
+  t.true(isSettled(nextFor(wish, walkedBack, { wish: 'w', after: '' }).status), 'failed');
+  t.true(isSettled('waits for n0, which is not Ready (mend it, or delete its Node)'));
+  t.true(isSettled(`switch was refused: preflight: no room; ${triedAgain}`));
+  t.true(isSettled(null), 'it has never said anything');
+  t.false(isSettled('find the host’s namespaces: no process kubelet of the host runs'));
+});
 
 test('an attempt that was walked back is not made again for the same wish', (t) => {
   t.is(said(wish, walkedBack, { wish: 'w', after: '' }), 'failed');

@@ -69,10 +69,36 @@ test('one node has the turn, until it gives it back or is silent for long', asyn
   await b.giveBack(never);
   t.is(api.objects.get(leasePath)?.['spec'].holderIdentity, 'a', 'only its holder gives it back');
   now += 61_000;
-  t.is(await b.take(never), null, 'nobody has heard of a');
+  t.is(await b.take(never), null, 'nobody has heard of a, and it has no Node');
   t.is(api.objects.get(leasePath)?.['spec'].leaseTransitions, 2);
   await b.giveBack(never);
   t.is(await turnOf('c').take(never), null);
+});
+
+test('a turn is not taken over from a node that is not well, however long it is silent', async (t) => {
+  const api = new FakeApi();
+  let now = 1_000_000;
+  const turnOf = (node: string) => new Turn(api, { namespace: 'pw', name: 'turn', node, seconds: 60 }, () => now);
+  const b = turnOf('b');
+  const holderIs = (ready: string, status: string | null): void =>
+    void api.objects.set('/api/v1/nodes/a', {
+      metadata: { name: 'a', annotations: status === null ? {} : { 'podwright.io/status': status } },
+      status: { conditions: [{ type: 'Ready', status: ready }] },
+    });
+  holderIs('Unknown', 'switch is to begin');
+  t.is(await turnOf('a').take(never), null);
+  t.is(await b.take(never), 'a');
+  now += 3_600_000;
+  t.is(await b.take(never), 'a, which is not Ready (mend it, or delete its Node)', 'its kubelet may not run');
+  holderIs('Unknown', 'runs the pods');
+  t.is(await b.take(never), 'a, which is not Ready (mend it, or delete its Node)', 'nor does another fall beside it');
+  for (const status of ['switch is to begin', 'walking back at start-kubelet', 'no process kubelet of the host runs']) {
+    holderIs('True', status);
+    t.is(await b.take(never), `a, which said last: ${status}`);
+  }
+  t.is(api.objects.get(leasePath)?.['spec'].holderIdentity, 'a');
+  holderIs('True', 'switch failed and was walked back: ready: it was not');
+  t.is(await b.take(never), null, 'it has given up');
 });
 
 test('of two that take it at once one is told that it was not first', async (t) => {

@@ -19,6 +19,18 @@ export interface UpdateResourcesInput {
   readonly pidsLimit?: number | null;
 }
 
+/**
+ * PURE: memory and swap together after an update. The kernel keeps the room for swap where memory alone changes
+ * (`memory.swap.max`; with v1 the cgroup room moves memsw along). Null where no total says it: beside memory without a limit.
+ */
+function swapAfter(before: LinuxResources, update: LinuxResources): number | null {
+  if (update.memorySwapLimitBytes !== null) return update.memorySwapLimitBytes;
+  const { memoryLimitBytes: from, memorySwapLimitBytes: total } = before;
+  const to = update.memoryLimitBytes;
+  if (to === null || total === null || total < 0) return total;
+  return from === null || from < 0 || to < 0 ? null : total + to - from;
+}
+
 /** PURE: what a container's limits are after an update; what the update leaves out stays. */
 export function mergeResources(before: LinuxResources | null, update: LinuxResources): LinuxResources {
   if (before === null) return update;
@@ -28,7 +40,7 @@ export function mergeResources(before: LinuxResources | null, update: LinuxResou
     cpuQuota: update.cpuQuota ?? before.cpuQuota,
     cpuShares: update.cpuShares ?? before.cpuShares,
     memoryLimitBytes: update.memoryLimitBytes ?? before.memoryLimitBytes,
-    memorySwapLimitBytes: update.memorySwapLimitBytes ?? before.memorySwapLimitBytes,
+    memorySwapLimitBytes: swapAfter(before, update),
     oomScoreAdj: update.oomScoreAdj !== 0 ? update.oomScoreAdj : before.oomScoreAdj,
     cpusetCpus: update.cpusetCpus !== '' ? update.cpusetCpus : before.cpusetCpus,
     cpusetMems: update.cpusetMems !== '' ? update.cpusetMems : before.cpusetMems,

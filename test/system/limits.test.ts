@@ -1,4 +1,5 @@
 // Limits of containers: what the kernel was told, what it does to those who go beyond, and changes while they run.
+import { existsSync, readFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import test from 'ava';
 import type { LinuxContainerResources } from '../../src/proto/generated/cri/runtime/v1/LinuxContainerResources.ts';
@@ -33,6 +34,9 @@ test.before('a pod', async () => {
 });
 
 const cpuset = hasController('cpuset');
+const swapAccounted = legacy
+  ? existsSync('/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes')
+  : existsSync('/proc/swaps') && !/\bswapaccount=0\b/.test(readFileSync('/proc/cmdline', 'utf8'));
 
 const limited = (resources: LinuxContainerResources, script = 'sleep 3600') =>
   scripted(script, { linux: { resources } });
@@ -47,6 +51,13 @@ const groupOf = async (id: string, controller: string): Promise<string> => cgrou
 
 const memoryLimit = async (id: string): Promise<string> =>
   cgroupFile(await groupOf(id, 'memory'), 'memory.max', 'memory.limit_in_bytes');
+
+/** Of memory and swap together. */
+async function swapLimit(id: string): Promise<string> {
+  const path = await groupOf(id, 'memory');
+  if (legacy) return cgroupFile(path, 'memory.memsw.limit_in_bytes');
+  return String(Number(cgroupFile(path, 'memory.max')) + Number(cgroupFile(path, 'memory.swap.max')));
+}
 
 async function quota(id: string): Promise<[string, string]> {
   const path = await groupOf(id, 'cpu');
@@ -174,6 +185,25 @@ test.serial('an update is applied, told, and leaves alone what it does not name'
   });
   await daemon.runtime.RemoveContainer({ container_id: id });
 });
+
+const withSwap = swapAccounted ? test.serial : test.serial.skip;
+withSwap(
+  `the room for swap stays when memory alone is updated, and is told${swapAccounted ? '' : ' (the kernel does not account swap)'}`,
+  async (t) => {
+    const limits = { memory_limit_in_bytes: String(64 * mebi), memory_swap_limit_in_bytes: String(96 * mebi) };
+    const id = await start(daemon, pod, limited(limits));
+    for (const memory of [80, 128]) {
+      await daemon.runtime.UpdateContainerResources({
+        container_id: id,
+        linux: { memory_limit_in_bytes: String(memory * mebi) },
+      });
+      const total = String((memory + 32) * mebi);
+      t.is(await swapLimit(id), total);
+      t.is((await statusOf(daemon, id)).resources?.linux?.memory_swap_limit_in_bytes, total);
+    }
+    await daemon.runtime.RemoveContainer({ container_id: id });
+  },
+);
 
 test.serial('a created container takes an update too', async (t) => {
   const id = await create(daemon, pod, limited({ memory_limit_in_bytes: String(64 * mebi) }));

@@ -1,7 +1,11 @@
 import test from 'ava';
 import type { Container } from '../../../src/container/container.ts';
 import type { CgroupResources } from '../../../src/container/ports.ts';
-import { updateContainerResources, type UpdateResourcesPorts } from '../../../src/container/update-resources.ts';
+import {
+  mergeResources,
+  updateContainerResources,
+  type UpdateResourcesPorts,
+} from '../../../src/container/update-resources.ts';
 import { Failure, failedPrecondition, failureChain, internal } from '../../../src/lib/failure.ts';
 import { KeyedLock } from '../../../src/lib/keyed-lock.ts';
 import type { LinuxResources } from '../../../src/sandbox/sandbox.ts';
@@ -81,3 +85,36 @@ test('limits that cannot be taken back do not hide why the record failed', async
   t.regex(chain, /not on record \(96 bytes are in use\): write record: no space left on device/);
   t.is(told.length, 2);
 });
+
+const mebi = 2 ** 20;
+/** Memory, and memory with swap: before, what an update names, and what the kernel has then. */
+const swaps: readonly (readonly [
+  name: string,
+  before: readonly [number | null, number | null],
+  update: readonly [number | null, number | null],
+  after: readonly [number | null, number | null],
+])[] = [
+  ['less memory', [100, 300], [50, null], [50, 250]],
+  ['more memory', [100, 300], [400, null], [400, 600]],
+  ['no swap', [100, 100], [250, null], [250, 250]],
+  ['no word of memory', [100, 300], [null, null], [100, 300]],
+  ['swap alone', [100, 300], [null, 200], [100, 200]],
+  ['both', [100, 300], [200, 200], [200, 200]],
+  ['both without a limit', [100, 300], [-1, -1], [-1, -1]],
+  ['swap without a limit', [100, -1], [250, null], [250, -1]],
+  ['swap that nobody has limited', [100, null], [250, null], [250, null]],
+  ['memory without a limit', [100, 300], [-1, null], [-1, null]],
+  ['and with one again', [-1, null], [100, null], [100, null]],
+  ['memory that nobody had limited', [null, 300], [100, null], [100, null]],
+];
+
+for (const [name, before, update, after] of swaps) {
+  const limits = ([memory, total]: readonly [number | null, number | null]): LinuxResources => {
+    const bytes = (value: number | null): number | null => (value === null || value < 0 ? value : value * mebi);
+    return { ...request, memoryLimitBytes: bytes(memory), memorySwapLimitBytes: bytes(total) };
+  };
+  test(`memory and swap together after an update: ${name}`, (t) => {
+    const { memoryLimitBytes, memorySwapLimitBytes } = limits(after);
+    t.like(mergeResources(limits(before), limits(update)), { memoryLimitBytes, memorySwapLimitBytes });
+  });
+}

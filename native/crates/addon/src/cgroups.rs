@@ -25,18 +25,21 @@ static READER: Mutex<Option<StatsReader>> = Mutex::new(None);
 impl From<CgroupError> for NativeFailure {
     /// `syscall` names the stage where no call failed: `src/cgroup/cgroup.ts` has a table of them.
     fn from(e: CgroupError) -> Self {
-        let (stage, object) = match &e {
-            CgroupError::Sys(sys) => return sys.clone().into(),
+        let (message, errno) = (e.to_string(), e.errno());
+        let (stage, object) = match e {
+            CgroupError::Sys(sys) => return sys.into(),
+            // the kind is that of what failed
+            CgroupError::LimitStays { cause, .. } => return Self { message, ..Self::from(*cause) },
             CgroupError::NoCgroups(_) => ("no-cgroups", String::new()),
-            CgroupError::Path { path, .. } => ("cgroup-path", path.clone()),
-            CgroupError::Value { field, .. } => ("resource-value", (*field).to_owned()),
-            CgroupError::MemoryBelowUsage { path, .. } => ("memory-below-usage", path.clone()),
-            CgroupError::UnifiedKey { key, .. } => ("unified-key", key.clone()),
-            CgroupError::NoController { controller, .. } => ("no-controller", (*controller).to_owned()),
-            CgroupError::Systemd { unit, .. } => ("systemd", unit.clone()),
-            CgroupError::StillPopulated { path, .. } => ("still-populated", path.clone()),
+            CgroupError::Path { path, .. } => ("cgroup-path", path),
+            CgroupError::Value { field, .. } => ("resource-value", field.to_owned()),
+            CgroupError::MemoryBelowUsage { path, .. } => ("memory-below-usage", path),
+            CgroupError::UnifiedKey { key, .. } => ("unified-key", key),
+            CgroupError::NoController { controller, .. } => ("no-controller", controller.to_owned()),
+            CgroupError::Systemd { unit, .. } => ("systemd", unit),
+            CgroupError::StillPopulated { path, .. } => ("still-populated", path),
         };
-        Self { operation: "cgroup".into(), syscall: stage.into(), errno: e.errno(), object, message: e.to_string() }
+        Self { operation: "cgroup".into(), syscall: stage.into(), errno, object, message }
     }
 }
 

@@ -39,6 +39,14 @@ pub enum CgroupError {
         /// The usage, bytes.
         usage: u64,
     },
+    /// A change failed, and the old memory limit could not come back: usage had grown above it.
+    #[error("{cause}; the new memory limit stays, because the old one would kill: {why}")]
+    LimitStays {
+        /// The failure.
+        cause: Box<CgroupError>,
+        /// What the old limit is, and the usage.
+        why: Box<CgroupError>,
+    },
     /// A key of `unified` that is not a writable file of a cgroup v2 directory.
     #[error("unified key {key:?}: {reason}")]
     UnifiedKey {
@@ -84,6 +92,7 @@ impl CgroupError {
     pub fn errno(&self) -> i32 {
         match self {
             Self::Sys(e) => e.errno,
+            Self::LimitStays { cause, .. } => cause.errno(),
             _ => 0,
         }
     }

@@ -27,7 +27,7 @@ pub fn create(layout: &Layout, path: &str, resources: Option<&Resources>) -> Res
     match fill() {
         Ok(actual) => Ok((facts(layout, path), actual)),
         Err(e) => {
-            journal.take_back();
+            let e = journal.take_back(path, e);
             made.unmake();
             Err(e)
         }
@@ -82,8 +82,7 @@ pub fn update_if(
     resources.check()?;
     let mut journal = Journal::recording();
     if let Err(e) = apply(layout, path, resources, &mut journal).and_then(|()| agreed()) {
-        journal.take_back();
-        return Err(e);
+        return Err(journal.take_back(path, e));
     }
     read_asked(layout, path, resources)
 }

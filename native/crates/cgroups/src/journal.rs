@@ -1,6 +1,8 @@
 //! Writes that can be taken back: an update changes all of its files or none.
 
+use crate::error::CgroupError;
 use crate::file;
+use crate::v2::memory;
 use podwright_sys::errno::SysResult;
 use std::path::{Path, PathBuf};
 
@@ -36,12 +38,29 @@ impl Journal {
     /// Writes the old contents back, last first. A file that does not take its own content back
     /// (an emptied cpuset in use) keeps the new one: the error that led here is the one reported,
     /// and the limits can be read.
-    pub fn take_back(self) {
+    ///
+    /// The cgroup at `path` goes on meanwhile: an old `memory.max` that it has outgrown would kill. Then the new one stays
+    /// and the answer is `error` that says so; otherwise it is `error`.
+    pub fn take_back(self, path: &str, error: CgroupError) -> CgroupError {
+        let mut stays = None;
         for (dir, name, before) in self.old.into_iter().flatten().rev() {
+            if name == memory::MEMORY
+                && let Err(e) = memory::room_for(path, &dir, &before)
+            {
+                stays = Some(e);
+                continue;
+            }
             let now = file::read(&dir, &name).unwrap_or_default();
             for line in undo(&name, &before, &now) {
                 let _best_effort = file::write(&dir, &name, &line);
             }
+        }
+        match stays {
+            Some(why @ CgroupError::MemoryBelowUsage { .. }) => {
+                CgroupError::LimitStays { cause: Box::new(error), why: Box::new(why) }
+            }
+            // its usage cannot be read: it has gone
+            _ => error,
         }
     }
 }

@@ -132,6 +132,33 @@ fn what_somebody_else_does_not_agree_to_is_taken_back() -> Tested {
 }
 
 #[test]
+fn a_limit_that_has_been_outgrown_meanwhile_is_not_taken_back() -> Tested {
+    let tree = Tree::usual()?;
+    std::fs::write(tree.dir().join("memory.max"), "67108864")?;
+    let wanted = resources(|r| {
+        r.memory_limit_bytes = Some(256 * MIB);
+        r.unified = [("memory.oom.group".to_owned(), "1".to_owned())].into();
+    });
+    let refuse = |used: i64| {
+        let grown = std::fs::write(tree.dir().join("memory.current"), (used * MIB).to_string());
+        assert!(grown.is_ok());
+        Err(CgroupError::NoCgroups("refused"))
+    };
+    let failure = group::update_if(&tree.layout, "/pod/c", &wanted, || refuse(200));
+    let message = failure.map_err(|e| e.to_string()).err().unwrap_or_default();
+    assert!(message.contains("refused; the new memory limit stays"), "{message}");
+    assert!(message.contains("memory limit 67108864 of /pod/c is below its usage"), "{message}");
+    // the kernel would have killed
+    assert_eq!((tree.text("memory.max")?.as_str(), tree.text("memory.oom.group")?.as_str()), ("268435456", "0"));
+    // what fits comes back; a plain file keeps the tail of a longer text
+    std::fs::write(tree.dir().join("memory.max"), "67108864")?;
+    let failure = group::update_if(&tree.layout, "/pod/c", &wanted, || refuse(30));
+    assert!(matches!(failure, Err(CgroupError::NoCgroups(_))), "{failure:?}");
+    assert!(tree.text("memory.max")?.starts_with("67108864"));
+    Ok(())
+}
+
+#[test]
 fn what_is_not_asked_for_stays() -> Tested {
     let tree = Tree::usual()?;
     let actual = tree.update(&resources(|r| r.cpu_period = Some(200_000)))?;

@@ -7,7 +7,7 @@ use crate::resources::{Resources, max_or, parse_limit};
 use podwright_sys::errno::SysResult;
 use std::path::Path;
 
-const MEMORY: &str = "memory.max";
+pub(crate) const MEMORY: &str = "memory.max";
 const SWAP: &str = "memory.swap.max";
 
 /// Writes `memory.max` and `memory.swap.max`; the CRI's swap limit counts memory too, the kernel's

@@ -7,9 +7,6 @@ use rustix::fs::{Mode, OFlags};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 
-/// The container's cgroup, its pod's, and two above: what a kubelet makes.
-const LEVELS: usize = 4;
-
 /// A limit that was reached so long ago is not why something is killed now, in nanoseconds of the boot clock.
 const FRESH: i64 = 10_000_000_000;
 
@@ -77,9 +74,9 @@ struct Reached {
 }
 
 impl Levels {
-    /// Begins to watch the cgroup at `dir` and those above it.
+    /// Begins to watch the cgroup at `dir` and all above it: above the root there is no limit's file, nor in v2's root.
     pub(crate) fn watch(layout: Layout, dir: &Path) -> Self {
-        let above = dir.ancestors().take(LEVELS).take_while(|d| d.join(layout.limit_file()).exists());
+        let above = dir.ancestors().take_while(|d| d.join(layout.limit_file()).exists());
         let levels = above.enumerate().map(|(at, dir)| match layout {
             Layout::V1 => Level { reached: 0, notices: v1_notice(dir) },
             Layout::V2 => Level { reached: reached(dir, at).unwrap_or(0), notices: None },
@@ -107,12 +104,13 @@ impl Levels {
         }
     }
 
-    /// Takes a notice back. v2's file is read whole each time, from its beginning.
+    /// Takes a notice back, and what was reached by now is no longer news: on v2 a limit may be reached without a kill, and
+    /// what kills much later is another. v2's file is read whole each time, from its beginning.
     pub(crate) fn take_notice(&mut self, now: i64) -> rustix::io::Result<()> {
         // it may have been changed since
         self.own_bytes = bytes(&self.dir, self.layout).unwrap_or(self.own_bytes);
         if let Some(events) = &self.events {
-            return rustix::io::pread(events, &mut [0; 256], 0).map(drop);
+            rustix::io::pread(events, &mut [0; 256], 0)?;
         }
         self.look(now);
         Ok(())
@@ -327,6 +325,37 @@ mod tests {
         tree.write("pod", "memory.events", "oom 2\noom_kill 2\n");
         tree.write("pod", "memory.events.local", "oom 1\noom_kill 0\n");
         assert_eq!(levels.cause(4 + FRESH), (Limit::Pod, 0));
+    }
+
+    #[test]
+    fn a_limit_that_was_reached_without_a_kill_is_not_why_one_comes_later() {
+        let tree = Tree::new("no-kill");
+        let mut levels = Levels::watch(Layout::V2, &tree.own());
+        tree.write("pod/own", "memory.events", "oom 2\noom_kill 0\n");
+        tree.write("pod", "memory.events", "oom 2\noom_kill 0\n");
+        levels.take_notice(1).unwrap();
+        tree.write("pod/own", "memory.events", "oom 2\noom_kill 1\n");
+        tree.write("pod", "memory.events", "oom 3\noom_kill 1\n");
+        tree.write("pod", "memory.events.local", "oom 1\noom_kill 0\n");
+        assert_eq!(levels.cause(2), (Limit::Pod, 4096), "the news is of the pod alone");
+        tree.write("pod/own", "memory.events", "oom 3\noom_kill 1\n");
+        levels.take_notice(3).unwrap();
+        assert_eq!(levels.cause(3 + FRESH), (Limit::Node, 0), "reached long ago, and nobody was killed for it");
+    }
+
+    #[test]
+    fn a_limit_far_above_is_found() {
+        let tree = Tree::new("deep");
+        let own = tree.0.join("pod/a/b/c/own");
+        std::fs::create_dir_all(&own).unwrap();
+        for dir in ["pod/a", "pod/a/b", "pod/a/b/c", "pod/a/b/c/own"] {
+            tree.write(dir, "memory.max", "max\n");
+            tree.write(dir, "memory.events", "oom 0\noom_kill 0\n");
+            tree.write(dir, "memory.events.local", "oom 0\noom_kill 0\n");
+        }
+        let mut levels = Levels::watch(Layout::V2, &own);
+        tree.write("pod", "memory.events.local", "oom 1\noom_kill 0\n");
+        assert_eq!(levels.cause(1), (Limit::Above, 4096));
     }
 
     #[test]

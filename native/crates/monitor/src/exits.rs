@@ -173,7 +173,7 @@ fn exit_fact(container: &Container, ending: Ending) -> ExitFact {
         container_id: container.id.clone(),
         exit_code,
         signal,
-        oom_killed: exit_code == 137 && by_itself && container.oom.explains(ending),
+        oom_killed: exit_code == 137 && by_itself && container.oom.explains(ending, clock::boot()),
         oom_kills: container.oom.kills(),
         oom_limit: oom_limit.into(),
         oom_limit_bytes,

@@ -2,7 +2,7 @@
 //! the main process is among the killed.
 
 use crate::clock;
-use crate::oom_level::{Layout, Levels, dir_of};
+use crate::oom_level::{FRESH, Layout, Levels, dir_of};
 use crate::poller::Source;
 use crate::server::Monitor;
 use crate::timers::Due;
@@ -30,6 +30,8 @@ pub(crate) struct Oom {
     levels: Option<Levels>,
     /// Kills so far.
     kills: u64,
+    /// When the last of them was counted, by boot time.
+    last_kill: Option<i64>,
     /// Of those, kills that the main process has outlived.
     outlived: u64,
     /// Kills that were told.
@@ -82,12 +84,12 @@ impl Oom {
         self.limit
     }
 
-    /// Whether a main process that ended so was killed for memory, or ended because what it ran was.
-    pub(crate) fn explains(&self, ending: Ending) -> bool {
+    /// Whether a main process that has just ended so was killed for memory, or ended because what it ran was.
+    pub(crate) fn explains(&self, ending: Ending, now: i64) -> bool {
         match ending {
             Ending::Signal(9) => self.kills > self.outlived,
-            // a shell says so of what it ran
-            Ending::Code(137) => self.kills > 0,
+            // a shell says so of what it ran, at once; of what was killed long before it says nothing
+            Ending::Code(137) => self.last_kill.is_some_and(|at| now.saturating_sub(at) < FRESH),
             _ => false,
         }
     }
@@ -98,6 +100,7 @@ impl Oom {
             return;
         }
         self.kills = kills;
+        self.last_kill = Some(now);
         if let Some(levels) = &mut self.levels {
             self.limit = levels.cause(now);
         }
@@ -273,15 +276,29 @@ mod tests {
             ((1, 1), Ending::Signal(9), false),
             ((2, 1), Ending::Signal(9), true),
             ((2, 1), Ending::Signal(15), false),
-            ((1, 1), Ending::Code(137), true),
             ((0, 0), Ending::Code(137), false),
             ((1, 1), Ending::Code(0), false),
             ((1, 0), Ending::Code(1), false),
         ];
         for ((kills, outlived), ending, expected) in table {
             let oom = Oom { kills, outlived, ..Oom::default() };
-            assert_eq!(oom.explains(ending), expected, "{kills} {outlived} {ending:?}");
+            assert_eq!(oom.explains(ending, 1), expected, "{kills} {outlived} {ending:?}");
         }
+    }
+
+    #[test]
+    fn a_shell_that_ends_as_what_it_ran_speaks_of_kills_that_have_just_been() {
+        let mut oom = Oom { kills: 1, outlived: 1, ..Oom::default() };
+        assert!(!oom.explains(Ending::Code(137), 1), "it was before the container was watched");
+        oom.count(2, 5);
+        // a look may have come between its child's end and its own
+        oom.outlived = 2;
+        assert!(oom.explains(Ending::Code(137), 6));
+        assert!(!oom.explains(Ending::Signal(9), 6));
+        oom.count(2, 5 + FRESH);
+        assert!(!oom.explains(Ending::Code(137), 5 + FRESH), "that was of somebody else");
+        oom.count(3, 6 + FRESH);
+        assert!(oom.explains(Ending::Code(137), 6 + FRESH));
     }
 
     #[test]

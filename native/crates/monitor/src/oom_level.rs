@@ -8,7 +8,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 
 /// A limit that was reached so long ago is not why something is killed now, in nanoseconds of the boot clock.
-const FRESH: i64 = 10_000_000_000;
+pub(crate) const FRESH: i64 = 10_000_000_000;
 
 /// The same where no kill was counted since, because v1 counts after it has told, which may take it long.
 const FRESH_UNCOUNTED: i64 = 120_000_000_000;

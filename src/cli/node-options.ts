@@ -35,7 +35,8 @@ export const withRelease = (command: Command): Command =>
     .option('--daemon-stop <command>', 'with command; its pods must stay')
     .option('--daemon-log <file>', 'with self', '/var/log/podwrightd.log')
     .option('--free <MiB>', 'least free space where images will lie', '1024')
-    .option('--timeout <seconds>', 'after which all is walked back', '600');
+    .option('--timeout <seconds>', 'after which all is walked back', '600')
+    .option('--wish <text>', 'what is asked for, in short; with another one a node is told anew that has all the rest');
 
 /** What moving a kubelet needs beyond a release. */
 export const withKubelet = (command: Command): Command =>
@@ -87,25 +88,30 @@ export function releaseOf(options: Options, directory: string): string {
   return join(dirname(fileURLToPath(import.meta.url)), '../..');
 }
 
-/** The settings that the options come to; `kubelet` for a transaction that moves one. */
-export function settingsOf(options: Options, directory: string, kubelet: boolean): Settings {
+/**
+ * The settings that the options come to; `kubelet` for a transaction about one: where its setting is when no option says
+ * so, or `found` to look for it.
+ */
+export function settingsOf(options: Options, directory: string, kubelet: KubeletPointer | 'found' | null): Settings {
   const path = (name: string, fallback: string): string => resolve(directory, text(options, name) ?? fallback);
   const configDir = path('configDir', '/etc/podwright');
   const as = text(options, 'configAs') ?? 'config.toml';
   if (!/^(config\.toml|conf\.d\/[\w.-]+\.toml)$/.test(as))
     throw invalidArgument(`--config-as is config.toml or conf.d/NAME.toml, not ${as}`);
   const linkDir = text(options, 'linkDir');
+  const wish = text(options, 'wish');
   return {
     prefix: path('prefix', '/opt/podwright'),
     configDir,
     configFile: join(configDir, as),
     linkDir: linkDir === null ? null : resolve(directory, linkDir),
     daemon: daemonControl(options, directory),
-    kubelet: kubelet ? kubeletSettings(options, directory) : null,
+    kubelet: kubelet && kubeletSettings(options, directory, kubelet),
     kubernetes: kubelet ? kubernetesSettings(options, directory) : null,
     graceMs: kubelet ? seconds(options, 'grace') * 1000 : 30_000,
     timeoutMs: seconds(options, 'timeout') * 1000,
     freeBytes: Number(text(options, 'free') ?? 0) * 2 ** 20,
+    ...(wish !== null && { wish }),
   };
 }
 
@@ -119,9 +125,11 @@ function daemonControl(options: Options, directory: string): DaemonControl {
   return { by: 'command', stop, start };
 }
 
-function kubeletSettings(options: Options, directory: string): NonNullable<Settings['kubelet']> {
+type Known = KubeletPointer | 'found';
+
+function kubeletSettings(options: Options, directory: string, known: Known): NonNullable<Settings['kubelet']> {
   const healthUrl = text(options, 'kubeletHealth') ?? 'http://127.0.0.1:10248/healthz';
-  return { ...kubeletPointer(options, directory), control: kubeletControl(options), healthUrl };
+  return { ...kubeletPointer(options, directory, known), control: kubeletControl(options), healthUrl };
 }
 
 function kubeletControl(options: Options): KubeletControl {
@@ -133,7 +141,7 @@ function kubeletControl(options: Options): KubeletControl {
   return { by: 'command', stop, start };
 }
 
-function kubeletPointer(options: Options, directory: string): KubeletPointer {
+function kubeletPointer(options: Options, directory: string, known: Known): KubeletPointer {
   const given = (['config', 'env', 'drop-in'] as const).flatMap((form) => {
     const file = text(options, { config: 'kubeletConfig', env: 'kubeletEnv', 'drop-in': 'kubeletDropIn' }[form]);
     return file === null ? [] : [{ form, file: resolve(directory, file) }];
@@ -141,7 +149,7 @@ function kubeletPointer(options: Options, directory: string): KubeletPointer {
   const [pointer, ...others] = given;
   if (others.length > 0)
     throw invalidArgument('--kubelet-config, --kubelet-env and --kubelet-drop-in exclude each other');
-  return pointer ?? findPointer();
+  return pointer ?? (known === 'found' ? findPointer() : known);
 }
 
 function kubernetesSettings(options: Options, directory: string): Settings['kubernetes'] {

@@ -1,6 +1,7 @@
 // podwright node switch | revert | resume | status, podwright install and uninstall: each a transaction of node/.
 import { randomUUID } from 'node:crypto';
 import { join, resolve } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { cancelled, failedPrecondition, invalidArgument } from '../lib/failure.ts';
 import { armBoot } from '../node/boot-unit.ts';
 import { startDetached } from '../node/detach.ts';
@@ -25,6 +26,7 @@ import { placesWith } from '../node/preflight.ts';
 import { runProgram } from '../node/programs.ts';
 import { placeRelease } from '../node/release-files.ts';
 import { runTransaction } from '../node/transaction.ts';
+import { pointerIn, refuseMoved } from '../node/upgrade.ts';
 import { endpointOf, journalDir, type Options, releaseOf, settingsOf, text } from './node-options.ts';
 import type { Run, Session } from './session.ts';
 import { removeInstalled, rootToPurge } from '../node/uninstall.ts';
@@ -137,21 +139,20 @@ async function detached(session: Session, options: Options, dir: string): Promis
   return true;
 }
 
-/** Throws when a node that podwright runs would have its release or configuration elsewhere: what is there would stay. */
-function sameDirectories(previous: Journal | null, settings: Settings): void {
-  if (previous === null || presentSide(previous)?.type !== 'podwright') return;
-  for (const [key, flag] of [['prefix', '--prefix'] as const, ['configDir', '--config-dir'] as const])
-    if (previous.settings[key] !== settings[key])
-      throw failedPrecondition(
-        `${flag} is ${settings[key]}, and podwright on this node has ${previous.settings[key]}: revert or uninstall first`,
-      );
-}
+/** The settings by which podwright runs on this node; null where it does not. */
+const runsBy = (previous: Journal | null): Settings | null =>
+  previous !== null && presentSide(previous)?.type === 'podwright' ? previous.settings : null;
 
 /** Whether a node that is on this release with these settings has nothing to change. */
-const isSame = (present: Side | null, to: Podwright, settings: Settings): boolean =>
-  present?.type === 'podwright' &&
-  present.release === to.release &&
-  (to.config === null || to.config === readText(settings.configFile));
+const isSame = (previous: Journal, to: Podwright, settings: Settings): boolean => {
+  const present = presentSide(previous);
+  return (
+    present?.type === 'podwright' &&
+    present.release === to.release &&
+    isDeepStrictEqual(previous.settings, settings) &&
+    (to.config === null || to.config === readText(settings.configFile))
+  );
+};
 
 /** Moves the node's kubelet to a release, or, where it is on podwright already, podwright to another release. */
 export const switchNode: Run = async (session, _args, options) => {
@@ -159,10 +160,11 @@ export const switchNode: Run = async (session, _args, options) => {
     const { store } = place;
     const previous = settled(store);
     const present = previous && presentSide(previous);
-    const settings = settingsOf(options, session.directory, true);
-    sameDirectories(previous, settings);
+    const before = runsBy(previous);
+    const settings = settingsOf(options, session.directory, (before && pointerIn(before)) ?? 'found');
+    if (before !== null) refuseMoved(before, settings);
     const to = await podwrightSide(options, session.directory, settings);
-    if (previous !== null && isSame(present, to, settings)) return previous;
+    if (previous !== null && isSame(previous, to, settings)) return previous;
     if (present?.type === 'podwright')
       return carryOut(session, place, begin(session, { kind: 'upgrade', from: present, to, settings, previous }));
     const endpoint = endpointOf(text(options, 'fromEndpoint') ?? '', '--from-endpoint');
@@ -218,10 +220,11 @@ export const installHere: Run = async (session, _args, options) => {
     const { store } = place;
     const previous = settled(store);
     const present = previous && presentSide(previous);
-    const settings = { ...settingsOf(options, session.directory, false), ...kept(previous, present) };
-    sameDirectories(previous, settings);
+    const before = runsBy(previous);
+    const settings = { ...settingsOf(options, session.directory, null), ...(before && kept(before)) };
+    if (before !== null) refuseMoved(before, settings);
     const to = await podwrightSide(options, session.directory, settings);
-    if (previous !== null && isSame(present, to, settings)) return previous;
+    if (previous !== null && isSame(previous, to, settings)) return previous;
     const from: Side = present?.type === 'podwright' ? present : { type: 'none' };
     const kind = from.type === 'none' ? 'install' : 'upgrade';
     return carryOut(session, place, begin(session, { kind, from, to, settings, previous }));
@@ -238,7 +241,7 @@ async function placeOnly(session: Session, options: Options): Promise<void> {
       throw failedPrecondition(
         'podwright runs on this node: another release is brought by podwright install without --no-start',
       );
-    const settings = settingsOf(options, session.directory, false);
+    const settings = settingsOf(options, session.directory, null);
     const to = await podwrightSide(options, session.directory, settings);
     const journal = begin(session, { kind: 'install', from: { type: 'none' }, to, settings, previous });
     await place(runProgram, journal, { side: to, signal: AbortSignal.timeout(settings.timeoutMs) });
@@ -265,10 +268,8 @@ async function placedSide(settings: Settings): Promise<Podwright | null> {
 }
 
 /** A node that was switched keeps its kubelet through an upgrade by `install`. */
-const kept = (previous: Journal | null, present: Side | null): Partial<Settings> =>
-  previous !== null && present?.type === 'podwright'
-    ? { kubelet: previous.settings.kubelet, kubernetes: previous.settings.kubernetes }
-    : {};
+const kept = ({ kubelet, kubernetes, graceMs }: Settings): Partial<Settings> =>
+  kubelet === null ? {} : { kubelet, kubernetes, graceMs };
 
 /** Takes podwright away: back to the runtime before, or to nothing; then its files. */
 export const uninstallHere: Run = async (session, _args, options) => {
@@ -278,7 +279,7 @@ export const uninstallHere: Run = async (session, _args, options) => {
   try {
     const place = { store: journalStore(dir), dir };
     const previous = settled(place.store);
-    const settings = previous?.settings ?? settingsOf(options, session.directory, false);
+    const settings = previous?.settings ?? settingsOf(options, session.directory, null);
     const from = previous === null ? await placedSide(settings) : presentSide(previous);
     let last = previous;
     // what cannot be purged is told before anything changes

@@ -36,6 +36,8 @@ export interface NodeSeen {
     readonly direction: string;
     /** Whether it is about a kubelet that has another runtime to go back to. */
     readonly movesKubelet: boolean;
+    /** The digest of the wish that its settings are of; null when nobody told. */
+    readonly wish: string | null;
     /** "step: message", or null. */
     readonly failure: string | null;
   } | null;
@@ -134,7 +136,8 @@ const isFulfilled = (wish: Wish, seen: NodeSeen): string | null =>
   seen.on?.type === 'podwright' &&
   isMoved(seen) === wish.switch &&
   seen.on.release === wish.release &&
-  seen.on.config === wish.config
+  seen.on.config === wish.config &&
+  seen.transaction?.wish === wish.digest
     ? `runs ${wish.switch ? 'the' : 'without'} pods`
     : null;
 

@@ -179,6 +179,7 @@ function transactionOf(journal: Loose | null): NodeSeen['transaction'] {
     direction: text(journal['direction']) ?? '',
     movesKubelet:
       table(journal['origin'])?.['type'] === 'runtime' && table(table(journal['settings'])?.['kubelet']) !== null,
+    wish: text(table(journal['settings'])?.['wish']),
     failure: failed === null ? null : `${text(failed['step'])}: ${text(failed['message'])}`,
   };
 }

@@ -62,7 +62,13 @@ export function wordsFor(change: Change | 'resume', settings: InstallerSettings,
   const journal = journalWords(settings.host);
   const places = [`--prefix=${prefix}`, `--config-dir=${configDir}`, `--link-dir=${linkDir}`, ...journal];
   const config = [`--config=${join(prefix, waitingConfig)}`, `--config-as=${configName}`];
-  const release = [`--release=${wish.release}`, ...config, ...places, ...flags(settings.daemon)];
+  const release = [
+    `--release=${wish.release}`,
+    ...config,
+    ...places,
+    ...flags(settings.daemon),
+    `--wish=${wish.digest}`,
+  ];
   switch (change) {
     case 'install':
       return ['install', ...release];

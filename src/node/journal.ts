@@ -64,6 +64,8 @@ export interface Settings {
   readonly timeoutMs: number;
   /** Least free space where images lie. */
   readonly freeBytes: number;
+  /** What whoever asks knows his wish by: with another one the node is told anew. */
+  readonly wish?: string;
 }
 
 export const stepNames = [
@@ -116,6 +118,8 @@ export interface Journal {
   /** The runtime that this node had before podwright, to go back to; null for a node of its own. */
   readonly origin: Side | null;
   readonly settings: Settings;
+  /** Of an upgrade: the settings that the present ones take the place of. On the way back they change places. */
+  readonly replaced?: Settings | null;
   readonly direction: 'forward' | 'back';
   /** Steps forward that were begun, whatever became of them. */
   readonly begun: readonly StepName[];
@@ -167,6 +171,7 @@ export function newJournal({ id, kind, from, to, settings, bootId, now, previous
     to,
     origin: from.type === 'runtime' ? from : (previous?.origin ?? null),
     settings,
+    replaced: kind === 'upgrade' ? (previous?.settings ?? null) : null,
     direction: 'forward',
     begun: [],
     done: [],
@@ -225,9 +230,14 @@ export const warned = (journal: Journal, warning: string): Journal => ({
   warnings: journal.warnings.includes(warning) ? journal.warnings : [...journal.warnings, warning],
 });
 
+/** The side that a walk back goes to has its own settings again; but for the file whose text was looked at. */
+const settingsBack = ({ settings, replaced }: Journal): Pick<Journal, 'settings' | 'replaced'> =>
+  replaced ? { settings: { ...replaced, configFile: settings.configFile }, replaced: settings } : { settings };
+
 /** Forward something failed: from now on it walks back. */
 export const turned = (journal: Journal, step: StepName, message: string): Journal => ({
   ...journal,
+  ...settingsBack(journal),
   direction: 'back',
   step: null,
   done: [],

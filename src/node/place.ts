@@ -20,6 +20,8 @@ export async function place(
   placeConfig(journal, side);
   if (isPodwright) writeLink(join(prefix, 'current'), join('releases', side.version));
   placeLinks(settings, isPodwright);
+  const linkDir = journal.replaced?.linkDir ?? null;
+  if (linkDir !== settings.linkDir) placeLinks({ prefix, linkDir }, false);
   if (daemon.by === 'systemd') {
     const unit = isPodwright ? readText(join(side.release, 'lib/systemd/system', 'podwrightd.service')) : null;
     const file = join(daemon.unitDir, daemon.unit);
@@ -43,7 +45,7 @@ function placeConfig({ settings, direction, configBefore, to }: Journal, side: S
 }
 
 /** Links such as /usr/local/bin/podwright; a program of the same name that is no link of ours stays. */
-function placeLinks({ linkDir, prefix }: Settings, wanted: boolean): void {
+function placeLinks({ linkDir, prefix }: Pick<Settings, 'linkDir' | 'prefix'>, wanted: boolean): void {
   if (linkDir === null) return;
   for (const name of programs) {
     const path = join(linkDir, name);

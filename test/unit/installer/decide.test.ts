@@ -26,6 +26,7 @@ const transaction = (about: Partial<Transaction> = {}): Transaction => ({
   step: null,
   direction: 'forward',
   movesKubelet: true,
+  wish: 'w',
   failure: null,
   ...about,
 });
@@ -59,6 +60,8 @@ const table: readonly [string, Wish, NodeSeen, string][] = [
   ['beside, as wished', staged, beside, 'done'],
   ['another release needs no turn: pods live on', { ...wish, release: '/opt/podwright/releases/3' }, moved, 'switch'],
   ['nor do other settings', { ...wish, config: 'a = 2\n' }, moved, 'switch'],
+  ['nor do values of which only the command lines tell', { ...wish, digest: 'other' }, moved, 'switch'],
+  ['and they are told a node beside', { ...staged, digest: 'other' }, beside, 'install'],
   ['beside too', { ...staged, config: 'a = 2\n' }, beside, 'install'],
   ['what runs beside goes before the kubelet is moved', wish, beside, 'uninstall'],
   ['and after that it is', wish, { ...beside, on: { ...other, type: 'none' }, staged: true }, 'switch*'],
@@ -97,6 +100,18 @@ test('an attempt that was walked back is not made again for the same wish', (t) 
   t.is(said(wish, walkedBack, { wish: 'w', after: 't1' }), 'switch*', 'it was noted and not begun');
   const { status } = nextFor(wish, walkedBack, { wish: 'w', after: '' });
   t.is(status, 'switch failed and was walked back: ready: it was not');
+});
+
+test('an upgrade that was walked back is no success, whatever release and settings the node has', (t) => {
+  const upgrade = transaction({
+    kind: 'upgrade',
+    direction: 'back',
+    wish: 'before',
+    failure: 'start-daemon: it did not',
+  });
+  const upgraded: NodeSeen = { ...walkedBack, on: podwright, transaction: upgrade };
+  t.is(said(wish, upgraded, { wish: 'w', after: 't0' }), 'failed');
+  t.is(said({ ...wish, digest: 'before' }, upgraded, { wish: 'w', after: 't0' }), 'done', 'the values before are back');
 });
 
 test('what was refused changed nothing, and is tried again', (t) => {

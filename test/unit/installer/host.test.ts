@@ -18,7 +18,7 @@ test('answers of podwright node status are read, whatever else is in them', (t) 
     step: 'ready',
     direction: 'back',
     origin: { type: 'runtime' },
-    settings: { kubelet: { file: '/k' } },
+    settings: { kubelet: { file: '/k' }, wish: 'w' },
     failure: { step: 'self-test', message: 'no' },
     stuck: null,
   };
@@ -31,6 +31,7 @@ test('answers of podwright node status are read, whatever else is in them', (t) 
       step: 'ready',
       direction: 'back',
       movesKubelet: true,
+      wish: 'w',
       failure: 'self-test: no',
     },
   });
@@ -127,6 +128,7 @@ test('command lines: what belongs to each change, and what makes two wishes diff
     '--config-as=conf.d/50-helm.toml',
     ...places,
     '--daemon=self',
+    `--wish=${wish.digest}`,
   ];
   t.deepEqual(wordsFor('install', settings, wish), ['install', ...release]);
   t.deepEqual(wordsFor('switch', settings, wish), [

@@ -205,6 +205,7 @@ const change = (about: object) => ({
   step: null,
   direction: 'forward',
   movesKubelet: true,
+  wish: 'w',
   failure: null,
   ...about,
 });

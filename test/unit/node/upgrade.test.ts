@@ -1,0 +1,115 @@
+// A node that podwright runs is told anew: which settings count, and which cannot be changed so.
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import test from 'ava';
+import { ended, type Journal, newJournal, type Settings, type Side } from '../../../src/node/journal.ts';
+import { place } from '../../../src/node/place.ts';
+import { pointerIn, refuseMoved } from '../../../src/node/upgrade.ts';
+import { Model, podwrightSide } from './model.ts';
+import { run, stories } from './stories.ts';
+
+const present: Settings = {
+  prefix: '/opt/podwright',
+  configDir: '/etc/podwright',
+  configFile: '/etc/podwright/config.toml',
+  linkDir: null,
+  daemon: { by: 'command', stop: 'stop', start: 'start' },
+  kubelet: {
+    form: 'drop-in',
+    file: '/k.d/90.conf',
+    control: { by: 'command', stop: 'ks', start: 'wrong' },
+    healthUrl: 'http://h',
+  },
+  kubernetes: null,
+  graceMs: 1000,
+  timeoutMs: 60_000,
+  freeBytes: 0,
+};
+const kubelet = present.kubelet!;
+
+test('commands, links and times may be others; where podwright and the kubelet’s setting are may not', (t) => {
+  const may: readonly Partial<Settings>[] = [
+    {},
+    { kubelet: { ...kubelet, control: { by: 'systemd', unit: 'k' }, healthUrl: 'http://i' }, linkDir: '/l' },
+    { daemon: { by: 'command', stop: 'other', start: 'other' }, timeoutMs: 1, graceMs: 1, wish: 'w' },
+    { kubernetes: { kubeconfig: '/c', node: 'n' } },
+  ];
+  for (const about of may) t.notThrows(() => refuseMoved(present, { ...present, ...about }));
+  const mayNot: readonly (readonly [Partial<Settings>, RegExp])[] = [
+    [{ prefix: '/srv' }, /^--prefix is \/srv, and podwright on this node has \/opt\/podwright: leave it so, or revert/],
+    [{ configDir: '/srv' }, /^--config-dir is \/srv, /],
+    [
+      { daemon: { by: 'self', log: '/l' } },
+      /^--daemon is self, and podwright on this node is kept running by command:/,
+    ],
+    [
+      { kubelet: { ...kubelet, form: 'config', file: '/k.yaml' } },
+      /^--kubelet-config is \/k.yaml, .* changed \/k.d\/90/,
+    ],
+    [{ kubelet: { ...kubelet, form: 'config' } }, /^--kubelet-config is \/k.d\/90.conf, .* \(--kubelet-drop-in\):/],
+  ];
+  for (const [about, message] of mayNot) t.throws(() => refuseMoved(present, { ...present, ...about }), { message });
+  const by = (unit: string): Settings => ({ ...present, daemon: { by: 'systemd', unit, unitDir: '/u' } });
+  t.throws(() => refuseMoved(by('a.service'), by('b.service')), { message: /^--daemon is systemd's b.service/ });
+  t.notThrows(() => refuseMoved({ ...present, kubelet: null }, present), 'one that runs beside has no such file');
+  t.deepEqual(pointerIn(present), { form: 'drop-in', file: '/k.d/90.conf' });
+  t.is(pointerIn({ ...present, kubelet: null }), null);
+});
+
+/** An upgrade of a node to other settings. */
+function upgrade(next: Settings): Journal {
+  const side = podwrightSide('1.0.0');
+  const about = { from: side, to: side, bootId: 'b0', now: '2026-01-01T00:00:00.000Z' };
+  const before = newJournal({ ...about, id: 'x', kind: 'switch', settings: present, previous: null });
+  const previous = ended(before, 'done', about.now);
+  return newJournal({ ...about, id: 'y', kind: 'upgrade', settings: next, previous });
+}
+
+test('what an upgrade was told counts once it is done; walked back or refused, what counted before', async (t) => {
+  const next = { ...present, kubelet: { ...kubelet, control: { by: 'systemd', unit: 'k' } as const }, wish: 'w' };
+  for (const [point, outcome] of [
+    ['', 'done'],
+    ['look', 'refused'],
+    ['before start daemon', 'walked-back'],
+  ]) {
+    const model = new Model(stories['upgrade']!.before(), true);
+    model.onPoint = (name) => {
+      if (name === point && model.journal?.direction === 'forward') throw new Error('broken');
+      return false;
+    };
+    const by: (string | undefined)[] = [];
+    const startDaemon = model.effects.startDaemon.bind(model.effects);
+    model.effects.startDaemon = (journal, side, ctx) => {
+      by.push(journal.settings.wish);
+      return startDaemon(journal, side, ctx);
+    };
+    const last = await run(model, upgrade(next));
+    if (last === 'killed') return t.fail();
+    t.is(last.outcome, outcome as Journal['outcome']);
+    t.deepEqual(last.settings, outcome === 'done' ? next : present);
+    if (outcome === 'walked-back') t.deepEqual(by, ['w', undefined], 'back by the commands that it ran by');
+  }
+});
+
+test('links follow their directory, there and back', async (t) => {
+  const dir = mkdtempSync(join(tmpdir(), 'pw-links-'));
+  t.teardown(() => rmSync(dir, { recursive: true }));
+  const [old, fresh] = [join(dir, 'old'), join(dir, 'fresh')];
+  const settings = (linkDir: string | null): Settings => ({ ...present, prefix: dir, configDir: dir, linkDir });
+  const side: Side = { type: 'podwright', release: join(dir, '1'), version: '1', endpoint: '', config: null };
+  const signal = new AbortController().signal;
+  const puts = (about: Partial<Journal>) =>
+    place(() => Promise.resolve(''), { ...upgrade(settings(fresh)), ...about }, { side, signal });
+  const names = (one: string): readonly string[] => readdirSync(one).sort();
+  mkdirSync(old);
+  writeFileSync(join(old, 'other'), '');
+  await puts({ settings: settings(old), replaced: null });
+  t.deepEqual(names(old), ['other', 'podwright', 'podwrightd']);
+  await puts({ settings: settings(fresh), replaced: settings(old) });
+  t.deepEqual([names(old), names(fresh)], [['other'], ['podwright', 'podwrightd']]);
+  await puts({ settings: settings(old), replaced: settings(fresh), direction: 'back' });
+  t.deepEqual([names(old), names(fresh)], [['other', 'podwright', 'podwrightd'], []]);
+  await puts({ settings: settings(null), replaced: settings(old) });
+  t.deepEqual(names(old), ['other']);
+});

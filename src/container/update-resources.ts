@@ -2,9 +2,10 @@
 import { Failure, failedPrecondition, failureChain } from '../lib/failure.ts';
 import type { KeyedLock } from '../lib/keyed-lock.ts';
 import type { LinuxResources } from '../sandbox/sandbox.ts';
-import { containerState, mayAct } from './container.ts';
+import { type Container, containerState, mayAct } from './container.ts';
 import { findContainer } from './list.ts';
-import { cgroupResources, type ContainerCgroups, type ContainerRecords } from './ports.ts';
+import { cgroupResources, type CgroupResources, type ContainerCgroups, type ContainerRecords } from './ports.ts';
+import { namedLimits, takeBack } from './take-back.ts';
 
 export interface UpdateResourcesPorts {
   readonly records: ContainerRecords;
@@ -49,11 +50,29 @@ export function mergeResources(before: LinuxResources | null, update: LinuxResou
   };
 }
 
-/** The failure of a record, told with what kept the kernel from taking the limits back. */
-function unrecorded(id: string, error: unknown, left: unknown): Failure {
-  const kind = error instanceof Failure ? error.kind : 'internal';
-  const message = `container ${id} keeps limits that are not on record (${failureChain(left)})`;
-  return new Failure(kind, message, { cause: error });
+/** Takes an update back in the kernel; the failure of its record, told with the limits that stay. */
+async function undone(ports: UpdateResourcesPorts, container: Container, made: Undo): Promise<unknown> {
+  const { id, cgroupPath } = container.identity;
+  const { error, before, update } = made;
+  const { resources, lost } = takeBack({ before, recorded: container.status.resources, update });
+  const stays = (names: readonly string[], why: string): Failure => {
+    const kind = error instanceof Failure ? error.kind : 'internal';
+    const message = `container ${id} keeps limits that are not on record, ${names.join(', ')} (${why})`;
+    return new Failure(kind, message, { cause: error });
+  };
+  try {
+    await ports.cgroups.update(cgroupPath, resources);
+  } catch (left) {
+    return stays(namedLimits(update), failureChain(left));
+  }
+  return lost.length === 0 ? error : stays(lost, 'what they were is not known');
+}
+
+interface Undo {
+  /** Why the update is not on record. */
+  readonly error: unknown;
+  readonly before: CgroupResources;
+  readonly update: CgroupResources;
 }
 
 /** Updates the limits; a zero field is left alone. Memory below what is in use is refused, unchanged. */
@@ -68,18 +87,15 @@ export async function updateContainerResources(
     const state = containerState(container);
     if (!mayAct('update', state)) throw failedPrecondition(`container ${id} is ${state}: its limits are gone`);
     const { cgroupPath } = container.identity;
-    const limits = await ports.cgroups.read(cgroupPath);
+    const before = await ports.cgroups.read(cgroupPath);
     const { resources, pidsLimit = null } = input;
-    await ports.cgroups.update(cgroupPath, { ...cgroupResources(resources), pidsLimit });
+    const update = { ...cgroupResources(resources), pidsLimit };
+    await ports.cgroups.update(cgroupPath, update);
     try {
-      ports.records.update(id, { resources: mergeResources(container.status.resources, input.resources) });
+      ports.records.update(id, { resources: mergeResources(container.status.resources, resources) });
     } catch (error) {
       // nobody would know of the new ones: all of an update or nothing
-      const old = { ...limits, unified: container.status.resources?.unified ?? {} };
-      throw await ports.cgroups.update(cgroupPath, old).then(
-        () => error,
-        (left: unknown) => unrecorded(id, error, left),
-      );
+      throw await undone(ports, container, { error, before, update });
     }
   });
 }

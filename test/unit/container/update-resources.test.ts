@@ -82,7 +82,10 @@ test('limits that cannot be taken back do not hide why the record failed', async
   const failure = await t.throwsAsync(update(ports), { instanceOf: Failure });
   t.is(failure.kind, 'internal');
   const chain = failureChain(failure);
-  t.regex(chain, /not on record \(96 bytes are in use\): write record: no space left on device/);
+  t.regex(
+    chain,
+    /not on record, memory_limit_in_bytes, memory\.high \(96 bytes are in use\): write record: no space left on device/,
+  );
   t.is(told.length, 2);
 });
 

@@ -26,6 +26,7 @@ import { composeStats } from './daemon/stats.ts';
 import { trimWhenIdle } from './daemon/idle.ts';
 import type { Log } from './log.ts';
 import { createMetrics } from './metrics/metrics.ts';
+import { composeOwed } from './daemon/owed.ts';
 import { composeOwn } from './daemon/own-processes.ts';
 import { createNetwork } from './network/network.ts';
 import { RecordWriter } from './state/record-writer.ts';
@@ -122,6 +123,8 @@ export async function startDaemon(config: Config, log: Log, manager: ManagerAddr
   const recovery = runRecovery(rooms);
   const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms).unref());
   void recovery.done.then(() => keepThroughReloads({ ...rooms, ...pods, sleep }));
+  const owed = composeOwed(rooms);
+  void recovery.done.then(() => owed.start());
   const kube = linkKube({ ...rooms, recovery });
   const ended = Promise.withResolvers<void>();
   const { root, state, socket } = config.node;
@@ -132,7 +135,7 @@ export async function startDaemon(config: Config, log: Log, manager: ManagerAddr
     files: socketFiles,
     runtime: steppedRuntime(runtimeVerbs({ ...rooms, streaming, notReady: recovery.notReady }), rooms.step),
     images: steppedImages(kube.images(images.verbs), rooms.step),
-    services: [composeAdmin({ ...rooms, recovery, endPlugins: () => nri.stop(), end: ended.resolve })],
+    services: [composeAdmin({ ...rooms, recovery, owed, endPlugins: () => nri.stop(), end: ended.resolve })],
     ports: recovery.rpcPorts,
     host: { handlers: Object.keys(config.node.runtimes) },
   });
@@ -157,6 +160,7 @@ export async function startDaemon(config: Config, log: Log, manager: ManagerAddr
     async stop() {
       await service.stopping();
       idle.stop();
+      owed.stop();
       await Promise.all([server.stop(config.grpc.drainTimeoutMs), streaming.stop(), kube.stop()]);
       await nri.stop();
       await rooms.metricListeners.stop();

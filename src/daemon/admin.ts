@@ -10,11 +10,13 @@ import { failureChain, notFound } from '../lib/failure.ts';
 import type { Step } from '../lib/steps.ts';
 import type { Log } from '../log.ts';
 import type { Network } from '../network/network.ts';
+import type { OwedReport } from '../recovery/owed.ts';
 import type { SelinuxStatus } from '../selinux/selinux.ts';
 import type { Trace } from '../trace/trace.ts';
 import type { Images } from './images.ts';
 import type { Pods } from './live.ts';
 import type { MetricListeners } from './metric-listeners.ts';
+import type { OwedLoop } from './owed.ts';
 import type { OwnProcesses } from './own-processes.ts';
 import type { Recovery } from './recovery.ts';
 import { steppedAdmin } from './steps.ts';
@@ -31,6 +33,7 @@ export interface AdminParts {
   readonly metricListeners: Pick<MetricListeners, 'troubles'>;
   readonly trace: Trace;
   readonly recovery: Recovery;
+  readonly owed: Pick<OwedLoop, 'report' | 'stop'>;
   readonly log: Log;
   readonly step: Step;
   /** Ends the plugins that the daemon has started. */
@@ -99,8 +102,15 @@ function warnOfSelinux({ setting, mode, trouble, defaultsFile, defaults }: Selin
     warn('SELinux', `the policy names no contexts for containers (lxc_contexts): they get ${defaults.process}`, '');
 }
 
+function warnOfOwed(owed: readonly OwedReport[], warn: Warn): void {
+  for (const { subject, problem, tries, error } of owed) {
+    const tried = error === '' ? '' : `; tried again ${tries} times: ${error}`;
+    warn(subject, `${problem}${tried}`, 'it is tried again in the background, and by the next stop or removal');
+  }
+}
+
 async function doctor(
-  { pods, images, network, recovery, own, writer, metricListeners }: AdminParts,
+  { pods, images, network, recovery, own, writer, metricListeners, owed }: AdminParts,
   collect: boolean,
 ): Promise<Finding[]> {
   const findings: Finding[] = [];
@@ -113,7 +123,7 @@ async function doctor(
   if (collect) {
     await recovery.done;
     const failed = await network.collect(() => new Set(pods.sandboxes.ids())).then(() => '', failureChain);
-    if (failed !== '') wrong('network', failed, 'what a plugin refuses to release is tried again at the next start');
+    if (failed !== '') wrong('network', failed, 'what a plugin refuses to release is tried again in the background');
   }
   const net = await network.status();
   if (!net.ready)
@@ -139,14 +149,13 @@ async function doctor(
       'see what the kernel says of the disk, and how full it is; they are tried again',
     );
   if (network.owedReleases() > 0) warn('network', `${network.owedReleases()} releases are owed`, '');
+  warnOfOwed(owed.report(), warn);
   for (const { noun, id, why: reason } of [...recovery.setAside, ...images.setAside])
     wrong(`${noun} ${id}`, reason, 'look at it in the quarantine directory; remove it there when it is not needed');
   for (const each of (await images.quarantined()).slice(0, mostQuarantined))
     warn(`quarantine ${each}`, 'it was damaged and has been set aside', 'look at it; remove it when it is not needed');
   for (const { identity, status } of pods.sandboxes.list()) {
     const subject = `sandbox ${identity.id.slice(0, 13)}`;
-    if (status.phase === 'removing')
-      warn(subject, 'its removal did not end', 'call RemovePodSandbox again; the error says what is in the way');
     if (status.phase !== 'ready') continue;
     if (!pods.monitors.isAlive(identity.id))
       wrong(subject, 'its monitor is dead', 'the kubelet stops and removes it; by hand: crictl rmp -f');
@@ -204,6 +213,7 @@ export function composeAdmin(parts: AdminParts): AdminService {
     doctor: ({ collect }) => doctor(parts, collect),
     shutdown: async (onStep) => {
       await recovery.done;
+      parts.owed.stop();
       await shutdownNode(parts, shutdownBounds, onStep);
     },
   };

@@ -355,8 +355,15 @@ class PodNetwork {
     return [...this.#attached.values()].map(({ view }) => view);
   }
 
-  owedReleases(): number {
-    return this.#owed.size;
+  owed(): readonly string[] {
+    return [...this.#owed];
+  }
+
+  releaseAgain(sandboxId: string): Promise<void> {
+    // a collection releases the same
+    return this.#collections.alone(async () => {
+      if (this.#owed.has(sandboxId)) await this.detach(sandboxId, null);
+    });
   }
 
   async interfaceStats(sandboxId: string): Promise<readonly InterfaceCounters[]> {
@@ -382,7 +389,9 @@ export function createNetwork(options: NetworkOptions): Network {
     collect: (live) => network.collect(live),
     shutdown: (how) => network.shutdown(how),
     attachments: () => network.attachments(),
-    owedReleases: () => network.owedReleases(),
+    owedReleases: () => network.owed().length,
+    owed: () => network.owed(),
+    releaseAgain: (sandboxId) => network.releaseAgain(sandboxId),
     interfaceStats: (sandboxId) => network.interfaceStats(sandboxId),
   };
 }

@@ -40,6 +40,10 @@ export interface Network {
   readonly attachments: () => readonly AttachmentView[];
   /** How many sandboxes could not be released so far. */
   readonly owedReleases: () => number;
+  /** Which these are. */
+  readonly owed: () => readonly string[];
+  /** Tries the release of one of them again that is on no record; done if it was released meanwhile. */
+  readonly releaseAgain: (sandboxId: string) => Promise<void>;
   /** Traffic of a pod's interfaces, its own first; empty when it is not connected. */
   readonly interfaceStats: (sandboxId: string) => Promise<readonly InterfaceCounters[]>;
 }

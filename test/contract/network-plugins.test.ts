@@ -86,13 +86,18 @@ real(title('what a plugin refuses is told in its words, and its DEL stays owed u
     message: /^internal: CNI plugin second DEL failed: exit code 1; out of order/,
   });
   t.is(await h.call('owedReleases'), 1);
-  rmSync(join(h.dirs.bin, 'second.DEL.error'));
+  t.deepEqual(await h.call('owed'), [pod.id]);
   await h.restart();
-  await h.call('collect', []);
+  await t.throwsAsync(h.call('collect', []), { message: /out of order/ });
+  t.deepEqual(await h.call('owed'), [pod.id], 'a start knows of it again');
+  await t.throwsAsync(h.call('releaseAgain', pod.id), { message: /out of order/ });
+  rmSync(join(h.dirs.bin, 'second.DEL.error'));
+  await h.call('releaseAgain', pod.id);
+  await h.call('releaseAgain', pod.id);
   t.is(await h.call('owedReleases'), 0);
   t.deepEqual(
     calls().map(({ plugin, command }) => `${command} ${plugin}`),
-    ['ADD first', 'ADD second', 'DEL second', 'DEL second', 'DEL first'],
+    ['ADD first', 'ADD second', ...Array.from({ length: 4 }, () => 'DEL second'), 'DEL first'],
   );
 });
 

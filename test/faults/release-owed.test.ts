@@ -54,6 +54,39 @@ test.serial('a pod whose release fails stays and is tried again', async (t) => {
   t.deepEqual(await daemon.leftOfPods(), []);
 });
 
+test.serial('a pod whose removal fails is removed by the daemon itself once its network lets it go', async (t) => {
+  const pod = await runPod(daemon);
+  const container = await start(daemon, pod, containerConfig());
+  writeFileSync(join(bin, 'stuck'), '');
+  await fails(t, daemon.runtime.RemovePodSandbox({ pod_sandbox_id: pod.id }), { code: 'UNAVAILABLE' });
+  const doctor = (): Promise<string> => daemon.podwright('doctor');
+  const subject = `sandbox ${pod.id.slice(0, 13)}: its removal did not end`;
+  t.true((await doctor()).includes(subject));
+  await until('it is tried again, in vain', async () =>
+    /tried again \d+ times: .*the controller is away/.test(await doctor()),
+  );
+  rmSync(join(bin, 'stuck'));
+  // from here on nobody calls
+  await until('its record is gone', () => !existsSync(join(daemon.root, 'sandboxes', pod.id)));
+  t.deepEqual(await daemon.leftOfPods(), []);
+  t.false(existsSync(join(daemon.root, 'containers', container)));
+  t.regex(await doctor(), /nothing is wrong/);
+});
+
+test.serial('a pod whose stop fails is stopped by the daemon itself', async (t) => {
+  const pod = await runPod(daemon);
+  writeFileSync(join(bin, 'stuck'), '');
+  await fails(t, daemon.runtime.StopPodSandbox({ pod_sandbox_id: pod.id }), { code: 'UNAVAILABLE' });
+  t.true((await daemon.podwright('doctor')).includes(`sandbox ${pod.id.slice(0, 13)}: its stop did not end`));
+  rmSync(join(bin, 'stuck'));
+  await until('it has stopped', async () => {
+    const { status } = await daemon.runtime.PodSandboxStatus({ pod_sandbox_id: pod.id });
+    return status?.state === 'SANDBOX_NOTREADY';
+  });
+  await daemon.removePod(pod.id);
+  t.deepEqual(await daemon.leftOfPods(), []);
+});
+
 test.serial('shutdown ends, says what is left, and frees all the rest', async (t) => {
   const stuck = await runPod(daemon);
   await start(daemon, stuck, containerConfig());

@@ -1,7 +1,7 @@
 // Limits of containers after systemd has read its units again: files that it was not told of (memory.oom.group), and
 // values that it rounds (cpu.max), have its own content then.
 import type { Cgroups } from '../cgroup/cgroup.ts';
-import { type Container, containerState } from '../container/container.ts';
+import { type Container, containerState, mayAct } from '../container/container.ts';
 import { cgroupResources } from '../container/ports.ts';
 import { Failure } from '../lib/failure.ts';
 import type { KeyedLock } from '../lib/keyed-lock.ts';
@@ -19,10 +19,14 @@ export interface ReloadParts {
 /** How long it is left alone when it cannot be reached. */
 const restMs = 10_000;
 
-/** Writes them again after each reload, for as long as the daemon lives. With the cgroupfs driver it ends at once. */
+/**
+ * Writes them again now, as systemd may have read its units while no daemon ran, and after each reload, for as long as the
+ * daemon lives. With the cgroupfs driver it ends at once.
+ */
 export async function keepThroughReloads(parts: ReloadParts): Promise<void> {
   const { cgroups, log, sleep } = parts;
   let reloaded = watched(cgroups);
+  if (reloaded !== null) await rewriteAll(parts);
   while (reloaded !== null) {
     const failed = await reloaded;
     if (failed !== null) {
@@ -60,4 +64,4 @@ async function rewriteAll({ cgroups, containers, locks, log }: ReloadParts): Pro
   }
 }
 
-const isLimited = (one: Container): boolean => containerState(one) === 'running' && one.status.resources !== null;
+const isLimited = (one: Container): boolean => mayAct('update', containerState(one)) && one.status.resources !== null;

@@ -4,7 +4,7 @@ import test, { type ExecutionContext } from 'ava';
 import { cgroupDriver, cgroupExists, cgroupFile, containerPath } from '../helpers/cgroups.ts';
 import { useDaemon } from '../helpers/daemon.ts';
 import { limited } from '../helpers/limits.ts';
-import { pull, runPod, start, statusOf } from '../helpers/pods.ts';
+import { create, pull, runPod, start, statusOf } from '../helpers/pods.ts';
 import { until } from '../helpers/until.ts';
 
 const driven = cgroupDriver === 'systemd';
@@ -51,6 +51,22 @@ onSystemd('limits that systemd was not told of outlast a daemon-reload', async (
     await until('the limits are in force again', () => values().join() === wanted.join());
   }
   t.is((await statusOf(daemon, id)).state, 'CONTAINER_RUNNING');
+  await daemon.removePod(pod.id);
+});
+
+onSystemd('and one while no daemon runs, also those of a container that has not been started', async (t) => {
+  const pod = await runPod(daemon, hostNetwork);
+  const resources = { unified: { 'memory.oom.group': '1' }, memory_limit_in_bytes: String(64 << 20) };
+  const running = await start(daemon, pod, limited(resources));
+  const created = await create(daemon, pod, limited(resources));
+  const values = () => [running, created].map((id) => cgroupFile(containerPath(pod.id, id), 'memory.oom.group'));
+  t.deepEqual(values(), ['1', '1']);
+  await daemon.stop();
+  execFileSync('systemctl', ['daemon-reload']);
+  await until('systemd has its own there', () => values().every((value) => value === '0'));
+  await daemon.start();
+  await until('the limits are in force again', () => values().every((value) => value === '1'));
+  t.is((await statusOf(daemon, running)).state, 'CONTAINER_RUNNING');
   await daemon.removePod(pod.id);
 });
 

@@ -34,6 +34,7 @@ function room(reloads: readonly (Promise<unknown> | null)[], rewrite: (path: str
       ended: container('ended', { exit: { finishedAt: 2n, reason: 'Completed' } }),
       free: container('free', { resources: null }),
       b: container('b', {}),
+      created: container('created', { startedAt: 0n }),
     }),
   );
   const locks = new KeyedLock();
@@ -56,18 +57,19 @@ function room(reloads: readonly (Promise<unknown> | null)[], rewrite: (path: str
   return { parts, warned, slept, notes, records, locks };
 }
 
-test('limits of running containers are written again after each reload', async (t) => {
+test('limits of containers are written again at the start and after each reload', async (t) => {
   const written: string[] = [];
   const { parts, warned } = room([Promise.resolve(), Promise.resolve()], async (path) => void written.push(path));
   await keepThroughReloads(parts);
-  t.deepEqual(written, ['/a', '/b', '/a', '/b']);
+  t.deepEqual(written, ['/a', '/b', '/created', '/a', '/b', '/created', '/a', '/b', '/created']);
   t.deepEqual(warned, []);
 });
 
 test('the next reload is watched for before limits are written again', async (t) => {
   const { parts, notes } = room([Promise.resolve()], async () => undefined);
   await keepThroughReloads(parts);
-  t.deepEqual(notes, ['watch', 'watch', '/a 4096', '/b 4096']);
+  const all = ['/a 4096', '/b 4096', '/created 4096'];
+  t.deepEqual(notes, ['watch', ...all, 'watch', ...all], 'at the start too: one meanwhile is seen');
 });
 
 test('an update under way is waited for, and what is on record then is written', async (t) => {
@@ -80,18 +82,21 @@ test('an update under way is waited for, and what is on record then is written',
   });
   const kept = keepThroughReloads(parts);
   await new Promise((resolve) => setImmediate(resolve));
-  t.deepEqual(notes, ['watch', 'watch']);
+  t.deepEqual(notes, ['watch']);
   updated.resolve();
   await Promise.all([update, kept]);
-  t.deepEqual(notes, ['watch', 'watch', '/a 8192']);
+  const left = ['/a 8192', '/created 4096'];
+  t.deepEqual(notes, ['watch', ...left, 'watch', ...left]);
 });
 
 test('one that has ended is passed over, and one that fails is told of', async (t) => {
-  const { parts, warned } = room([Promise.resolve()], async (path) => {
+  const { parts, warned, records } = room([Promise.resolve()], async (path) => {
     throw path === '/a' ? notFound('no cgroup') : internal('no');
   });
+  records.delete('created');
   await keepThroughReloads(parts);
-  t.deepEqual(warned, ['limits of a container were not written again']);
+  const word = 'limits of a container were not written again';
+  t.deepEqual(warned, [word, word], 'of b, at the start and after the reload');
 });
 
 test('without systemd nothing is done; without its answer it is tried again later', async (t) => {

@@ -1,9 +1,10 @@
 // The host below this pod: programs of the release there, run in the host's own namespaces.
 // Must not decide what is run.
 import { execFile } from 'node:child_process';
-import { readdir } from 'node:fs/promises';
+import { access, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { failureChain, internal, unavailable } from '../lib/failure.ts';
+import { listing } from '../release/release.ts';
 import { changeRuns, lastLine, processNamed } from './processes.ts';
 import type { NodeSeen, SideSeen } from './decide.ts';
 import type { HostPlaces } from './words.ts';
@@ -45,23 +46,36 @@ export interface Places extends Pick<HostPlaces, 'prefix' | 'journalDir' | 'proc
   readonly seen: string;
 }
 
-/** Names of the releases that are whole on the host. */
-async function releaseNames({ seen }: Places): Promise<readonly string[]> {
-  const names = await readdir(join(seen, 'releases')).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return [];
+/** Names in a directory; null where none is. */
+const namesIn = (directory: string): Promise<readonly string[] | null> =>
+  readdir(directory).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return null;
     throw error;
   });
-  return names.filter((name) => !name.startsWith('.')).sort();
+
+/** Names of the releases of the host, and of what a removal that was cut short has left of one; no other's. */
+async function releaseNames({ seen }: Places): Promise<readonly string[]> {
+  const names = (await namesIn(join(seen, 'releases'))) ?? [];
+  const ours: string[] = [];
+  for (const name of names.filter((one) => !one.startsWith('.'))) {
+    const within = await namesIn(join(seen, 'releases', name));
+    if (within !== null && (within.length === 0 || within.includes(listing))) ours.push(name);
+  }
+  return ours.sort();
 }
+
+/** Whether a release has its program: one whose removal was cut short has lost it first. */
+const answers = (release: string): Promise<boolean> =>
+  access(join(release, 'bin/podwright')).then(
+    () => true,
+    () => false,
+  );
 
 /** Those of some directories below a root that are there and have nothing in them. */
 export async function emptyOnes(root: string, directories: readonly string[]): Promise<readonly string[]> {
   const empty: string[] = [];
   for (const directory of directories) {
-    const names = await readdir(join(root, directory)).catch((error: NodeJS.ErrnoException) => {
-      if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return null;
-      throw error;
-    });
+    const names = await namesIn(join(root, directory));
     if (names?.length === 0) empty.push(directory);
   }
   return empty;
@@ -82,9 +96,18 @@ export class Host {
 
   /** Any release that can answer questions: `preferred`, or else the last by name; null when there is none. */
   async release(preferred: string): Promise<string | null> {
-    const names = await releaseNames(this.#places);
-    const name = names.find((one) => join(this.#places.prefix, 'releases', one) === preferred) ?? names.at(-1);
-    return name === undefined ? null : join(this.#places.prefix, 'releases', name);
+    const { prefix, seen } = this.#places;
+    const names: string[] = [];
+    for (const one of await releaseNames(this.#places)) if (await answers(join(seen, 'releases', one))) names.push(one);
+    const name = names.find((one) => join(prefix, 'releases', one) === preferred) ?? names.at(-1);
+    return name === undefined ? null : join(prefix, 'releases', name);
+  }
+
+  /** Whether all that is left of releases cannot answer, and nothing is at it: their removal was cut short. */
+  async isTorn(): Promise<boolean> {
+    // first: what runs may be at the removal, and what has ended is at its end
+    if (await changeRuns(this.#places.journalDir, this.#proc)) return false;
+    return (await this.release('')) === null && (await releaseNames(this.#places)).length > 0;
   }
 
   /** What the journal of the host says. */
@@ -92,7 +115,10 @@ export class Host {
     const release = await this.release(preferred);
     // before the journal: what has ended since then has written it
     const changing = await changeRuns(this.#places.journalDir, this.#proc);
-    if (release === null) return { state: 'none', on: null, transaction: null, staged: false, changing };
+    const staged = (await releaseNames(this.#places)).length > 0;
+    if (release === null && staged && !changing)
+      throw unavailable(`ask the host: no release below ${this.#places.prefix} has its program`);
+    if (release === null) return { state: 'none', on: null, transaction: null, staged, changing };
     const text = await this.#podwright(
       release,
       ['node', 'status', '-o', 'json', `--journal-dir=${this.#places.journalDir}`],

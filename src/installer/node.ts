@@ -14,6 +14,8 @@ export interface NodePorts {
   readonly begin: (release: string, words: readonly string[], signal: AbortSignal) => Promise<void>;
   /** Puts the release and the settings on the host's disk. */
   readonly stage: (config: string) => Promise<void>;
+  /** Puts the release back where a removal was cut short and left none that can go on; else nothing. */
+  readonly restage: () => Promise<void>;
   /** Takes away the settings that wait for a change; the releases are the host's to remove. */
   readonly unstage: () => Promise<void>;
   /** Takes away the network that was put there for podwright's pods. */
@@ -61,8 +63,9 @@ export function parseAttempt(text: string | null): Attempt | null {
  */
 export async function lookOnce(ports: NodePorts, task: Task, signal: AbortSignal): Promise<Looked> {
   const { wish } = task;
-  const problem = wish.retire || task.trial === 'held' ? null : await problemOf(ports.stage(wish.config));
-  const seen = await lookOrTell(ports, wish, signal);
+  const problem =
+    task.trial === 'held' ? null : await problemOf(wish.retire ? ports.restage() : ports.stage(wish.config));
+  const seen = await lookOrTell(ports, { wish, problem }, signal);
   const before = await ports.said(signal);
   const next = nextFor(wish, seen, parseAttempt(before.attempt));
   const now = nowSaid(task, { seen, before, next });
@@ -100,14 +103,19 @@ const problemOf = (work: Promise<void>): Promise<string | null> =>
     (error: unknown) => failureChain(error),
   );
 
-/** Looks at the host; when that cannot be done the node's object says why. */
-async function lookOrTell(ports: NodePorts, { release }: Wish, signal: AbortSignal): Promise<NodeSeen> {
+/** Looks at the host; when that cannot be done the node's object says why, and what was a problem before. */
+async function lookOrTell(
+  ports: NodePorts,
+  { wish, problem }: { readonly wish: Wish; readonly problem: string | null },
+  signal: AbortSignal,
+): Promise<NodeSeen> {
   try {
-    return await ports.look(release, signal);
+    return await ports.look(wish.release, signal);
   } catch (error) {
     if (!signal.aborted) {
       const before = await ports.said(signal);
-      await ports.say(before, { ...before, status: shortened(failureChain(error)) }, signal);
+      const why = [...(problem === null ? [] : [problem]), failureChain(error)].join('; ');
+      await ports.say(before, { ...before, status: shortened(why) }, signal);
       await ports.setReady(false);
     }
     throw error;

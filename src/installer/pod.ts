@@ -134,6 +134,9 @@ function portsOf({ api, run, paths, settings, lease, nowMs, log }: InstallerPart
       await stage({ paths, prefix: settings.host.prefix, log }, { config, copy: !there });
       looked = true;
     },
+    async restage() {
+      if (await host.isTorn()) await stageCopy({ paths, prefix: settings.host.prefix, log });
+    },
     unstage: () => rm(join(paths.prefixSeen, waitingConfig), { force: true }),
     removeNetwork: async () => {
       if (paths.cniSeen !== '') await rm(join(paths.cniSeen, cniName), { force: true });
@@ -154,23 +157,29 @@ function portsOf({ api, run, paths, settings, lease, nowMs, log }: InstallerPart
   };
 }
 
+interface StagePlace {
+  readonly paths: InstallerPaths;
+  readonly prefix: string;
+  readonly log: InstallerParts['log'];
+}
+
+/** Puts the release on the host's disk unless it is there whole. */
+async function stageCopy({ paths, prefix, log }: StagePlace): Promise<void> {
+  const releases = join(paths.prefixSeen, 'releases');
+  const called = join(prefix, 'releases');
+  // before too: what was left may be what the disk is full of
+  await sweepReleases(releases);
+  const { copied, release } = await stageRelease(paths.release, { releases, called, torn: 'replaced' });
+  await sweepReleases(releases);
+  if (copied) log(`staged ${join(called, release.version)}`);
+}
+
 async function stage(
-  {
-    paths,
-    prefix,
-    log,
-  }: { readonly paths: InstallerPaths; readonly prefix: string; readonly log: InstallerParts['log'] },
+  place: StagePlace,
   { config, copy }: { readonly config: string; readonly copy: boolean },
 ): Promise<void> {
-  if (copy) {
-    const releases = join(paths.prefixSeen, 'releases');
-    const called = join(prefix, 'releases');
-    // before too: what was left may be what the disk is full of
-    await sweepReleases(releases);
-    const { copied, release } = await stageRelease(paths.release, { releases, called, torn: 'replaced' });
-    await sweepReleases(releases);
-    if (copied) log(`staged ${join(called, release.version)}`);
-  }
+  const { paths, log } = place;
+  if (copy) await stageCopy(place);
   await putText(join(paths.prefixSeen, waitingConfig), config);
   const network = paths.cniSeen === '' ? null : await textOrNull(join(paths.config, 'cni.conflist'));
   if (network !== null && (await putText(join(paths.cniSeen, cniName), network))) log(`put ${cniName}`);

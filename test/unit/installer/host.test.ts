@@ -1,7 +1,7 @@
 // What is run on the host, and how its answers are read.
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { emptyOnes, Host, parseStatus, runProgram } from '../../../src/installer/host.ts';
 import { changeRuns, lastLine, processNamed } from '../../../src/installer/processes.ts';
@@ -58,7 +58,14 @@ test('programs of the release are run in the namespaces of process 1', async (t)
     changing: false,
   });
   t.deepEqual(ran, [], 'without a release there is nobody to ask');
-  for (const name of ['1', '2', '.staging-x']) mkdirSync(join(seen, 'releases', name), { recursive: true });
+  const makeRelease = (name: string, ...files: readonly string[]): void => {
+    for (const file of files) {
+      mkdirSync(dirname(join(seen, 'releases', name, file)), { recursive: true });
+      writeFileSync(join(seen, 'releases', name, file), '');
+    }
+  };
+  for (const name of ['1', '2', '.staging-x']) makeRelease(name, 'bin/podwright', 'RELEASE.json');
+  makeRelease('another', 'bin/podwright');
   t.is((await host.look('/opt/podwright/releases/1', never)).staged, true);
   await host.begin('/opt/podwright/releases/2', ['node', 'resume'], never);
   const into = 'nsenter -t 1 -m -u -i -n -p --';
@@ -67,6 +74,18 @@ test('programs of the release are run in the namespaces of process 1', async (t)
     `${into} /opt/podwright/releases/2/bin/podwright node resume --detach`,
   ]);
   t.is(await host.release('/opt/podwright/releases/9'), '/opt/podwright/releases/2', 'any will do');
+  rmSync(join(seen, 'releases/2/bin'), { recursive: true });
+  t.is(await host.release('/opt/podwright/releases/2'), '/opt/podwright/releases/1', 'that has its program');
+  t.false(await host.isTorn());
+  rmSync(join(seen, 'releases/1'), { recursive: true });
+  t.is(await host.release('/opt/podwright/releases/2'), null);
+  t.true(await host.isTorn(), 'something is left that no program of its own can remove');
+  await t.throwsAsync(host.look('/opt/podwright/releases/2', never), { message: /^ask the host: no release below/ });
+  rmSync(join(seen, 'releases/2/RELEASE.json'));
+  t.true(await host.isTorn(), 'an empty directory too');
+  rmSync(join(seen, 'releases/2'), { recursive: true });
+  t.false(await host.isTorn(), 'what is not ours does not count');
+  t.false((await host.look('/opt/podwright/releases/2', never)).staged);
 });
 
 test('directories of the host that have nothing in them are found', async (t) => {
@@ -192,8 +211,19 @@ test('a command that changes the node is seen before its journal', async (t) => 
   add('7', ['node', '1', '10', '/', `${words} node switch --journal-dir=/other`]);
   add('8', ['sh', '1', '30', '/kubepods/x', 'sh --journal-dir=/j']); // a pod that says so
   t.false(await changeRuns('/j', proc));
+  const seen = mkdtempSync(join(tmpdir(), 'pw-host-'));
+  t.teardown(() => rmSync(seen, { recursive: true }));
+  mkdirSync(join(seen, 'releases/1'), { recursive: true });
+  const host = new Host(
+    () => Promise.reject(new Error('no program')),
+    { process: '', prefix: '/opt/podwright', journalDir: '/j', seen },
+    proc,
+  );
+  t.true(await host.isTorn());
   add('9', ['node', '1', '10', '/', `${words} node switch --release=/r --journal-dir=/j --node=n1`]);
   t.true(await changeRuns('/j', proc));
+  t.false(await host.isTorn(), 'a removal that is not over was not cut short');
+  t.like(await host.look('/r', never), { staged: true, changing: true });
 });
 
 test('the last line of a log is its last words', async (t) => {

@@ -159,6 +159,7 @@ function story() {
       return fault === '' ? Promise.resolve() : Promise.reject(new Error(fault));
     },
     stage: () => (full ? Promise.reject(new Error('no space')) : Promise.resolve()),
+    restage: () => Promise.resolve(),
     unstage: () => Promise.resolve(void events.push('unstaged')),
     removeNetwork: () => Promise.resolve(void events.push('network removed')),
     removeMountPoints: () => {
@@ -307,6 +308,9 @@ test('what fails before there is a journal is told, and gives the turn back', as
   breaks({ away: true });
   await t.throwsAsync(look(), { message: 'no process kubelet' });
   t.is(annotations()['podwright.io/status'], 'no process kubelet');
+  breaks({ away: true, full: true });
+  await t.throwsAsync(look());
+  t.is(annotations()['podwright.io/status'], 'no space; no process kubelet');
   t.false(events.includes('turn given back'));
 });
 

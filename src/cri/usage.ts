@@ -71,7 +71,7 @@ export interface MetricHead {
 }
 
 /**
- * Takes a value of a metric: a whole number, at least 0. `labels` are the values of the metric's own labels, behind those
+ * Takes a value of a metric: a number, at least 0. `labels` are the values of the metric's own labels, behind those
  * of the base; sets of one call have the same array for the same values.
  */
 export type TakeMetric = (metric: MetricHead, labels: readonly string[], value: number) => void;

@@ -197,7 +197,7 @@ test.serial('the metrics of pods are served to Prometheus too', async (t) => {
   const text = await scrape('/metrics/cadvisor');
   const own = text.split('\n').filter((line) => line.includes(`name="${id}"`));
   t.true(own.some((line) => /^container_spec_memory_limit_bytes\{.*pod="measured".*\} 209715200$/.test(line)));
-  t.true(own.some((line) => /^container_cpu_usage_seconds_total\{container="c",.*,cpu="total"\} \d+$/.test(line)));
+  t.true(own.some((line) => /^container_cpu_usage_seconds_total\{container="c",.*,cpu="total"\} \d*\.\d+$/.test(line)));
   t.regex(text, /^container_network_receive_bytes_total\{container="",.*pod="measured",interface="eth0"\} [1-9]\d*$/m);
   const { container, pod: whole } = await metrics();
   const served = seriesServed(text);

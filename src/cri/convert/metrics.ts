@@ -51,7 +51,8 @@ class MetricEncoder {
   write({ base, tell }: MetricSet): void {
     const writer = this.#writer;
     const shared = kept(bases, base, encodeLabels);
-    tell((metric, own, value) => {
+    tell((metric, own, exact) => {
+      const value = Math.floor(exact); // CRI's values are integers
       const head = kept(heads, metric, encodeHead);
       const labels = kept(this.#labels, own, encodeLabels);
       const valueLength = value === 0 ? 0 : 1 + varintLength(value);

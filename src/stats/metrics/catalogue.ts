@@ -50,7 +50,7 @@ export interface MetricDescriptor {
   readonly labelKeys: readonly string[];
 }
 
-/** Takes a whole number, at least 0, with the values of the metric's own labels, behind those of the base. */
+/** Takes a number, at least 0, of times in seconds with their parts, with the values of the metric's own labels, behind those of the base. */
 export type TakeMetric = (metric: Metric, labels: readonly string[], value: number) => void;
 
 /** The metrics of some groups. */
@@ -68,7 +68,7 @@ export const descriptorsOf = (metrics: readonly Metric[]): MetricDescriptor[] =>
 export function tellValues(metrics: readonly Metric[], measured: Measured, take: TakeMetric): void {
   let telling: Metric;
   const put: Put = (value, labels) => {
-    if (typeof value === 'number' && value >= 0 && value < Infinity) take(telling, labels, Math.floor(value));
+    if (typeof value === 'number' && value >= 0 && value < Infinity) take(telling, labels, value);
   };
   for (const metric of metrics) {
     telling = metric;

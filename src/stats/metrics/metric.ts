@@ -90,6 +90,6 @@ const one = (type: Metric['type'], named: Named, value: One): Metric => ({
   type,
 });
 
-/** Whole seconds of a time in nanoseconds: CRI's values are integers. */
+/** Seconds, with their parts, of a time in nanoseconds. */
 export const seconds = (nanos: number | null | undefined): number | null =>
   nanos === null || nanos === undefined ? null : nanos / 1e9;

@@ -73,6 +73,21 @@ test('the bytes are those that the codec reads and would have made', (t) => {
   }
 });
 
+test('seconds are whole in CRI, whose values are integers', (t) => {
+  const head: MetricHead = { name: 'container_x_seconds_total', type: 'counter' };
+  const tell: MetricSet['tell'] = (take) => {
+    for (const value of [12.9, 0.005, 3]) take(head, [], value);
+  };
+  const [bytes = Buffer.alloc(0)] = [...encodePodMetrics([{ sandboxId: 's', base: [], tell, containers: [] }])];
+  const { pod_metrics } = criMessage('ListPodSandboxMetricsResponse').deserialize(bytes) as {
+    pod_metrics: { metrics: { value: { value: string } }[] }[];
+  };
+  t.deepEqual(
+    pod_metrics[0]?.metrics.map(({ value }) => value.value),
+    ['12', '0', '3'],
+  );
+});
+
 test('a pod without anything is its id', (t) => {
   const [bytes] = [...encodePodMetrics([{ sandboxId: 's', base: [], tell: () => undefined, containers: [] }])];
   t.deepEqual([...(bytes ?? [])], [0x0a, 3, 0x0a, 1, 's'.charCodeAt(0)]);

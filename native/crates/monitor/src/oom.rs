@@ -11,11 +11,19 @@ use podwright_protocol::message::{OomFact, event};
 use podwright_sys::errno::SysResult;
 use podwright_sys::signal::Ending;
 use podwright_sys::start_time::stat_field;
+use rustix::event::epoll::EventFlags;
 use std::path::Path;
 
 /// When the count is read after a notice, in milliseconds. v1 gives notice once and before the kill is counted, and
 /// what the kernel writes to its log in between can take long on a slow console.
 const LOOKS_MS: [u64; 6] = [20, 100, 500, 2_000, 10_000, 60_000];
+
+/// How long after a notice it is looked at most, where many come: a container at `memory.high` or `memory.max` gives one
+/// every 10 ms, and kills of which nothing is told yet are told with its end in any case.
+const LONGEST_MS: u64 = 1_000;
+
+/// Notices so far apart are not many.
+const APART_MS: u64 = 2_000;
 
 /// PF_EXITING and PF_SIGNALED of a process's flags (proc_pid_stat(5), linux/sched.h).
 const ENDING_FLAGS: u64 = 0x4 | 0x400;
@@ -41,31 +49,47 @@ pub(crate) struct Oom {
     looks: Looks,
 }
 
-/// The looks at the count that follow a notice. PURE.
+/// The looks at the count that follow a notice. No notice is heard before the first of them, which comes the later, the more
+/// notices in a row no kill has come of. PURE.
 #[derive(Debug, Default)]
 struct Looks {
     /// When the last notice came, by boot time.
     since: i64,
-    /// How many of them are over or under way.
-    begun: usize,
+    /// When the next look is to be taken: what earlier notices have asked for is over.
+    at: Option<i64>,
+    /// Notices are not heard.
+    deaf: bool,
+    /// Notices in a row that no kill has come of.
+    barren: u32,
 }
 
 impl Looks {
     /// A notice came: when to look first.
     fn begin(&mut self, now: i64) -> i64 {
-        *self = Self { since: now, begun: 1 };
-        self.since + ms(LOOKS_MS[0])
+        if now > self.since + ms(APART_MS) {
+            self.barren = 0;
+        }
+        let first = LOOKS_MS[0].checked_shl(self.barren).unwrap_or(LONGEST_MS).min(LONGEST_MS);
+        let at = now + ms(first);
+        (self.since, self.at, self.deaf) = (now, Some(at), true);
+        at
     }
 
-    /// A look is being taken: when to take the next one, where nobody has been told to do so.
-    fn next(&mut self, now: i64) -> Option<i64> {
-        let under_way = LOOKS_MS.get(self.begun.checked_sub(1)?)?;
-        if now < self.since + ms(*under_way) {
-            return None; // that of an earlier notice
-        }
-        let next = LOOKS_MS.get(self.begun)?;
-        self.begun += 1;
-        Some(self.since + ms(*next))
+    /// Whether a look is to be taken now.
+    fn is_due(&self, now: i64) -> bool {
+        self.at.is_some_and(|at| at <= now)
+    }
+
+    /// A look has been taken, which has found a kill or not: when to take the next one.
+    fn taken(&mut self, now: i64, killed: bool) -> Option<i64> {
+        self.barren = match (killed, self.deaf) {
+            (true, _) => 0,
+            (false, true) => (self.barren + 1).min(u64::BITS),
+            (false, false) => self.barren,
+        };
+        self.deaf = false;
+        self.at = LOOKS_MS.iter().map(|after| self.since + ms(*after)).find(|at| *at > now);
+        self.at
     }
 }
 
@@ -134,11 +158,7 @@ impl Monitor {
         let mut levels = Levels::watch(layout, dir);
         if let Some(notice) = levels.notice() {
             let source = Source::Oom(key);
-            let added = match layout {
-                Layout::V1 => self.poller.add(notice, source),
-                Layout::V2 => self.poller.add_priority(notice, source),
-            };
-            if added.is_err() {
+            if self.poller.add_for(notice, source, once(layout)).is_err() {
                 levels.drop_notice();
             }
         }
@@ -164,14 +184,25 @@ impl Monitor {
 
     /// Tells of kills that were not told yet.
     pub(crate) fn oom_count(&mut self, key: u64) -> SysResult<()> {
-        let Some(container) = self.containers.get_mut(&key).filter(|c| c.exit.is_none()) else { return Ok(()) };
-        let Some((_, dir)) = dir_of(&container.cgroup.memory_events) else { return Ok(()) };
-        let Some(kills) = container.oom.levels.as_ref().and_then(|l| l.kills(dir)) else { return Ok(()) };
         let now = clock::boot();
-        if let Some(next) = container.oom.looks.next(now) {
+        let Some(container) = self.containers.get_mut(&key).filter(|c| c.exit.is_none()) else { return Ok(()) };
+        let Some((layout, dir)) = dir_of(&container.cgroup.memory_events) else { return Ok(()) };
+        let oom = &mut container.oom;
+        let Some(levels) = oom.levels.as_mut().filter(|_| oom.looks.is_due(now)) else { return Ok(()) };
+        if oom.looks.deaf {
+            // what has happened until now is looked at now; what happens from now on is heard
+            let heard = levels.take_notice(now).is_ok();
+            if let Some(notice) = levels.notice().filter(|_| heard)
+                && self.poller.change(notice, Source::Oom(key), once(layout)).is_err()
+            {
+                levels.drop_notice();
+            }
+        }
+        let Some(kills) = levels.kills(dir) else { return Ok(()) };
+        if let Some(next) = oom.looks.taken(now, kills > oom.kills) {
             self.timers.add(next, Due::OomCount(key));
         }
-        container.oom.count(kills, now);
+        oom.count(kills, now);
         // not whether this look has found them: the end of another container may have
         if container.oom.kills == container.oom.told {
             return Ok(());
@@ -231,6 +262,15 @@ impl Monitor {
             levels.drop_notice();
         }
     }
+}
+
+/// What a notice's descriptor is watched for, until it is ready once.
+fn once(layout: Layout) -> EventFlags {
+    let ready = match layout {
+        Layout::V1 => EventFlags::IN,
+        Layout::V2 => EventFlags::PRI,
+    };
+    ready | EventFlags::ONESHOT
 }
 
 /// Whether a main process that ended so may have been killed, or what it ran. PURE.
@@ -317,17 +357,50 @@ mod tests {
     #[test]
     fn a_notice_is_followed_by_looks_until_the_kill_is_surely_counted() {
         let mut looks = Looks::default();
-        assert_eq!(looks.next(5), None, "no notice came");
+        assert!(!looks.is_due(5), "no notice came");
         let mut at = looks.begin(7);
         let mut taken = vec![at];
-        while let Some(next) = looks.next(at) {
+        while let Some(next) = looks.taken(at, false) {
+            assert!(!looks.is_due(next - 1) && looks.is_due(next));
             at = next;
             taken.push(at);
         }
         assert_eq!(taken, LOOKS_MS.map(|after| 7 + ms(after)));
         let again = looks.begin(at);
-        assert_eq!(looks.next(at + 1), None, "a look that came of an earlier notice");
-        assert_eq!(looks.next(again), Some(at + ms(LOOKS_MS[1])));
+        assert_eq!(again, at + ms(LOOKS_MS[0]), "they are far apart");
+        assert!(!looks.is_due(at + 1), "a look that came of an earlier notice");
+        assert_eq!(looks.taken(again, false), Some(at + ms(LOOKS_MS[1])));
+    }
+
+    /// How often a container is looked at in so many seconds that gives a notice whenever one is heard.
+    fn looks_in(seconds: i64, killing: bool) -> usize {
+        let (mut looks, mut count) = (Looks::default(), 0);
+        let mut now = ms(100_000);
+        let end = now + seconds * ms(1000);
+        while now < end {
+            // heard at once, and every look before the next notice is one too many
+            now = looks.begin(now);
+            assert!(looks.deaf && looks.is_due(now));
+            count += 1;
+            assert!(looks.taken(now, killing).is_some());
+            assert!(!looks.deaf);
+        }
+        count
+    }
+
+    #[test]
+    fn a_container_that_gives_notices_without_end_is_looked_at_once_a_second() {
+        let count = looks_in(60, false);
+        assert!((60..70).contains(&count), "{count}");
+        assert!(looks_in(1, true) >= 50, "kills are told of as they happen");
+        let mut looks = Looks::default();
+        for _ in 0..200 {
+            let at = looks.begin(1);
+            looks.taken(at, false);
+        }
+        assert_eq!(looks.begin(2), 2 + ms(LONGEST_MS));
+        looks.taken(2 + ms(LONGEST_MS), true);
+        assert_eq!(looks.begin(3), 3 + ms(LOOKS_MS[0]), "a kill is followed closely");
     }
 
     #[test]

@@ -127,11 +127,6 @@ impl Poller {
         epoll::modify(&self.epoll, fd, data, flags).map_err(error("epoll_ctl"))
     }
 
-    /// Watches a descriptor for exceptional conditions only (cgroup files that change).
-    pub(crate) fn add_priority(&self, fd: impl AsFd, source: Source) -> SysResult<()> {
-        self.add_for(fd, source, epoll::EventFlags::PRI)
-    }
-
     /// Watches for input, and for room to write when `writing`.
     pub(crate) fn set_writing(&self, fd: impl AsFd, source: Source, writing: bool) -> SysResult<()> {
         let flags = if writing { epoll::EventFlags::IN | epoll::EventFlags::OUT } else { epoll::EventFlags::IN };
@@ -191,5 +186,18 @@ mod tests {
         for source in all {
             assert_eq!(Source::unpack(source.pack()), Some(source));
         }
+    }
+
+    #[test]
+    fn what_is_watched_for_once_is_told_again_when_it_is_asked_for() {
+        let poller = Poller::new().unwrap();
+        let notice = rustix::event::eventfd(1, rustix::event::EventfdFlags::NONBLOCK).unwrap();
+        let once = epoll::EventFlags::IN | epoll::EventFlags::ONESHOT;
+        poller.add_for(&notice, Source::Oom(1), once).unwrap();
+        let told = || poller.wait(Some(0)).unwrap().len();
+        assert_eq!((told(), told()), (1, 0));
+        poller.change(&notice, Source::Oom(1), once).unwrap();
+        assert_eq!((told(), told()), (1, 0));
+        poller.remove(&notice);
     }
 }

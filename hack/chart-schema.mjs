@@ -11,17 +11,22 @@ const object = (properties) => ({ type: 'object', properties, additionalProperti
 const path = { type: 'string', pattern: '^$|^/' };
 /** A directory that a purge removes whole: it is ours by its name, so that /etc or /var/lib cannot be meant. */
 const ours = { type: 'string', pattern: '^/([^/]+/)*[^/]*podwright[^/]*/?$' };
+/** A part of a path that leads down. */
+const part = '[^/]*[^/.][^/]*';
+/** A file in a directory that is ours by a part of its name; empty for the default. */
+const oursIn = { type: 'string', pattern: `^$|^/(${part}/)*[^/]*podwright[^/]*/(${part}/)*${part}$` };
 const port = count(1, 65535);
 
 /** What the chart itself decides, so that values cannot: the release's own programs. */
 const decided = new Set(['addon', 'monitor']);
 
-/** What a value must be here beyond what podwrightd asks: nothing listens in public, what is removed is ours, and pods get
- * no bridge of ours. */
+/** What a value must be here beyond what podwrightd asks: nothing listens in public, what is removed or mounted is ours, and
+ * pods get no bridge of ours. */
 const narrowed = {
   root: ours,
   state: ours,
   'network.default': { enum: ['none'] },
+  'metrics.socket': oursIn,
   'metrics.address': { type: 'string', pattern: '^$|^(127\\.[0-9.]+|\\[::1\\]|localhost):[0-9]{1,5}$' },
   'streaming.address': { type: 'string', pattern: '^(127\\.[0-9.]+|\\[::1\\]|localhost):[0-9]{1,5}$' },
 };

@@ -19,8 +19,7 @@
 {{- define "podwright.config" -}}
 {{- $config := deepCopy .Values.config }}
 {{- if and .Values.metrics.enabled (not (dig "metrics" "socket" "" $config)) }}
-{{- $socket := printf "%s/metrics.sock" (include "podwright.metricsDirectory" .) }}
-{{- $_ := set $config "metrics" (merge (dict "socket" $socket) (default dict $config.metrics)) }}
+{{- $_ := set $config "metrics" (merge (dict "socket" (include "podwright.metricsSocket" .)) (default dict $config.metrics)) }}
 {{- end -}}
 # From the values of the Helm release {{ .Release.Namespace }}/{{ .Release.Name }}.
 {{- range $key, $value := $config }}

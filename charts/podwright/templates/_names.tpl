@@ -77,9 +77,31 @@ seccompProfile: {type: RuntimeDefault}
 podwright.io/runtime: podwright
 {{- end -}}
 
-{{/* Directory on the host of the socket on which podwrightd serves metrics: one that has nothing else. */}}
+{{/* A directory of the host by one name. */}}
+{{- define "podwright.directory" -}}
+{{- regexReplaceAll "^/var/run(/|$)" (clean .) "/run$1" -}}
+{{- end -}}
+
+{{/* Socket on the host on which podwrightd serves metrics. */}}
+{{- define "podwright.metricsSocket" -}}
+{{- dig "metrics" "socket" "" .Values.config | default "/run/podwright-metrics/metrics.sock" -}}
+{{- end -}}
+
+{{/* Its directory, which a pod that the network can reach has: one in which nothing else lies, neither beside nor below. */}}
 {{- define "podwright.metricsDirectory" -}}
-{{- dig "metrics" "socket" "/run/podwright-metrics/metrics.sock" .Values.config | dir -}}
+{{- $directory := include "podwright.directory" (include "podwright.metricsSocket" . | dir) -}}
+{{- $state := dig "state" "/run/podwright" .Values.config -}}
+{{- $others := dict "config.state" $state "config.root" (dig "root" "/var/lib/podwright" .Values.config) -}}
+{{- $_ := set $others "config.socket" (dig "socket" "" .Values.config | default (printf "%s/podwright.sock" $state) | dir) -}}
+{{- $_ := set $others "host.prefix" .Values.host.prefix -}}
+{{- $_ := set $others "host.configDir" .Values.host.configDir -}}
+{{- $_ := set $others "host.journalDir" .Values.host.journalDir -}}
+{{- range $name, $other := $others -}}
+{{- if or (eq $directory "/") (hasPrefix (printf "%s/" $directory) (printf "%s/" (include "podwright.directory" $other))) -}}
+{{- fail (printf "config.metrics.socket is in %s, which a pod mounts that the network can reach, and %s lies there: give it a directory of its own, such as /run/podwright-metrics" $directory $name) -}}
+{{- end -}}
+{{- end -}}
+{{- $directory -}}
 {{- end -}}
 
 {{/* Command line of the installer. */}}
@@ -133,7 +155,7 @@ podwright.io/runtime: podwright
 {{/* Command line of the metrics relay. */}}
 {{- define "podwright.relayArgs" -}}
 - metrics-relay
-- --metrics-socket=/host/metrics/{{ dig "metrics" "socket" "metrics.sock" .Values.config | base }}
+- --metrics-socket=/host/metrics/{{ include "podwright.metricsSocket" . | base }}
 - --listen=:{{ .Values.metrics.port | int }}
 {{- if .Values.metrics.tls.secretName }}
 - --cert-file=/tls/tls.crt

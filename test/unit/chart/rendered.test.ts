@@ -171,7 +171,38 @@ ready(`what cannot work is refused with what to do${why}`, (t) => {
   t.regex(refusal({ config: { metrics: { address: '0.0.0.0:1' } } }), /address/);
   t.regex(refusal({ config: { nonsense: 1 } }), /nonsense/);
   t.regex(refusal({ kubelt: {} }), /kubelt/);
+  const cni = { config: '{}', directory: '/etc/cni/own' };
+  t.regex(refusal({ cni }), /put into \/etc\/cni\/own \(cni.directory\), and podwrightd reads \/etc\/cni\/net.d /);
+  t.is(refusal({ cni, config: { network: { conf_dir: '/etc/cni/own/' } } }), '');
   t.regex(refusal({ metrics: { serviceMonitor: { serviceAccount: { name: 'x' } } } }), /needs a namespace/);
+});
+
+ready(`the pod that serves metrics has a directory of the host in which nothing else lies${why}`, (t) => {
+  const mounted = (config: object): string => {
+    const relay = podOf(render({ config }), 'DaemonSet/metrics');
+    const told = relay['containers'][0].args.find((one: string) => one.startsWith('--metrics-socket='));
+    return `${relay['volumes'][0].hostPath.path} ${told}`;
+  };
+  const usual = '/run/podwright-metrics --metrics-socket=/host/metrics/metrics.sock';
+  t.is(mounted({}), usual);
+  t.is(mounted({ metrics: { socket: '' } }), usual, 'the default');
+  const own = { metrics: { socket: '/run/podwright/metrics/m.sock' } };
+  t.is(mounted(own), '/run/podwright/metrics --metrics-socket=/host/metrics/m.sock');
+  const metrics = { socket: '/run/podwright/metrics.sock' };
+  t.regex(refusal({ config: { metrics } }), /is in \/run\/podwright, which a pod mounts .* own, such as/);
+  t.regex(refusal({ config: { metrics: { socket: '/var/run/podwright/m.sock' } } }), /is in \/run\/podwright, /);
+  t.regex(
+    refusal({ config: { metrics, state: '/run/podwright/podwright-state' } }),
+    /and config.s\w+ lies there/,
+    'below it',
+  );
+  t.regex(
+    refusal({ config: { metrics: { socket: '/podwright-x/m' }, socket: '/podwright-x/s' } }),
+    /and config.socket /,
+  );
+  t.regex(refusal({ config: { metrics: { socket: '/etc/podwright/m' } } }), /and host.configDir lies there/);
+  t.regex(refusal({ config: { metrics: { socket: '/metrics.sock' } } }), /socket/, 'the root of the host');
+  t.is(refusal({ config: { metrics }, metrics: { enabled: false } }), '', 'without that pod');
 });
 
 ready(`an installer may change, add and remove labels of podwright.io only${why}`, (t) => {

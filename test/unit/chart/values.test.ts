@@ -72,6 +72,23 @@ test('what a purge removes is a directory of ours by its name', (t) => {
     t.regex(host[name] ?? '', new RegExp(at('host', name)?.pattern ?? '^$'));
 });
 
+test('the socket of metrics is in a directory of ours by its name', (t) => {
+  const pattern = new RegExp(at('config', 'metrics', 'socket')?.pattern ?? '^$');
+  for (const good of ['', '/run/podwright-metrics/metrics.sock', '/run/podwright/metrics/m.sock', '/a/my-podwright/s'])
+    t.regex(good, pattern);
+  for (const bad of [
+    '/metrics.sock',
+    '/run/metrics.sock',
+    'metrics.sock',
+    '/run/podwright/../m.sock',
+    '/run/podwright/..',
+    '/podwright',
+    '/run/podwright/',
+    '//podwright/m.sock',
+  ])
+    t.notRegex(bad, pattern, bad);
+});
+
 /** Where values and schema differ: a key that only one has, or a value of another type. */
 function differences(value: unknown, of: Schema | undefined, place: string): string[] {
   if (of === undefined) return [`${place} is not in the schema`];

@@ -50,6 +50,22 @@ export function mergeResources(before: LinuxResources | null, update: LinuxResou
   };
 }
 
+/**
+ * PURE: what the kernel is told for an update. A container that is idle no more has lost its weight: the one on record is
+ * told again, which may also have been asked for while it was idle, when the kernel takes none.
+ */
+export function toldResources(before: LinuxResources | null, update: LinuxResources): LinuxResources {
+  const weights = ({ unified }: LinuxResources) =>
+    Object.entries(unified).filter(([key]) => key.startsWith('cpu.weight'));
+  const isIdleNoMore = update.unified['cpu.idle']?.trim() === '0';
+  if (before === null || !isIdleNoMore || update.cpuShares !== null || weights(update).length > 0) return update;
+  return {
+    ...update,
+    cpuShares: before.cpuShares,
+    unified: { ...Object.fromEntries(weights(before)), ...update.unified },
+  };
+}
+
 /** Takes an update back in the kernel; the failure of its record, told with the limits that stay. */
 async function undone(ports: UpdateResourcesPorts, container: Container, made: Undo): Promise<unknown> {
   const { id, cgroupPath } = container.identity;
@@ -89,7 +105,7 @@ export async function updateContainerResources(
     const { cgroupPath } = container.identity;
     const before = await ports.cgroups.read(cgroupPath);
     const { resources, pidsLimit = null } = input;
-    const update = { ...cgroupResources(resources), pidsLimit };
+    const update = { ...cgroupResources(toldResources(container.status.resources, resources)), pidsLimit };
     await ports.cgroups.update(cgroupPath, update);
     try {
       ports.records.update(id, { resources: mergeResources(container.status.resources, resources) });

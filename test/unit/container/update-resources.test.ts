@@ -3,6 +3,7 @@ import type { Container } from '../../../src/container/container.ts';
 import type { CgroupResources } from '../../../src/container/ports.ts';
 import {
   mergeResources,
+  toldResources,
   updateContainerResources,
   type UpdateResourcesPorts,
 } from '../../../src/container/update-resources.ts';
@@ -23,13 +24,14 @@ const none: CgroupResources = {
   unified: {},
 };
 const request: LinuxResources = { ...none, oomScoreAdj: 0 };
-const running = {
-  identity: { id: 'c', cgroupPath: '/pod/c' },
-  status: { phase: 'running', exit: null, resources: { ...request, unified: { 'memory.high': '70000000' } } },
-} as unknown as Container;
+const limited: LinuxResources = { ...request, unified: { 'memory.high': '70000000' } };
 
 /** What the cgroup was told, over records that fail or do not. */
-function world(recordsFail: boolean, backFails = false) {
+function world(recordsFail: boolean, backFails = false, resources = limited) {
+  const running = {
+    identity: { id: 'c', cgroupPath: '/pod/c' },
+    status: { phase: 'running', exit: null, resources },
+  } as unknown as Container;
   const told: CgroupResources[] = [];
   const kept: object[] = [];
   const ports = {
@@ -121,3 +123,33 @@ for (const [name, before, update, after] of swaps) {
     t.like(mergeResources(limits(before), limits(update)), { memoryLimitBytes, memorySwapLimitBytes });
   });
 }
+
+test('a container that is idle no more gets the weight that is on record', (t) => {
+  const before = { ...request, cpuShares: 2048, unified: { 'cpu.idle': '1', 'memory.high': '1' } };
+  const wish = (unified: Record<string, string>, cpuShares: number | null = null) => ({
+    ...request,
+    cpuShares,
+    unified,
+  });
+  const awake = wish({ 'cpu.idle': '0\n' });
+  t.deepEqual(toldResources(before, awake), { ...awake, cpuShares: 2048 });
+  const weighed = { ...before, unified: { 'cpu.weight': '300' } };
+  t.deepEqual(toldResources(weighed, awake).unified, { 'cpu.weight': '300', 'cpu.idle': '0\n' });
+  // what says it itself is told as it is, and what leaves idleness alone
+  for (const update of [
+    wish({ 'cpu.idle': '0' }, 512),
+    wish({ 'cpu.idle': '0', 'cpu.weight.nice': '1' }),
+    wish({ 'cpu.idle': '1' }),
+    wish({}),
+  ])
+    t.is(toldResources(weighed, update), update);
+  t.is(toldResources(null, awake), awake);
+});
+
+test('the kernel is told that weight, and the record what was asked for', async (t) => {
+  const { ports, told, kept } = world(false, false, { ...request, cpuShares: 2048, unified: { 'cpu.idle': '1' } });
+  const resources = { ...request, unified: { 'cpu.idle': '0' } };
+  await updateContainerResources(ports, { id: 'c', resources }, new AbortController().signal);
+  t.like(told[0], { cpuShares: 2048, unified: { 'cpu.idle': '0' } });
+  t.like(kept[0], { resources: { cpuShares: 2048, unified: { 'cpu.idle': '0' } } });
+});

@@ -161,10 +161,12 @@ fn apply(layout: &Layout, path: &str, r: &Resources, journal: &mut Journal) -> R
     let asks_cpu = r.cpu_shares.is_some() || r.cpu_quota.is_some() || r.cpu_period.is_some();
     match layout.home("cpu", path) {
         Home::V1(dir) => v1::cpu::set(journal, &dir, r)?,
-        Home::V2(dir) if asks_cpu => {
-            needs(path, &dir, "cpu.weight", "cpu").and_then(|()| v2::cpu::set(journal, &dir, r))?;
+        Home::V2(dir) => {
+            v2::cpu::make_way(journal, &dir, r)?;
+            if asks_cpu {
+                needs(path, &dir, "cpu.weight", "cpu").and_then(|()| v2::cpu::set(journal, &dir, r))?;
+            }
         }
-        Home::V2(_) => {}
         Home::Absent => absent(asks_cpu, "cpu_quota", "cpu")?,
     }
     match layout.home("pids", path) {

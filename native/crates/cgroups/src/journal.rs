@@ -30,7 +30,12 @@ impl Journal {
         if before == value {
             return Ok(());
         }
+        let beside = BESIDE.iter().find(|(changed, _)| *changed == name).map(|(_, beside)| *beside);
+        let beside = beside.and_then(|beside| Some((beside, file::read_if_exists(dir, beside).ok()??)));
         file::write(dir, name, value)?;
+        if let Some((beside, before)) = beside {
+            old.push((dir.to_owned(), beside.to_owned(), before));
+        }
         old.push((dir.to_owned(), name.to_owned(), before));
         Ok(())
     }
@@ -64,6 +69,10 @@ impl Journal {
         }
     }
 }
+
+/// Files that change another one: a group that is idle no more has the usual weight instead of its own, and a nice value
+/// is one of forty weights (`sched_group_set_idle`, `cpu_weight_nice_write_s64` of the kernel).
+const BESIDE: [(&str, &str); 2] = [("cpu.idle", "cpu.weight"), ("cpu.weight.nice", "cpu.weight")];
 
 /// Files with a line for each device, of which one write takes one (cgroup-v2.rst), and what takes a device's line away.
 const BY_DEVICE: [(&str, &str); 8] = [

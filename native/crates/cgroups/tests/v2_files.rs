@@ -326,6 +326,28 @@ fn an_idle_group_has_no_weight_until_it_is_idle_no_more() -> Tested {
     Ok(())
 }
 
+/// The kernel's side of a write: a plain file changes no other.
+fn failing(tree: &Tree, files: &[(&str, &str)]) -> podwright_cgroups::Result<()> {
+    for (name, text) in files {
+        assert!(std::fs::write(tree.dir().join(name), text).is_ok());
+    }
+    Err(CgroupError::NoCgroups("refused"))
+}
+
+#[test]
+fn a_weight_that_went_with_another_file_comes_back() -> Tested {
+    let tree = Tree::usual()?;
+    for (name, before, wish, weight) in [("cpu.idle", "0", "1", "0"), ("cpu.weight.nice", "0", "5", "33")] {
+        std::fs::write(tree.dir().join("cpu.weight"), "174")?;
+        std::fs::write(tree.dir().join(name), before)?;
+        let wanted = resources(|r| r.unified = [(name.to_owned(), wish.to_owned())].into());
+        let refuse = || failing(&tree, &[("cpu.weight", weight)]);
+        assert!(group::update_if(&tree.layout, "/pod/c", &wanted, refuse).is_err());
+        assert_eq!((tree.text(name)?.as_str(), tree.text("cpu.weight")?.as_str()), (before, "174"), "{name}");
+    }
+    Ok(())
+}
+
 #[test]
 fn a_partition_that_the_kernel_does_not_make_is_an_error() -> Tested {
     let tree = Tree::usual()?;

@@ -7,12 +7,25 @@ use crate::resources::{Resources, max_or, parse_limit};
 use std::path::Path;
 
 const IDLE: &str = "cpu.idle";
+const BURST: &str = "cpu.max.burst";
+
+/// Writes first what else would keep the kernel from the rest: an idle group takes no weight, and a quota no greater burst.
+pub fn make_way(journal: &mut Journal, dir: &Path, r: &Resources) -> Result<()> {
+    let wish = |name| r.unified.get(name).filter(|_| file::exists(dir, name)).map(|text| text.trim());
+    if wish(IDLE) == Some("0") {
+        journal.set(dir, IDLE, "0")?;
+    }
+    if let Some(burst) = wish(BURST)
+        && let (Ok(wish), Ok(now)) = (burst.parse::<u64>(), file::read(dir, BURST)?.parse::<u64>())
+        && wish < now
+    {
+        journal.set(dir, BURST, burst)?;
+    }
+    Ok(())
+}
 
 /// Writes weight and `cpu.max`.
 pub fn set(journal: &mut Journal, dir: &Path, r: &Resources) -> Result<()> {
-    if r.unified.get(IDLE).is_some_and(|wish| wish.trim() == "0") {
-        journal.set(dir, IDLE, "0")?;
-    }
     // an idle group has the least weight there is, and takes no other
     let is_idle = file::read_if_exists(dir, IDLE)?.as_deref() == Some("1");
     if let Some(shares) = r.cpu_shares.filter(|_| !is_idle) {
@@ -79,6 +92,30 @@ mod tests {
         {
             assert_eq!(weight(s), w, "{s}");
         }
+    }
+
+    #[test]
+    fn a_burst_goes_before_the_quota_where_it_shrinks_and_idleness_before_the_weight() -> Result<()> {
+        let dir = std::env::temp_dir().join(format!("podwright-cpu-{}", std::process::id()));
+        let _made = std::fs::create_dir_all(&dir);
+        for (file, now, wish, first) in [
+            (BURST, "50000", "20000", "20000"),
+            (BURST, "50000", "20000\n", "20000"),
+            (BURST, "20000", "50000", "20000"),
+            (BURST, "20000", "much", "20000"),
+            (IDLE, "1", "0", "0"),
+            (IDLE, "0", "1", "0"),
+        ] {
+            let _written = std::fs::write(dir.join(file), now);
+            let r = Resources { unified: [(file.to_owned(), wish.to_owned())].into(), ..Resources::default() };
+            make_way(&mut Journal::recording(), &dir, &r)?;
+            assert_eq!(file::read(&dir, file)?, first, "{file} {now} {wish}");
+        }
+        let _gone = std::fs::remove_file(dir.join(BURST));
+        let r = Resources { unified: [(BURST.to_owned(), "1".to_owned())].into(), ..Resources::default() };
+        make_way(&mut Journal::recording(), &dir, &r)?; // a kernel without it: told where the map is written
+        let _gone = std::fs::remove_dir_all(&dir);
+        Ok(())
     }
 
     #[test]

@@ -47,8 +47,8 @@ export function withInstallerOptions(one: Command): Command {
     .option('--lease <namespace/name>', 'for run: the Lease that lets one node at a time change its runtime', '')
     .option('--switch', 'for run: move the kubelet; for check: it was moved')
     .option('--purge', 'for run: remove images and settings too when the node is given back')
-    .option('--namespace <name>', "for check: the chart's", '')
-    .option('--instance <name>', "for check: the Helm release's name", '')
+    .option('--namespace <name>', "for retire and check: the chart's", '')
+    .option('--instance <name>', "for retire and check: the Helm release's name", '')
     .option('--metrics-port <port>', 'for check: the port of metrics')
     .addHelpText('after', help);
 }
@@ -79,12 +79,12 @@ export const installer: Run = async (session, [task], options) => {
   const { install, retire, check } = await import('../installer/installer.ts');
   const around = surroundings(session);
   if (task === 'run') return install(around, runParts(options));
-  if (task === 'retire') return retire(around);
+  const chart = { namespace: text(options, 'namespace'), instance: text(options, 'instance') };
+  if (task === 'retire') return retire(around, chart);
   if (task !== 'check') throw invalidArgument(`installer runs run, retire or check, not ${task ?? ''}`);
   const port = text(options, 'metrics-port');
   const found = await check(around, {
-    namespace: text(options, 'namespace'),
-    instance: text(options, 'instance'),
+    ...chart,
     switch: options['switch'] === true,
     metricsPort: port === '' ? null : Number(port),
   });

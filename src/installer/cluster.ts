@@ -2,7 +2,7 @@
 // Must not change anything.
 import { request } from 'node:https';
 import type { ApiServer } from '../apiserver/apiserver.ts';
-import { failedPrecondition, failureChain, internal, unavailable } from '../lib/failure.ts';
+import { Failure, failedPrecondition, failureChain, internal, unavailable } from '../lib/failure.ts';
 import { releaseLabel, runtimeLabel, statusAnnotation } from './labels.ts';
 import { read } from './objects.ts';
 
@@ -41,17 +41,40 @@ async function list<T>(api: ApiServer, path: string, signal: AbortSignal): Promi
   return found.items;
 }
 
-/** Nodes that still have something of podwright, with what each says of itself. */
-export async function nodesLeft(api: ApiServer, signal: AbortSignal): Promise<readonly string[]> {
+/** Which chart: its namespace and the Helm release. */
+export interface Chart {
+  readonly namespace: string;
+  readonly instance: string;
+}
+
+/** Nodes that still have something of podwright, with what each says of itself, or what is to be done when nobody will. */
+export async function nodesLeft(api: ApiServer, chart: Chart, signal: AbortSignal): Promise<readonly string[]> {
   const nodes = await list<Node>(api, listPath('/api/v1/nodes', { [releaseLabel]: '' }), signal);
-  return nodes.map(({ metadata }) => `${metadata.name}: ${metadata.annotations?.[statusAnnotation] ?? 'says nothing'}`);
+  if (nodes.length === 0) return [];
+  const served = await nodesServed(api, chart, signal);
+  return nodes.map(({ metadata: { name, annotations } }) => {
+    const status = annotations?.[statusAnnotation] ?? 'says nothing';
+    return `${name}: ${served?.has(name) === false ? `${lacking(name)} (${status})` : status}`;
+  });
+}
+
+const lacking = (node: string): string =>
+  'no installer is there to give it back: let the DaemonSet choose it again (installer.nodeSelector, affinity, tolerations), ' +
+  `or on the node itself podwright uninstall, then kubectl label node ${node} ${releaseLabel}- ${runtimeLabel}-`;
+
+/** Nodes that have an installer; null when that may not be asked. */
+async function nodesServed(api: ApiServer, chart: Chart, signal: AbortSignal): Promise<ReadonlySet<string> | null> {
+  try {
+    const pods = await podsOf(api, { chart, component: 'installer' }, signal);
+    return new Set(pods.map(({ spec }) => spec?.nodeName ?? ''));
+  } catch (error) {
+    if (error instanceof Failure && error.kind === 'permission-denied') return null;
+    throw error;
+  }
 }
 
 /** What `helm test` is about. */
-export interface Check {
-  readonly namespace: string;
-  /** The Helm release. */
-  readonly instance: string;
+export interface Check extends Chart {
   readonly switch: boolean;
   /** null: metrics are off. */
   readonly metricsPort: number | null;
@@ -61,10 +84,10 @@ export interface Check {
 
 /** Looks at every node that has an installer; answers a line for each, throws with all that is wrong. */
 export async function checkCluster(api: ApiServer, check: Check, signal: AbortSignal): Promise<readonly string[]> {
-  const pods = await podsOf(api, { check, component: 'installer' }, signal);
+  const pods = await podsOf(api, { chart: check, component: 'installer' }, signal);
   if (pods.length === 0) throw failedPrecondition(`no installer runs in namespace ${check.namespace}`);
   const nodes = new Map((await list<Node>(api, '/api/v1/nodes', signal)).map((node) => [node.metadata.name, node]));
-  const metrics = check.metricsPort === null ? [] : await podsOf(api, { check, component: 'metrics' }, signal);
+  const metrics = check.metricsPort === null ? [] : await podsOf(api, { chart: check, component: 'metrics' }, signal);
   const wrong: string[] = [];
   const lines: string[] = [];
   for (const pod of pods) {
@@ -82,11 +105,11 @@ export async function checkCluster(api: ApiServer, check: Check, signal: AbortSi
 
 const podsOf = (
   api: ApiServer,
-  { check, component }: { readonly check: Check; readonly component: string },
+  { chart, component }: { readonly chart: Chart; readonly component: string },
   signal: AbortSignal,
 ): Promise<readonly Pod[]> => {
-  const labels = { 'app.kubernetes.io/instance': check.instance, 'app.kubernetes.io/component': component };
-  return list<Pod>(api, listPath(`/api/v1/namespaces/${check.namespace}/pods`, labels), signal);
+  const labels = { 'app.kubernetes.io/instance': chart.instance, 'app.kubernetes.io/component': component };
+  return list<Pod>(api, listPath(`/api/v1/namespaces/${chart.namespace}/pods`, labels), signal);
 };
 
 const isReady = ({ status }: Pod): boolean =>

@@ -7,7 +7,7 @@ import type { ApiServer } from '../apiserver/apiserver.ts';
 import { boundedServer } from '../apiserver/exchange.ts';
 import { inCluster, serviceAccountDir } from '../apiserver/in-cluster.ts';
 import { failureChain } from '../lib/failure.ts';
-import { type Check, checkCluster, nodesLeft } from './cluster.ts';
+import { type Chart, type Check, checkCluster, nodesLeft } from './cluster.ts';
 import { runProgram } from './host.ts';
 import { type InstallerParts, runInstaller } from './pod.ts';
 
@@ -43,12 +43,12 @@ export const install = (
   );
 
 /** Waits until no node has anything of podwright any more; what is not there yet is told whenever it changes. */
-export const retire = (around: Surroundings): Promise<void> =>
+export const retire = (around: Surroundings, chart: Chart): Promise<void> =>
   withApi(around, async (api) => {
     let told = '';
     while (!around.signal.aborted) {
       try {
-        const left = await nodesLeft(api, around.signal);
+        const left = await nodesLeft(api, chart, around.signal);
         if (left.length === 0) return;
         const line = `waiting for ${left.join('; ')}`;
         if (line !== told) around.log(line);

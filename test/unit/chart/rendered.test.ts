@@ -87,12 +87,34 @@ ready(`roles are no wider than what is done with them${why}`, (t) => {
       verbs: ['get', 'update'],
     },
   ]);
-  t.deepEqual(rules('ClusterRole/retire'), [{ apiGroups: [''], resources: ['nodes'], verbs: ['list'] }]);
+  const lists = (resource: string): unknown => ({ apiGroups: [''], resources: [resource], verbs: ['list'] });
+  t.deepEqual(rules('ClusterRole/retire'), [lists('nodes')]);
+  t.deepEqual(rules('ClusterRole/test'), [lists('nodes'), { nonResourceURLs: ['/metrics'], verbs: ['get'] }]);
+  for (const name of ['retire', 'test']) {
+    t.deepEqual(rules(`Role/${name}`), [lists('pods')], 'pods of its own namespace only');
+    t.is(objects.get(`Role/${name}`)?.['metadata'].namespace, 'system');
+    for (const scope of ['', 'Cluster'])
+      t.like(objects.get(`${scope}RoleBinding/${name}`), {
+        roleRef: { kind: `${scope}Role`, name: `pw-podwright-${name}` },
+        subjects: [{ kind: 'ServiceAccount', name: `pw-podwright-${name}`, namespace: 'system' }],
+      });
+  }
   for (const [name, object] of objects)
     for (const rule of object['rules'] ?? []) {
       t.false([...(rule.verbs ?? []), ...(rule.resources ?? []), ...(rule.apiGroups ?? [])].includes('*'), name);
     }
   t.false([...render({ rbac: { create: false } }).keys()].some((name) => name.includes('Role')));
+});
+
+ready(`every pod is for nodes of Linux, for which the image is${why}`, (t) => {
+  const objects = render();
+  const specs = [
+    ...['DaemonSet/installer', 'DaemonSet/metrics', 'Job/retire'].map((name) => podOf(objects, name)),
+    objects.get('Pod/test')?.['spec'] as Loose,
+  ];
+  for (const spec of specs) t.deepEqual(spec['nodeSelector'], { 'kubernetes.io/os': 'linux' });
+  const pods = [...objects].filter(([, { kind, spec }]) => kind === 'Pod' || spec?.template !== undefined);
+  t.is(pods.length, specs.length, 'no other pods');
 });
 
 ready(`the configuration is TOML that podwrightd takes as it was meant${why}`, (t) => {

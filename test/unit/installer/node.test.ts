@@ -23,11 +23,17 @@ class FakeApi implements ApiServer {
     [nodePath, { metadata: { name: 'n1', labels: { own: 'x' }, annotations: {} } }],
   ]);
   readonly patches: Loose[] = [];
+  /** Nodes that have an installer; null: that may not be asked. */
+  installers: readonly string[] | null = null;
 
   exchange({ method, path, body }: ApiRequest) {
     const answer = (status: number, value: unknown = null) =>
       Promise.resolve({ status, body: value, retryAfterMs: null });
     const [place = '', query] = path.split('?');
+    if (query?.includes('component%3Dinstaller') === true) {
+      if (this.installers === null) return answer(403);
+      return answer(200, { items: this.installers.map((nodeName) => ({ metadata: {}, spec: { nodeName } })) });
+    }
     if (query !== undefined) return answer(200, { items: [...this.objects.values()].filter(isLabelled) });
     const found = this.objects.get(place);
     if (found === undefined) return answer(404);
@@ -128,10 +134,19 @@ test('a node says only what changed, and only in words of ours', async (t) => {
       },
     },
   ]);
-  t.deepEqual(await nodesLeft(api, never), ['n1: s']);
+  const chart = { namespace: 'pw', instance: 'i' };
+  t.deepEqual(await nodesLeft(api, chart, never), ['n1: s'], 'who has an installer may not be asked');
+  api.installers = [];
+  const [line = ''] = await nodesLeft(api, chart, never);
+  t.regex(
+    line,
+    /^n1: no installer is there .* kubectl label node n1 podwright.io\/release- podwright.io\/runtime- \(s\)$/,
+  );
+  api.installers = ['n1'];
+  t.deepEqual(await nodesLeft(api, chart, never), ['n1: s']);
   await say(api, { node: 'n1', before: now, now: before }, never);
   t.deepEqual(api.objects.get(nodePath)?.['metadata'].labels, { own: 'x' });
-  t.deepEqual(await nodesLeft(api, never), []);
+  t.deepEqual(await nodesLeft(api, chart, never), []);
   await t.throwsAsync(said(api, 'n2', never), { message: 'the API server has no node n2' });
 });
 

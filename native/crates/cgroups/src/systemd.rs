@@ -35,6 +35,7 @@ const ENDING_PAUSE: Duration = Duration::from_millis(20);
 const NO_UNIT_FOR_PID: &str = "org.freedesktop.systemd1.NoUnitForPID";
 const NO_SUCH_UNIT: &str = "org.freedesktop.systemd1.NoSuchUnit";
 const UNIT_EXISTS: &str = "org.freedesktop.systemd1.UnitExists";
+const INVALID_ARGS: &str = "org.freedesktop.DBus.Error.InvalidArgs";
 
 /// Whether this host's cgroups can be left to systemd: it is process 1, and the unified tree has the controllers.
 pub fn is_usable(layout: &Layout) -> bool {
@@ -67,6 +68,22 @@ impl<'p> Scope<'p> {
 pub fn start_scope(layout: &Layout, path: &str, pid: i32, description: &str) -> Result<()> {
     let scope = Scope::of(path)?;
     let limits = Limits::read(layout, path)?;
+    tell(&limits, |properties| start(&scope, pid, description, properties))?;
+    limits.restore(layout, path)
+}
+
+/// Tells limits by `call`. systemd older than 252 takes no weight of 0, which is that of an idle cgroup, and leaves idleness
+/// alone; a later one would end it without that weight.
+fn tell(limits: &Limits, mut call: impl FnMut(Vec<(&'static str, Value)>) -> Result<()>) -> Result<()> {
+    match call(limits.properties()) {
+        Err(CgroupError::Systemd { name, .. }) if name == INVALID_ARGS && limits.is_idle() => {
+            call(limits.properties().into_iter().filter(|(name, _)| *name != limits::WEIGHT).collect())
+        }
+        other => other,
+    }
+}
+
+fn start(scope: &Scope<'_>, pid: i32, description: &str, limits: Vec<(&'static str, Value)>) -> Result<()> {
     let mut properties = vec![
         ("Description", Value::Text(description.into())),
         ("Slice", Value::Text(scope.slice.into())),
@@ -81,7 +98,7 @@ pub fn start_scope(layout: &Layout, path: &str, pid: i32, description: &str) -> 
         ("TasksAccounting", Value::Flag(true)),
         ("IOAccounting", Value::Flag(true)),
     ];
-    properties.extend(limits.properties());
+    properties.extend(limits);
     let body = Body::new().text(scope.unit).text("replace").properties(&properties).no_more_units();
     let mut bus = Bus::open(&SOCKETS, LIMIT)?;
     let end = Instant::now() + ENDING_LIMIT;
@@ -92,13 +109,10 @@ pub fn start_scope(layout: &Layout, path: &str, pid: i32, description: &str) -> 
             Err(CgroupError::Systemd { name, .. }) if name == UNIT_EXISTS && Instant::now() < end => {
                 std::thread::sleep(ENDING_PAUSE);
             }
-            other => {
-                other?;
-                break;
-            }
+            other => return other,
         }
     }
-    limits.restore(layout, path)
+    Ok(())
 }
 
 /// Whether a process belongs to this unit, as systemd sees it: one that has ended has no processes.
@@ -141,13 +155,14 @@ pub fn wait_for_reload() -> Result<()> {
 fn tell_limits(layout: &Layout, path: &str) -> Result<()> {
     let scope = Scope::of(path)?;
     let limits = Limits::read(layout, path)?;
-    let properties: Vec<_> = limits.properties();
-    // runtime: true, nothing is written to disk
-    let body = Body::new().text(scope.unit).flag(true).properties(&properties);
-    match Bus::open(&SOCKETS, LIMIT)?.call("SetUnitProperties", body, scope.unit) {
-        Err(CgroupError::Systemd { name, .. }) if name == NO_SUCH_UNIT => {}
-        other => other.map(drop)?,
-    }
+    tell(&limits, |properties| {
+        // runtime: true, nothing is written to disk
+        let body = Body::new().text(scope.unit).flag(true).properties(&properties);
+        match Bus::open(&SOCKETS, LIMIT)?.call("SetUnitProperties", body, scope.unit) {
+            Err(CgroupError::Systemd { name, .. }) if name == NO_SUCH_UNIT => Ok(()),
+            other => other.map(drop),
+        }
+    })?;
     limits.restore(layout, path)
 }
 
@@ -174,6 +189,29 @@ mod tests {
         let path = object_path("podwright-0a.scope");
         assert_eq!(path, "/org/freedesktop/systemd1/unit/podwright_2d0a_2escope");
         assert_eq!(object_path("0a"), "/org/freedesktop/systemd1/unit/_30a");
+    }
+
+    #[test]
+    fn a_systemd_that_knows_no_idleness_is_told_the_rest() {
+        let refused = |name: &str| {
+            let (unit, message) = (String::new(), String::new());
+            Err(CgroupError::Systemd { call: "SetUnitProperties", unit, name: name.into(), message })
+        };
+        let told = |weight: &str, takes_zero: bool, error: &str| {
+            let limits = Limits::of_files(&[("cpu.weight", weight), ("pids.max", "5")]);
+            let mut calls = Vec::new();
+            let done = tell(&limits, |properties| {
+                let names: Vec<_> = properties.iter().map(|(name, _)| *name).collect();
+                calls.push(names.join(" "));
+                if takes_zero || !names.contains(&limits::WEIGHT) { Ok(()) } else { refused(error) }
+            });
+            (done.is_ok(), calls)
+        };
+        let (all, rest) = ("CPUWeight TasksMax".to_owned(), "TasksMax".to_owned());
+        assert_eq!(told("0", true, INVALID_ARGS), (true, vec![all.clone()]));
+        assert_eq!(told("0", false, INVALID_ARGS), (true, vec![all.clone(), rest]));
+        assert_eq!(told("0", false, "another"), (false, vec![all.clone()]));
+        assert_eq!(told("59", false, INVALID_ARGS), (false, vec![all]));
     }
 
     #[test]

@@ -113,3 +113,15 @@ fn a_cgroup_becomes_a_scope_with_its_limits_and_goes_with_its_last_process() -> 
     within("and a slice when told", || !rig.exists(&slice));
     Ok(())
 }
+
+#[test]
+#[ignore = "needs systemd with cgroup v2 as process 1"]
+fn an_idle_cgroup_stays_idle_as_a_scope() -> Tested {
+    let idle = Resources { unified: [("cpu.idle".to_owned(), "1".to_owned())].into(), ..Resources::default() };
+    let rig = Rig::new("idle", &idle)?;
+    systemd::start_scope(&rig.layout, &rig.path, i32::try_from(rig.process.id())?, "a test")?;
+    assert_eq!(rig.file("cpu.idle"), "1");
+    systemd::update_scope(&rig.layout, &rig.path, &Resources { pids_limit: Some(9), ..Resources::default() })?;
+    assert_eq!((rig.file("cpu.idle"), rig.file("pids.max")), ("1".into(), "9".into()));
+    Ok(())
+}

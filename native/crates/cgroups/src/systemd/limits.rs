@@ -20,6 +20,12 @@ const FILES: [&str; 10] = [
     "cpuset.mems",
 ];
 
+/// The weight of an idle cgroup as systemd has it.
+const IDLE: &str = "0";
+
+/// The property of `cpu.weight`.
+pub(super) const WEIGHT: &str = "CPUWeight";
+
 /// What the files had.
 #[derive(Debug, Default)]
 pub(super) struct Limits(Vec<(&'static str, String)>);
@@ -28,10 +34,16 @@ impl Limits {
     /// The files' content; those of controllers that are not there are left out.
     pub(super) fn read(layout: &Layout, path: &str) -> Result<Self> {
         let Some(dir) = layout.unified_dir(path) else { return Ok(Self::default()) };
+        Self::read_in(&dir)
+    }
+
+    fn read_in(dir: &Path) -> Result<Self> {
+        let is_idle = file::read_if_exists(dir, "cpu.idle")?.as_deref() == Some("1");
         let mut found = Vec::new();
         for name in FILES {
-            if let Some(text) = file::read_if_exists(&dir, name)? {
-                found.push((name, text));
+            if let Some(text) = file::read_if_exists(dir, name)? {
+                // some kernels show 1, which systemd would take for a weight
+                found.push((name, if is_idle && name == "cpu.weight" { IDLE.to_owned() } else { text }));
             }
         }
         Ok(Self(found))
@@ -41,11 +53,21 @@ impl Limits {
         self.0.iter().find(|(file, _)| *file == name).map(|(_, text)| text.as_str())
     }
 
+    /// Whether it is idle (`cpu.idle`): systemd's weight 0, which cannot be written.
+    pub(super) fn is_idle(&self) -> bool {
+        self.of("cpu.weight") == Some(IDLE)
+    }
+
+    #[cfg(test)]
+    pub(super) fn of_files(files: &[(&'static str, &str)]) -> Self {
+        Self(files.iter().map(|(name, text)| (*name, (*text).to_owned())).collect())
+    }
+
     /// The same as properties (systemd.resource-control(5)).
     pub(super) fn properties(&self) -> Vec<(&'static str, Value)> {
         let mut out = Vec::new();
         if let Some(weight) = self.of("cpu.weight").and_then(|w| w.parse().ok()) {
-            out.push(("CPUWeight", Value::Count(weight)));
+            out.push((WEIGHT, Value::Count(weight)));
         }
         if let Some((quota, period)) = self.of("cpu.max").and_then(|max| max.split_once(' ')) {
             let period: u64 = period.parse().unwrap_or(100_000).max(1);
@@ -85,6 +107,7 @@ impl Limits {
             // gone: its last process ended meanwhile
             if let Some(now) = file::read_if_exists(dir, name)?
                 && now != *text
+                && (*name != "cpu.weight" || !self.is_idle())
             {
                 file::write(dir, name, text)?;
             }
@@ -159,6 +182,13 @@ mod tests {
         let limits = Limits(vec![("cpu.max", "33333 100000".into()), ("pids.max", "5".into())]);
         limits.restore_in(&dir)?;
         assert_eq!(file::read(&dir, "cpu.max")?, "33333 100000");
+        for (name, text) in [("cpu.idle", "1"), ("cpu.weight", "1")] {
+            assert!(std::fs::write(dir.join(name), text).is_ok());
+        }
+        let idle = Limits::read_in(&dir)?;
+        assert_eq!((idle.is_idle(), &idle.properties()[0]), (true, &(WEIGHT, Value::Count(0))));
+        idle.restore_in(&dir)?;
+        assert_eq!(file::read(&dir, "cpu.weight")?, "1", "the kernel takes no 0");
         assert!(!file::exists(&dir, "pids.max"));
         let _gone = std::fs::remove_dir_all(&dir);
         Ok(())

@@ -50,7 +50,7 @@ export function realEffects(parts: EffectParts): Effects {
     place: (journal, side, { signal }) => place(parts.run, journal, { side, signal }),
     startDaemon: (journal, side, ctx) => node.startDaemon(journal, side, ctx),
     selfTest: (journal, side, ctx) => node.selfTest(journal, side, ctx),
-    repointKubelet: async ({ settings }, side) => pointKubelet(kubeletOf(settings), pointerTo(side)),
+    repointKubelet: async ({ settings, from, to }, side) => pointKubelet(kubeletOf(settings), { from, to, side }),
     ready: (journal, side, ctx) => node.ready(journal, side, ctx),
   };
 }
@@ -59,11 +59,6 @@ function kubeletOf(settings: Settings): NonNullable<Settings['kubelet']> {
   if (settings.kubelet === null) throw internal('a step about the kubelet on a node without one');
   return settings.kubelet;
 }
-
-const pointerTo = (side: Side): string | null => {
-  if (side.type === 'podwright') return side.endpoint;
-  return side.type === 'runtime' ? side.pointer : null;
-};
 
 class NodeEffects {
   readonly #parts: EffectParts;

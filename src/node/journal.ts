@@ -24,6 +24,8 @@ export type Side =
       readonly version: string;
       /** What the kubelet's setting was; null where there was none, and null before the preflight. */
       readonly pointer: string | null;
+      /** Text of the kubelet's file as it was; null where there was no file, not there before the preflight. */
+      readonly pointerText?: string | null;
     };
 
 /** How the kubelet is stopped and started. */

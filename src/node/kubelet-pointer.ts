@@ -1,7 +1,7 @@
 // PURE
 // The one setting of a kubelet that says which runtime it uses, in the three forms that it has.
 import { failedPrecondition } from '../lib/failure.ts';
-import type { KubeletPointer } from './journal.ts';
+import type { KubeletPointer, Side } from './journal.ts';
 
 type Form = KubeletPointer['form'];
 
@@ -55,13 +55,32 @@ export function withEndpoint(
   text: string | null,
   endpoint: string | null,
 ): string | null {
-  if (form === 'drop-in') return endpoint === null ? null : dropIn(endpoint);
+  if (form === 'drop-in' && (text === null || isOurs(text))) return endpoint === null ? null : dropIn(endpoint);
   if (text === null) {
     if (form === 'env') return endpoint === null ? null : `KUBELET_EXTRA_ARGS="${flag}=${endpoint}"\n`;
     throw failedPrecondition(`the kubelet's configuration ${file} is not there`);
   }
   if (form === 'env') return inFlags(file, text, endpoint);
   return isJson(text) ? inJson(text, endpoint) : inYaml(text, endpoint);
+}
+
+/**
+ * The file's text for a side of a change. For another runtime it is exactly what it was before podwright, unless somebody
+ * else has changed it since: then only the socket is put back.
+ */
+export function textFor(
+  pointer: KubeletPointer,
+  text: string | null,
+  { from, to, side }: { readonly from: Side; readonly to: Side; readonly side: Side },
+): string | null {
+  if (side.type === 'podwright') return withEndpoint(pointer, text, side.endpoint);
+  if (side.type === 'none') return withEndpoint(pointer, text, null);
+  const { pointerText: before } = side;
+  const ours = [from, to].find(({ type }) => type === 'podwright');
+  const isUntouched = (former: string | null): boolean =>
+    text === former || (ours?.type === 'podwright' && text === withEndpoint(pointer, former, ours.endpoint));
+  if (before !== undefined && isUntouched(before)) return before;
+  return withEndpoint(pointer, text, side.pointer);
 }
 
 const dropIn = (endpoint: string): string =>
@@ -72,6 +91,9 @@ const dropIn = (endpoint: string): string =>
     `${key}: ${endpoint}`,
     '',
   ].join('\n');
+
+/** Whether all of a drop-in is what we wrote; one with anything else is changed like any configuration. */
+const isOurs = (text: string): boolean => text === dropIn(readEndpoint('drop-in', text) ?? '');
 
 function inJson(text: string, endpoint: string | null): string {
   const value = JSON.parse(text) as Record<string, unknown>;

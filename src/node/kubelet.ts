@@ -2,9 +2,9 @@
 // Must not know which runtime is which.
 import { failedPrecondition, invalidArgument } from '../lib/failure.ts';
 import { filesBelow, processesNamed, readText, writeText } from './files.ts';
-import type { KubeletControl, KubeletPointer } from './journal.ts';
+import type { KubeletControl, KubeletPointer, Side } from './journal.ts';
 import { dropInsIn, envFiles, type KubeletHost } from './kubelet-images.ts';
-import { pointerOf, readEndpoint, withEndpoint } from './kubelet-pointer.ts';
+import { pointerOf, readEndpoint, textFor } from './kubelet-pointer.ts';
 import { type RunProgram, shellCommand } from './programs.ts';
 import { until } from './wait.ts';
 
@@ -18,13 +18,13 @@ export async function startKubelet(run: RunProgram, control: KubeletControl, sig
   await run(argv, { signal });
 }
 
-/** The socket that the kubelet is told by its file. */
-export const endpointIn = ({ form, file }: KubeletPointer): string | null => readEndpoint(form, readText(file));
-
-/** Tells the kubelet another socket, for its next start. */
-export function pointKubelet(pointer: KubeletPointer, endpoint: string | null): void {
+/** Tells the kubelet the socket of a side, for its next start. */
+export function pointKubelet(
+  pointer: KubeletPointer,
+  change: { readonly from: Side; readonly to: Side; readonly side: Side },
+): void {
   const before = readText(pointer.file);
-  const after = withEndpoint(pointer, before, endpoint);
+  const after = textFor(pointer, before, change);
   if (after !== before) writeText(pointer.file, after);
 }
 

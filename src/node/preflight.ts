@@ -8,9 +8,8 @@ import { takeoverProblems } from '../release/release.ts';
 import { readRelease, treeFaults } from '../release/tree.ts';
 import { freeBytes, namesIn, readText, writeText } from './files.ts';
 import type { Found, Journal, Settings, Side } from './journal.ts';
-import { endpointIn } from './kubelet.ts';
 import { imageEndpoints, type KubeletHost } from './kubelet-images.ts';
-import { withEndpoint } from './kubelet-pointer.ts';
+import { readEndpoint, withEndpoint } from './kubelet-pointer.ts';
 import type { RunProgram } from './programs.ts';
 import { type DaemonPlaces, daemonPlaces } from './release-files.ts';
 
@@ -71,7 +70,10 @@ async function presentFrom(
   if (from.type === 'podwright') return { ...from, config };
   const { name, version: number } = await version(from.endpoint);
   if (name === 'podwright') throw failedPrecondition(`the runtime at ${from.endpoint} is podwright already`);
-  return { ...from, name, version: number, pointer: settings.kubelet && endpointIn(settings.kubelet) };
+  if (settings.kubelet === null) return { ...from, name, version: number, pointer: null };
+  const { form, file } = settings.kubelet;
+  const pointerText = readText(file);
+  return { ...from, name, version: number, pointer: readEndpoint(form, pointerText), pointerText };
 }
 
 interface ReleaseCheck {

@@ -8,6 +8,7 @@ import {
   readFileSync,
   readlinkSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
@@ -152,10 +153,18 @@ test("the kubelet's file keeps its mode and everything else", (t) => {
   const dir = room();
   const file = join(dir, 'config.yaml');
   writeFileSync(file, 'kind: KubeletConfiguration\n', { mode: 0o600 });
-  pointKubelet({ form: 'config', file }, 'unix:///s');
+  const to: Side = { type: 'podwright', release: '/r', version: '1', endpoint: 'unix:///s', config: null };
+  const from: Side = { type: 'runtime', endpoint: 'unix:///c', name: 'c', version: '2', pointer: null };
+  pointKubelet({ form: 'config', file }, { from, to, side: to });
   t.is(readEndpoint('config', readFileSync(file, 'utf8')), 'unix:///s');
-  pointKubelet({ form: 'config', file }, null);
+  pointKubelet({ form: 'config', file }, { from, to, side: from });
   t.is(readFileSync(file, 'utf8'), 'kind: KubeletConfiguration\n');
+  t.is(statSync(file).mode & 0o777, 0o600);
+  const absent = join(dir, 'kubelet.env');
+  pointKubelet({ form: 'env', file: absent }, { from, to, side: to });
+  t.true(existsSync(absent));
+  pointKubelet({ form: 'env', file: absent }, { from, to, side: { ...from, pointerText: null } });
+  t.false(existsSync(absent), 'what was not there is not left there');
 });
 
 test('a journal is read as it was written; one that is damaged is not taken for none', (t) => {

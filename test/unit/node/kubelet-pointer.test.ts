@@ -1,5 +1,6 @@
 import test from 'ava';
-import { pointerOf, readEndpoint, withEndpoint } from '../../../src/node/kubelet-pointer.ts';
+import type { KubeletPointer, Side } from '../../../src/node/journal.ts';
+import { pointerOf, readEndpoint, textFor, withEndpoint } from '../../../src/node/kubelet-pointer.ts';
 
 const ours = 'unix:///run/podwright/podwright.sock';
 const theirs = 'unix:///run/containerd/containerd.sock';
@@ -50,6 +51,53 @@ for (const [name, form, text, endpoint] of files)
     if (form === 'config' && !text.startsWith('{'))
       t.deepEqual(lines(changed ?? '').filter(Boolean), lines(text).filter(Boolean), 'the rest stays');
   });
+
+const podwright: Side = { type: 'podwright', release: '/r', version: '1', endpoint: ours, config: null };
+const dropInOfOthers = `kind: KubeletConfiguration\nmaxPods: 30\n`;
+const wholes: readonly (readonly [string, KubeletPointer['form'], string | null])[] = [
+  ...files.map(([name, form, text]) => [name, form, text] as const),
+  ['no file of flags', 'env', null],
+  ['no drop-in', 'drop-in', null],
+  ['a drop-in with keys of others', 'drop-in', dropInOfOthers],
+  ['JSON on one line', 'config', `{"kind":"K","containerRuntimeEndpoint":"${theirs}","maxPods":30}`],
+];
+for (const [name, form, text] of wholes)
+  test(`${name}: on the way back the file is what it was, to the byte`, (t) => {
+    const pointer = { form, file: 'f' };
+    const from: Side = {
+      type: 'runtime',
+      endpoint: theirs,
+      name: 'containerd',
+      version: '2',
+      pointer: readEndpoint(form, text),
+      pointerText: text,
+    };
+    const there = textFor(pointer, text, { from, to: podwright, side: podwright });
+    t.is(readEndpoint(form, there), ours);
+    t.is(textFor(pointer, there, { from, to: podwright, side: from }), text, 'walked back');
+    t.is(textFor(pointer, there, { from: podwright, to: from, side: from }), text, 'reverted');
+    t.is(textFor(pointer, text, { from: podwright, to: from, side: from }), text, 'twice is once');
+  });
+
+test('what others have changed meanwhile stays', (t) => {
+  const pointer = { form: 'config', file: 'f' } as const;
+  const about = { type: 'runtime', endpoint: theirs, name: 'containerd', version: '2', pointer: theirs } as const;
+  const from: Side = { ...about, pointerText: yaml };
+  const there = `${textFor(pointer, yaml, { from, to: podwright, side: podwright })}maxPods: 30\n`;
+  const back = textFor(pointer, there, { from: podwright, to: from, side: from }) ?? '';
+  t.is(readEndpoint('config', back), theirs);
+  t.regex(back, /^maxPods: 30$/m);
+  t.is(
+    textFor(pointer, there, { from: podwright, to: about, side: about }),
+    back,
+    'as with a journal that has no text',
+  );
+});
+
+test('keys of others in a drop-in count on podwright too', (t) => {
+  const pointer = { form: 'drop-in', file: 'f' } as const;
+  t.is(withEndpoint(pointer, dropInOfOthers, ours), `${dropInOfOthers}containerRuntimeEndpoint: ${ours}\n`);
+});
 
 test('other lines of a YAML file stay as they are', (t) => {
   const changed = withEndpoint({ form: 'config', file: 'f' }, yaml, ours) ?? '';

@@ -112,7 +112,8 @@ test.serial("a kubelet whose images come from another runtime's socket is not mo
   await t.throwsAsync(moved('config', 'kind: K\nimageServiceEndpoint: "unix:///old"  # as before\n'), refused);
   await t.throwsAsync(moved('config', '{"imageServiceEndpoint": "unix:///old"}'), refused);
   await t.throwsAsync(moved('env', 'KUBELET_EXTRA_ARGS="--image-service-endpoint=unix:///old"'), refused);
-  await moved('config', 'kind: K\nimageServiceEndpoint: ""\n');
+  const { from } = await moved('config', 'kind: K\nimageServiceEndpoint: ""\n');
+  t.like(from, { pointer: null, pointerText: 'kind: K\nimageServiceEndpoint: ""\n' }, 'what the way back brings again');
   await moved('config', 'kind: K\nimageServiceEndpoint: unix:///run/pw/pw.sock\n');
 });
 

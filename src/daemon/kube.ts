@@ -10,7 +10,7 @@ import { failureChain } from '../lib/failure.ts';
 import type { OomKill } from '../lib/oom.ts';
 import type { Log } from '../log.ts';
 import type { Metrics } from '../metrics/metrics.ts';
-import { watchDisks } from './disk-news.ts';
+import { lookMs, watchDisks } from './disk-news.ts';
 import { healthFacts, type HealthParts } from './health.ts';
 import { withPullNews } from './pull-news.ts';
 import type { Recovery } from './recovery.ts';
@@ -83,7 +83,7 @@ async function open(parts: KubeParts): Promise<Kube> {
 }
 
 /** Joins the rooms. Nothing is loaded, and nothing told, before `start`. */
-export function linkKube(parts: KubeParts): KubeLink {
+export function linkKube(parts: KubeParts, disksEveryMs = lookMs): KubeLink {
   const { config, pods, images, log, recovery } = parts;
   const { kubeconfig, events, slowPullMs } = config.kubernetes;
   if (kubeconfig === '') return silent;
@@ -98,6 +98,8 @@ export function linkKube(parts: KubeParts): KubeLink {
   };
   const onError = (error: unknown): void =>
     log.warn({ error: failureChain(error) }, 'news for the API server was lost');
+  const unread = (error: unknown, containerId: string): void =>
+    log.warn({ error: failureChain(error), containerId }, 'a writable layer with a limit cannot be looked at');
   const attempt = async (): Promise<void> => {
     try {
       const opened = await open(parts);
@@ -116,7 +118,7 @@ export function linkKube(parts: KubeParts): KubeLink {
       void attempt();
       if (!events) return;
       endings.push(pods.ooms.subscribe((kill) => void oomOf(parts, kill).then((news) => news && tell(news), onError)));
-      endings.push(watchDisks({ pods, images }, tell, onError));
+      endings.push(watchDisks({ pods, images, tell, onError: unread }, disksEveryMs));
       void recovery.done.then(() => {
         if (recovery.swept.length > 0) tell({ type: 'swept', what: recovery.swept });
       });

@@ -60,6 +60,8 @@ pub mod errno {
     pub const EINVAL: i32 = Errno::INVAL.raw_os_error();
     /// Already there.
     pub const EEXIST: i32 = Errno::EXIST.raw_os_error();
+    /// A device's driver does not support it.
+    pub const EOPNOTSUPP: i32 = Errno::OPNOTSUPP.raw_os_error();
     /// Try again: what could be reclaimed did not suffice.
     pub const EAGAIN: i32 = Errno::AGAIN.raw_os_error();
 }

@@ -143,18 +143,16 @@ fn apply(layout: &Layout, path: &str, r: &Resources, journal: &mut Journal) -> R
     let asks_memory = r.memory_limit_bytes.is_some() || r.memory_swap_limit_bytes.is_some();
     match layout.home("memory", path) {
         Home::V1(dir) => v1::memory::set(journal, path, &dir, r)?,
-        Home::V2(dir) if asks_memory => {
-            needs(path, &dir, "memory.max", "memory").and_then(|()| v2::memory::set(journal, path, &dir, r))?
-        }
+        Home::V2(dir) if asks_memory => needs(path, &dir, ("memory.max", "memory_limit_in_bytes", "memory"))
+            .and_then(|()| v2::memory::set(journal, path, &dir, r))?,
         Home::V2(_) => {}
         Home::Absent => absent(asks_memory, "memory_limit_in_bytes", "memory")?,
     }
     let asks_cpuset = !r.cpuset_cpus.is_empty() || !r.cpuset_mems.is_empty();
     match layout.home("cpuset", path) {
         Home::V1(dir) => v1::cpuset::set(journal, &dir, r)?,
-        Home::V2(dir) if asks_cpuset => {
-            needs(path, &dir, "cpuset.cpus", "cpuset").and_then(|()| v2::cpuset::set(journal, &dir, r))?
-        }
+        Home::V2(dir) if asks_cpuset => needs(path, &dir, ("cpuset.cpus", "cpuset_cpus", "cpuset"))
+            .and_then(|()| v2::cpuset::set(journal, &dir, r))?,
         Home::V2(_) => {}
         Home::Absent => absent(asks_cpuset, "cpuset_cpus", "cpuset")?,
     }
@@ -164,7 +162,7 @@ fn apply(layout: &Layout, path: &str, r: &Resources, journal: &mut Journal) -> R
         Home::V2(dir) => {
             v2::cpu::make_way(journal, &dir, r)?;
             if asks_cpu {
-                needs(path, &dir, "cpu.weight", "cpu").and_then(|()| v2::cpu::set(journal, &dir, r))?;
+                needs(path, &dir, ("cpu.weight", "cpu_quota", "cpu")).and_then(|()| v2::cpu::set(journal, &dir, r))?;
             }
         }
         Home::Absent => absent(asks_cpu, "cpu_quota", "cpu")?,
@@ -172,14 +170,18 @@ fn apply(layout: &Layout, path: &str, r: &Resources, journal: &mut Journal) -> R
     match layout.home("pids", path) {
         Home::V1(dir) => v1::pids::set(journal, &dir, r)?,
         Home::V2(dir) if r.pids_limit.is_some() => {
-            needs(path, &dir, "pids.max", "pids").and_then(|()| v2::pids::set(journal, &dir, r))?;
+            needs(path, &dir, ("pids.max", "pids_limit", "pids")).and_then(|()| v2::pids::set(journal, &dir, r))?;
         }
         Home::V2(_) => {}
         Home::Absent => absent(r.pids_limit.is_some_and(|limit| limit >= 0), "pids_limit", "pids")?,
     }
     match layout.home("hugetlb", path) {
-        Home::V1(dir) => v1::hugetlb::set(journal, &dir, r)?,
-        Home::V2(dir) => v2::hugetlb::set(journal, &dir, r)?,
+        Home::V1(dir) => {
+            has_pages(layout, path, (&dir, "limit_in_bytes"), r).and_then(|()| v1::hugetlb::set(journal, &dir, r))?;
+        }
+        Home::V2(dir) => {
+            has_pages(layout, path, (&dir, "max"), r).and_then(|()| v2::hugetlb::set(journal, &dir, r))?;
+        }
         Home::Absent => absent(r.wants_hugepages(), "hugepage_limits", "hugetlb")?,
     }
     apply_unified(layout, path, r, journal)
@@ -195,12 +197,31 @@ fn apply_unified(layout: &Layout, path: &str, r: &Resources, journal: &mut Journ
     }
 }
 
-/// A v2 directory has a controller's files only when the controller is switched on for it.
-fn needs(path: &str, dir: &Path, name: &str, controller: &'static str) -> Result<()> {
+/// A v2 directory has a controller's files only when the controller is switched on for it: a file, the field that needs it
+/// and the controller.
+fn needs(path: &str, dir: &Path, what: (&str, &'static str, &'static str)) -> Result<()> {
+    let (name, field, controller) = what;
     if file::exists(dir, name) || !dir.exists() {
         return Ok(());
     }
-    Err(CgroupError::NoController { path: path.into(), field: "a limit", controller })
+    Err(CgroupError::NoController { path: path.into(), field, controller })
+}
+
+/// Huge pages can be granted in sizes that the machine has, where the controller is on. Files are `hugetlb.<size>.<end>`.
+fn has_pages(layout: &Layout, path: &str, files: (&Path, &str), r: &Resources) -> Result<()> {
+    const FIELD: &str = "hugepage_limits";
+    let (dir, end) = files;
+    let is_there = |size: &str| file::exists(dir, &format!("hugetlb.{size}.{end}")) || !dir.exists();
+    match r.hugepage_limits.iter().find(|huge| huge.limit != 0 && !is_there(&huge.page_size)) {
+        None => Ok(()),
+        Some(huge) if layout.hugepage_sizes.contains(&huge.page_size) => {
+            Err(CgroupError::NoController { path: path.into(), field: FIELD, controller: "hugetlb" })
+        }
+        Some(huge) => {
+            let reason = "is no size that this machine has";
+            Err(CgroupError::Value { field: FIELD, value: huge.page_size.clone(), reason })
+        }
+    }
 }
 
 /// Kills every process in the cgroup and below and waits until none is left, at most `limit`.

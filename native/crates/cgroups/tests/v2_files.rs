@@ -238,17 +238,31 @@ fn a_failure_takes_back_what_was_written() -> Tested {
 #[test]
 fn huge_page_limits_of_zero_need_no_controller() -> Tested {
     let tree = Tree::new(&[])?;
-    let huge = |limit| resources(|r| r.hugepage_limits = vec![HugepageLimit { page_size: "1GB".into(), limit }]);
-    tree.update(&huge(0))?;
-    assert!(tree.update(&huge(1 << 30)).is_err());
+    let huge =
+        |size: &str, limit| resources(|r| r.hugepage_limits = vec![HugepageLimit { page_size: size.into(), limit }]);
+    for size in ["1GB", "2MB"] {
+        tree.update(&huge(size, 0))?;
+    }
+    let without = tree.update(&huge("2MB", 2 * MIB));
+    assert!(matches!(without, Err(CgroupError::NoController { field: "hugepage_limits", .. })), "{without:?}");
+    let strange = tree.update(&huge("1GB", 1 << 30)).map_err(|e| e.to_string());
+    assert_eq!(strange.err().as_deref(), Some("hugepage_limits 1GB: is no size that this machine has"));
+    std::fs::remove_dir_all(tree.dir())?;
+    let gone = tree.update(&huge("1GB", 1 << 30));
+    assert_eq!(gone.map_err(|e| e.errno()).err(), Some(2), "that is another matter");
     Ok(())
 }
 
 #[test]
 fn a_controller_that_is_off_is_named() -> Tested {
     let tree = Tree::new(&[("cpu.weight", "100"), ("cpu.max", "max 100000")])?;
-    for r in [resources(|r| r.pids_limit = Some(5)), resources(|r| r.memory_limit_bytes = Some(MIB))] {
-        assert!(matches!(tree.update(&r), Err(CgroupError::NoController { .. })));
+    for (named, r) in [
+        ("pids_limit", resources(|r| r.pids_limit = Some(5))),
+        ("memory_limit_in_bytes", resources(|r| r.memory_limit_bytes = Some(MIB))),
+        ("cpuset_cpus", resources(|r| r.cpuset_cpus = "0".into())),
+    ] {
+        let refused = tree.update(&r);
+        assert!(matches!(refused, Err(CgroupError::NoController { field, .. }) if field == named), "{refused:?}");
     }
     Ok(())
 }

@@ -4,6 +4,7 @@ use crate::error::{CgroupError, Result};
 use crate::file::{self, errno};
 use crate::journal::{Journal, is_by_device};
 use crate::v2::memory;
+use podwright_sys::errno::SysError;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -31,19 +32,24 @@ pub fn set(journal: &mut Journal, path: &str, dir: &Path, map: &BTreeMap<String,
         let lines: Vec<&str> =
             if is_by_device(key) { value.lines().filter(|l| !l.trim().is_empty()).collect() } else { whole.into() };
         for line in lines {
-            journal.set(dir, key, line).map_err(|e| match e.errno {
-                errno::ENOENT => CgroupError::UnifiedKey {
-                    key: key.clone(),
-                    reason: "no such file: unknown, or its controller is off",
-                },
-                _ => e.into(),
-            })?;
+            journal.set(dir, key, line).map_err(|e| refused(key, e, dir.exists()))?;
         }
         if key == PARTITION {
             check_partition(dir)?;
         }
     }
     Ok(())
+}
+
+/// What the kernel's refusal says of a key. A cgroup that has gone says ENODEV of every file.
+fn refused(key: &str, e: SysError, is_there: bool) -> CgroupError {
+    let reason = match e.errno {
+        errno::ENOENT => "no such file: unknown, or its controller is off",
+        errno::ENODEV if is_there && is_by_device(key) => "names no device that has it (a partition has none)",
+        errno::EOPNOTSUPP if is_by_device(key) => "names a device that does not support it",
+        _ => return e.into(),
+    };
+    CgroupError::UnifiedKey { key: key.to_owned(), reason }
 }
 
 /// The kernel takes a partition that cannot be, and says so when it is read ("root invalid (...)").
@@ -85,7 +91,24 @@ fn check(key: &str) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::check;
+    use super::{check, errno, refused};
+    use podwright_sys::errno::SysError;
+
+    #[test]
+    fn a_device_that_cannot_be_limited_is_the_callers_fault() {
+        let told = |key, number, is_there| {
+            let e = SysError::new("write", "write", number, key);
+            refused(key, e, is_there).to_string()
+        };
+        for key in ["io.max", "io.latency", "rdma.max"] {
+            let told = told(key, errno::ENODEV, true);
+            assert!(told.starts_with(&format!("unified key \"{key}\": names no device")), "{told}");
+        }
+        assert!(told("io.cost.qos", errno::EOPNOTSUPP, true).contains("does not support it"));
+        assert!(!told("io.max", errno::ENODEV, false).contains("unified key"), "its cgroup has gone");
+        assert!(!told("pids.max", errno::ENODEV, true).contains("unified key"));
+        assert!(!told("io.max", errno::EINVAL, true).contains("unified key"), "the value is in that message");
+    }
 
     #[test]
     fn only_names_of_limits_pass() {

@@ -112,7 +112,9 @@ export const fieldPolicies: Readonly<Record<string, Readonly<Record<string, Fiel
     container_id: done,
     linux: done,
     windows,
-    annotations: ignored('opaque hints for plug-ins (NRI); none can be installed'),
+    annotations: ignored(
+      'opaque hints for an update; podwright knows none, and NRI’s UpdateContainer has no place for them',
+    ),
   },
   CheckpointContainerRequest: { container_id: done, location: done, timeout: done },
   CheckpointPodRequest: { pod_sandbox_id: done, output_path: done, container_ids: done, options: done },

@@ -70,7 +70,7 @@ impl Monitor {
     /// Records the exit when no more output can come.
     pub(crate) fn finish_if_drained(&mut self, key: u64) -> SysResult<()> {
         let done = self.containers.get(&key).is_some_and(|c| c.ending.is_some() && c.outputs.are_closed());
-        if done { self.record_exit(key) } else { Ok(()) }
+        if done { self.end_log(key) } else { Ok(()) }
     }
 
     /// The time for draining is over: what is in the pipes now is the last of it.
@@ -82,26 +82,24 @@ impl Monitor {
             self.drain_container(key, output)?;
             self.close_output(key, output)?;
         }
-        self.record_exit(key)
+        self.end_log(key)
     }
 
-    fn record_exit(&mut self, key: u64) -> SysResult<()> {
+    /// The end itself, when all output is logged or given up.
+    pub(crate) fn record_exit(&mut self, key: u64) -> SysResult<()> {
         self.close_report(key);
         self.close_revival(key);
         self.oom_at_end(key);
         self.close_oom(key);
+        self.close_log(key)?;
         let Some(container) = self.containers.get_mut(&key) else { return Ok(()) };
         let Some(ending) = container.ending.take() else { return Ok(()) };
-        let trouble = container.log.finish(self.room.bytes());
-        container.log.close();
         let fact = exit_fact(container, ending);
         container.exit = Some(fact.clone());
         container.phase = Phase::Ended;
         container.note = None;
         let stop = container.stop.take();
         let (removed, oom_killed) = (!container.removers.is_empty(), fact.oom_killed);
-        self.tell_trouble(key, trouble)?;
-        self.scratch_used();
         self.write_exit_file(key);
         self.tell_last_kills(key, oom_killed)?;
         self.push(event::Event::Exit(fact))?;
@@ -143,6 +141,7 @@ impl Monitor {
         self.close_report(key);
         self.close_revival(key);
         self.close_oom(key);
+        self.close_log(key)?;
         let Some(container) = self.containers.remove(&key) else { return Ok(()) };
         self.pod_kills.forget(container.oom.kills());
         self.forget_execs_of(key)?;

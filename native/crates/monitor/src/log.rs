@@ -2,9 +2,10 @@
 //! container: what cannot be written is dropped, counted, and told when writing works again.
 
 use crate::clock;
-use crate::log_writer;
+use crate::log_writer::{self, LogWriter, News};
+use crate::log_writing::Head;
 use crate::records::{OVERHEAD, Records, Sink, Stream};
-use crate::timestamp::Timestamp;
+use crate::timestamp::{LENGTH, Timestamp};
 use podwright_sys::errno::SysError;
 use rustix::io::Errno;
 use std::os::fd::OwnedFd;
@@ -15,13 +16,16 @@ const DEFAULT_LIMIT: usize = 16 * 1024;
 /// A write that takes longer, in nanoseconds, is the last one that the loop waits for.
 const SLOW_NANOS: i64 = 250_000_000;
 
+/// Writers that may be at work at once on files that were replaced.
+const PAST: usize = 4;
+
 /// Where records are written.
 #[derive(Debug)]
 pub(crate) enum Target {
     /// The log file.
     File(OwnedFd),
     /// A process that writes to it.
-    Process(OwnedFd),
+    Process(LogWriter),
 }
 
 /// What a log tells its owner.
@@ -37,6 +41,8 @@ pub(crate) struct Trouble {
 #[derive(Debug)]
 pub(crate) struct Log {
     file: Option<Target>,
+    /// Writers that are given nothing more and are still at work.
+    past: Vec<LogWriter>,
     stdout: Records,
     stderr: Records,
     clock: Timestamp,
@@ -48,10 +54,29 @@ pub(crate) struct Log {
 struct Books {
     /// Bytes of records dropped so far.
     dropped: u64,
-    /// How many of them a marker line has told of.
+    /// How many of them a marker line has told of, or will without more from here: that of a writer process.
     told: u64,
     /// The errno of the last write, if it failed.
     failing: Option<i32>,
+    /// The errno of what was last dropped.
+    reason: i32,
+}
+
+impl Books {
+    fn lose(&mut self, bytes: u64, errno: i32) {
+        self.dropped += bytes;
+        self.failing = Some(errno);
+        self.reason = errno;
+    }
+
+    /// Takes down what a writer says of its work.
+    fn take(&mut self, news: &News) {
+        self.dropped += news.lost;
+        self.told = (self.told + news.lost).saturating_sub(news.untold);
+        if let Some(errno) = news.failing.flatten() {
+            self.reason = errno;
+        }
+    }
 }
 
 impl Log {
@@ -61,6 +86,7 @@ impl Log {
         let limit = wanted.min(room - OVERHEAD);
         Self {
             file: None,
+            past: Vec::new(),
             stdout: Records::new(Stream::Stdout, limit),
             stderr: Records::new(Stream::Stderr, limit),
             clock: Timestamp::default(),
@@ -75,12 +101,73 @@ impl Log {
 
     /// From now on records go to this file; when it is remote, through a process of its own.
     pub(crate) fn open(&mut self, file: OwnedFd, remote: bool) {
+        self.retire();
         self.file = Some(if remote { log_writer::start(file) } else { Target::File(file) });
     }
 
-    /// No more records.
-    pub(crate) fn close(&mut self) {
-        self.file = None;
+    /// From now on records go to this writer.
+    #[cfg(test)]
+    pub(crate) fn write_by(&mut self, writer: LogWriter) {
+        self.file = Some(Target::Process(writer));
+    }
+
+    /// What went to a file so far is all that goes there.
+    fn retire(&mut self) {
+        if let Some(Target::Process(writer)) = self.file.take() {
+            writer.finish();
+            self.past.push(writer);
+        }
+    }
+
+    /// The writers that may say something.
+    pub(crate) fn writers(&mut self) -> impl Iterator<Item = &mut LogWriter> {
+        let current = match &mut self.file {
+            Some(Target::Process(writer)) => Some(writer),
+            _ => None,
+        };
+        self.past.iter_mut().chain(current)
+    }
+
+    /// Hears the writers. The answer is what has just gone wrong.
+    pub(crate) fn hear(&mut self) -> Option<Trouble> {
+        let mut books = self.books;
+        let mut trouble = false;
+        // each reopening adds one; where they do not end the oldest is not waited for
+        let many = self.past.len().saturating_sub(PAST);
+        for (at, writer) in self.past.iter_mut().enumerate() {
+            let news = if at < many { writer.give_up() } else { writer.listen() };
+            trouble |= news.lost > 0;
+            books.take(&news);
+        }
+        if let Some(Target::Process(writer)) = &mut self.file {
+            let news = writer.listen();
+            books.take(&news);
+            books.failing = news.failing.unwrap_or(books.failing);
+        }
+        let begun = self.settle(books);
+        begun.or_else(|| trouble.then_some(Trouble { errno: books.reason, dropped: books.dropped }))
+    }
+
+    /// Forgets writers that have ended.
+    pub(crate) fn forget_ended(&mut self) {
+        self.past.retain(|writer| !writer.has_ended());
+    }
+
+    /// Whether nothing is under way any more.
+    pub(crate) fn is_done(&self) -> bool {
+        self.file.is_none() && self.past.is_empty()
+    }
+
+    /// Ends it: what writers have not written counts as dropped. The answer is whether that is so.
+    pub(crate) fn close(&mut self) -> Option<Trouble> {
+        self.retire();
+        let mut books = self.books;
+        for writer in &mut self.past {
+            books.take(&writer.give_up());
+        }
+        let lost = books.dropped > self.books.dropped;
+        self.books = books;
+        lost.then_some(Trouble { errno: books.reason, dropped: books.dropped })
     }
 
     /// Bytes of records dropped so far.
@@ -93,8 +180,8 @@ impl Log {
     pub(crate) fn take(&mut self, stream: Stream, bytes: &[u8], room: &mut [u8]) -> Option<Trouble> {
         self.file.as_ref()?;
         let nanos = clock::now();
-        let mut batch = Batch { room, used: 0, writer: Writer::of(self.file.as_ref(), self.books) };
-        batch.begin(&mut self.clock, nanos);
+        let mut batch = Batch { room, used: 0, writer: Writer::of(self.file.as_mut(), self.books, nanos) };
+        batch.begin(&mut self.clock);
         let records = match stream {
             Stream::Stdout => &mut self.stdout,
             Stream::Stderr => &mut self.stderr,
@@ -111,16 +198,17 @@ impl Log {
         self.settle(books)
     }
 
-    /// Logs what both streams ended with.
+    /// Logs what both streams ended with; nothing is logged after that.
     pub(crate) fn finish(&mut self, room: &mut [u8]) -> Option<Trouble> {
         self.file.as_ref()?;
         let nanos = clock::now();
-        let mut batch = Batch { room, used: 0, writer: Writer::of(self.file.as_ref(), self.books) };
-        batch.begin(&mut self.clock, nanos);
+        let mut batch = Batch { room, used: 0, writer: Writer::of(self.file.as_mut(), self.books, nanos) };
+        batch.begin(&mut self.clock);
         self.stdout.finish(&mut self.clock, nanos, &mut batch);
         self.stderr.finish(&mut self.clock, nanos, &mut batch);
         batch.flush();
         let books = batch.writer.books;
+        self.retire();
         self.settle(books)
     }
 
@@ -139,15 +227,14 @@ struct Batch<'a> {
 }
 
 impl Batch<'_> {
-    /// After trouble, the first line says what is missing.
-    fn begin(&mut self, clock: &mut Timestamp, nanos: i64) {
-        let books = self.writer.books;
-        let missing = books.dropped - books.told;
-        let Some(errno) = books.failing.filter(|_| missing > 0) else { return };
-        let reason = SysError::new("", "", errno, "").reason();
-        let text = format!("podwright: {missing} bytes of this log were dropped: {reason}");
-        let time = *clock.format(nanos);
-        self.record([&time, b" stderr F ", text.as_bytes(), b"\n"]);
+    /// After trouble, the first line says what is missing. A writer process says it itself.
+    fn begin(&mut self, clock: &mut Timestamp) {
+        let missing = self.writer.books.dropped - self.writer.books.told;
+        if missing == 0 || matches!(self.writer.file, Some(Target::Process(_))) {
+            return;
+        }
+        let line = marker(clock.format(self.writer.nanos), missing, self.writer.books.reason);
+        self.record([&line, b"", b"", b""]);
         self.writer.marker = self.used;
     }
 
@@ -174,9 +261,18 @@ impl Sink for Batch<'_> {
     }
 }
 
+/// The line that says what is missing.
+pub(crate) fn marker(time: &[u8; LENGTH], missing: u64, errno: i32) -> Vec<u8> {
+    let reason = SysError::new("", "", errno, "").reason();
+    let text = format!(" stderr F podwright: {missing} bytes of this log were dropped: {reason}\n");
+    [time.as_slice(), text.as_bytes()].concat()
+}
+
 struct Writer<'a> {
-    file: Option<&'a Target>,
+    file: Option<&'a mut Target>,
     books: Books,
+    /// The records' time.
+    nanos: i64,
     /// A write took so long that the next one shall not be waited for.
     slow: bool,
     /// Bytes at the beginning of the first write that are the marker line.
@@ -184,27 +280,35 @@ struct Writer<'a> {
 }
 
 impl<'a> Writer<'a> {
-    fn of(file: Option<&'a Target>, books: Books) -> Self {
-        Self { file, books, slow: false, marker: 0 }
+    fn of(file: Option<&'a mut Target>, books: Books, nanos: i64) -> Self {
+        Self { file, books, nanos, slow: false, marker: 0 }
     }
 
     fn write(&mut self, bytes: &[u8]) {
-        let Some(target) = self.file.filter(|_| !bytes.is_empty()) else { return };
         let marker = std::mem::take(&mut self.marker);
-        let begin = clock::boot();
-        let (whole, failed) = match target {
-            Target::File(file) => write_file(file, bytes),
-            Target::Process(socket) => log_writer::hand_over(socket, bytes),
-        };
-        self.slow |= clock::boot() - begin > SLOW_NANOS;
-        if marker > 0 && whole >= marker {
-            self.books.told = self.books.dropped;
-        }
-        match failed {
-            None => self.books.failing = None,
-            Some(errno) => {
-                self.books.dropped += (bytes.len() - whole.max(marker)) as u64;
-                self.books.failing = Some(errno.raw_os_error());
+        match self.file.as_deref_mut().filter(|_| !bytes.is_empty()) {
+            None => {}
+            Some(Target::File(file)) => {
+                let begin = clock::boot();
+                let (whole, failed) = write_file(file, bytes);
+                self.slow |= clock::boot() - begin > SLOW_NANOS;
+                if marker > 0 && whole >= marker {
+                    self.books.told = self.books.dropped;
+                }
+                match failed {
+                    None => self.books.failing = None,
+                    Some(errno) => {
+                        self.books.lose((bytes.len() - whole.max(marker)) as u64, errno.raw_os_error());
+                    }
+                }
+            }
+            Some(Target::Process(writer)) => {
+                let Books { dropped, told, reason: errno, .. } = self.books;
+                match writer.hand_over(Head { missing: dropped - told, errno, nanos: self.nanos }, bytes) {
+                    // whether the trouble is over the writer says when it has written
+                    Ok(()) => self.books.told = dropped,
+                    Err(errno) => self.books.lose(bytes.len() as u64, errno.raw_os_error()),
+                }
             }
         }
     }

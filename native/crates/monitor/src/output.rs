@@ -126,6 +126,7 @@ impl Monitor {
                 };
                 let trouble = container.log.take(stream, bytes.get(..count).unwrap_or_default(), room);
                 self.scratch_used();
+                self.watch_log(key);
                 self.copy_output(key, output, count)?;
                 self.tell_trouble(key, trouble)?;
                 Ok(false)

@@ -37,6 +37,8 @@ pub(crate) enum Source {
     Revival(u64),
     /// A helper process with an answer.
     Errand(u64),
+    /// A process that writes a container's log.
+    Log(u64),
 }
 
 const KEY_BITS: u32 = 56;
@@ -55,6 +57,7 @@ impl Source {
             Self::Far(key) => (8, key),
             Self::Revival(key) => (20, key),
             Self::Errand(key) => (21, key),
+            Self::Log(key) => (22, key),
         };
         (kind << KEY_BITS) | key
     }
@@ -73,6 +76,7 @@ impl Source {
             8 => Self::Far(key),
             20 => Self::Revival(key),
             21 => Self::Errand(key),
+            22 => Self::Log(key),
             _ => return None,
         })
     }
@@ -180,6 +184,7 @@ mod tests {
             Source::Oom(3),
             Source::Revival(4),
             Source::Errand(5),
+            Source::Log(6),
             Source::Stream(4),
             Source::Far(5),
         ];

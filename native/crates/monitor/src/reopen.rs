@@ -70,6 +70,7 @@ impl Monitor {
         let answer = match self.containers.get_mut(&reopen.container) {
             Some(container) if container.log.is_open() => {
                 container.log.open(file, remote);
+                self.log_ready(reopen.container)?;
                 done()
             }
             _ => Err(failure(Kind::FailedPrecondition, OPERATION, "", "the container ended meanwhile")),

@@ -171,6 +171,7 @@ impl Monitor {
             Source::Report(key) => self.report_ready(key),
             Source::Revival(key) => self.revival_ready(key),
             Source::Errand(key) => self.errand_ready(key),
+            Source::Log(key) => self.log_ready(key),
             Source::Output(key, output) => self.output_ready(key, output),
             Source::Oom(key) => {
                 self.oom_ready(key);
@@ -189,6 +190,7 @@ impl Monitor {
             Due::KillAgain(key) => self.kill_again(key),
             Due::Stuck(key) => return self.stop_stuck(key),
             Due::DrainEnd(key) => return self.drain_end(key),
+            Due::LogEnd(key) => return self.log_end(key),
             Due::ExitFile(key) => self.write_exit_file(key),
             Due::OomCount(key) => return self.oom_count(key),
             Due::ExecDeadline(key) => return self.exec_deadline(key),

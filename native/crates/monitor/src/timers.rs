@@ -22,6 +22,8 @@ pub(crate) enum Due {
     Stuck(u64),
     /// No more output is waited for after an exit.
     DrainEnd(u64),
+    /// A log is written no longer after an exit.
+    LogEnd(u64),
     /// An exit file is to be tried again.
     ExitFile(u64),
     /// OOM kills are to be counted.

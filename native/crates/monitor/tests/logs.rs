@@ -9,6 +9,7 @@ use podwright_protocol::message::failure::Kind;
 use podwright_protocol::message::request::Call;
 use podwright_protocol::message::{LogTarget, ReopenLog, event};
 use rig::Rig;
+use rig::fuse::Fuse;
 use std::time::Duration;
 
 fn reopen(id: &str) -> Call {
@@ -131,6 +132,77 @@ fn a_full_disk_does_not_stop_the_container() {
     );
     let tail: Vec<&str> = text.lines().rev().take(2).map(|l| &l[31..]).collect();
     assert_eq!(tail, ["stdout F after", marker.as_str()]);
+}
+
+/// Bytes of the record of a line of output.
+fn record(line: &str) -> u64 {
+    "2016-10-06T00:17:09.669794202Z stdout F \n".len() as u64 + line.len() as u64
+}
+
+/// What the markers of a log tell of, and its lines without them. No line is cut.
+fn told(text: &str) -> (u64, Vec<&str>) {
+    assert!(text.is_empty() || text.ends_with('\n'), "{text}");
+    let mut sum = 0;
+    let mut lines = Vec::new();
+    for line in text.lines() {
+        assert!(line.starts_with("20") && line[29..].starts_with("Z std"), "{line}");
+        match line[31..].strip_prefix("stderr F podwright: ") {
+            Some(marker) => {
+                let bytes = marker.strip_suffix(" bytes of this log were dropped: no space left on device");
+                sum += bytes.unwrap().parse::<u64>().unwrap();
+            }
+            None => lines.push(line[31..].strip_prefix("stdout F ").unwrap()),
+        }
+    }
+    (sum, lines)
+}
+
+#[test]
+fn what_a_writer_process_cannot_write_is_counted_and_told() {
+    const LINES: u64 = 5000;
+    let mut rig = Rig::ready();
+    // a log that is asked of a server has a writer process
+    let fuse = Fuse::with_room(rig.dir.join("remote"), 100_001);
+    let script = format!("seq 0 {}; while [ ! -e /tmp/go ]; do usleep 10000; done; echo after", LINES - 1);
+    let mut bundle = rig.script(&script);
+    bundle.request.log = Some(LogTarget { path: fuse.dir.join("0.log").to_str().unwrap().into(), max_line_bytes: 0 });
+    rig.run(&bundle);
+    let trouble = loop {
+        let event = rig.client.event(Duration::from_secs(30)).unwrap().unwrap().event.unwrap();
+        if let event::Event::LogTrouble(trouble) = event {
+            break trouble;
+        }
+    };
+    assert_eq!((trouble.errno, trouble.container_id.as_str()), (28, bundle.id.as_str()));
+    assert!(trouble.dropped_bytes > 0);
+    fuse.set_room(1 << 20);
+    rig.exec(&bundle, &["touch", "/tmp/go"], |_| {}).unwrap();
+    let exit = rig.exit_of(&bundle.id);
+    let text = fuse.text();
+    let (told, lines) = told(&text);
+    // which lines come through depends on when there was room, but each is there or counted
+    let there: std::collections::BTreeSet<&str> = lines.iter().copied().collect();
+    assert_eq!(there.len(), lines.len());
+    assert_eq!(lines.last(), Some(&"after"));
+    let missing: u64 =
+        (0..LINES).map(|n| n.to_string()).filter(|n| !there.contains(n.as_str())).map(|n| record(&n)).sum();
+    assert!(missing > 0);
+    assert_eq!((exit.log_dropped_bytes, told), (missing, missing));
+    drop(fuse);
+}
+
+#[test]
+fn an_exit_tells_what_a_writer_process_has_lost_by_then() {
+    let mut rig = Rig::ready();
+    let fuse = Fuse::with_room(rig.dir.join("remote"), 0);
+    let mut bundle = rig.script("echo never; echo seen");
+    bundle.request.log = Some(LogTarget { path: fuse.dir.join("0.log").to_str().unwrap().into(), max_line_bytes: 0 });
+    rig.run(&bundle);
+    let exit = rig.exit_of(&bundle.id);
+    assert_eq!((exit.log_dropped_bytes, fuse.text().as_str()), (record("never") + record("seen"), ""));
+    let trouble = rig.others.iter().any(|e| matches!(e, event::Event::LogTrouble(t) if t.container_id == bundle.id));
+    assert!(trouble, "{:?}", rig.others);
+    drop(fuse);
 }
 
 #[test]

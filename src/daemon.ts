@@ -113,6 +113,14 @@ function composeManager(
   return service;
 }
 
+/** Says where metrics are read, and serves them. */
+async function startMetrics(rooms: Awaited<ReturnType<typeof compose>>): Promise<void> {
+  const { metrics, metricListeners: listeners, podMetrics } = rooms;
+  metrics.setSources(metricSources(rooms));
+  metrics.setPods({ families: () => podMetrics.metricDescriptors(), read: () => podMetrics.podMetrics() });
+  await listeners.start();
+}
+
 /** Starts everything; the socket answers when this resolves, recovery may still run. `manager` is told so. */
 export async function startDaemon(config: Config, log: Log, manager: ManagerAddress | null): Promise<Daemon> {
   let current = config;
@@ -135,15 +143,14 @@ export async function startDaemon(config: Config, log: Log, manager: ManagerAddr
     files: socketFiles,
     runtime: steppedRuntime(runtimeVerbs({ ...rooms, streaming, notReady: recovery.notReady }), rooms.step),
     images: steppedImages(kube.images(images.verbs), rooms.step),
-    services: [composeAdmin({ ...rooms, recovery, owed, endPlugins: () => nri.stop(), end: ended.resolve })],
+    services: [
+      composeAdmin({ ...rooms, recovery, owed, leave: kube.leave, endPlugins: () => nri.stop(), end: ended.resolve }),
+    ],
     ports: recovery.rpcPorts,
     host: { handlers: Object.keys(config.node.runtimes) },
   });
   writePidFile(paths.pidFile);
-  metrics.setSources(metricSources({ pods, network, images, nri: rooms.nri, writer: rooms.writer }));
-  const { podMetrics } = rooms;
-  metrics.setPods({ families: () => podMetrics.metricDescriptors(), read: () => podMetrics.podMetrics() });
-  await rooms.metricListeners.start();
+  await startMetrics(rooms);
   const idle = trimWhenIdle(rooms.native.heapTrim, (error) => log.error({ error }, 'memory was not given back'));
   const service = composeManager(manager, { ...rooms, recovery });
   await service.ready();

@@ -38,6 +38,8 @@ export interface AdminParts {
   readonly step: Step;
   /** Ends the plugins that the daemon has started. */
   readonly endPlugins: () => Promise<void>;
+  /** All that was ours on this node is gone: the daemon ends for good. */
+  readonly leave: () => void;
   /** Ends the daemon. */
   readonly end: () => void;
 }
@@ -215,6 +217,7 @@ export function composeAdmin(parts: AdminParts): AdminService {
       await recovery.done;
       parts.owed.stop();
       await shutdownNode(parts, shutdownBounds, onStep);
+      parts.leave();
     },
   };
   return adminService(steppedAdmin(verbs, parts.step), {

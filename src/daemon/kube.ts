@@ -30,9 +30,16 @@ export interface KubeLink {
   /** Reads the kubeconfig and begins to tell. Never rejects: what is wrong is logged, and tried again. */
   readonly start: () => void;
   readonly stop: () => Promise<void>;
+  /** podwright leaves the node: `stop` takes away what the node is told to be and have. */
+  readonly leave: () => void;
 }
 
-const silent: KubeLink = { images: (verbs) => verbs, start: () => undefined, stop: async () => undefined };
+const silent: KubeLink = {
+  images: (verbs) => verbs,
+  start: () => undefined,
+  stop: async () => undefined,
+  leave: () => undefined,
+};
 
 /** How long until a kubeconfig that could not be used is tried again, in milliseconds: it may be written later. */
 const againMs = 30_000;
@@ -89,6 +96,7 @@ export function linkKube(parts: KubeParts, disksEveryMs = lookMs): KubeLink {
   if (kubeconfig === '') return silent;
   let kube: Kube | null = null;
   let stopped = false;
+  let leaving = false;
   let timer: NodeJS.Timeout | undefined;
   const early: News[] = [];
   const tell = (news: News): void => {
@@ -127,7 +135,8 @@ export function linkKube(parts: KubeParts, disksEveryMs = lookMs): KubeLink {
       stopped = true;
       clearTimeout(timer);
       for (const end of endings) end();
-      await kube?.stop();
+      await kube?.stop({ leaving });
     },
+    leave: () => void (leaving = true),
   };
 }

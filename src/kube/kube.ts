@@ -6,6 +6,7 @@ import { EventQueue } from './events.ts';
 import { eventDraft, type News } from './news.ts';
 import { NodeCondition } from './node-condition.ts';
 import { RuntimeClasses } from './runtime-classes.ts';
+import { failureChain } from '../lib/failure.ts';
 import { pause } from '../lib/waiting.ts';
 import type { KubePorts } from './send.ts';
 
@@ -30,14 +31,16 @@ export interface KubeHouse extends Omit<KubePorts, 'api' | 'rest'> {
 export interface Kube {
   /** Takes news; never throws, never waits. */
   tell(news: News): void;
-  /** Ends everything, within a second. */
-  stop(): Promise<void>;
+  /** Ends everything, within a second. With `leaving` what is told of the node is taken away first: within five. */
+  stop(how?: { readonly leaving: boolean }): Promise<void>;
 }
 
 /** Of each exchange. Two connections: a condition need not wait for events. */
 const bounds = { timeoutMs: 15_000, maxBytes: 2 * 1024 * 1024, maxConnections: 2 };
 /** How long the end of the daemon waits for the last word. */
 const farewellMs = 1000;
+/** How long it waits when nobody will come back to put it right. */
+const leaveMs = 5000;
 
 /** Starts telling. Throws a Failure for a kubeconfig that cannot be used. */
 export async function startKube(settings: KubeSettings, house: KubeHouse): Promise<Kube> {
@@ -62,10 +65,25 @@ export function runKube(settings: KubeSettings, ports: KubePorts, facts: KubeHou
     });
   return {
     tell: (news) => events?.put(eventDraft(news, ports.nowMs())),
-    async stop() {
+    async stop({ leaving } = { leaving: false }) {
       ending.abort(new Error('podwrightd ends'));
-      await condition?.farewell(AbortSignal.timeout(farewellMs)).catch(() => undefined); // it was to be quick, not sure
+      if (leaving) await leave(ports, [condition, classes]);
+      else await condition?.farewell(AbortSignal.timeout(farewellMs)).catch(() => undefined); // it was to be quick, not sure
       ports.api.close();
     },
   };
+}
+
+/** Takes away what is told of the node; what stays is logged, and is for an administrator. */
+async function leave(ports: KubePorts, parts: readonly (NodeCondition | RuntimeClasses | null)[]): Promise<void> {
+  const signal = AbortSignal.timeout(leaveMs);
+  await Promise.all(
+    parts.map(async (part) => {
+      const outcome = await part
+        ?.leave(signal)
+        .catch((error: unknown) => ({ type: 'failed', why: failureChain(error) }));
+      if (outcome && 'why' in outcome)
+        ports.log('warn', { why: outcome.why }, 'the node keeps a condition or labels of podwright');
+    }),
+  );
 }

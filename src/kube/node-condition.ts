@@ -70,6 +70,11 @@ export class NodeCondition {
     await this.#tell({ status: 'Unknown', reason: 'DaemonStopped', message }, signal);
   }
 
+  /** podwright leaves the node: takes the condition away. */
+  async leave(signal: AbortSignal): Promise<Outcome> {
+    return this.#patch({ $patch: 'delete', type: conditionType }, signal);
+  }
+
   /** Null when there was nothing to tell. */
   async #once(signal: AbortSignal): Promise<Outcome | null> {
     const { ports, facts } = this.#parts;
@@ -98,8 +103,7 @@ export class NodeCondition {
   }
 
   async #tell(health: Health, signal: AbortSignal): Promise<Outcome> {
-    const { ports, node } = this.#parts;
-    const nowMs = ports.nowMs();
+    const nowMs = this.#parts.ports.nowMs();
     const since = this.#told?.status === health.status ? this.#told.since : timestamp(nowMs);
     const condition = {
       type: conditionType,
@@ -107,18 +111,17 @@ export class NodeCondition {
       lastHeartbeatTime: timestamp(nowMs),
       lastTransitionTime: since,
     };
-    const outcome = await send(
-      ports,
-      {
-        method: 'PATCH',
-        path: `/api/v1/nodes/${encodeURIComponent(node)}/status`,
-        body: { status: { conditions: [condition] } },
-        // merges the list by type: the kubelet's conditions stay
-        contentType: 'application/strategic-merge-patch+json',
-      },
-      signal,
-    );
+    const outcome = await this.#patch(condition, signal);
     if (outcome.type === 'ok') this.#told = { ...health, since, atMs: nowMs };
     return outcome;
+  }
+
+  #patch(condition: object, signal: AbortSignal): Promise<Outcome> {
+    const { ports, node } = this.#parts;
+    const path = `/api/v1/nodes/${encodeURIComponent(node)}/status`;
+    const body = { status: { conditions: [condition] } };
+    // merges the list by type: the kubelet's conditions stay
+    const contentType = 'application/strategic-merge-patch+json';
+    return send(ports, { method: 'PATCH', path, body, contentType }, signal);
   }
 }

@@ -98,10 +98,21 @@ export class RuntimeClasses {
     }
   }
 
+  /** podwright leaves the node: takes its labels away. Classes that no other node needs are there for who looks next. */
+  async leave(signal: AbortSignal): Promise<Outcome> {
+    try {
+      await this.#label([], signal);
+      return { type: 'ok', body: null };
+    } catch (error) {
+      if (error instanceof NotNow) return error.outcome;
+      throw error;
+    }
+  }
+
   async #round(signal: AbortSignal): Promise<Exclude<Outcome, { type: 'ok' }> | null> {
     try {
       // first the label: a class may lead here from then on, and nobody else takes it away
-      await this.#label(signal);
+      await this.#label(this.#handlers, signal);
       const ours = await this.#list(signal);
       for (const handler of this.#handlers) await this.#keep(handler, ours.get(handler), signal);
       for (const one of ours.values()) if (!this.#handlers.includes(one.handler)) await this.#removeUnused(one, signal);
@@ -118,10 +129,10 @@ export class RuntimeClasses {
     return outcome.body;
   }
 
-  async #label(signal: AbortSignal): Promise<void> {
+  async #label(handlers: readonly string[], signal: AbortSignal): Promise<void> {
     const path = `/api/v1/nodes/${encodeURIComponent(this.#parts.node)}`;
     const node = (await this.#ask({ method: 'GET', path, body: null }, signal)) as V1Node | null;
-    const labels = labelChanges(node?.metadata?.labels ?? {}, this.#handlers);
+    const labels = labelChanges(node?.metadata?.labels ?? {}, handlers);
     if (Object.keys(labels).length === 0) return;
     const contentType = 'application/merge-patch+json';
     // the status of a node takes labels with it, and needs leave for that alone

@@ -227,3 +227,36 @@ test('nodes that cannot be counted keep a class', (t) =>
     await until('two rounds', () => room.rests.length > 1);
     t.deepEqual([...world.classes.keys()], ['a']);
   }));
+
+test('podwright that leaves the node takes its condition and its labels away, and nothing else', (t) =>
+  withRoom(async (room) => {
+    const world = new Classes();
+    world.labels = { 'kubernetes.io/os': 'linux' };
+    room.api.handler = (asked, response) => {
+      const isCondition = asked.type === 'application/strategic-merge-patch+json';
+      return isCondition ? ok() : world.handler(asked, response);
+    };
+    const kube = room.start({ condition: true, handlers: ['podwright', 'runsc'] });
+    const conditions = (): Json[] =>
+      patches(room.api)
+        .filter(({ type }) => type === 'application/strategic-merge-patch+json')
+        .map(conditionOf);
+    await until('all is told', () => conditions().length === 1 && world.classes.size === 2);
+    await kube.stop({ leaving: true });
+    t.deepEqual(conditions()[1], { $patch: 'delete', type: 'PodwrightHealthy' });
+    t.is(conditions().length, 2, 'no last word of a daemon that comes back');
+    t.deepEqual(world.labels, { 'kubernetes.io/os': 'linux' });
+    t.deepEqual([...world.classes.keys()].sort(), ['podwright', 'runsc'], 'they are of all nodes');
+  }));
+
+test('what cannot be taken away when podwright leaves is told', (t) =>
+  withRoom(async (room) => {
+    room.api.handler = () => ok({ status: { conditions: [] } });
+    const kube = room.start({ condition: true, handlers: [] });
+    await until('it is told', () => patches(room.api).length === 1);
+    room.api.handler = () => refusal(403);
+    await kube.stop({ leaving: true });
+    const lines = room.lines.filter((line) => line.startsWith('the node keeps a condition or labels of podwright'));
+    t.is(lines.length, 2);
+    t.true(lines.every((line) => line.includes('403')));
+  }));

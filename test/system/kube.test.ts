@@ -18,9 +18,14 @@ const daemon = new TestDaemon({
     '--set=kubernetes.runtime_classes=true',
   ],
 });
-const answering: Handler = ({ method, path }) => {
+/** The node's labels, as they were patched. */
+const ofNode: Record<string, unknown> = {};
+const answering: Handler = (asked) => {
+  const { method, path } = asked;
+  if (method === 'PATCH') Object.assign(ofNode, (body(asked)['metadata'] as { labels?: Json } | undefined)?.labels);
   if (method === 'POST') return { status: 201, body: {} };
-  return { status: 200, body: path.includes('runtimeclasses') || path.includes('nodes?') ? { items: [] } : {} };
+  if (path.includes('runtimeclasses') || path.includes('nodes?')) return { status: 200, body: { items: [] } };
+  return { status: 200, body: { metadata: { labels: { ...ofNode } } } };
 };
 let pod: Pod;
 
@@ -51,6 +56,13 @@ const event = (reason: string): Promise<Json> =>
 /** The conditions that were told so far. */
 const conditions = (): Json[] =>
   api.asked.flatMap((asked) => (body(asked)['status'] as { conditions?: Json[] } | undefined)?.conditions ?? []);
+
+/** The changes of the node's labels so far. */
+const labels = (): Json[] =>
+  api.asked.flatMap((asked) => {
+    const found = (body(asked)['metadata'] as { labels?: Json } | undefined)?.labels;
+    return asked.method === 'PATCH' && found ? [found] : [];
+  });
 
 test.serial('the node is told to be healthy, and which handlers it has', async (t) => {
   const told = await until('a condition that is not of the start', () =>
@@ -119,6 +131,12 @@ test.serial('an API server that is away is in nobody’s way, and is told when i
 test.serial('nothing is left on the host', async (t) => {
   await daemon.removeAllPods();
   t.deepEqual(await daemon.leftOfPods(), []);
+  await until('the node has its label', () => labels().some((one) => one['podwright.handler.podwright'] === 'true'));
   await daemon.shutdown();
   t.deepEqual(await daemon.leftOfNetwork(), []);
+});
+
+test.serial('nor on the node: a shutdown takes the condition and the labels away', (t) => {
+  t.deepEqual(conditions().at(-1), { $patch: 'delete', type: 'PodwrightHealthy' });
+  t.deepEqual(labels().at(-1), { 'podwright.handler.podwright': null });
 });

@@ -290,7 +290,7 @@ const spy = (): string => `
       reach $p/root${daemon.root}
       reach $p/cwd${daemon.root}
       for f in $p/fd/*; do
-        case $(readlink $f 2>/dev/null) in *podwright*|*memfd*|${daemon.dir}*) echo "$f: $(readlink $f 2>/dev/null)";; esac
+        case $(readlink $f 2>/dev/null) in *podwright*|*memfd*|${daemon.dir}*|mnt:*|pid:*|net:*|ipc:*|uts:*|user:*|cgroup:*|/) echo "$f: $(readlink $f 2>/dev/null)";; esac
       done
       exe=$(readlink $p/exe 2>/dev/null)
       case $exe in

@@ -6,10 +6,10 @@ use crate::paths::{self, Missing};
 use crate::report::FoundDevice;
 use crate::sources::clone_tree;
 use crate::spec::{Device, RequestedDevice};
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, chmodat, chownat, mknodat, symlinkat};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, chmod, chownat, fstat, mknodat, symlinkat};
 use rustix::io::Errno;
 use rustix::process::{Gid, Uid};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 /// A device on the host: how it is reported and how it is made.
 #[derive(Debug)]
@@ -123,14 +123,22 @@ pub(crate) fn make(root: BorrowedFd<'_>, device: &Device, host: &str) -> StepRes
         Err(Errno::PERM) => return bind(root, &path, &host_node(host)?),
         Err(e) => return Err(failed("make device", "mknodat", path)(e)),
     }
+    let node = made(&directory, name, (kind, number), &path)?;
     let (uid, gid) = (Uid::from_raw(device.uid), Gid::from_raw(device.gid));
-    chownat(&directory, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW).map_err(failed(
-        "own device",
-        "fchownat",
-        &path,
-    ))?;
-    // after chown, which drops set-id bits, and free of the mask
-    chmodat(&directory, name, mode, AtFlags::empty()).map_err(failed("set mode of device", "fchmodat", path))
+    chownat(&node, "", Some(uid), Some(gid), AtFlags::EMPTY_PATH).map_err(failed("own device", "fchownat", &path))?;
+    // after chown, which drops set-id bits, and free of the mask; what can be opened by its path only has no fchmod(2)
+    let through = format!("/proc/self/fd/{}", node.as_raw_fd());
+    chmod(through, mode).map_err(failed("set mode of device", "chmod", path))
+}
+
+/// The node that was made: its directory may be a volume that others change meanwhile, and a link that they put in its
+/// place would lead to a file of the host.
+fn made(directory: &OwnedFd, name: &str, (kind, number): (FileType, u64), path: &str) -> StepResult<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let node = rustix::fs::openat(directory, name, flags, Mode::empty()).map_err(failed("look at", "openat", path))?;
+    let stat = fstat(&node).map_err(failed("look at", "fstat", path))?;
+    let is_it = FileType::from_raw_mode(stat.st_mode) == kind && (kind == FileType::Fifo || stat.st_rdev == number);
+    if is_it { Ok(node) } else { Err(StepError::invalid("make device", path, "somebody else replaced it meanwhile")) }
 }
 
 /// Binds a taken node at a path of the root: for roots of user namespaces, who make no nodes. Owner and mode are the

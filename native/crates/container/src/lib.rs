@@ -6,6 +6,7 @@ pub mod cgroup;
 mod cgroup_mount;
 pub mod credentials;
 pub mod devices;
+pub mod ear;
 pub mod error;
 #[cfg(any(test, feature = "fuzz"))]
 pub mod fuzzed;

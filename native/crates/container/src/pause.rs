@@ -75,7 +75,7 @@ fn hear(pid: &mut i32, socket: &OwnedFd) -> StepResult<Pause> {
         match report::receive(socket, true)? {
             Received::Message(Report::Proc, fd) => proc_mount = fd,
             Received::Message(Report::Note(note), _) => notes.push(note),
-            Received::Message(Report::Process(child), _) => *pid = child,
+            Received::Message(Report::Process { pid: child, .. }, _) => *pid = child,
             Received::Message(Report::Failed(error), _) => return Err(error),
             Received::Message(..) => {}
             Received::End => break,

@@ -123,7 +123,7 @@ fn set_up(request: &Request, users: &Users<'_>) -> StepResult<()> {
         .map_err(failed("try a container", "setsockopt", ""))?;
     let ended = loop {
         match report::receive(&ours, true) {
-            Ok(Received::Message(Report::Process(child), _)) => pid = child,
+            Ok(Received::Message(Report::Process { pid: child, .. }, _)) => pid = child,
             Ok(Received::Message(Report::Ready { .. }, _)) => break Ok(()),
             Ok(Received::Message(Report::Failed(error), _)) | Err(error) => break Err(error),
             Ok(Received::Message(..)) => {}

@@ -50,14 +50,30 @@ pub enum Report {
     },
     /// The program runs: said where the end of the socket alone does not say it.
     Started,
-    /// The process that will exec, in the monitor's pid namespace, when it is not the child itself.
-    Process(i32),
+    /// The process that will exec, when it is not the child itself.
+    Process {
+        /// In the monitor's pid namespace.
+        pid: i32,
+        /// What it has to say itself from now on.
+        says: Says,
+    },
     /// The way to the engine that brings a captured process back comes with this message: the child becomes it.
     Engine,
     /// The program's pid inside a sandbox with pids of its own.
     Inner(i32),
     /// A step failed; the child ends.
     Failed(StepError),
+}
+
+/// Whom a child hands its voice to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Says {
+    /// To nobody: the child goes on speaking.
+    Nothing,
+    /// The process that was told of goes on in its place.
+    Everything,
+    /// That process may say that it failed, once, and nothing else: peers in its pid namespace can make it say things.
+    OnlyFailure,
 }
 
 const MAX_MESSAGE: usize = 64 * 1024;
@@ -71,6 +87,8 @@ pub fn pair() -> StepResult<(OwnedFd, OwnedFd)> {
     let flags = SocketFlags::CLOEXEC;
     let (ours, theirs) = rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)
         .map_err(failed("talk to a child", "socketpair", ""))?;
+    // the kernel tells who sent a message: others may get hold of the child's end
+    rustix::net::sockopt::set_socket_passcred(&ours, true).map_err(failed("talk to a child", "setsockopt", ""))?;
     Ok((ours, theirs))
 }
 
@@ -108,34 +126,56 @@ pub enum Received {
 /// # Errors
 /// The errno of recvmsg, or a message that is none.
 pub fn receive(socket: impl AsFd, wait: bool) -> StepResult<Received> {
+    match take(socket.as_fd(), wait)? {
+        Taken::Message { bytes, fd, .. } => Ok(Received::Message(read(&bytes)?, fd)),
+        Taken::Nothing => Ok(Received::Nothing),
+        Taken::End => Ok(Received::End),
+    }
+}
+
+pub(crate) fn read(bytes: &[u8]) -> StepResult<Report> {
+    Report::decode(bytes)
+        .ok_or_else(|| StepError::without_call(Kind::Internal, "hear a child", "", "its message cannot be read"))
+}
+
+/// A message as it came.
+pub(crate) enum Taken {
+    Message { bytes: Vec<u8>, fd: Option<OwnedFd>, sender: i32 },
+    Nothing,
+    End,
+}
+
+pub(crate) fn take(socket: BorrowedFd<'_>, wait: bool) -> StepResult<Taken> {
     let mut bytes = vec![0; MAX_MESSAGE];
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2), ScmCredentials(1))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
     let flags = RecvFlags::CMSG_CLOEXEC | if wait { RecvFlags::empty() } else { RecvFlags::DONTWAIT };
     let got = loop {
-        match rustix::net::recvmsg(&socket, &mut [IoSliceMut::new(&mut bytes)], &mut ancillary, flags) {
+        match rustix::net::recvmsg(socket, &mut [IoSliceMut::new(&mut bytes)], &mut ancillary, flags) {
             Ok(got) => break got.bytes,
             Err(rustix::io::Errno::INTR) => {}
-            Err(rustix::io::Errno::AGAIN) => return Ok(Received::Nothing),
-            Err(rustix::io::Errno::CONNRESET) => return Ok(Received::End),
+            Err(rustix::io::Errno::AGAIN) => return Ok(Taken::Nothing),
+            Err(rustix::io::Errno::CONNRESET) => return Ok(Taken::End),
             Err(e) => return Err(failed("hear a child", "recvmsg", "")(e)),
         }
     };
-    let fd = ancillary.drain().find_map(|message| match message {
-        RecvAncillaryMessage::ScmRights(mut fds) => fds.next(),
-        _ => None,
-    });
+    let (mut fd, mut sender) = (None, 0);
+    for message in ancillary.drain() {
+        match message {
+            RecvAncillaryMessage::ScmRights(mut fds) => fd = fd.or_else(|| fds.next()),
+            RecvAncillaryMessage::ScmCredentials(of) => sender = of.pid.as_raw_nonzero().get(),
+            _ => {}
+        }
+    }
     if got == 0 {
-        return Ok(Received::End);
+        return Ok(Taken::End);
     }
     bytes.truncate(got);
-    let report = Report::decode(&bytes)
-        .ok_or_else(|| StepError::without_call(Kind::Internal, "hear a child", "", "its message cannot be read"))?;
-    Ok(Received::Message(report, fd))
+    Ok(Taken::Message { bytes, fd, sender })
 }
 
 impl Report {
-    fn encode(&self) -> Vec<u8> {
+    pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = Writer(Vec::new());
         match self {
             Self::Note(text) => out.tag(b'N').text(text),
@@ -146,7 +186,11 @@ impl Report {
             Self::Hooks => out.tag(b'H'),
             Self::Engine => out.tag(b'E'),
             Self::Inner(pid) => out.tag(b'G').number(*pid as u32),
-            Self::Process(pid) => out.tag(b'I').number(*pid as u32),
+            Self::Process { pid, says } => out.tag(b'I').number(*pid as u32).tag(match says {
+                Says::Nothing => 0,
+                Says::Everything => 1,
+                Says::OnlyFailure => 2,
+            }),
             Self::Ready { devices, groups } => {
                 out.tag(b'R').number(devices.len() as u32);
                 for d in devices {
@@ -170,7 +214,7 @@ impl Report {
         out.0
     }
 
-    fn decode(bytes: &[u8]) -> Option<Self> {
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
         let mut input = Reader(bytes);
         Some(match input.tag()? {
             b'N' => Self::Note(input.text()?),
@@ -181,7 +225,15 @@ impl Report {
             b'H' => Self::Hooks,
             b'E' => Self::Engine,
             b'G' => Self::Inner(input.number()? as i32),
-            b'I' => Self::Process(input.number()? as i32),
+            b'I' => {
+                let pid = input.number()? as i32;
+                let says = match input.tag()? {
+                    0 => Says::Nothing,
+                    1 => Says::Everything,
+                    _ => Says::OnlyFailure,
+                };
+                Self::Process { pid, says }
+            }
             b'R' => {
                 let mut devices = Vec::new();
                 for _ in 0..input.number()? {
@@ -262,10 +314,10 @@ impl Reader<'_> {
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    fn samples() -> Vec<Report> {
+    pub(crate) fn samples() -> Vec<Report> {
         let device = FoundDevice { path: "/dev/fuse".into(), block: false, major: 10, minor: 229, access: "rw".into() };
         vec![
             Report::Note("n".into()),
@@ -275,7 +327,9 @@ mod tests {
             Report::Started,
             Report::Hooks,
             Report::Engine,
-            Report::Process(4711),
+            Report::Process { pid: 4711, says: Says::Nothing },
+            Report::Process { pid: 4711, says: Says::Everything },
+            Report::Process { pid: 4711, says: Says::OnlyFailure },
             Report::Inner(3),
             Report::Ready { devices: vec![device], groups: vec![0, 10] },
             Report::Failed(StepError::invalid("mount", "/x", "source is not shared")),

@@ -13,7 +13,7 @@ use podwright_container::handles::Handles;
 use podwright_container::hooks::runtime as hooks;
 use podwright_container::place::Place;
 use podwright_container::relabel::Relabel;
-use podwright_container::report::{self, Report};
+use podwright_container::report::{self, Report, Says};
 use podwright_container::request::Overlay;
 use podwright_container::{logfile, place::strip};
 use podwright_sys::buffer::SharedNote;
@@ -156,7 +156,7 @@ fn create(
         return Ok(()); // it is the pid of the pod's sandbox
     }
     unified.take(pid)?;
-    report::send(handles.socket, &Report::Process(pid), None)
+    report::send(handles.socket, &Report::Process { pid, says: Says::Nothing }, None)
 }
 
 /// Runs a verb to its end, handing the terminal that it makes on to the monitor.

@@ -10,7 +10,7 @@ use crate::{bundle, log, namespace};
 use podwright_container::error::{StepError, StepResult, failed};
 use podwright_container::handles::Handles;
 use podwright_container::place::strip;
-use podwright_container::report::{self, Report};
+use podwright_container::report::{self, Report, Says};
 use podwright_sys::{clone, signal};
 use serde_json::Value;
 use std::time::Duration;
@@ -78,7 +78,7 @@ fn execute(request: &ExecRequest, handles: &Handles<'_>) -> StepResult<()> {
     if let Some(inner) = inner {
         report::send(handles.socket, &Report::Inner(inner), None)?;
     }
-    report::send(handles.socket, &Report::Process(pid), None)
+    report::send(handles.socket, &Report::Process { pid, says: Says::Nothing }, None)
 }
 
 /// The pid inside the sandbox; none when it does not come soon.

@@ -8,6 +8,7 @@ use crate::poller::Output;
 use crate::reply::Asker;
 use crate::revival::Revival;
 use crate::stop::Stop;
+use podwright_container::ear::Ear;
 use podwright_protocol::message::{CgroupFacts, ContainerFact, ExitFact};
 use podwright_sys::buffer::SharedNote;
 use podwright_sys::signal::Ending;
@@ -125,7 +126,7 @@ pub(crate) struct Container {
     /// Unix nanoseconds, 0 before: when the process's end was seen.
     pub(crate) finished_at: i64,
     /// The way to the child until it has become the program.
-    pub(crate) report: Option<OwnedFd>,
+    pub(crate) report: Option<Ear>,
     /// It has a terminal.
     pub(crate) terminal: bool,
     /// It has an input that attachments may write to.

@@ -14,6 +14,7 @@ use crate::revival::Criu;
 use crate::sandbox::{Sandbox, place, step_failure};
 use crate::server::{Monitor, SCRATCH};
 use crate::timers::Due;
+use podwright_container::ear::Ear;
 use podwright_container::handles::Handles;
 use podwright_container::init;
 use podwright_container::place::fork_into;
@@ -29,7 +30,7 @@ use podwright_sys::buffer::SharedNote;
 use podwright_sys::clone::{self, Forked};
 use podwright_sys::errno::SysResult;
 use podwright_sys::signal;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 
 /// How long the set-up may take when the request does not say, in milliseconds.
 const DEADLINE_MS: u32 = 120_000;
@@ -237,7 +238,7 @@ impl Monitor {
 
 struct Child {
     pid: i32,
-    report: OwnedFd,
+    report: Ear,
     pipes: Pipes,
     note: SharedNote,
 }
@@ -256,7 +257,7 @@ fn fork_init(
     let wanted = Wanted { stdin: piped && request.stdin, stdout: piped, stderr: piped };
     let (pipes, ends) = Pipes::make(wanted).map_err(|e| sys_failure(&e))?;
     if let Some(pid) = external::fork_create(sandbox, request, deadline, &ends, &theirs, &note)? {
-        return Ok(Child { pid, report: ours, pipes, note });
+        return Ok(Child { pid, report: Ear::new(ours, pid), pipes, note });
     }
     // in a user namespace the pid namespace must be born too, which the child enters first
     let early = pid_mode == PidMode::Own && plan.ids.is_none() && request.restore.is_none();
@@ -276,7 +277,7 @@ fn fork_init(
         }
         init::run(&plan, &handles, born_in_cgroup, &note);
     };
-    Ok(Child { pid, report: ours, pipes, note })
+    Ok(Child { pid, report: Ear::new(ours, pid), pipes, note })
 }
 
 fn plan(request: &CreateContainer, sandbox: &Sandbox, pid: PidMode) -> Request {

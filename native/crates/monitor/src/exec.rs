@@ -11,6 +11,7 @@ use crate::reply::{Answer, done, failure, sys_failure};
 use crate::sandbox::{Sandbox, place, step_failure};
 use crate::server::Monitor;
 use crate::timers::Due;
+use podwright_container::ear::Ear;
 use podwright_container::handles::Handles;
 use podwright_container::join::{self, JoinRequest};
 use podwright_container::place::{Place, fork_into};
@@ -52,7 +53,7 @@ pub(crate) struct Exec {
     /// The process; the child that prepares it first; 0 after the end.
     pub(crate) pid: i32,
     /// The way to the child until the program runs.
-    pub(crate) report: Option<OwnedFd>,
+    pub(crate) report: Option<Ear>,
     /// Outputs that are read here: collected, or dropped.
     pub(crate) outputs: Outputs,
     /// How it ended.
@@ -131,7 +132,7 @@ impl Monitor {
             id: wanted.id.into(),
             container,
             pid,
-            report: Some(ours),
+            report: Some(Ear::new(ours, pid)),
             outputs: Outputs::default(),
             ending: None,
             failed: None,

@@ -9,6 +9,7 @@ use crate::reply::sys_failure;
 use crate::sandbox::{Sandbox, place, step_failure};
 use crate::server::Monitor;
 use crate::timers::Due;
+use podwright_container::ear::Ear;
 use podwright_container::handles::Handles;
 use podwright_container::hooks::runtime as hooks;
 use podwright_container::report;
@@ -63,7 +64,7 @@ pub(crate) struct RuntimeHelper {
     container: u64,
     verb: Verb,
     /// The way to it.
-    pub(crate) report: Option<OwnedFd>,
+    pub(crate) report: Option<Ear>,
     failed: Option<Box<Failure>>,
 }
 
@@ -243,12 +244,12 @@ impl Monitor {
     fn fork_helper(&mut self, container: u64, verb: Verb) -> Result<(), Box<Failure>> {
         let Some(external) = self.containers.get(&container).and_then(|c| c.external.as_ref()) else { return Ok(()) };
         let (ours, theirs) = report::pair().map_err(|e| step_failure(&e))?;
-        let Forked::Parent(_) = clone::fork(0, None).map_err(|e| sys_failure(&e))? else {
+        let Forked::Parent(pid) = clone::fork(0, None).map_err(|e| sys_failure(&e))? else {
             delete::run(&external.runtime, &external.id, verb, (&theirs, &external.namespaces));
         };
         let key = self.key();
         self.watch_report(key, &ours).map_err(|e| sys_failure(&e))?;
-        self.helpers.insert(key, RuntimeHelper { container, verb, report: Some(ours), failed: None });
+        self.helpers.insert(key, RuntimeHelper { container, verb, report: Some(Ear::new(ours, pid)), failed: None });
         Ok(())
     }
 

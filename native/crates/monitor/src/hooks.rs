@@ -6,6 +6,7 @@ use crate::reply::{Asker, failure, sys_failure};
 use crate::sandbox::step_failure;
 use crate::server::Monitor;
 use crate::timers::Due;
+use podwright_container::ear::Ear;
 use podwright_container::hooks::runtime::{self, Task};
 use podwright_container::report;
 use podwright_protocol::message::failure::Kind;
@@ -52,7 +53,7 @@ pub(crate) struct HookRun {
     /// 0 when it has ended.
     pid: i32,
     /// The way to it.
-    pub(crate) report: Option<OwnedFd>,
+    pub(crate) report: Option<Ear>,
     /// It was told to end.
     told: bool,
     worked: bool,
@@ -107,7 +108,7 @@ impl Monitor {
         }
     }
 
-    fn fork_hooks(&mut self, key: u64, container: u64, moment: Moment) -> Result<(i32, OwnedFd), Box<Failure>> {
+    fn fork_hooks(&mut self, key: u64, container: u64, moment: Moment) -> Result<(i32, Ear), Box<Failure>> {
         let found = self.containers.get(&container).and_then(|c| Some((c, c.hooks.as_ref()?)));
         let Some((container, hooks)) = found else {
             return Err(failure(Kind::Internal, "run hooks", "", "hooks came that nobody has told of"));
@@ -118,7 +119,7 @@ impl Monitor {
             runtime::run(&Task { moment, id, pid: container.pid, bundle, namespaces }, &theirs);
         };
         self.watch_report(key, &ours).map_err(|e| sys_failure(&e))?;
-        Ok((pid, ours))
+        Ok((pid, Ear::new(ours, pid)))
     }
 
     /// All hooks of a run have worked; its process ends next.

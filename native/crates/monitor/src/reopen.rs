@@ -6,6 +6,7 @@ use crate::reply::{Asker, done, failure, sys_failure};
 use crate::sandbox::step_failure;
 use crate::server::Monitor;
 use crate::timers::Due;
+use podwright_container::ear::Ear;
 use podwright_container::logfile;
 use podwright_container::place;
 use podwright_container::report::{self, Report};
@@ -31,7 +32,7 @@ pub(crate) struct Reopen {
     /// The child.
     pid: i32,
     /// The way to it.
-    pub(crate) report: Option<OwnedFd>,
+    pub(crate) report: Option<Ear>,
 }
 
 impl Monitor {
@@ -58,7 +59,7 @@ impl Monitor {
         };
         let key = self.key();
         self.watch_report(key, &ours).map_err(|e| sys_failure(&e))?;
-        self.reopens.insert(key, Reopen { container, asker, pid, report: Some(ours) });
+        self.reopens.insert(key, Reopen { container, asker, pid, report: Some(Ear::new(ours, pid)) });
         self.timers.add(clock::deadline(DEADLINE_MS), Due::ReopenDeadline(key));
         Ok(())
     }

@@ -6,7 +6,8 @@ use crate::poller::Source;
 use crate::reply::failure;
 use crate::sandbox::step_failure;
 use crate::server::Monitor;
-use podwright_container::report::{Received, Report, receive};
+use podwright_container::ear::Ear;
+use podwright_container::report::{Received, Report};
 use podwright_protocol::message::failure::Kind;
 use podwright_sys::errno::SysResult;
 use podwright_sys::signal::{self, Ending};
@@ -18,8 +19,8 @@ const MAX_STRAYS: usize = 256;
 impl Monitor {
     /// A child has something to say: everything it has said is heard.
     pub(crate) fn report_ready(&mut self, key: u64) -> SysResult<()> {
-        while let Some(socket) = self.report_socket(key) {
-            match receive(socket, false) {
+        while let Some(ear) = self.ear(key) {
+            match ear.hear() {
                 Ok(Received::Nothing) => break,
                 Ok(Received::Message(report, fd)) => self.heard(key, report, fd)?,
                 Ok(Received::End) => {
@@ -29,26 +30,36 @@ impl Monitor {
                 Err(error) => {
                     self.close_report(key);
                     self.child_failed(key, step_failure(&error))?;
+                    self.end_unheard(key)?;
                 }
             }
         }
         Ok(())
     }
 
-    fn report_socket(&self, key: u64) -> Option<&OwnedFd> {
-        if let Some(container) = self.containers.get(&key) {
-            return container.report.as_ref();
+    fn ear(&mut self, key: u64) -> Option<&mut Ear> {
+        if let Some(container) = self.containers.get_mut(&key) {
+            return container.report.as_mut();
         }
-        if let Some(exec) = self.execs.get(&key) {
-            return exec.report.as_ref();
+        if let Some(exec) = self.execs.get_mut(&key) {
+            return exec.report.as_mut();
         }
-        if let Some(helper) = self.helpers.get(&key) {
-            return helper.report.as_ref();
+        if let Some(helper) = self.helpers.get_mut(&key) {
+            return helper.report.as_mut();
         }
-        if let Some(run) = self.hook_runs.get(&key) {
-            return run.report.as_ref();
+        if let Some(run) = self.hook_runs.get_mut(&key) {
+            return run.report.as_mut();
         }
-        self.reopens.get(&key).and_then(|r| r.report.as_ref())
+        self.reopens.get_mut(&key).and_then(|r| r.report.as_mut())
+    }
+
+    /// Ends a child that cannot be heard any more: what it does is not known.
+    fn end_unheard(&mut self, key: u64) -> SysResult<()> {
+        if self.containers.contains_key(&key) {
+            self.kill_container(key);
+            return Ok(());
+        }
+        self.kill_exec(key)
     }
 
     /// Stops hearing a child.
@@ -104,8 +115,8 @@ impl Monitor {
                 self.exec_inner(key, pid);
                 Ok(())
             }
-            (Report::Process(pid), _) if self.execs.contains_key(&key) => self.exec_process(key, pid),
-            (Report::Process(pid), _) => self.container_process(key, pid),
+            (Report::Process { pid, .. }, _) if self.execs.contains_key(&key) => self.exec_process(key, pid),
+            (Report::Process { pid, .. }, _) => self.container_process(key, pid),
             (Report::Engine, Some(socket)) => self.revival_begins(key, socket),
             (Report::Log { .. } | Report::Terminal | Report::Proc | Report::Engine, _) => {
                 let text = "its descriptor did not come along";

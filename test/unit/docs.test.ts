@@ -92,7 +92,7 @@ test('docs/architecture.md has every room on its floor, and every crate', (t) =>
     named.toReversed().map((rooms) => rooms.toSorted()),
     floors.map((rooms) => [...rooms].toSorted()),
   );
-  const [, crates = ''] = /^### `native\/`: crates\n\n```\n([^`]*)```/m.exec(page) ?? [];
+  const [, crates = ''] = /^### `native\/`: crates\n\n```text\n([^`]*)```/m.exec(page) ?? [];
   t.deepEqual(
     [...crates.matchAll(/^(\w+) /gm)].map(([, crate]) => crate).toSorted(),
     readdirSync('native/crates').toSorted(),

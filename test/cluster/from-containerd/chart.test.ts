@@ -7,6 +7,7 @@ import type { V1Node } from '@kubernetes/client-node';
 import test from 'ava';
 import { parse as parseToml } from 'smol-toml';
 import { version } from '../../../src/config/version.ts';
+import type { Journal } from '../../../src/node/journal.ts';
 import { Cluster, type Ended, hackCluster, runToEnd } from '../../helpers/cluster.ts';
 import { chart, Helm } from '../../helpers/helm.ts';
 import { installerImage, type PlainRegistry, pushArchive, startPlainRegistry } from '../../helpers/installer-image.ts';
@@ -66,7 +67,7 @@ const values = (): object => ({
 const hack = (): string => `HOME=${homedir()} PODWRIGHT_CLUSTER_DIR=${dir()} ${root}/hack/cluster`;
 
 /** The kubelet of the cluster, moved. */
-const moved = (): object => ({
+const moved = (about: object = {}): object => ({
   kubelet: {
     switch: true,
     restart: 'command',
@@ -76,6 +77,7 @@ const moved = (): object => ({
     fromEndpoint: `unix://${cluster.where.RUNTIME_SOCKET.replace(/^unix:\/\//, '')}`,
     kubeconfig: cluster.where.KUBECONFIG,
     timeoutSeconds: 300,
+    ...about,
   },
 });
 
@@ -196,6 +198,18 @@ test.serial('an upgrade and a rollback leave the pods alone', async (t) => {
   const [pod] = await cluster.pods('app=many');
   t.is(await cluster.sh(pod?.metadata?.name ?? '', 'echo $((6 * 7))'), '42', 'that can be entered');
   t.is(await pods.answer(), 'hello');
+});
+
+test.serial('a command that is mended counts from the upgrade on, and the pods are left alone', async (t) => {
+  const before = identity(await pods.readyOn('podwright'));
+  const startCommand = `true; ${hack()} resume kubelet`;
+  const { code, stderr } = await bring('upgrade', moved({ startCommand }));
+  t.is(code, 0, stderr);
+  const { data } = JSON.parse(readFileSync(join(places().journalDir, 'journal.json'), 'utf8')) as { data: Journal };
+  t.like(data, { kind: 'upgrade', outcome: 'done' });
+  t.like(data.settings.kubelet?.control, { start: startCommand }, 'what a revert or an uninstall is going to run');
+  t.is(said(await node())['podwright.io/status'], 'runs the pods');
+  t.deepEqual(identity(await pods.readyOn('podwright')), before);
 });
 
 test.serial('uninstalled, the node is on containerd and nothing is left', async (t) => {

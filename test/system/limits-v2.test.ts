@@ -1,5 +1,5 @@
 // Limits of cgroup v2 that come by the `unified` map: what the kernel does to those who go beyond, and what is refused.
-import { mkdirSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { cgroupDirs, cgroupFile, containerPath, podPath } from '../helpers/cgroups.ts';
@@ -126,6 +126,65 @@ onV2('cpu', 'cpu.max.burst lends what was not used before', async (t) => {
   // it begins with all that it may save
   await until('it has used its savings', () => counted(path(id), 'cpu.stat', 'nr_bursts') > 0);
   t.true(counted(path(id), 'cpu.stat', 'burst_usec') > 0);
+  await remove(id);
+});
+
+onV2('cpu', 'quota and burst go up and down together', async (t) => {
+  const id = await create(daemon, pod, limited({ cpu_period: '100000', cpu_quota: '20000' }));
+  for (const [quota, burst] of [
+    ['100000', '50000'],
+    ['20000', '20000'],
+    ['60000', '40000'],
+  ] as const) {
+    await update(id, { cpu_quota: quota, unified: { 'cpu.max.burst': burst } });
+    t.is(cgroupFile(path(id), 'cpu.max'), `${quota} 100000`);
+    t.is(cgroupFile(path(id), 'cpu.max.burst'), burst);
+  }
+  await update(id, { unified: { 'cpu.max': '10000 100000', 'cpu.max.burst': '10000' } });
+  t.is(cgroupFile(path(id), 'cpu.max'), '10000 100000');
+  await fails(t, update(id, { cpu_quota: '50000', unified: { 'cpu.max.burst': '60000' } }), {
+    code: 'INVALID_ARGUMENT',
+  });
+  t.is(cgroupFile(path(id), 'cpu.max'), '10000 100000', 'all of an update or nothing');
+  t.is(cgroupFile(path(id), 'cpu.max.burst'), '10000');
+  await remove(id);
+});
+
+onV2('cpu', 'who is idle no more has the weight that it was given, and a failed update takes none', async (t) => {
+  const id = await start(daemon, pod, limited({ ...memory(64 * mebi), cpu_shares: '2048' }));
+  const weight = (): string => cgroupFile(path(id), 'cpu.weight');
+  t.is(weight(), '174');
+  // more than can be taken back
+  t.is((await exec(daemon, id, ...sh('dd if=/dev/zero of=/dev/shm/full bs=1M count=16 2>/dev/null'))).code, 0);
+  for (const [key, value] of [
+    ['cpu.idle', '1'],
+    ['cpu.weight.nice', '3'],
+  ] as const) {
+    const unified = { [key]: value, 'memory.max': '1M' };
+    // the map is written in the order of its keys
+    await fails(t, update(id, { unified }), { code: 'FAILED_PRECONDITION', message: /below its usage/ });
+    t.is(cgroupFile(path(id), 'cpu.idle'), '0');
+    t.is(weight(), '174', key);
+  }
+  await update(id, { unified: { 'cpu.idle': '1' } });
+  t.is(cgroupFile(path(id), 'cpu.idle'), '1');
+  await update(id, { cpu_shares: '512' });
+  t.is(cgroupFile(path(id), 'cpu.idle'), '1', 'it takes no weight now');
+  await update(id, { unified: { 'cpu.idle': '0' } });
+  t.is(weight(), '59', 'what was asked for last');
+  t.like((await statusOf(daemon, id)).resources?.linux, { cpu_shares: '512' });
+  await remove(id);
+});
+
+onV2('io', 'a limit for a device that is none is refused by its key', async (t) => {
+  const id = await create(daemon, pod, limited({}));
+  for (const key of ['io.max', 'io.latency']) {
+    if (!existsSync(join(cgroupDirs(path(id))[0] as string, key))) continue;
+    const call = update(id, {
+      unified: { [key]: key === 'io.max' ? '4095:4095 wbps=1048576' : '4095:4095 target=75000' },
+    });
+    await fails(t, call, { code: 'INVALID_ARGUMENT', message: new RegExp(`"${key}": names no device`) });
+  }
   await remove(id);
 });
 

@@ -4,7 +4,7 @@
 mod scratch;
 
 use podwright_cgroups::stats::StatsReader;
-use podwright_cgroups::{CgroupError, HugepageLimit, Version, group, oom};
+use podwright_cgroups::{CgroupError, HugepageLimit, Resources, Version, group, oom};
 use scratch::{MIB, Scratch, Tested, wait_until};
 use std::path::Path;
 
@@ -99,6 +99,16 @@ fn a_cpu_quota_throttles() -> Tested {
     Ok(())
 }
 
+/// Holds 40 MB for as long as nobody reads its output.
+const HOLD: &str = "exec dd if=/dev/zero bs=40000000 count=1";
+
+fn wait_until_held(s: &Scratch) {
+    wait_until("40 MB held", || {
+        let stats = StatsReader::new(s.layout.clone(), 100).read(std::slice::from_ref(&s.path));
+        stats.is_ok_and(|s| s[0].as_ref().and_then(|s| s.memory).is_some_and(|m| m.rss >= 40_000_000))
+    });
+}
+
 #[test]
 fn a_memory_limit_below_usage_is_refused_and_nothing_changes() -> Tested {
     let s = Scratch::new(|r| {
@@ -106,19 +116,17 @@ fn a_memory_limit_below_usage_is_refused_and_nothing_changes() -> Tested {
         r.memory_swap_limit_bytes = Some(256 * MIB);
         r.cpu_shares = Some(300);
     })?;
-    let mut holder = s.sh("x=$(head -c 40000000 /dev/zero | tr '\\0' a); echo ready; read y < /dev/null; sleep 30")?;
-    wait_until("40 MB held", || {
-        let stats = StatsReader::new(s.layout.clone(), 100).read(std::slice::from_ref(&s.path));
-        stats.is_ok_and(|s| s[0].as_ref().and_then(|s| s.memory).is_some_and(|m| m.rss > 40_000_000))
-    });
+    let mut holder = s.sh(HOLD)?;
+    wait_until_held(&s);
+    let before = group::read(&s.layout, &s.path)?;
     let refused = s.update(|r| {
         r.memory_limit_bytes = Some(8 * MIB);
         r.memory_swap_limit_bytes = Some(8 * MIB);
         r.cpu_shares = Some(700);
     });
     assert!(matches!(refused, Err(CgroupError::MemoryBelowUsage { .. })), "{refused:?}");
-    let read = group::read(&s.layout, &s.path)?;
-    assert_eq!((read.memory_limit_bytes, read.cpu_shares), (Some(256 * MIB), Some(300)));
+    assert_eq!(before.memory_limit_bytes, Some(256 * MIB));
+    assert_eq!(group::read(&s.layout, &s.path)?, before);
     assert!(holder.try_wait()?.is_none(), "the holder was killed");
     holder.kill()?;
     holder.wait()?;
@@ -139,6 +147,34 @@ fn an_update_the_kernel_refuses_half_way_is_taken_back() -> Tested {
     assert_eq!(refused.map_err(|e| e.errno()), Err(libc::EINVAL));
     let read = group::read(&s.layout, &s.path)?;
     assert_eq!((read.memory_limit_bytes, read.memory_swap_limit_bytes), (Some(64 * MIB), Some(64 * MIB)));
+    Ok(())
+}
+
+#[test]
+fn a_limit_that_is_outgrown_during_a_failed_update_kills_nobody() -> Tested {
+    let limit = |r: &mut Resources, memory| {
+        r.memory_limit_bytes = Some(memory * MIB);
+        r.memory_swap_limit_bytes = Some(memory * MIB);
+    };
+    let s = Scratch::new(|r| limit(r, 24))?;
+    let go = std::env::temp_dir().join(format!("podwright-go-{}", std::process::id()));
+    let mut holder = s.sh(&format!("while ! [ -e {} ]; do sleep 0.05; done; {HOLD}", go.display()))?;
+    let mut wanted = Resources::default();
+    limit(&mut wanted, 256);
+    let refused = group::update_if(&s.layout, &s.path, &wanted, || {
+        assert!(std::fs::write(&go, "").is_ok());
+        wait_until_held(&s);
+        Err(CgroupError::NoCgroups("refused"))
+    });
+    std::fs::remove_file(&go)?;
+    let told = refused.map_err(|e| e.to_string()).err().unwrap_or_default();
+    // v1 refuses to go below usage by itself
+    assert!(s.layout.version != Version::V2 || told.contains("the new memory limit stays"), "{told}");
+    assert_eq!(group::read(&s.layout, &s.path)?.memory_limit_bytes, Some(256 * MIB));
+    assert_eq!(oom::kills(Path::new(&s.facts.memory_events))?, 0);
+    assert!(holder.try_wait()?.is_none(), "the holder was killed");
+    holder.kill()?;
+    holder.wait()?;
     Ok(())
 }
 

@@ -99,9 +99,9 @@ function limitedWork({ config, native, cgroups, log }: Omit<OwnParts, 'paths'>, 
     if (!stopping) onError(error);
   };
   const path = cgroups.own.work;
-  const { worker: program, addon } = config.node;
+  const { worker: program, addon, monitor } = config.node;
   const worker = new Worker({
-    start: (events) => startWork(program, addon, events),
+    start: (events) => startWork({ program, addon, monitor }, events),
     place: async (pid) => void (await cgroups.enter({ path, pid, description: 'podwright work', resources })),
     leave: () => vacateOwn({ cgroups, log }, path),
     idleMs,

@@ -1,6 +1,6 @@
 // The program podwright-work: the heavy calls of a daemon whose work is limited, in a cgroup of their own. It lives as
 // long as the daemon's end of their channel.
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { loadRaw } from '../native/load.ts';
 import type { WorkRequest } from './calls.ts';
 import { serveWork } from './serve.ts';
@@ -11,8 +11,9 @@ if (process.send === undefined || addon === '') {
   process.exit(2);
 }
 process.title = 'podwright-work';
-// a service may have protected the daemon from the OOM killer: a pull can be tried again
-writeFileSync('/proc/self/oom_score_adj', '0');
+// a service may have protected the daemon from the OOM killer: a pull can be tried again. Less than it has needs a right
+const score = '/proc/self/oom_score_adj';
+if (Number(readFileSync(score, 'utf8')) < 0) writeFileSync(score, '0');
 const take = serveWork(loadRaw(addon), (reply) => void process.send?.(reply));
 process.on('message', (request) => take(request as WorkRequest));
 process.on('disconnect', () => process.exit(0));

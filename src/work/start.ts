@@ -17,15 +17,48 @@ export interface WorkEvents {
   readonly onEnd: (how: string, error?: Error) => void;
 }
 
+/** The programs that make it. */
+export interface WorkPrograms {
+  /** podwright-work. */
+  readonly program: string;
+  readonly addon: string;
+  /** podwright-monitor, which takes the rights away: a program cannot do that to all of its threads. */
+  readonly monitor: string;
+}
+
+/**
+ * What is left to it of root's rights. It reads what registries and others wrote, and a fault in that shall not be worth
+ * all of root: it makes files of other owners (CHOWN, FOWNER, FSETID) with devices, whiteouts and capabilities among them
+ * (MKNOD, SETFCAP), marks and reads what is overlayfs's (`trusted.*`: SYS_ADMIN), and frees all (DAC_OVERRIDE), also what
+ * was made immutable.
+ */
+const capabilities = [
+  'CHOWN',
+  'DAC_OVERRIDE',
+  'FOWNER',
+  'FSETID',
+  'LINUX_IMMUTABLE',
+  'MKNOD',
+  'SETFCAP',
+  'SYS_ADMIN',
+] as const;
+
+/** Of the environment: all else may hold secrets, and proxies and credentials come with each request. */
+const kept = /^(PATH|TZ|LANG|LC_.*|LD_LIBRARY_PATH|NODE_OPTIONS|NODE_V8_COVERAGE|RUST_BACKTRACE)$/;
+
 /**
  * Starts it with the options of this process. It works when it is first asked: until then it can be put anywhere.
  *
  * @throws what fork(3) says when there is no room for a process.
  */
-export function startWork(program: string, addon: string, { onReply, onEnd }: WorkEvents): WorkProcess {
-  // NOTIFY_SOCKET and WATCHDOG_PID are between the daemon and its service manager
-  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(NOTIFY|WATCHDOG)_/.test(name)));
-  const child: ChildProcess = fork(program, [addon], { env, cwd: '/', stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
+export function startWork({ program, addon, monitor }: WorkPrograms, { onReply, onEnd }: WorkEvents): WorkProcess {
+  const child: ChildProcess = fork(program, [addon], {
+    execPath: monitor,
+    execArgv: ['confined', capabilities.join(','), process.execPath, ...process.execArgv],
+    env: Object.fromEntries(Object.entries(process.env).filter(([name]) => kept.test(name))),
+    cwd: '/',
+    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+  });
   let told = false;
   const end = (how: string, error?: Error): void => {
     if (told) return;

@@ -45,7 +45,7 @@ test('a program of a change of the node', async (t) => {
 
 test('the process for heavy work', async (t) => {
   const worker = `new mod.Worker({
-    start: (events) => start.startWork('/dev/null', '', events),
+    start: (events) => start.startWork({ program: '/dev/null', addon: '', monitor: '/bin/true' }, events),
     place: async () => {}, leave: async () => {}, idleMs: 1, stopMs: 1, onError: () => {},
   })`;
   const said = await withoutDescriptors(

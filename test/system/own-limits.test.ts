@@ -2,13 +2,14 @@
 // is limited only in a machine of the test's own (hack/testbed).
 import test, { type ExecutionContext } from 'ava';
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ownCgroups, serviceOf } from '../../src/cgroup/path.ts';
 import { cgroupDriver, cgroupExists, cgroupFile, cgroupOf, legacy } from '../helpers/cgroups.ts';
 import { type DaemonOptions, TestDaemon } from '../helpers/daemon.ts';
 import { counted, limited, mebi, onDisk } from '../helpers/limits.ts';
-import { pull, runPod, start, statusOf } from '../helpers/pods.ts';
+import { containerConfig, pull, runPod, start, statusOf } from '../helpers/pods.ts';
+import { ref } from '../helpers/registry.ts';
 import { patienceMs, until } from '../helpers/until.ts';
 
 const own = ownCgroups[cgroupDriver === 'systemd' ? 'systemd' : 'cgroupfs'];
@@ -79,6 +80,48 @@ test.serial('work that needs more memory than it may is ended, and nothing else'
   await daemon.stop();
   t.false(cgroupExists(own.work));
 });
+
+/** CHOWN, DAC_OVERRIDE, FOWNER, FSETID, LINUX_IMMUTABLE, SYS_ADMIN, MKNOD and SETFCAP, by their numbers. */
+const rights = [0, 1, 3, 4, 9, 21, 27, 31].reduce((bits, number) => bits | (1n << BigInt(number)), 0n);
+
+test.serial(
+  'limited work has the rights that it needs and no more, in each thread, and does all with them',
+  async (t) => {
+    const daemon = await daemonOf(t, ['work_memory=512MiB'], { env: { OF_THE_DAEMON: 'secret' } });
+    // owners, devices, whiteouts, attributes and capabilities of each kind
+    const image = ref('test/layers');
+    await pull(daemon, image);
+    const [pid = 0] = pidsIn(own.work);
+    const threads = readdirSync(`/proc/${pid}/task`);
+    t.true(threads.length > 1);
+    for (const thread of threads) {
+      const status = readFileSync(`/proc/${pid}/task/${thread}/status`, 'utf8');
+      const told = [...status.matchAll(/^(Cap(?:Inh|Prm|Eff|Bnd|Amb)|NoNewPrivs):\s+(\w+)$/gm)];
+      t.deepEqual(Object.fromEntries(told.map(([, name = '', value = '']) => [name, BigInt(`0x${value}`)])), {
+        CapInh: 0n,
+        CapPrm: rights,
+        CapEff: rights,
+        CapBnd: rights,
+        CapAmb: 0n,
+        NoNewPrivs: 1n,
+      });
+    }
+    t.false(readFileSync(`/proc/${pid}/environ`, 'latin1').includes('OF_THE_DAEMON'));
+    const saved = join(daemon.dir, 'saved.tar');
+    await daemon.podwright('save', '-o', saved, image);
+    t.true(statSync(saved).size > mebi);
+    const check = { image: { image }, command: ['/bin/sh', '/check.sh'] };
+    const id = await start(daemon, await runPod(daemon, hostNetwork), containerConfig(check));
+    const { exit_code, message } = await until('it has looked at each file', async () => {
+      const status = await statusOf(daemon, id);
+      return status.state === 'CONTAINER_EXITED' && status;
+    });
+    t.is(exit_code, 0, message);
+    await daemon.removeAllPods();
+    await daemon.image.RemoveImage({ image: { image } });
+    await until('all of it is freed', () => readdirSync(join(daemon.root, 'trash')).length === 0);
+  },
+);
 
 test.serial('the daemon has limits that its containers do not have', async (t) => {
   const daemon = await daemonOf(t, ['daemon_memory=512MiB', 'daemon_cpus=1']);

@@ -1,5 +1,6 @@
 //! The command line. PURE.
 
+use crate::confined::Confined;
 use podwright_container::probe::Places;
 
 /// What the binary was asked to be.
@@ -13,6 +14,8 @@ pub(crate) enum Stage {
     Probe(Places),
     /// `runtime`: one verb of another OCI runtime, with its words.
     Runtime(Vec<String>),
+    /// `confined`: another program, which keeps the capabilities of a list and can have no more.
+    Confined(Confined),
     /// `--version`.
     Version,
 }
@@ -38,6 +41,7 @@ pub(crate) fn parse(argv: &[String]) -> Result<Stage, String> {
     match words.next().map(String::as_str) {
         Some("serve") => serve(words).map(Stage::Serve),
         Some("runtime") => Ok(Stage::Runtime(words.cloned().collect())),
+        Some("confined") => confined(words),
         Some("pause") => Ok(Stage::Pause),
         Some("probe") => probe(words).map(Stage::Probe),
         Some("--version") => Ok(Stage::Version),
@@ -66,6 +70,15 @@ fn serve<'a>(mut words: impl Iterator<Item = &'a String>) -> Result<ServeOptions
         return Err("serve needs --id and --socket".into());
     }
     Ok(options)
+}
+
+fn confined<'a>(mut words: impl Iterator<Item = &'a String>) -> Result<Stage, String> {
+    let keep = words.next().map(|list| list.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect());
+    let argv: Vec<String> = words.cloned().collect();
+    match keep {
+        Some(keep) if !argv.is_empty() => Ok(Stage::Confined(Confined { keep, argv })),
+        _ => Err("confined needs a list of capabilities and a program".into()),
+    }
 }
 
 fn probe<'a>(mut words: impl Iterator<Item = &'a String>) -> Result<Places, String> {
@@ -111,6 +124,15 @@ mod tests {
         let expected = Places { store: "/a".into(), state: "/b".into() };
         assert_eq!(parse(&words("podwright-monitor probe --state /b --store /a")), Ok(Stage::Probe(expected)));
         assert!(parse(&words("m probe --store /a")).is_err() && parse(&words("m probe --store /a --x /b")).is_err());
+    }
+
+    #[test]
+    fn reads_confined() {
+        let expected = Confined { keep: vec!["CHOWN".into(), "MKNOD".into()], argv: vec!["/p".into(), "--x".into()] };
+        assert_eq!(parse(&words("m confined CHOWN,MKNOD /p --x")), Ok(Stage::Confined(expected)));
+        let nothing = Confined { keep: Vec::new(), argv: vec!["/p".into()] };
+        assert_eq!(parse(&words("m confined  /p")), Ok(Stage::Confined(nothing)));
+        assert!(parse(&words("m confined")).is_err() && parse(&words("m confined CHOWN")).is_err());
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod calls;
 mod checkpoint;
 mod checkpoint_wait;
 mod clock;
+mod confined;
 mod connection;
 mod container;
 mod copied;
@@ -64,6 +65,10 @@ fn main() -> ExitCode {
         Ok(Stage::Pause) => podwright_container::pause::run(),
         Ok(Stage::Probe(places)) => probe(&places),
         Ok(Stage::Runtime(words)) => runtime(&words),
+        Ok(Stage::Confined(confined)) => {
+            eprintln!("podwright-monitor: {}", confined::run(&confined));
+            ExitCode::from(127)
+        }
         Ok(Stage::Serve(options)) => daemonize::serve(&options),
         Err(message) => {
             eprintln!("podwright-monitor: {message}");

@@ -159,10 +159,24 @@ async function runContainer(client: Call, { podId, config, namespaces }: Made): 
     throw internal(`a command in the self-test's container ended with ${code}: ${Buffer.from(stderr).toString()}`);
 }
 
-/** Whether a pod is not ready any more, or gone: nobody here has stopped it. */
+/** How long the kubelet may take from a container that it stops to the end of the pod, in milliseconds. */
+const stopMs = 5000;
+
+/** Whether a pod is not ready any more, or gone: nobody here has stopped it. The kubelet stops its container first. */
 async function isStopped(client: Call, podId: string): Promise<boolean> {
-  const { items } = await client.call('ListPodSandbox', { filter: { id: podId } });
-  return items.every(({ state }) => state !== 'SANDBOX_READY');
+  const isOver = async (): Promise<boolean> => {
+    const { items } = await client.call('ListPodSandbox', { filter: { id: podId } });
+    return items.every(({ state }) => state !== 'SANDBOX_READY');
+  };
+  if (await isOver()) return true;
+  const { containers } = await client.call('ListContainers', { filter: { pod_sandbox_id: podId } });
+  if (containers.length === 0) return false; // that could not be made
+  const ask = async (): Promise<string | null> => ((await isOver()) ? null : 'it is ready');
+  const about = { signal: AbortSignal.timeout(stopMs), everyMs: 100, failure: internal };
+  return until(ask, about).then(
+    () => true,
+    () => false,
+  );
 }
 
 /** Removes the pod and the image, of an interrupted test before as well. */

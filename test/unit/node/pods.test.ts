@@ -20,7 +20,7 @@ interface Request {
   readonly pod_sandbox_id?: string;
   readonly container_id?: string;
   readonly timeout?: number;
-  readonly filter?: { readonly id?: string };
+  readonly filter?: { readonly id?: string; readonly pod_sandbox_id?: string };
 }
 
 /** A runtime with pods, and what it was asked. */
@@ -31,6 +31,8 @@ class Runtime {
   network = true;
   /** Called before each call; what it throws is the answer. */
   before: (method: string, request: Request) => void = () => undefined;
+  /** Whether a pod that is asked for has a container. */
+  hasContainer = false;
   /** Pods that are on the host's network. */
   readonly onHost = new Set<string>();
   #serial = 0;
@@ -70,6 +72,7 @@ class Runtime {
           status: { linux: { namespaces: { options: { network: this.onHost.has(pod) ? 'NODE' : 'POD' } } } },
         };
       case 'ListContainers':
+        if (request.filter?.pod_sandbox_id !== undefined) return { containers: this.hasContainer ? [{ id: 'c' }] : [] };
         return {
           containers: [...this.pods.keys()].flatMap((one) => [
             {
@@ -196,6 +199,27 @@ test('a pod that the kubelet stopped is made anew', async (t) => {
     t.is((await selfTest(runtime)).length, warned);
     t.is(runtime.pods.size, 0);
   }
+});
+
+test('a pod whose container the kubelet has stopped, and itself a moment later, is made anew', async (t) => {
+  const runtime = new Runtime();
+  let stopping = false;
+  const made: string[] = [];
+  runtime.before = (method) => {
+    made.push(method);
+    if (method === 'StartContainer' && !stopping) {
+      stopping = true;
+      runtime.hasContainer = true;
+      throw new Error('is not in the created state');
+    }
+    // behind the look at containers, the one at the pod
+    if (method !== 'ListPodSandbox' || made.at(-2) !== 'ListContainers') return;
+    for (const pod of runtime.pods.values()) pod.state = 'SANDBOX_NOTREADY';
+    runtime.hasContainer = false;
+  };
+  t.deepEqual(await selfTest(runtime), []);
+  t.is(made.filter((method) => method === 'RunPodSandbox').length, 2);
+  t.is(runtime.pods.size, 0);
 });
 
 test('without a pod network the self-test is on the host, and says so', async (t) => {

@@ -48,7 +48,7 @@ export function monitorsOf(
       if (note) log.warn({ sandboxId, containerId: note.containerId }, note.text);
       if (logTrouble) {
         dropped.soFar(logTrouble.containerId, Number(logTrouble.droppedBytes));
-        log.warn({ sandboxId, ...logTrouble }, 'output of the container cannot be logged and is dropped');
+        log.warn({ sandboxId, ...logTrouble }, 'output of the container could not be logged and was dropped');
       }
     },
     onState: (_, hello) => {

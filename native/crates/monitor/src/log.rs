@@ -60,6 +60,8 @@ struct Books {
     failing: Option<i32>,
     /// The errno of what was last dropped.
     reason: i32,
+    /// How many dropped bytes the owner has heard of.
+    said: u64,
 }
 
 impl Books {
@@ -128,24 +130,20 @@ impl Log {
         self.past.iter_mut().chain(current)
     }
 
-    /// Hears the writers. The answer is what has just gone wrong.
+    /// Hears the writers. The answer is as that of [`Log::take`].
     pub(crate) fn hear(&mut self) -> Option<Trouble> {
         let mut books = self.books;
-        let mut trouble = false;
         // each reopening adds one; where they do not end the oldest is not waited for
         let many = self.past.len().saturating_sub(PAST);
         for (at, writer) in self.past.iter_mut().enumerate() {
-            let news = if at < many { writer.give_up() } else { writer.listen() };
-            trouble |= news.lost > 0;
-            books.take(&news);
+            books.take(&if at < many { writer.give_up() } else { writer.listen() });
         }
         if let Some(Target::Process(writer)) = &mut self.file {
             let news = writer.listen();
             books.take(&news);
             books.failing = news.failing.unwrap_or(books.failing);
         }
-        let begun = self.settle(books);
-        begun.or_else(|| trouble.then_some(Trouble { errno: books.reason, dropped: books.dropped }))
+        self.settle(books)
     }
 
     /// Forgets writers that have ended.
@@ -158,16 +156,15 @@ impl Log {
         self.file.is_none() && self.past.is_empty()
     }
 
-    /// Ends it: what writers have not written counts as dropped. The answer is whether that is so.
+    /// Ends it: what writers have not written counts as dropped. The answer is what the owner has not heard of.
     pub(crate) fn close(&mut self) -> Option<Trouble> {
         self.retire();
         let mut books = self.books;
         for writer in &mut self.past {
             books.take(&writer.give_up());
         }
-        let lost = books.dropped > self.books.dropped;
-        self.books = books;
-        lost.then_some(Trouble { errno: books.reason, dropped: books.dropped })
+        books.failing = None;
+        self.settle(books)
     }
 
     /// Bytes of records dropped so far.
@@ -176,7 +173,7 @@ impl Log {
     }
 
     /// Logs what was read from a stream. `room` is where records are put together. The answer is
-    /// what has just gone wrong, once per time it begins.
+    /// what the owner shall know of trouble: that it begins, and the sum when it ends or has more than doubled.
     pub(crate) fn take(&mut self, stream: Stream, bytes: &[u8], room: &mut [u8]) -> Option<Trouble> {
         self.file.as_ref()?;
         let nanos = clock::now();
@@ -212,10 +209,17 @@ impl Log {
         self.settle(books)
     }
 
-    fn settle(&mut self, books: Books) -> Option<Trouble> {
-        let before = std::mem::replace(&mut self.books, books);
-        let errno = books.failing.filter(|_| before.failing.is_none())?;
-        Some(Trouble { errno, dropped: books.dropped })
+    fn settle(&mut self, mut books: Books) -> Option<Trouble> {
+        let before = self.books.failing;
+        let worth = match books.failing {
+            Some(_) => before.is_none() || books.dropped > 2 * books.said,
+            None => books.dropped > books.said,
+        };
+        if worth {
+            books.said = books.dropped;
+        }
+        self.books = books;
+        worth.then_some(Trouble { errno: books.reason, dropped: books.dropped })
     }
 }
 
@@ -394,10 +398,14 @@ mod tests {
         log.open(full.into(), false);
         let trouble = log.take(Stream::Stdout, b"lost\n", &mut room).unwrap();
         assert_eq!((trouble.errno, trouble.dropped), (28, (OVERHEAD + 4) as u64));
+        let lost = (OVERHEAD + 4) as u64;
+        assert_eq!(log.take(Stream::Stdout, b"lost\n", &mut room), None);
+        assert_eq!(log.take(Stream::Stdout, b"lost\n", &mut room), Some(Trouble { errno: 28, dropped: 3 * lost }));
         assert_eq!(log.take(Stream::Stdout, b"lost\n", &mut room), None);
         let (fd, mut reader) = memfd();
         log.open(fd, false);
-        assert_eq!(log.take(Stream::Stdout, b"kept\n", &mut room), None);
+        // with the end of trouble the sum is told
+        assert_eq!(log.take(Stream::Stdout, b"kept\n", &mut room), Some(Trouble { errno: 28, dropped: 4 * lost }));
         log.take(Stream::Stdout, b"more\n", &mut room);
         let mut text = String::new();
         reader.read_to_string(&mut text).unwrap();

@@ -26,7 +26,7 @@ import { composeStats } from './daemon/stats.ts';
 import { trimWhenIdle } from './daemon/idle.ts';
 import type { Log } from './log.ts';
 import { createMetrics } from './metrics/metrics.ts';
-import { composeOwed } from './daemon/owed.ts';
+import { startOwed } from './daemon/owed.ts';
 import { composeOwn } from './daemon/own-processes.ts';
 import { createNetwork } from './network/network.ts';
 import { RecordWriter } from './state/record-writer.ts';
@@ -114,7 +114,9 @@ function composeManager(
 }
 
 /** Says where metrics are read, and serves them. */
-async function startMetrics(rooms: Awaited<ReturnType<typeof compose>>): Promise<void> {
+async function startMetrics(
+  rooms: Awaited<ReturnType<typeof compose>> & { readonly recovery: Recovery },
+): Promise<void> {
   const { metrics, metricListeners: listeners, podMetrics } = rooms;
   metrics.setSources(metricSources(rooms));
   metrics.setPods({ families: () => podMetrics.metricDescriptors(), read: () => podMetrics.podMetrics() });
@@ -131,8 +133,7 @@ export async function startDaemon(config: Config, log: Log, manager: ManagerAddr
   const recovery = runRecovery(rooms);
   const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms).unref());
   void recovery.done.then(() => keepThroughReloads({ ...rooms, ...pods, sleep }));
-  const owed = composeOwed(rooms);
-  void recovery.done.then(() => owed.start());
+  const owed = startOwed({ ...rooms, recovery });
   const kube = linkKube({ ...rooms, recovery });
   const ended = Promise.withResolvers<void>();
   const { root, state, socket } = config.node;
@@ -150,7 +151,7 @@ export async function startDaemon(config: Config, log: Log, manager: ManagerAddr
     host: { handlers: Object.keys(config.node.runtimes) },
   });
   writePidFile(paths.pidFile);
-  await startMetrics(rooms);
+  await startMetrics({ ...rooms, recovery });
   const idle = trimWhenIdle(rooms.native.heapTrim, (error) => log.error({ error }, 'memory was not given back'));
   const service = composeManager(manager, { ...rooms, recovery });
   await service.ready();

@@ -130,7 +130,8 @@ export function sandboxCgroup(driver: CgroupDriver, cgroupParent: string, sandbo
 export const containerCgroup = (sandboxCgroupPath: string, id: string): string =>
   `${sandboxCgroupPath}/${sandboxCgroupPath.endsWith('.slice') ? scopeName(id) : id}`;
 
-const scopeName = (id: string): string => `podwright-${id}.scope`;
+/** What the cgroup of a container or pause process is called in a slice. */
+export const scopeName = (id: string): string => `podwright-${id}.scope`;
 
 /** Whether systemd has, or may have, a unit for this cgroup. */
 export const isScope = (path: string): boolean => path.endsWith('.scope');

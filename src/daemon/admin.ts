@@ -86,7 +86,7 @@ async function inspect({ pods, images, config, recovery }: AdminParts, id: strin
   throw notFound(`no sandbox, container or image is called ${id}`);
 }
 
-/** Of what was set aside, so many are listed. */
+/** Of what was set aside or swept, so many are listed. */
 const mostQuarantined = 100;
 type Warn = (subject: string, problem: string, advice: string) => void;
 
@@ -107,7 +107,7 @@ function warnOfSelinux({ setting, mode, trouble, defaultsFile, defaults }: Selin
 function warnOfOwed(owed: readonly OwedReport[], warn: Warn): void {
   for (const { subject, problem, tries, error } of owed) {
     const tried = error === '' ? '' : `; tried again ${tries} times: ${error}`;
-    warn(subject, `${problem}${tried}`, 'it is tried again in the background, and by the next stop or removal');
+    warn(subject, `${problem}${tried}`, 'it is tried again in the background; the error says what is in the way');
   }
 }
 
@@ -152,6 +152,8 @@ async function doctor(
     );
   if (network.owedReleases() > 0) warn('network', `${network.owedReleases()} releases are owed`, '');
   warnOfOwed(owed.report(), warn);
+  for (const each of recovery.swept.slice(0, mostQuarantined))
+    warn(each, 'nobody had it any more: it was ended, and taken away', '');
   for (const { noun, id, why: reason } of [...recovery.setAside, ...images.setAside])
     wrong(`${noun} ${id}`, reason, 'look at it in the quarantine directory; remove it there when it is not needed');
   for (const each of (await images.quarantined()).slice(0, mostQuarantined))

@@ -11,7 +11,7 @@ export interface HealthParts {
   readonly images: Images;
   readonly network: Network;
   readonly writer: { readonly owed: number };
-  readonly recovery: Pick<Recovery, 'notReady' | 'setAside'>;
+  readonly recovery: Pick<Recovery, 'notReady' | 'setAside' | 'owed'>;
 }
 
 async function roomOf({ storage }: Images): Promise<HealthFacts['store']> {
@@ -29,6 +29,7 @@ export async function healthFacts({ pods, images, network, recovery, writer }: H
   const [net, store, quarantined] = await Promise.all([network.status(), roomOf(images), images.quarantined()]);
   const ready = sandboxes.list().filter(({ status }) => status.phase === 'ready');
   const alive = ready.filter(({ identity }) => monitors.isAlive(identity.id));
+  const removing = [...sandboxes.list(), ...containers.list()].filter((o) => o.status.phase === 'removing');
   const unreadable = [...recovery.setAside, ...images.setAside];
   return {
     notReady: recovery.notReady(),
@@ -37,7 +38,7 @@ export async function healthFacts({ pods, images, network, recovery, writer }: H
     quarantined: Math.max(quarantined.length, unreadable.length),
     owedReleases: network.owedReleases(),
     owedWrites: writer.owed,
-    owedRemovals: [...sandboxes.list(), ...containers.list()].filter((o) => o.status.phase === 'removing').length,
+    owedRemovals: removing.length + recovery.owed().length,
     silentMonitors: alive.filter(({ identity }) => !monitors.isReachable(identity.id)).length,
     deadMonitors: ready.length - alive.length,
     store,

@@ -4,6 +4,7 @@ import type { MetricSources } from '../metrics/metrics.ts';
 import { sandboxState } from '../sandbox/sandbox.ts';
 import type { Images } from './images.ts';
 import type { Pods } from './live.ts';
+import type { Recovery } from './recovery.ts';
 
 export interface SourceParts {
   readonly pods: Pods;
@@ -11,6 +12,7 @@ export interface SourceParts {
   readonly nri: { readonly list: readonly object[] };
   readonly network: { readonly owedReleases: () => number };
   readonly writer: { readonly owed: number };
+  readonly recovery: Pick<Recovery, 'owed'>;
 }
 
 function countBy<T>(
@@ -28,7 +30,7 @@ const layerStages = ['queued', 'connecting', 'downloading', 'waiting', 'unpackin
 const pulledLayers = (images: Images) => images.progress().flatMap(({ layers }) => layers);
 
 /** The functions that a scrape calls. */
-export function metricSources({ pods, images, network, nri, writer }: SourceParts): MetricSources {
+export function metricSources({ pods, images, network, nri, writer, recovery }: SourceParts): MetricSources {
   const { sandboxes, containers, monitors, events, ooms, dropped } = pods;
   const ready = () => sandboxes.list().filter((s) => s.status.phase === 'ready');
   return {
@@ -45,6 +47,7 @@ export function metricSources({ pods, images, network, nri, writer }: SourcePart
       ready().filter((s) => monitors.isAlive(s.identity.id) && !monitors.isReachable(s.identity.id)).length,
     owedReleases: () => network.owedReleases(),
     owedRemovals: () => [...sandboxes.list(), ...containers.list()].filter((o) => o.status.phase === 'removing').length,
+    owedLeftovers: () => recovery.owed().length,
     owedWrites: () => writer.owed,
     oomKills: () => ooms.counts(),
     droppedLogBytes: () => dropped.total,

@@ -1,9 +1,11 @@
-// What is owed, over the composed rooms: removals and stops that did not end, releases of networks. Wires, decides little.
+// What is owed, over the composed rooms: removals and stops that did not end, releases of networks, what the start could
+// not end. Wires, decides little.
 import type { Log } from '../log.ts';
 import type { Network } from '../network/network.ts';
 import { lookMs, OwedWork, type Owed } from '../recovery/owed.ts';
 import { stopSandbox } from '../sandbox/stop.ts';
 import type { Pods } from './live.ts';
+import type { Recovery } from './recovery.ts';
 
 export interface OwedParts {
   readonly pods: Pick<
@@ -11,13 +13,12 @@ export interface OwedParts {
     'sandboxes' | 'containers' | 'locks' | 'releasePorts' | 'runPorts' | 'teardownSandbox' | 'teardownContainer'
   >;
   readonly network: Pick<Network, 'owed' | 'releaseAgain'>;
+  readonly recovery: Pick<Recovery, 'done' | 'owed'>;
   readonly log: Pick<Log, 'info' | 'warn' | 'error'>;
 }
 
 /** Trying again in the background. */
 export interface OwedLoop extends Pick<OwedWork, 'report'> {
-  /** To be called when recovery is over: until then it is recovery's. */
-  readonly start: () => void;
   /** Begins no more; what has begun goes on to its own end, as nothing is lost when it does not come to that. */
   readonly stop: () => void;
 }
@@ -76,10 +77,11 @@ export const owedOf = (parts: OwedParts): Owed[] => [
   ...owedBySandboxes(parts),
   ...owedByContainers(parts),
   ...owedByNetworks(parts),
+  ...parts.recovery.owed(),
 ];
 
-/** The loop; nothing is tried before it is started. */
-export function composeOwed(parts: OwedParts): OwedLoop {
+/** Tries it again for as long as the daemon lives, from the end of recovery on: until then it is recovery's. */
+export function startOwed(parts: OwedParts): OwedLoop {
   const work = new OwedWork({
     list: () => owedOf(parts),
     elapsedMs: () => performance.now(),
@@ -94,11 +96,11 @@ export function composeOwed(parts: OwedParts): OwedLoop {
       parts.log.error({ error }, 'bug: what is owed could not be looked at');
     }
   };
+  void parts.recovery.done.then(() => {
+    if (!stopped) timer = setInterval(look, lookMs).unref();
+  });
   return {
     report: () => work.report(),
-    start() {
-      if (!stopped) timer ??= setInterval(look, lookMs).unref();
-    },
     stop() {
       stopped = true;
       clearInterval(timer);

@@ -11,13 +11,15 @@ import type { Native } from '../native/load.ts';
 import type { Network } from '../network/network.ts';
 import type { Paths } from '../paths.ts';
 import type { Action } from '../recovery/reconcile.ts';
-import { recover } from '../recovery/recover.ts';
+import type { Owed } from '../recovery/owed.ts';
+import { type FailedAction, recover } from '../recovery/recover.ts';
 import { stopSandbox } from '../sandbox/stop.ts';
 import type { Spans } from '../trace/spans.ts';
 import type { LoadReport } from '../state/record-store.ts';
 import type { Images } from './images.ts';
 import { noteWork } from './idle.ts';
 import type { Pods } from './live.ts';
+import { orphanEnds } from './orphans.ts';
 
 export interface RecoveryParts {
   readonly pods: Pods;
@@ -38,8 +40,10 @@ export interface Recovery {
   readonly done: Promise<void>;
   /** What loading set aside, for doctor. */
   readonly setAside: readonly { readonly noun: string; readonly id: string; readonly why: string }[];
-  /** What was taken away that nobody had any more; complete when recovery is over. */
+  /** What was taken away that nobody had any more; complete when recovery is over, but for what is owed. */
   readonly swept: readonly string[];
+  /** What should have ended at the start and has not, and is on no record. */
+  readonly owed: () => readonly Owed[];
 }
 
 /** Loads the records at once and reconciles in the background. */
@@ -52,7 +56,8 @@ export function runRecovery(parts: RecoveryParts): Recovery {
   let running: Promise<void> | null = null;
   let failed: string | null = null;
   const swept: string[] = [];
-  running = reconcileAll({ ...parts, swept })
+  const kept = new Set<FailedAction>();
+  running = reconcileAll({ ...parts, swept, failed: kept })
     .catch((error: unknown) => {
       failed = failureChain(error);
       log.error({ error }, 'recovery failed; pods of before may be unknown');
@@ -65,6 +70,7 @@ export function runRecovery(parts: RecoveryParts): Recovery {
     done: running,
     setAside,
     swept,
+    owed: () => owedBy(kept),
     notReady: () => {
       if (running) return { reason: 'Recovering', message: 'podwrightd looks at what was running before it started' };
       return failed === null ? null : { reason: 'RecoveryFailed', message: failed };
@@ -85,14 +91,14 @@ export function runRecovery(parts: RecoveryParts): Recovery {
 }
 
 const never = new AbortController().signal;
-const orphanMs = 20_000;
 
 const aside = (noun: string, report: LoadReport) =>
   [...report.quarantined, ...report.left].map(({ id, why }) => ({ noun, id, why }));
 
+const short = (id: string): string => id.slice(0, 13);
+
 /** What an action took away that nobody had any more, in words; null for all else. */
 function leftoverOf(action: Action): string | null {
-  const short = (id: string): string => id.slice(0, 13);
   if (action.type === 'end-orphan') return `sandbox ${short(action.sandboxId)} without a record`;
   if (action.type === 'forget-container') return `container ${short(action.containerId)} without a record`;
   if (action.type === 'remove-snapshot') return `writable layer ${short(action.containerId)} without a container`;
@@ -100,7 +106,32 @@ function leftoverOf(action: Action): string | null {
   return null;
 }
 
-async function reconcileAll(parts: RecoveryParts & { readonly swept: string[] }): Promise<void> {
+/** What no record will tell of later is kept; the rest is on record, and owed by that. */
+const keepFailed = (kept: Set<FailedAction>, failed: FailedAction): void => {
+  const { type } = failed.action;
+  if (leftoverOf(failed.action) !== null || type === 'lose-container') kept.add(failed);
+};
+
+/** What recovery could not end, as it is tried again. */
+const owedBy = (kept: Set<FailedAction>): Owed[] =>
+  [...kept].map((failed) => {
+    const { action } = failed;
+    const id = action.type === 'lose-container' ? action.containerId : '';
+    return {
+      key: `${action.type} ${action.sandboxId} ${'containerId' in action ? action.containerId : ''}`,
+      subject: leftoverOf(action) ?? `container ${short(id)}`,
+      problem: 'the start could not end it',
+      isBusy: failed.isRunning(),
+      again: async () => {
+        await failed.again();
+        kept.delete(failed);
+      },
+    };
+  });
+
+async function reconcileAll(
+  parts: RecoveryParts & { readonly swept: string[]; readonly failed: Set<FailedAction> },
+): Promise<void> {
   const { pods, paths, native, network, images, log, metrics } = parts;
   const { sandboxes, containers, monitors, locks } = pods;
   await network.start();
@@ -116,8 +147,7 @@ async function reconcileAll(parts: RecoveryParts & { readonly swept: string[] })
     snapshotsDir: paths.snapshotsDir,
     bundlesDir: dirname(paths.bundleDir('0')),
     sandboxDirs: [paths.socketsDir, paths.netnsDir, paths.sandboxRunDir('')],
-    forgetContainer: (sandboxId, id) => forgetContainer(parts, sandboxId, id),
-    endOrphan: (id) => endOrphan(parts, id),
+    ...orphanEnds(parts),
     teardownSandbox: (id) => locks.run(`sandbox ${id}`, never, () => pods.teardownSandbox(id)),
     stopSandbox: (id, signal) => stopSandbox({ ...pods.releasePorts, locks, now: pods.runPorts.now }, id, signal),
     teardownContainer: (id) => locks.run(`container ${id}`, never, () => pods.teardownContainer(id)),
@@ -129,8 +159,6 @@ async function reconcileAll(parts: RecoveryParts & { readonly swept: string[] })
     },
     recordStart: (containerId, start) => recordStart(containers, { containerId, ...start }),
     recordExit: (exit) => recordExit(containers, exit),
-    removeSnapshot: (id) => images.storage.snapshots.remove(id),
-    removeBundle: (id) => pods.files.removeBundle(id),
     reachMonitor: (id) => {
       const monitor = sandboxes.get(id)?.status.monitor;
       if (monitor) monitors.watch(id, monitor);
@@ -140,6 +168,7 @@ async function reconcileAll(parts: RecoveryParts & { readonly swept: string[] })
       const leftover = leftoverOf(action);
       if (leftover !== null) parts.swept.push(leftover);
     },
+    onFailure: (failed) => keepFailed(parts.failed, failed),
     log,
   });
   try {
@@ -150,23 +179,4 @@ async function reconcileAll(parts: RecoveryParts & { readonly swept: string[] })
   }
   images.afterRecovery();
   log.info({ ...report, sandboxes: sandboxes.size, containers: containers.size }, 'recovered');
-}
-
-/** Ends a container whose record was set aside, and frees what bears its name. */
-async function forgetContainer({ pods }: RecoveryParts, sandboxId: string, id: string): Promise<void> {
-  await pods.requests.removeContainer(sandboxId, id, AbortSignal.timeout(orphanMs));
-  const parent = pods.sandboxes.get(sandboxId)?.identity.cgroupPath;
-  if (parent !== undefined) await pods.releasePorts.cgroups.remove([pods.createPorts.cgroupPathOf(parent, id)]);
-  await pods.files.removeBundle(id);
-}
-
-/** Ends what is left of a sandbox without a record. Its network is collected with all others that nobody has. */
-async function endOrphan({ pods }: RecoveryParts, id: string): Promise<void> {
-  const { requests, releasePorts, files } = pods;
-  await requests.shutdown(id, AbortSignal.timeout(orphanMs));
-  await releasePorts.unpinNetns(releasePorts.netnsPin(id));
-  const { path } = pods.runPorts.cgroupPathOf('', id);
-  await releasePorts.cgroups.kill(path);
-  await releasePorts.cgroups.remove([path]);
-  await files.removeSandboxFiles(id);
 }

@@ -110,6 +110,7 @@ const monitorEffects: Effects<Requests> = {
     'launch',
     'shutdown',
     'endWithoutSocket',
+    'endUnknown',
     'createSandbox',
     'createContainer',
     'startContainer',

@@ -19,6 +19,8 @@ export interface MetricSources {
   readonly owedReleases: () => number;
   /** Sandboxes and containers whose removal has begun and not ended. */
   readonly owedRemovals: () => number;
+  /** What the start should have ended or removed and has not yet, where no record tells of it. */
+  readonly owedLeftovers: () => number;
   /** Records that the disk has not taken yet. */
   readonly owedWrites: () => number;
   /** Processes of containers that the OOM killer struck since the start: main or child, and whose limit it was. */
@@ -140,6 +142,11 @@ export function gaugesOf(sources: MetricSources): readonly Series[] {
     gauge('unreachable_monitors', 'Monitors that are alive and do not answer', sources.unreachableMonitors),
     gauge('owed_network_releases', 'Network releases that are still owed', sources.owedReleases),
     gauge('owed_removals', 'Sandboxes and containers whose removal has begun and not ended', sources.owedRemovals),
+    gauge(
+      'owed_leftovers',
+      'What the start should have ended or removed and has not yet: monitors, containers, layers, bundles',
+      sources.owedLeftovers,
+    ),
     gauge('owed_record_writes', 'Records that the disk has not taken yet', sources.owedWrites),
     {
       name: 'podwright_container_oom_kills_total',

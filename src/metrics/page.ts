@@ -19,6 +19,7 @@ const sources: MetricSources = {
   unreachableMonitors: () => 0,
   owedReleases: () => 0,
   owedRemovals: () => 0,
+  owedLeftovers: () => 0,
   owedWrites: () => 0,
   oomKills: () => [],
   nriPlugins: () => 0,

@@ -5,6 +5,7 @@ import { whenSilentFor } from '../lib/waiting.ts';
 import type { Carrier } from './carrier.ts';
 import { type MonitorCall, MonitorConnection, type MonitorEvent, type MonitorReply } from './client.ts';
 import type { StreamPlace } from './streams.ts';
+import { monitorsAt } from './find.ts';
 import { inPlace, launchMonitor, type LaunchNative, type MonitorPlace, monitorArgv } from './launch.ts';
 
 /** Newest protocol version that this daemon speaks (proto/monitor.proto Hello). */
@@ -172,6 +173,17 @@ export class Monitors {
       throw internal(`end monitor ${pid} of sandbox ${sandboxId}, which has no socket any more`, error);
     }
     this.forget(sandboxId);
+  }
+
+  /**
+   * Ends a monitor that nobody has a record of and that does not answer; whether there was one. What runs in its sandbox
+   * lives on: whoever calls this ends it.
+   */
+  async endUnknown(sandboxId: string): Promise<boolean> {
+    const { socketOf, native } = this.#options;
+    const found = monitorsAt(socketOf(sandboxId), native.processStartTime);
+    for (const { pid, startTime } of found) await native.processEnd({ pid, startTime, waitMs: endTimeoutMs });
+    return found.length > 0;
   }
 
   /** Where streams of a sandbox's processes and ports are opened; `unavailable` when it has no monitor. */

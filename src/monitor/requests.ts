@@ -85,6 +85,7 @@ export function monitorRequests(monitors: Monitors) {
     isAlive: (id: string): boolean => monitors.isAlive(id),
     shutdown: (id: string, signal: AbortSignal): Promise<void> => monitors.shutdown(id, signal),
     endWithoutSocket: (id: string): Promise<void> => monitors.endWithoutSocket(id),
+    endUnknown: (id: string): Promise<boolean> => monitors.endUnknown(id),
 
     async createSandbox(id: string, request: Loose<CreateSandbox>, signal: AbortSignal) {
       const reply = await monitors.call(id, { createSandbox: request as CreateSandbox }, signal);

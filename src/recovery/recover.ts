@@ -22,12 +22,22 @@ export interface RecoverPorts extends ObservePorts {
   readonly removeBundle: (containerId: string) => Promise<void>;
   /** Goes on trying to reach a silent monitor in the background. */
   readonly reachMonitor: (sandboxId: string) => void;
-  /** Told of each action that was done. */
+  /** Told of each action that was done, also when it was tried again. */
   readonly onAction: (action: Action) => void;
+  readonly onFailure: (failed: FailedAction) => void;
   readonly log: { readonly info: Write; readonly warn: Write };
 }
 
 type Write = (fields: Readonly<Record<string, unknown>>, message: string) => void;
+
+/** An action that has failed, or takes so long that nobody waits for it. */
+export interface FailedAction {
+  readonly action: Action;
+  /** Whether it goes on still. */
+  readonly isRunning: () => boolean;
+  /** Tries it once more, or waits for what goes on. */
+  readonly again: () => Promise<void>;
+}
 
 /** What was done, for the log and the metrics. */
 export interface RecoveryReport {
@@ -65,7 +75,7 @@ function apply(ports: RecoverPorts, action: Action): Promise<void> | void {
   }
 }
 
-async function withinTime(work: Promise<void> | void): Promise<void> {
+async function withinTime(work: Promise<void>): Promise<void> {
   const { promise, reject } = Promise.withResolvers<never>();
   const timer = setTimeout(() => reject(new Error(`it took longer than ${perObjectMs} ms; it goes on`)), perObjectMs);
   try {
@@ -75,7 +85,27 @@ async function withinTime(work: Promise<void> | void): Promise<void> {
   }
 }
 
-/** Brings the records and the host into agreement. A failed action is logged and left to the next Stop or Remove. */
+/** An action that can be tried more than once, but never goes on twice at a time, nor again when it has come off. */
+function attemptOf(ports: RecoverPorts, action: Action): FailedAction {
+  let running: Promise<void> | null = null;
+  let done = false;
+  const once = async (): Promise<void> => {
+    await apply(ports, action);
+    done = true;
+    ports.onAction(action);
+  };
+  return {
+    action,
+    isRunning: () => running !== null,
+    async again() {
+      if (done) return;
+      running ??= once().finally(() => (running = null));
+      await withinTime(running);
+    },
+  };
+}
+
+/** Brings the records and the host into agreement. A failed action is logged, and told for whoever tries it again. */
 export async function recover(ports: RecoverPorts): Promise<RecoveryReport> {
   const seen = await observe(ports);
   const actions = reconcile(seen);
@@ -83,16 +113,14 @@ export async function recover(ports: RecoverPorts): Promise<RecoveryReport> {
   let failed = 0;
   const inOrder = async (group: readonly Action[]): Promise<void> => {
     for (const action of group) {
+      const attempt = attemptOf(ports, action);
       try {
         if ('why' in action) ports.log.info({ ...action }, 'recovering');
-        await withinTime(apply(ports, action));
-        ports.onAction(action);
+        await attempt.again();
       } catch (error) {
         failed += 1;
-        ports.log.warn(
-          { ...action, error: failureChain(error) },
-          'recovery of an object failed; the next stop or remove tries again',
-        );
+        ports.log.warn({ ...action, error: failureChain(error) }, 'recovery of an object failed; it is tried again');
+        ports.onFailure(attempt);
       }
     }
   };

@@ -50,6 +50,7 @@ function node(
       owed: () => releases.map(id),
       releaseAgain: async (each: string) => void done.push(`release ${each[0]}`),
     },
+    recovery: { owed: () => [], done: Promise.resolve() },
     log: {},
   } as unknown as OwedParts;
   return { parts, done, locks };

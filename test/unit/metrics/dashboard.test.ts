@@ -24,6 +24,7 @@ test('what is told of the daemon is what a scrape has', async (t) => {
     unreachableMonitors: none,
     owedReleases: none,
     owedRemovals: none,
+    owedLeftovers: none,
     owedWrites: none,
     oomKills: () => [],
     nriPlugins: none,

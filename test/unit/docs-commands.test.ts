@@ -86,6 +86,8 @@ const ranByNone: readonly (readonly [string, string])[] = [
     'systemctl status podwright.slice',
     'for people: test/system/systemd.test.ts asks systemctl list-units for the same',
   ],
+  ['kubectl label node', 'by hand, where a shutdown could not: test/contract/kube-node.test.ts has it do the same'],
+  ['kubectl proxy', 'by hand, where a shutdown could not: test/contract/kube-node.test.ts has it do the same'],
   ['kubectl label namespace', 'for clusters that enforce a level, which that of the tests does not'],
 ];
 

@@ -1,5 +1,5 @@
 // Limits of cgroup v2 that come by the `unified` map: what the kernel does to those who go beyond, and what is refused.
-import { existsSync, mkdirSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { cgroupDirs, cgroupFile, containerPath, podPath } from '../helpers/cgroups.ts';
@@ -39,6 +39,34 @@ onV2('memory', 'memory.high slows down who is above it, and kills nobody', async
   const id = await start(daemon, pod, limited({ ...memory(256 * mebi), unified }, 'exec tail /dev/zero'));
   await until('it was throttled', () => counted(path(id), 'memory.events', 'high') > 10);
   t.is(counted(path(id), 'memory.events', 'max'), 0, 'it never came near its limit');
+  t.is((await statusOf(daemon, id)).state, 'CONTAINER_RUNNING');
+  await remove(id);
+});
+
+/** How often the monitor of a running container has waited for something. */
+async function wakingsFor(id: string): Promise<() => number> {
+  const { info } = await daemon.runtime.ContainerStatus({ container_id: id, verbose: true });
+  const { pid } = JSON.parse(info['info'] ?? '{}') as { pid: number };
+  const number = (of: number | string, key: string): number =>
+    Number(new RegExp(`^${key}:\\s+(\\d+)$`, 'm').exec(readFileSync(`/proc/${of}/status`, 'utf8'))?.[1]);
+  const monitor = number(pid, 'PPid');
+  return () => number(monitor, 'voluntary_ctxt_switches');
+}
+
+onV2('memory', 'who is at its limit all the time is looked at now and then', async (t) => {
+  // written in pieces that fit, so that nobody is killed for it; read, it does not fit
+  const piece = 'dd if=/dev/zero bs=1M count=4 conv=fsync 2> /dev/null >> /file';
+  const script = `for i in 1 2 3 4 5 6 7 8; do ${piece}; done; while :; do cat /file > /dev/null; done`;
+  const id = await start(daemon, pod, limited(memory(16 * mebi), script));
+  const wakings = await wakingsFor(id);
+  const times = (): number => counted(path(id), 'memory.events', 'max');
+  await until('it is at its limit', () => times() > 1000);
+  const before = { times: times(), wakings: wakings(), at: performance.now() };
+  // the kernel tells a hundred times a second
+  await until('it stays there', () => times() > before.times + 1000 && performance.now() > before.at + 4000);
+  const seconds = (performance.now() - before.at) / 1000;
+  const woken = wakings() - before.wakings;
+  t.true(woken < 20 + 6 * seconds, `the monitor was woken ${woken} times in ${seconds} s`);
   t.is((await statusOf(daemon, id)).state, 'CONTAINER_RUNNING');
   await remove(id);
 });

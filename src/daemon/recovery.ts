@@ -10,9 +10,9 @@ import { containerFacts } from '../monitor/requests.ts';
 import type { Native } from '../native/load.ts';
 import type { Network } from '../network/network.ts';
 import type { Paths } from '../paths.ts';
-import type { Action } from '../recovery/reconcile.ts';
+import { Leftovers } from '../recovery/leftovers.ts';
 import type { Owed } from '../recovery/owed.ts';
-import { type FailedAction, recover } from '../recovery/recover.ts';
+import { recover } from '../recovery/recover.ts';
 import { stopSandbox } from '../sandbox/stop.ts';
 import type { Spans } from '../trace/spans.ts';
 import type { LoadReport } from '../state/record-store.ts';
@@ -55,9 +55,8 @@ export function runRecovery(parts: RecoveryParts): Recovery {
   pods.events.recovering();
   let running: Promise<void> | null = null;
   let failed: string | null = null;
-  const swept: string[] = [];
-  const kept = new Set<FailedAction>();
-  running = reconcileAll({ ...parts, swept, failed: kept })
+  const leftovers = new Leftovers();
+  running = reconcileAll({ ...parts, leftovers })
     .catch((error: unknown) => {
       failed = failureChain(error);
       log.error({ error }, 'recovery failed; pods of before may be unknown');
@@ -69,8 +68,8 @@ export function runRecovery(parts: RecoveryParts): Recovery {
   return {
     done: running,
     setAside,
-    swept,
-    owed: () => owedBy(kept),
+    swept: leftovers.swept,
+    owed: () => leftovers.owed(),
     notReady: () => {
       if (running) return { reason: 'Recovering', message: 'podwrightd looks at what was running before it started' };
       return failed === null ? null : { reason: 'RecoveryFailed', message: failed };
@@ -95,44 +94,8 @@ const never = new AbortController().signal;
 const aside = (noun: string, report: LoadReport) =>
   [...report.quarantined, ...report.left].map(({ id, why }) => ({ noun, id, why }));
 
-const short = (id: string): string => id.slice(0, 13);
-
-/** What an action took away that nobody had any more, in words; null for all else. */
-function leftoverOf(action: Action): string | null {
-  if (action.type === 'end-orphan') return `sandbox ${short(action.sandboxId)} without a record`;
-  if (action.type === 'forget-container') return `container ${short(action.containerId)} without a record`;
-  if (action.type === 'remove-snapshot') return `writable layer ${short(action.containerId)} without a container`;
-  if (action.type === 'remove-bundle') return `bundle ${short(action.containerId)} without a container`;
-  return null;
-}
-
-/** What no record will tell of later is kept; the rest is on record, and owed by that. */
-const keepFailed = (kept: Set<FailedAction>, failed: FailedAction): void => {
-  const { type } = failed.action;
-  if (leftoverOf(failed.action) !== null || type === 'lose-container') kept.add(failed);
-};
-
-/** What recovery could not end, as it is tried again. */
-const owedBy = (kept: Set<FailedAction>): Owed[] =>
-  [...kept].map((failed) => {
-    const { action } = failed;
-    const id = action.type === 'lose-container' ? action.containerId : '';
-    return {
-      key: `${action.type} ${action.sandboxId} ${'containerId' in action ? action.containerId : ''}`,
-      subject: leftoverOf(action) ?? `container ${short(id)}`,
-      problem: 'the start could not end it',
-      isBusy: failed.isRunning(),
-      again: async () => {
-        await failed.again();
-        kept.delete(failed);
-      },
-    };
-  });
-
-async function reconcileAll(
-  parts: RecoveryParts & { readonly swept: string[]; readonly failed: Set<FailedAction> },
-): Promise<void> {
-  const { pods, paths, native, network, images, log, metrics } = parts;
+async function reconcileAll(parts: RecoveryParts & { readonly leftovers: Leftovers }): Promise<void> {
+  const { pods, paths, native, network, images, log, metrics, leftovers } = parts;
   const { sandboxes, containers, monitors, locks } = pods;
   await network.start();
   const report = await recover({
@@ -165,10 +128,9 @@ async function reconcileAll(
     },
     onAction: (action) => {
       metrics.countRecovered(action.type);
-      const leftover = leftoverOf(action);
-      if (leftover !== null) parts.swept.push(leftover);
+      leftovers.done(action);
     },
-    onFailure: (failed) => keepFailed(parts.failed, failed),
+    onFailure: (failed) => leftovers.failed(failed),
     log,
   });
   try {

@@ -87,18 +87,26 @@ podwright.io/runtime: podwright
 {{- dig "metrics" "socket" "" .Values.config | default "/run/podwright-metrics/metrics.sock" -}}
 {{- end -}}
 
-{{/* Its directory, which a pod that the network can reach has: one in which nothing else lies, neither beside nor below. */}}
+{{/*
+Its directory, which a pod that the network can reach has: nothing else of podwright lies there, neither beside nor below,
+and it is in no directory of podwright's own but the one of the default.
+*/}}
 {{- define "podwright.metricsDirectory" -}}
 {{- $directory := include "podwright.directory" (include "podwright.metricsSocket" . | dir) -}}
 {{- $state := dig "state" "/run/podwright" .Values.config -}}
-{{- $others := dict "config.state" $state "config.root" (dig "root" "/var/lib/podwright" .Values.config) -}}
+{{- $own := dict "config.state" $state "config.root" (dig "root" "/var/lib/podwright" .Values.config) -}}
+{{- $_ := set $own "host.prefix" .Values.host.prefix -}}
+{{- $_ := set $own "host.configDir" .Values.host.configDir -}}
+{{- $_ := set $own "host.journalDir" .Values.host.journalDir -}}
+{{- $others := dict "config.nri.socket" (dig "nri" "socket" "/var/run/nri/nri.sock" .Values.config | dir) -}}
 {{- $_ := set $others "config.socket" (dig "socket" "" .Values.config | default (printf "%s/podwright.sock" $state) | dir) -}}
-{{- $_ := set $others "host.prefix" .Values.host.prefix -}}
-{{- $_ := set $others "host.configDir" .Values.host.configDir -}}
-{{- $_ := set $others "host.journalDir" .Values.host.journalDir -}}
-{{- range $name, $other := $others -}}
-{{- if or (eq $directory "/") (hasPrefix (printf "%s/" $directory) (printf "%s/" (include "podwright.directory" $other))) -}}
+{{- range $name, $other := merge $others $own -}}
+{{- $other = include "podwright.directory" $other -}}
+{{- if or (eq $directory "/") (hasPrefix (printf "%s/" $directory) (printf "%s/" $other)) -}}
 {{- fail (printf "config.metrics.socket is in %s, which a pod mounts that the network can reach, and %s lies there: give it a directory of its own, such as /run/podwright-metrics" $directory $name) -}}
+{{- end -}}
+{{- if and (hasKey $own $name) (hasPrefix (printf "%s/" $other) $directory) (ne $directory (include "podwright.directory" (printf "%s/metrics" $state))) -}}
+{{- fail (printf "config.metrics.socket is in %s, which a pod mounts that the network can reach, and that is in podwright's own %s (%s): give it a directory of its own, such as /run/podwright-metrics" $directory $other $name) -}}
 {{- end -}}
 {{- end -}}
 {{- $directory -}}

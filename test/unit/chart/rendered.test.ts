@@ -224,6 +224,28 @@ ready(`the pod that serves metrics has a directory of the host in which nothing 
   );
   t.regex(refusal({ config: { metrics: { socket: '/etc/podwright/m' } } }), /and host.configDir lies there/);
   t.regex(refusal({ config: { metrics: { socket: '/metrics.sock' } } }), /socket/, 'the root of the host');
+  for (const [directory, whose] of [
+    ['/run/podwright/sockets', 'config.state'],
+    ['/run/podwright/metrics/below', 'config.state'],
+    ['/var/lib/podwright/images', 'config.root'],
+    ['/opt/podwright/releases', 'host.prefix'],
+    ['/etc/podwright/conf.d', 'host.configDir'],
+    ['/var/lib/podwright-node/podwright', 'host.journalDir'],
+  ] as const) {
+    const said = refusal({ config: { metrics: { socket: `${directory}/m.sock` } } });
+    t.true(said.includes(`is in ${directory}, which a pod mounts`), `${directory}: ${said}`);
+    t.regex(said, new RegExp(`podwright's own /[^ ]+ \\(${whose}\\): give it a directory`), directory);
+  }
+  t.regex(
+    refusal({ config: { state: '/data/podwright', metrics: { socket: '/data/podwright/sockets/m' } } }),
+    /own \/data\/podwright \(config.state\)/,
+  );
+  const nri = { socket: '/run/podwright-nri/nri.sock' };
+  t.regex(
+    refusal({ config: { nri, metrics: { socket: '/var/run/podwright-nri/m' } } }),
+    /and config.nri.socket lies there/,
+  );
+  t.is(mounted({ nri, metrics: { socket: '/run/podwright-nri-not/m' } }).split(' ')[0], '/run/podwright-nri-not');
   t.is(refusal({ config: { metrics }, metrics: { enabled: false } }), '', 'without that pod');
 });
 

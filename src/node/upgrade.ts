@@ -18,6 +18,15 @@ export function refuseMoved(present: Settings, next: Settings): void {
     throw refused(`--kubelet-${is.form}`, is.file, `changed ${was.file} (--kubelet-${was.form})`);
 }
 
+/** Throws a failed-precondition Failure where podwright runs beside the runtime of a kubelet that it never moved. */
+export function refuseBeside(present: Settings): void {
+  if (present.kubelet !== null) return;
+  throw failedPrecondition(
+    'podwright runs on this node and its kubelet was not moved to it: to move it, podwright uninstall first; ' +
+      'another release is brought by podwright install',
+  );
+}
+
 const refused = (flag: string, value: string, has: string): Error =>
   failedPrecondition(
     `${flag} is ${value}, and podwright on this node ${has}: leave it so, or revert or uninstall first`,

@@ -3,7 +3,10 @@ import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
+import { switchNode } from '../../../src/cli/node.ts';
+import type { Session } from '../../../src/cli/session.ts';
 import { ended, type Journal, newJournal, type Settings, type Side } from '../../../src/node/journal.ts';
+import { journalStore } from '../../../src/node/journal-file.ts';
 import { place } from '../../../src/node/place.ts';
 import { pointerIn, refuseMoved } from '../../../src/node/upgrade.ts';
 import { Model, podwrightSide } from './model.ts';
@@ -52,9 +55,27 @@ test('commands, links and times may be others; where podwright and the kubeletâ€
   for (const [about, message] of mayNot) t.throws(() => refuseMoved(present, { ...present, ...about }), { message });
   const by = (unit: string): Settings => ({ ...present, daemon: { by: 'systemd', unit, unitDir: '/u' } });
   t.throws(() => refuseMoved(by('a.service'), by('b.service')), { message: /^--daemon is systemd's b.service/ });
-  t.notThrows(() => refuseMoved({ ...present, kubelet: null }, present), 'one that runs beside has no such file');
   t.deepEqual(pointerIn(present), { form: 'drop-in', file: '/k.d/90.conf' });
   t.is(pointerIn({ ...present, kubelet: null }), null);
+});
+
+test('a switch is refused where podwright runs beside: the kubelet would stay, and the node be waited for in vain', async (t) => {
+  const dir = mkdtempSync(join(tmpdir(), 'pw-beside-'));
+  t.teardown(() => rmSync(dir, { recursive: true }));
+  const about = { to: podwrightSide('1.0.0'), bootId: 'b0', now: '2026-01-01T00:00:00.000Z', previous: null };
+  const beside = newJournal({
+    ...about,
+    id: 'x',
+    kind: 'install',
+    from: { type: 'none' },
+    settings: { ...present, kubelet: null },
+  });
+  journalStore(dir).write(ended(beside, 'done', about.now));
+  const session = { directory: dir, print: () => t.fail() } as unknown as Session;
+  await t.throwsAsync(async () => switchNode(session, [], { journalDir: dir }), {
+    message: /its kubelet was not moved to it: to move it, podwright uninstall first; another release .* install$/,
+  });
+  t.is(journalStore(dir).read()?.id, 'x');
 });
 
 /** An upgrade of a node to other settings. */

@@ -66,6 +66,15 @@ export function toldResources(before: LinuxResources | null, update: LinuxResour
   };
 }
 
+/** The limits of before are those on record again: records know a change although it could not be written. */
+function backOnRecord({ records }: UpdateResourcesPorts, { identity, status }: Container): void {
+  try {
+    records.update(identity.id, { resources: status.resources });
+  } catch {
+    // for the same reason as the update, which is told
+  }
+}
+
 /** Takes an update back in the kernel; the failure of its record, told with the limits that stay. */
 async function undone(ports: UpdateResourcesPorts, container: Container, made: Undo): Promise<unknown> {
   const { id, cgroupPath } = container.identity;
@@ -110,6 +119,7 @@ export async function updateContainerResources(
     try {
       ports.records.update(id, { resources: mergeResources(container.status.resources, resources) });
     } catch (error) {
+      backOnRecord(ports, container);
       // nobody would know of the new ones: all of an update or nothing
       throw await undone(ports, container, { error, before, update });
     }

@@ -1,3 +1,6 @@
+import { mkdtempSync, renameSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import test from 'ava';
 import type { Container } from '../../../src/container/container.ts';
 import type { CgroupResources } from '../../../src/container/ports.ts';
@@ -10,6 +13,8 @@ import {
 import { Failure, failedPrecondition, failureChain, internal } from '../../../src/lib/failure.ts';
 import { KeyedLock } from '../../../src/lib/keyed-lock.ts';
 import type { LinuxResources } from '../../../src/sandbox/sandbox.ts';
+import { containerRecords } from '../../../src/state/containers.ts';
+import { RecordWriter } from '../../../src/state/record-writer.ts';
 
 const none: CgroupResources = {
   cpuShares: null,
@@ -89,6 +94,38 @@ test('limits that cannot be taken back do not hide why the record failed', async
     /not on record, memory_limit_in_bytes, memory\.high \(96 bytes are in use\): write record: no space left on device/,
   );
   t.is(told.length, 2);
+});
+
+test('limits whose record is refused are not those that records know, nor those that are written later', async (t) => {
+  const root = mkdtempSync(join(tmpdir(), 'podwright-limits-'));
+  t.teardown(() => rmSync(root, { recursive: true }));
+  const writer = new RecordWriter((error) => t.fail(failureChain(error)));
+  const dir = join(root, 'containers');
+  const options = { dir, trashDir: join(root, 'trash'), quarantineDir: join(root, 'quarantine'), writer };
+  const records = containerRecords<Container['identity'], Container['status']>(options);
+  records.load();
+  const { ports, told } = world(false);
+  const id = 'c'.repeat(64);
+  const { identity, status } = records.create(
+    { id, cgroupPath: '/pod/c', createdAt: 1n } as Container['identity'],
+    {
+      ...{ phase: 'running', exit: null, resources: limited },
+      ...{ startedAt: 1n, stopRequestedAt: 0n, deliveredAt: 0n },
+    } as unknown as Container['status'],
+  );
+  await writer.flush();
+  // its directory is not where it was: ENOENT, which waiting does not mend
+  renameSync(join(dir, id), join(root, 'away'));
+  const resources = { ...request, memoryLimitBytes: 128 };
+  const asked = updateContainerResources({ ...ports, records }, { id, resources }, new AbortController().signal);
+  await t.throwsAsync(asked, { message: /ENOENT.*status\.json/ });
+  t.is(told.length, 2, 'the kernel has what it had');
+  t.deepEqual(records.get(id), { identity, status });
+  renameSync(join(root, 'away'), join(dir, id));
+  await writer.close();
+  const again = containerRecords<Container['identity'], Container['status']>(options);
+  again.load();
+  t.deepEqual(again.get(id)?.status.resources, limited);
 });
 
 const mebi = 2 ** 20;

@@ -1,6 +1,7 @@
 // PURE
 // What takes an update of limits back in the kernel, when it could not be kept on record.
 import type { LinuxResources } from '../sandbox/sandbox.ts';
+import { saidByFields } from './field-files.ts';
 import type { CgroupResources } from './ports.ts';
 
 /** What was there, and what an update has made of it. */
@@ -16,9 +17,6 @@ export interface TakeBack {
   /** Names of what cannot be taken back: nobody knows what it was. */
   readonly lost: readonly string[];
 }
-
-/** Files that CgroupResources says in other words. */
-const said = /^(cpu\.(weight|weight\.nice|max)|memory\.(max|swap\.max)|pids\.max|hugetlb\.[^.]+\.max)$/;
 
 /** What a cgroup has that nobody has given anything (cgroup-v2.rst). */
 const usual: Readonly<Record<string, string>> = {
@@ -71,7 +69,7 @@ export function takeBack(updated: Updated): TakeBack {
   const lost: string[] = [];
   const unified: Record<string, string> = {};
   for (const file of Object.keys(update.unified)) {
-    const text = said.test(file) ? undefined : oldText(file, updated);
+    const text = saidByFields.test(file) ? undefined : oldText(file, updated);
     if (text === null) lost.push(file);
     else if (text !== undefined) unified[file] = text;
   }

@@ -3,6 +3,7 @@ import { Failure, failedPrecondition, failureChain } from '../lib/failure.ts';
 import type { KeyedLock } from '../lib/keyed-lock.ts';
 import type { LinuxResources } from '../sandbox/sandbox.ts';
 import { type Container, containerState, mayAct } from './container.ts';
+import { withoutStale } from './field-files.ts';
 import { findContainer } from './list.ts';
 import { cgroupResources, type CgroupResources, type ContainerCgroups, type ContainerRecords } from './ports.ts';
 import { namedLimits, takeBack } from './take-back.ts';
@@ -32,9 +33,15 @@ function swapAfter(before: LinuxResources, update: LinuxResources): number | nul
   return from === null || from < 0 || to < 0 ? null : total + to - from;
 }
 
-/** PURE: what a container's limits are after an update; what the update leaves out stays. */
-export function mergeResources(before: LinuxResources | null, update: LinuxResources): LinuxResources {
-  if (before === null) return update;
+/** PURE: what a container's limits are after an update; what the update leaves out stays, in whatever words it was said. */
+export function mergeResources(
+  recorded: LinuxResources | null,
+  update: LinuxResources,
+  pidsLimit: number | null = null,
+): LinuxResources {
+  if (recorded === null) return update;
+  const before = withoutStale(recorded, { resources: update, pidsLimit });
+  const pids = pidsLimit !== null && 'pids.max' in recorded.unified;
   const pages = new Map([...before.hugepageLimits, ...update.hugepageLimits].map((h) => [h.pageSize, h]));
   return {
     cpuPeriod: update.cpuPeriod ?? before.cpuPeriod,
@@ -46,9 +53,12 @@ export function mergeResources(before: LinuxResources | null, update: LinuxResou
     cpusetCpus: update.cpusetCpus !== '' ? update.cpusetCpus : before.cpusetCpus,
     cpusetMems: update.cpusetMems !== '' ? update.cpusetMems : before.cpusetMems,
     hugepageLimits: [...pages.values()],
-    unified: { ...before.unified, ...update.unified },
+    // no field on record has it
+    unified: { ...before.unified, ...(pids && { 'pids.max': pidsText(pidsLimit) }), ...update.unified },
   };
 }
+
+const pidsText = (limit: number): string => (limit < 0 ? 'max' : String(limit));
 
 /**
  * PURE: what the kernel is told for an update. A container that is idle no more has lost its weight: the one on record is
@@ -117,7 +127,7 @@ export async function updateContainerResources(
     const update = { ...cgroupResources(toldResources(container.status.resources, resources)), pidsLimit };
     await ports.cgroups.update(cgroupPath, update);
     try {
-      ports.records.update(id, { resources: mergeResources(container.status.resources, resources) });
+      ports.records.update(id, { resources: mergeResources(container.status.resources, resources, pidsLimit) });
     } catch (error) {
       backOnRecord(ports, container);
       // nobody would know of the new ones: all of an update or nothing

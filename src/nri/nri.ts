@@ -137,7 +137,7 @@ export class Nri {
       spec: adjustSpec(planned.spec, adjust, edits),
       resources:
         wanted !== null && changes(wanted.resources)
-          ? mergeResources(planned.resources, wanted.resources)
+          ? mergeResources(planned.resources, wanted.resources, wanted.pidsLimit)
           : planned.resources,
       pidsLimit: wanted?.pidsLimit ?? null,
       seccomp: policy === null ? null : seccompPolicy(policy),

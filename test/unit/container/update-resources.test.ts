@@ -109,8 +109,12 @@ test('limits whose record is refused are not those that records know, nor those 
   const { identity, status } = records.create(
     { id, cgroupPath: '/pod/c', createdAt: 1n } as Container['identity'],
     {
-      ...{ phase: 'running', exit: null, resources: limited },
-      ...{ startedAt: 1n, stopRequestedAt: 0n, deliveredAt: 0n },
+      phase: 'running',
+      exit: null,
+      resources: limited,
+      startedAt: 1n,
+      stopRequestedAt: 0n,
+      deliveredAt: 0n,
     } as unknown as Container['status'],
   );
   await writer.flush();
@@ -160,6 +164,97 @@ for (const [name, before, update, after] of swaps) {
     t.like(mergeResources(limits(before), limits(update)), { memoryLimitBytes, memorySwapLimitBytes });
   });
 }
+
+const unlimited: LinuxResources = {
+  cpuShares: null,
+  cpuQuota: null,
+  cpuPeriod: null,
+  cpusetCpus: '',
+  cpusetMems: '',
+  memoryLimitBytes: null,
+  memorySwapLimitBytes: null,
+  hugepageLimits: [],
+  oomScoreAdj: 0,
+  unified: {},
+};
+const page = (limit: number) => ({ pageSize: '2MB', limit });
+/** A limit given as a file first and then by another name of it: what an update finds, what it says, what counts then. */
+const renamed: readonly (readonly [
+  name: string,
+  before: Partial<LinuxResources>,
+  update: Partial<LinuxResources>,
+  after: Partial<LinuxResources>,
+])[] = [
+  [
+    'memory',
+    { memoryLimitBytes: 100, unified: { 'memory.max': '200', 'memory.high': '9' } },
+    { memoryLimitBytes: 400 },
+    { memoryLimitBytes: 400, unified: { 'memory.high': '9' } },
+  ],
+  [
+    'memory, which leaves room for swap alone',
+    { unified: { 'memory.max': '200', 'memory.swap.max': '5' } },
+    { memoryLimitBytes: 400 },
+    { memoryLimitBytes: 400, unified: { 'memory.swap.max': '5' } },
+  ],
+  ['swap', { unified: { 'memory.swap.max': '5' } }, { memorySwapLimitBytes: 7 }, { memorySwapLimitBytes: 7 }],
+  ['weight', { unified: { 'cpu.weight': '1', 'cpu.weight.nice': '2' } }, { cpuShares: 8 }, { cpuShares: 8 }],
+  [
+    'weight by its other file',
+    { unified: { 'cpu.weight.nice': '2' } },
+    { unified: { 'cpu.weight': '300' } },
+    { unified: { 'cpu.weight': '300' } },
+  ],
+  [
+    'quota, with the period of the file',
+    { cpuQuota: 1, cpuPeriod: 2, unified: { 'cpu.max': '50000 20000' } },
+    { cpuQuota: 10_000 },
+    { cpuQuota: 10_000, cpuPeriod: 20_000 },
+  ],
+  ['period', { unified: { 'cpu.max': 'max 20000' } }, { cpuPeriod: 5000 }, { cpuQuota: -1, cpuPeriod: 5000 }],
+  ['period of one that said none', { unified: { 'cpu.max': '7' } }, { cpuPeriod: 9 }, { cpuQuota: 7, cpuPeriod: 9 }],
+  [
+    'cpuset',
+    { unified: { 'cpuset.cpus': '0', 'cpuset.mems': '0' } },
+    { cpusetCpus: '1' },
+    { cpusetCpus: '1', unified: { 'cpuset.mems': '0' } },
+  ],
+  ['nodes', { unified: { 'cpuset.mems': '0' } }, { cpusetMems: '1' }, { cpusetMems: '1' }],
+  [
+    'huge pages',
+    { unified: { 'hugetlb.2MB.max': '1', 'hugetlb.1GB.max': '1' } },
+    { hugepageLimits: [page(4)] },
+    { hugepageLimits: [page(4)], unified: { 'hugetlb.1GB.max': '1' } },
+  ],
+  [
+    'memory in both words at once',
+    { unified: { 'memory.max': '200' } },
+    { memoryLimitBytes: 400, unified: { 'memory.max': '300' } },
+    { memoryLimitBytes: 400, unified: { 'memory.max': '300' } },
+  ],
+  ['nothing', { unified: { 'memory.max': '200' } }, {}, { unified: { 'memory.max': '200' } }],
+];
+
+for (const [name, before, update, after] of renamed)
+  test(`of a limit by its field and as a file the later one counts: ${name}`, (t) => {
+    const all = (limits: Partial<LinuxResources>): LinuxResources => ({ ...unlimited, ...limits });
+    t.deepEqual(mergeResources(all(before), all(update)), all(after));
+  });
+
+test('a number of tasks as a file is the newer one, which no field on record has', (t) => {
+  const before = { ...request, unified: { 'pids.max': '10' } };
+  t.deepEqual(mergeResources(before, request, 20).unified, { 'pids.max': '20' });
+  t.deepEqual(mergeResources(before, request, -1).unified, { 'pids.max': 'max' });
+  t.deepEqual(mergeResources(before, request).unified, { 'pids.max': '10' });
+  t.deepEqual(mergeResources(request, request, 20).unified, {});
+});
+
+test('a container that is idle no more gets the newer weight, whatever its words', (t) => {
+  const weighed = { ...request, unified: { 'cpu.weight': '300' } };
+  const recorded = mergeResources(weighed, { ...request, cpuShares: 2048, unified: { 'cpu.idle': '1' } });
+  const awake = { ...request, unified: { 'cpu.idle': '0' } };
+  t.deepEqual(toldResources(recorded, awake), { ...awake, cpuShares: 2048 });
+});
 
 test('a container that is idle no more gets the weight that is on record', (t) => {
   const before = { ...request, cpuShares: 2048, unified: { 'cpu.idle': '1', 'memory.high': '1' } };

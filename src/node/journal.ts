@@ -246,6 +246,17 @@ export const turned = (journal: Journal, step: StepName, message: string): Journ
   failure: { step, message },
 });
 
+/** With the other of the two ways to start podwrightd that an upgrade knows: of the settings before and of its own. */
+export const withOtherDaemon = (journal: Journal): Journal => {
+  const { settings, replaced } = journal;
+  if (!replaced) return journal;
+  return {
+    ...journal,
+    settings: { ...settings, daemon: replaced.daemon },
+    replaced: { ...replaced, daemon: settings.daemon },
+  };
+};
+
 /** The walk back cannot go on for now. */
 export const stuckAt = (journal: Journal, step: StepName, message: string): Journal => ({
   ...journal,

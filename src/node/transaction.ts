@@ -13,6 +13,7 @@ import {
   stuckAt,
   turned,
   warned,
+  withOtherDaemon,
 } from './journal.ts';
 import { type Action, isSoft, lacksKubelet, nextAction } from './plan.ts';
 import type { Effects, JournalStore, StepContext } from './ports.ts';
@@ -111,7 +112,9 @@ async function stepForward(run: Run, journal: Journal, { next, deadlineMs }: Tur
 async function stepBack(run: Run, journal: Journal, { next }: Turn): Promise<Journal> {
   const { step } = next;
   for (let tries = 1; ; tries += 1) {
-    const tried = await attempt(run, journal, { next, ms: backStepMs, signals: [] });
+    // the command before may be the broken one, and the one that mends it be part of what is walked back: what starts it stays
+    const by = step === 'start-daemon' && tries % 2 === 0 ? withOtherDaemon(journal) : journal;
+    const tried = await attempt(run, by, { next, ms: backStepMs, signals: [] });
     if (tried.error === null) return tried.journal;
     run.tell(`back: ${step} failed: ${tried.error}`);
     const last = tries >= (step === 'place' || !isSoft(step, journal) ? backTries : 1);

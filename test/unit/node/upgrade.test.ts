@@ -113,6 +113,32 @@ test('what an upgrade was told counts once it is done; walked back or refused, w
   }
 });
 
+test('a walk back whose old command does not start podwrightd any more takes the one of the upgrade, and keeps it', async (t) => {
+  const next: Settings = { ...present, daemon: { by: 'command', stop: 'mended', start: 'mended' }, wish: 'w' };
+  for (const works of ['mended', 'start']) {
+    const model = new Model(stories['upgrade']!.before(), true);
+    model.onPoint = (name) => {
+      if (name === 'before self-test') throw new Error('broken');
+      return false;
+    };
+    const startDaemon = model.effects.startDaemon.bind(model.effects);
+    const by: string[] = [];
+    model.effects.startDaemon = async (journal, side, ctx) => {
+      const { daemon } = journal.settings;
+      const start = daemon.by === 'command' ? daemon.start : '';
+      by.push(start);
+      if (journal.direction === 'back' && start !== works) throw new Error(`${start}: not found`);
+      return startDaemon(journal, side, ctx);
+    };
+    const last = await run(model, upgrade(next));
+    if (last === 'killed') return t.fail();
+    t.is(last.outcome, 'walked-back');
+    t.is(model.host.daemon, '1.0.0');
+    t.deepEqual(by, works === 'mended' ? ['mended', 'start', 'mended'] : ['mended', 'start']);
+    t.deepEqual(last.settings, works === 'mended' ? { ...present, daemon: next.daemon } : present);
+  }
+});
+
 test('links follow their directory, there and back', async (t) => {
   const dir = mkdtempSync(join(tmpdir(), 'pw-links-'));
   t.teardown(() => rmSync(dir, { recursive: true }));

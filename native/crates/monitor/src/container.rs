@@ -96,6 +96,17 @@ impl Held {
     }
 }
 
+/// How a container's main process ended, and what is told of that: it is found out at once, for its log may be waited for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct End {
+    /// As the kernel says.
+    pub(crate) how: Ending,
+    /// It was killed for memory, or ended because what it ran was.
+    pub(crate) for_memory: bool,
+    /// A stop was under way.
+    pub(crate) stopped: bool,
+}
+
 /// A container.
 #[derive(Debug)]
 pub(crate) struct Container {
@@ -148,7 +159,7 @@ pub(crate) struct Container {
     /// Its log.
     pub(crate) log: Log,
     /// How the process ended, before that is recorded.
-    pub(crate) ending: Option<Ending>,
+    pub(crate) ending: Option<End>,
     /// The exec failed: the exit is 128 whatever the child ended with.
     pub(crate) start_failed: bool,
     /// A stop is under way.

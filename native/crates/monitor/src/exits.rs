@@ -1,7 +1,7 @@
 //! A container's end: seen, drained, recorded, told; in this order.
 
 use crate::clock;
-use crate::container::{Container, Phase};
+use crate::container::{Container, End, Phase};
 use crate::poller::Output;
 use crate::server::Monitor;
 use crate::timers::Due;
@@ -48,12 +48,16 @@ impl Monitor {
         container.pid = 0;
         container.start_time = 0;
         if container.phase == Phase::Failed {
-            self.oom_at_end(key);
+            self.oom_at_end(key, None);
             return self.forget_container(key);
         }
-        container.ending = Some(ending);
         container.finished_at = clock::now().max(container.created_at + 1).max(container.started_at + 1);
         container.stdin = None;
+        // before anything is waited for: a later kill is another, and with systemd the cgroup goes
+        self.oom_at_end(key, Some(ending));
+        let Some(container) = self.containers.get_mut(&key) else { return Ok(()) };
+        let for_memory = !container.killed && container.oom.explains(ending, clock::boot());
+        container.ending = Some(End { how: ending, for_memory, stopped: container.stop.is_some() });
         let kill_rest = container.kill_rest;
         let wait = if kill_rest { DRAIN_KILLED_MS } else { DRAIN_LIVING_MS };
         if kill_rest {
@@ -89,12 +93,12 @@ impl Monitor {
     pub(crate) fn record_exit(&mut self, key: u64) -> SysResult<()> {
         self.close_report(key);
         self.close_revival(key);
-        self.oom_at_end(key);
+        self.oom_at_end(key, None);
         self.close_oom(key);
         self.close_log(key)?;
         let Some(container) = self.containers.get_mut(&key) else { return Ok(()) };
-        let Some(ending) = container.ending.take() else { return Ok(()) };
-        let fact = exit_fact(container, ending);
+        let Some(end) = container.ending.take() else { return Ok(()) };
+        let fact = exit_fact(container, end);
         container.exit = Some(fact.clone());
         container.phase = Phase::Ended;
         container.note = None;
@@ -156,30 +160,29 @@ impl Monitor {
     }
 }
 
-/// The fact of an exit. The OOM killer's count was read after the end.
-fn exit_fact(container: &Container, ending: Ending) -> ExitFact {
+/// The fact of an exit.
+fn exit_fact(container: &Container, end: End) -> ExitFact {
     let (oom_limit, oom_limit_bytes) = container.oom.limit();
-    let by_itself = !container.killed;
-    let (mut exit_code, mut signal) = match ending {
+    let (mut exit_code, mut signal) = match end.how {
         Ending::Code(code) => (code, 0),
         Ending::Signal(number) => (128 + number, number),
     };
     let started = container.started_at != 0;
-    if container.start_failed || (!started && ending == Ending::Code(START_FAILED)) {
+    if container.start_failed || (!started && end.how == Ending::Code(START_FAILED)) {
         (exit_code, signal) = (START_FAILED, 0);
     }
     ExitFact {
         container_id: container.id.clone(),
         exit_code,
         signal,
-        oom_killed: exit_code == 137 && by_itself && container.oom.explains(ending, clock::boot()),
+        oom_killed: exit_code == 137 && end.for_memory,
         oom_kills: container.oom.kills(),
         oom_limit: oom_limit.into(),
         oom_limit_bytes,
         finished_at: container.finished_at,
         started,
         log_dropped_bytes: container.log.dropped(),
-        stopped: container.stop.is_some(),
+        stopped: end.stopped,
         started_at: container.started_at,
     }
 }

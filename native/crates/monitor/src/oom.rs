@@ -217,12 +217,12 @@ impl Monitor {
         fact.map_or(Ok(()), |fact| self.push(event::Event::Oom(fact)))
     }
 
-    /// The main process has ended: the last count. With systemd the cgroup may have gone by now; what was killed in it
-    /// is still counted above it.
-    pub(crate) fn oom_at_end(&mut self, key: u64) {
+    /// The main process has ended: the last count, and, without `ending`, what was killed with it and since. With systemd
+    /// the cgroup may have gone by now; what was killed in it is still counted above it.
+    pub(crate) fn oom_at_end(&mut self, key: u64, ending: Option<Ending>) {
         let now = clock::boot();
         let Some(container) = self.containers.get_mut(&key) else { return };
-        let likely = !container.killed && container.ending.is_some_and(is_as_by_kill);
+        let likely = !container.killed && ending.is_some_and(is_as_by_kill);
         let Some((layout, dir)) = dir_of(&container.cgroup.memory_events) else { return };
         let Some(levels) = &container.oom.levels else { return };
         if let Some(kills) = levels.kills(dir) {
@@ -236,7 +236,7 @@ impl Monitor {
             let Some((_, of)) = dir_of(&other.cgroup.memory_events) else { continue };
             match other.oom.levels.as_ref().and_then(|l| l.kills(of)) {
                 Some(kills) => other.oom.count(kills, now),
-                None => others |= *at != key && other.exit.is_none(),
+                None => others |= *at != key && other.ending.is_none() && other.exit.is_none(),
             }
             known += other.oom.kills;
         }

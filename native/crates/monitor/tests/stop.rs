@@ -7,11 +7,14 @@ mod rig;
 use podwright_protocol::client::Client;
 use podwright_protocol::message::request::Call;
 use podwright_protocol::message::{
-    NamespaceMode, RemoveContainer, Shutdown, SignalContainer, StopContainer, StopContainerReply, event, response,
+    CgroupFacts, NamespaceMode, RemoveContainer, Shutdown, SignalContainer, StopContainer, StopContainerReply, event,
+    response,
 };
 use rig::bundle::Bundle;
 use rig::cgroups::Cgroup;
+use rig::fuse::Fuse;
 use rig::{Rig, alive};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 fn stop(bundle: &Bundle, timeout_ms: u64) -> Call {
@@ -156,6 +159,43 @@ fn oom_kills_are_told_truly() {
     let (exit, log) = rig.finish(&bundle);
     assert_eq!((exit.exit_code, exit.oom_killed, exit.oom_kills), (0, false, 1), "{log}");
     assert!(rig.others.iter().any(|e| matches!(e, event::Event::Oom(fact) if fact.oom_kills == 1)));
+}
+
+#[test]
+fn an_exit_that_waits_for_its_log_tells_what_was_so_at_the_end() {
+    for by_signal in [true, false] {
+        let mut rig = Rig::ready();
+        // it takes nothing: the exit waits for what the program says
+        let slow = Fuse::until_write(rig.dir.join("slow"));
+        // stands for a cgroup whose only process systemd sees go
+        let group = rig.dir.join("group");
+        std::fs::create_dir(&group).unwrap();
+        let count =
+            |kills: u64| std::fs::write(group.join("memory.events"), format!("oom {kills}\noom_kill {kills}\n"));
+        count(0).unwrap();
+        let mut bundle =
+            rig.script("echo seen; touch /tmp/said; while [ ! -e /tmp/go ]; do usleep 10000; done; exit 137");
+        let file = group.join("memory.events.local").to_str().unwrap().to_owned();
+        bundle.request.cgroup = Some(CgroupFacts { memory_events: file, ..CgroupFacts::default() });
+        bundle.request.log.as_mut().unwrap().path = slow.dir.join("0.log").to_str().unwrap().into();
+        let pid = rig.run(&bundle);
+        within("its output", || bundle.dir.join("upper/tmp/said").exists());
+        count(1).unwrap();
+        if by_signal {
+            let kill = SignalContainer { container_id: bundle.id.clone(), signal: 9, all: false };
+            rig.client.call(Call::SignalContainer(kill)).unwrap();
+        } else {
+            rig.exec(&bundle, &["touch", "/tmp/go"], |_| {}).unwrap();
+        }
+        // a process that has ended stays until the monitor has seen it
+        within("its end", || !Path::new(&format!("/proc/{pid}")).exists());
+        let waits = rig.client.send(stop(&bundle, 0)).unwrap();
+        std::fs::remove_dir_all(&group).unwrap();
+        let exit = stopped(rig.client.wait(waits).unwrap()).exit.unwrap();
+        assert_eq!((exit.exit_code, exit.signal), (137, if by_signal { 9 } else { 0 }));
+        assert_eq!((exit.oom_killed, exit.oom_kills, exit.stopped), (true, 1, false), "{by_signal}");
+        drop(slow);
+    }
 }
 
 #[test]

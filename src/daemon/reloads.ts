@@ -25,8 +25,9 @@ const restMs = 10_000;
  */
 export async function keepThroughReloads(parts: ReloadParts): Promise<void> {
   const { cgroups, log, sleep } = parts;
+  const rewriteAll = rewriting(parts);
   let reloaded = watched(cgroups);
-  if (reloaded !== null) await rewriteAll(parts);
+  if (reloaded !== null) rewriteAll();
   while (reloaded !== null) {
     const failed = await reloaded;
     if (failed !== null) {
@@ -35,7 +36,7 @@ export async function keepThroughReloads(parts: ReloadParts): Promise<void> {
     }
     // from now on: a reload while limits are written again undoes what has been written
     reloaded = watched(cgroups);
-    await rewriteAll(parts);
+    rewriteAll();
   }
 }
 
@@ -46,22 +47,34 @@ const watched = (cgroups: ReloadParts['cgroups']): Promise<{ readonly error: unk
     (error: unknown) => ({ error }),
   ) ?? null;
 
-async function rewriteAll({ cgroups, containers, locks, log }: ReloadParts): Promise<void> {
-  for (const { identity } of containers.list().filter(isLimited)) {
-    const { id, cgroupPath } = identity;
+const never = new AbortController().signal;
+
+/**
+ * What begins to write limits of all containers again, each by itself: one may be held for as long as a start of it hangs.
+ * At most one waits for each, for what counts is on record when its turn comes.
+ */
+function rewriting({ cgroups, containers, locks, log }: ReloadParts): () => void {
+  const waiting = new Set<string>();
+  const rewrite = async (id: string, cgroupPath: string): Promise<void> => {
+    waiting.add(id);
     try {
-      // an update may be under way: what counts is on record when it is over
-      await locks.run(`container ${id}`, new AbortController().signal, async () => {
+      // an update may be under way
+      await locks.run(`container ${id}`, never, async () => {
+        waiting.delete(id);
         const now = containers.get(id);
         if (now && isLimited(now) && now.status.resources !== null)
           await cgroups.rewrite(cgroupPath, cgroupResources(now.status.resources));
       });
     } catch (error) {
       // it has ended meanwhile
-      if (error instanceof Failure && error.kind === 'not-found') continue;
+      if (error instanceof Failure && error.kind === 'not-found') return;
       log.warn({ error, containerId: id }, 'limits of a container were not written again');
     }
-  }
+  };
+  return () => {
+    for (const { identity } of containers.list().filter(isLimited))
+      if (!waiting.has(identity.id)) void rewrite(identity.id, identity.cgroupPath);
+  };
 }
 
 const isLimited = (one: Container): boolean => mayAct('update', containerState(one)) && one.status.resources !== null;

@@ -57,10 +57,23 @@ function room(reloads: readonly (Promise<unknown> | null)[], rewrite: (path: str
   return { parts, warned, slept, notes, records, locks };
 }
 
+/** What has been begun and waits for nothing is over then. */
+const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
 test('limits of containers are written again at the start and after each reload', async (t) => {
   const written: string[] = [];
-  const { parts, warned } = room([Promise.resolve(), Promise.resolve()], async (path) => void written.push(path));
-  await keepThroughReloads(parts);
+  const reloads = [Promise.withResolvers<void>(), Promise.withResolvers<void>()] as const;
+  const { parts, warned } = room(
+    reloads.map(({ promise }) => promise),
+    async (path) => void written.push(path),
+  );
+  const kept = keepThroughReloads(parts);
+  for (const { resolve } of reloads) {
+    await settled();
+    resolve();
+  }
+  await kept;
+  await settled();
   t.deepEqual(written, ['/a', '/b', '/created', '/a', '/b', '/created', '/a', '/b', '/created']);
   t.deepEqual(warned, []);
 });
@@ -68,6 +81,7 @@ test('limits of containers are written again at the start and after each reload'
 test('the next reload is watched for before limits are written again', async (t) => {
   const { parts, notes } = room([Promise.resolve()], async () => undefined);
   await keepThroughReloads(parts);
+  await settled();
   const all = ['/a 4096', '/b 4096', '/created 4096'];
   t.deepEqual(notes, ['watch', ...all, 'watch', ...all], 'at the start too: one meanwhile is seen');
 });
@@ -78,15 +92,37 @@ test('an update under way is waited for, and what is on record then is written',
   const update = locks.run('container a', new AbortController().signal, async () => {
     await updated.promise;
     records.set('a', container('a', { resources: { ...resources, memoryLimitBytes: 8192 } }));
-    records.delete('b');
   });
-  const kept = keepThroughReloads(parts);
-  await new Promise((resolve) => setImmediate(resolve));
-  t.deepEqual(notes, ['watch']);
+  await keepThroughReloads(parts);
+  await settled();
+  const others = ['/b 4096', '/created 4096'];
+  t.deepEqual(notes, ['watch', ...others, 'watch', ...others], 'all others are not waited with');
   updated.resolve();
-  await Promise.all([update, kept]);
-  const left = ['/a 8192', '/created 4096'];
-  t.deepEqual(notes, ['watch', ...left, 'watch', ...left]);
+  await update;
+  await settled();
+  t.deepEqual(notes.slice(6), ['/a 8192'], 'once, for both times');
+});
+
+test('a start that hangs keeps no reload from being seen, and what is gone meanwhile is left alone', async (t) => {
+  const reloads = [Promise.withResolvers<void>(), Promise.withResolvers<void>()] as const;
+  const { parts, notes, records, locks } = room(
+    reloads.map(({ promise }) => promise),
+    async () => undefined,
+  );
+  const started = Promise.withResolvers<void>();
+  const start = locks.run('container created', new AbortController().signal, () => started.promise);
+  const kept = keepThroughReloads(parts);
+  for (const { resolve } of reloads) {
+    resolve();
+    await settled();
+  }
+  await kept;
+  t.is(notes.filter((note) => note === '/a 4096').length, 3, 'at the start, and after each reload');
+  records.delete('created');
+  started.resolve();
+  await start;
+  await settled();
+  t.false(notes.some((note) => note.startsWith('/created')));
 });
 
 test('one that has ended is passed over, and one that fails is told of', async (t) => {
@@ -95,6 +131,7 @@ test('one that has ended is passed over, and one that fails is told of', async (
   });
   records.delete('created');
   await keepThroughReloads(parts);
+  await settled();
   const word = 'limits of a container were not written again';
   t.deepEqual(warned, [word, word], 'of b, at the start and after the reload');
 });

@@ -3,7 +3,7 @@
 import type { ApiServer } from '../apiserver/apiserver.ts';
 import { notFound } from '../lib/failure.ts';
 import { isSettled } from './decide.ts';
-import { standing } from './labels.ts';
+import { standing, statusAnnotation } from './labels.ts';
 import { read, replace } from './objects.ts';
 
 /** coordination.k8s.io/v1 Lease, as far as it is read. */
@@ -93,7 +93,10 @@ export class Turn {
     const node = await standing(this.#api, holder, signal);
     if (node === null) return null;
     if (!node.ready) return 'is not Ready (mend it, or delete its Node)';
-    return isSettled(node.status) ? null : `said last: ${node.status}`;
+    if (isSettled(node.status)) return null;
+    // its installer may be gone for good, and then nobody says anything else
+    const remedy = `where podwright node status there tells of nothing to be done: kubectl annotate node ${holder} ${statusAnnotation}-`;
+    return `said last: ${node.status} (${remedy})`;
   }
 
   #isSilent({ metadata, spec }: Lease): boolean {

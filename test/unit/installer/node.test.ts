@@ -100,11 +100,21 @@ test('a turn is not taken over from a node that is not well, however long it is 
   t.is(await b.take(never), 'a, which is not Ready (mend it, or delete its Node)', 'nor does another fall beside it');
   for (const status of ['switch is to begin', 'walking back at start-kubelet', 'no process kubelet of the host runs']) {
     holderIs('True', status);
-    t.is(await b.take(never), `a, which said last: ${status}`);
+    const remedy =
+      'where podwright node status there tells of nothing to be done: kubectl annotate node a podwright.io/status-';
+    t.is(await b.take(never), `a, which said last: ${status} (${remedy})`);
   }
   t.is(api.objects.get(leasePath)?.['spec'].holderIdentity, 'a');
   holderIs('True', 'switch failed and was walked back: ready: it was not');
   t.is(await b.take(never), null, 'it has given up');
+  await b.giveBack(never);
+  t.is(await turnOf('a').take(never), null);
+  holderIs('True', 'switch is to begin');
+  t.not(await b.take(never), null);
+  now += 61_000;
+  t.not(await b.take(never), null, 'its installer may be gone for good');
+  holderIs('True', null);
+  t.is(await b.take(never), null, 'somebody has looked, and has taken the annotation away');
 });
 
 test('of two that take it at once one is told that it was not first', async (t) => {

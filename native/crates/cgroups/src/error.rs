@@ -39,12 +39,12 @@ pub enum CgroupError {
         /// The usage, bytes.
         usage: u64,
     },
-    /// A change failed, and the old memory limit could not come back: usage had grown above it.
-    #[error("{cause}; the new memory limit stays, because the old one would kill: {why}")]
+    /// A change failed, and the old memory limit could not come back: usage had grown above it, or may have.
+    #[error("{cause}; the new memory limit stays: {why}")]
     LimitStays {
         /// The failure.
         cause: Box<CgroupError>,
-        /// What the old limit is, and the usage.
+        /// What the old limit is, and the usage; or what failed.
         why: Box<CgroupError>,
     },
     /// A key of `unified` that is not a writable file of a cgroup v2 directory.

@@ -1,8 +1,8 @@
 //! Writes that can be taken back: an update changes all of its files or none.
 
 use crate::error::CgroupError;
-use crate::file;
-use crate::v2::memory;
+use crate::file::{self, errno};
+use crate::{v1, v2};
 use podwright_sys::errno::SysResult;
 use std::path::{Path, PathBuf};
 
@@ -44,30 +44,36 @@ impl Journal {
     /// (an emptied cpuset in use) keeps the new one: the error that led here is the one reported,
     /// and the limits can be read.
     ///
-    /// The cgroup at `path` goes on meanwhile: an old `memory.max` that it has outgrown would kill. Then the new one stays
-    /// and the answer is `error` that says so; otherwise it is `error`.
+    /// The cgroup at `path` goes on meanwhile: an old `memory.max` that it has outgrown would kill, and v1 refuses such a
+    /// limit. Then, and when no room for it can be made, the new one stays and the answer is `error` that says so; otherwise
+    /// it is `error`.
     pub fn take_back(self, path: &str, error: CgroupError) -> CgroupError {
         let mut stays = None;
         for (dir, name, before) in self.old.into_iter().flatten().rev() {
-            if name == memory::MEMORY
-                && let Err(e) = memory::room_for(path, &dir, &before)
+            if name == v2::memory::MEMORY
+                && let Err(e) = v2::memory::room_for(path, &dir, &before)
             {
-                stays = Some(e);
+                stays = stays.or(Some(e));
                 continue;
             }
             let now = file::read(&dir, &name).unwrap_or_default();
             for line in undo(&name, &before, &now) {
-                let _best_effort = file::write(&dir, &name, &line);
+                let refused = file::write(&dir, &name, &line).err().filter(|_| is_memory_limit(&name));
+                stays = stays.or(refused.map(|e| v1::memory::refused(path, &dir, &line, e)));
             }
         }
         match stays {
-            Some(why @ CgroupError::MemoryBelowUsage { .. }) => {
-                CgroupError::LimitStays { cause: Box::new(error), why: Box::new(why) }
-            }
-            // its usage cannot be read: it has gone
-            _ => error,
+            // it has gone
+            Some(why) if matches!(why.errno(), errno::ENOENT | errno::ENODEV) => error,
+            Some(why) => CgroupError::LimitStays { cause: Box::new(error), why: Box::new(why) },
+            None => error,
         }
     }
+}
+
+/// The limits of which it is told when they stay: a caller takes what they were for what they are.
+fn is_memory_limit(name: &str) -> bool {
+    [v2::memory::MEMORY, v1::memory::MEMORY, v1::memory::MEMSW].contains(&name)
 }
 
 /// Files that change another one: a group that is idle no more has the usual weight instead of its own, and a nice value

@@ -134,6 +134,33 @@ fn a_memory_limit_below_usage_is_refused_and_nothing_changes() -> Tested {
 }
 
 #[test]
+fn a_limit_that_has_been_outgrown_meanwhile_stays_and_is_told_of() -> Tested {
+    let s = Scratch::new(|r| {
+        r.memory_limit_bytes = Some(16 * MIB);
+        r.memory_swap_limit_bytes = Some(16 * MIB);
+    })?;
+    let larger = Resources {
+        memory_limit_bytes: Some(256 * MIB),
+        memory_swap_limit_bytes: Some(256 * MIB),
+        ..Resources::default()
+    };
+    let mut holder = None;
+    let refused = group::update_if(&s.layout, &s.path, &larger, || {
+        holder = s.sh(HOLD).ok();
+        wait_until_held(&s);
+        Err(CgroupError::NoCgroups("refused"))
+    });
+    let mut holder = holder.ok_or("no holder")?;
+    let message = refused.map_err(|e| e.to_string()).err().unwrap_or_default();
+    assert!(message.contains("refused; the new memory limit stays: memory limit 16777216 of"), "{message}");
+    assert_eq!(group::read(&s.layout, &s.path)?.memory_limit_bytes, Some(256 * MIB));
+    assert!(holder.try_wait()?.is_none(), "the holder was killed");
+    holder.kill()?;
+    holder.wait()?;
+    Ok(())
+}
+
+#[test]
 fn an_update_the_kernel_refuses_half_way_is_taken_back() -> Tested {
     let s = Scratch::new(|r| {
         r.memory_limit_bytes = Some(64 * MIB);

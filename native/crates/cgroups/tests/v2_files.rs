@@ -159,6 +159,37 @@ fn a_limit_that_has_been_outgrown_meanwhile_is_not_taken_back() -> Tested {
 }
 
 #[test]
+fn a_limit_for_which_no_room_can_be_made_stays_and_is_told_of() -> Tested {
+    let tree = Tree::usual()?;
+    std::fs::write(tree.dir().join("memory.max"), "67108864")?;
+    // any failure that is not the cgroup's end: a kernel has EINTR, EBUSY and EIO
+    std::fs::create_dir(tree.dir().join("memory.reclaim"))?;
+    let wanted = resources(|r| r.memory_limit_bytes = Some(256 * MIB));
+    let refuse = || {
+        let grown = std::fs::write(tree.dir().join("memory.current"), (200 * MIB).to_string());
+        assert!(grown.is_ok());
+        Err(CgroupError::NoCgroups("refused"))
+    };
+    let message = group::update_if(&tree.layout, "/pod/c", &wanted, refuse).map_err(|e| e.to_string()).err();
+    let message = message.unwrap_or_default();
+    assert!(
+        message.contains("refused; the new memory limit stays: ") && message.contains("memory.reclaim"),
+        "{message}"
+    );
+    assert_eq!(tree.text("memory.max")?, "268435456");
+    // of one that has gone nothing stays
+    std::fs::write(tree.dir().join("memory.max"), "67108864")?;
+    let go = || {
+        assert!(std::fs::remove_file(tree.dir().join("memory.current")).is_ok());
+        Err(CgroupError::NoCgroups("refused"))
+    };
+    std::fs::write(tree.dir().join("memory.current"), "0")?;
+    let failure = group::update_if(&tree.layout, "/pod/c", &wanted, go);
+    assert!(matches!(failure, Err(CgroupError::NoCgroups(_))), "{failure:?}");
+    Ok(())
+}
+
+#[test]
 fn what_is_not_asked_for_stays() -> Tested {
     let tree = Tree::usual()?;
     let actual = tree.update(&resources(|r| r.cpu_period = Some(200_000)))?;

@@ -5,11 +5,11 @@ use crate::error::{CgroupError, Result};
 use crate::file::{self, errno};
 use crate::journal::Journal;
 use crate::resources::{Resources, parse_limit};
-use podwright_sys::errno::SysResult;
+use podwright_sys::errno::{SysError, SysResult};
 use std::path::Path;
 
-const MEMORY: &str = "memory.limit_in_bytes";
-const MEMSW: &str = "memory.memsw.limit_in_bytes";
+pub(crate) const MEMORY: &str = "memory.limit_in_bytes";
+pub(crate) const MEMSW: &str = "memory.memsw.limit_in_bytes";
 
 /// Writes both limits in the order that keeps memsw on top.
 ///
@@ -65,12 +65,18 @@ fn without_memsw(journal: &mut Journal, path: &str, dir: &Path, r: &Resources, m
 
 fn put(journal: &mut Journal, path: &str, dir: &Path, name: &str, value: u64) -> Result<()> {
     let text = if value == u64::MAX { "-1".to_owned() } else { value.to_string() };
-    journal.set(dir, name, &text).map_err(|e| match e.errno {
+    journal.set(dir, name, &text).map_err(|e| refused(path, dir, &text, e))
+}
+
+/// Why a limit was refused.
+pub(crate) fn refused(path: &str, dir: &Path, limit: &str, error: SysError) -> CgroupError {
+    match error.errno {
         errno::EBUSY => {
-            CgroupError::MemoryBelowUsage { path: path.into(), limit: value as i64, usage: usage(dir).unwrap_or(0) }
+            let limit = parse_limit(limit).unwrap_or(-1);
+            CgroupError::MemoryBelowUsage { path: path.into(), limit, usage: usage(dir).unwrap_or(0) }
         }
-        _ => e.into(),
-    })
+        _ => error.into(),
+    }
 }
 
 fn usage(dir: &Path) -> SysResult<u64> {

@@ -2,6 +2,7 @@
 
 use crate::error::{Kind, StepError, StepResult};
 use crate::report::{Received, Report, Says, Taken, read, take};
+use podwright_sys::clone;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// The monitor's end of a report socket, which hears only whom it is for. The last process of a child is in the pid
@@ -12,10 +13,16 @@ pub struct Ear {
     socket: OwnedFd,
     /// Whose messages count.
     speaker: i32,
-    /// It may only fail.
+    /// Whether the child is to hand its voice to a last process.
+    hands_over: bool,
+    /// It has: the speaker may only fail.
     only_failure: bool,
+    /// The other end is closed: no message waits any more.
+    ended: bool,
     /// Messages that did not count.
     ignored: u32,
+    /// Failures of others, and their pids: of a last process that was quicker than who tells of it.
+    early: Vec<(i32, StepError)>,
 }
 
 /// No process has this pid.
@@ -26,20 +33,33 @@ const MAX_IGNORED: u32 = 64;
 
 impl Ear {
     /// For the child `speaker`, a pid in this process's pid namespace that is not reaped before its messages are heard.
-    pub fn new(socket: OwnedFd, speaker: i32) -> Self {
-        Self { socket, speaker, only_failure: false, ignored: 0 }
+    /// `hands_over`: its program will run in another process, in the pid namespace of others.
+    pub fn new(socket: OwnedFd, speaker: i32, hands_over: bool) -> Self {
+        let (only_failure, ended) = (false, false);
+        Self { socket, speaker, hands_over, only_failure, ended, ignored: 0, early: Vec::new() }
+    }
+
+    /// Whether there is not the process yet that becomes the program: an end now is none of an exec that worked.
+    pub fn is_early(&self) -> bool {
+        self.hands_over && !self.only_failure
     }
 
     /// Takes the next message that counts; never waits.
     ///
     /// # Errors
-    /// As [`receive`]; and when others do not cease to speak.
+    /// As [`crate::report::receive`]; and when others do not cease to speak.
     pub fn hear(&mut self) -> StepResult<Received> {
         loop {
-            let (bytes, fd, sender) = match take(self.socket.as_fd(), false)? {
+            if let Some(failure) = self.was_early() {
+                return Ok(Received::Message(Report::Failed(failure), None));
+            }
+            let (bytes, fds, sender) = match take(self.socket.as_fd(), false)? {
                 Taken::Nothing => return Ok(Received::Nothing),
-                Taken::End => return Ok(Received::End),
-                Taken::Message { bytes, fd, sender } => (bytes, fd, sender),
+                Taken::End => {
+                    self.ended = true;
+                    return Ok(Received::End);
+                }
+                Taken::Message { bytes, fds, sender } => (bytes, fds, sender),
             };
             if sender == self.speaker && !self.only_failure {
                 let report = read(&bytes)?;
@@ -48,13 +68,17 @@ impl Ear {
                     Report::Process { pid, says: Says::OnlyFailure } => (self.speaker, self.only_failure) = (pid, true),
                     _ => {}
                 }
-                return Ok(Received::Message(report, fd));
+                return Ok(Received::Message(report, fds.into_iter().next()));
             }
-            if sender == self.speaker
-                && let Some(report @ Report::Failed(_)) = Report::decode(&bytes)
-            {
-                self.speaker = NOBODY; // once
-                return Ok(Received::Message(report, None));
+            fds.into_iter().for_each(close_elsewhere);
+            if let Some(Report::Failed(failure)) = Report::decode(&bytes) {
+                if sender == self.speaker {
+                    self.speaker = NOBODY; // once
+                    return Ok(Received::Message(Report::Failed(failure), None));
+                }
+                if !self.only_failure {
+                    self.early.push((sender, failure));
+                }
             }
             self.ignored += 1;
             if self.ignored > MAX_IGNORED {
@@ -63,6 +87,30 @@ impl Ear {
             }
         }
     }
+
+    /// What the last process said before it was known.
+    fn was_early(&mut self) -> Option<StepError> {
+        if !self.only_failure {
+            return None;
+        }
+        let early = std::mem::take(&mut self.early);
+        let (_, failure) = early.into_iter().find(|(sender, _)| *sender == self.speaker)?;
+        self.speaker = NOBODY;
+        Some(failure)
+    }
+
+    /// Hears no more.
+    pub fn close(self) {
+        if self.only_failure && !self.ended {
+            close_elsewhere(self.socket); // with what still waits in it
+        }
+    }
+}
+
+/// What others have sent may take long to close: a connection that lingers, a file whose server does not answer.
+fn close_elsewhere(fd: OwnedFd) {
+    // where no process can be started it is closed here
+    let _ = clone::close_elsewhere(fd);
 }
 
 impl AsFd for Ear {
@@ -77,7 +125,7 @@ mod tests {
     use super::*;
     use crate::report::tests::samples;
     use crate::report::{pair, send};
-    use podwright_sys::clone::{self, Forked};
+    use podwright_sys::clone::Forked;
     use rustix::net::SendFlags;
     use rustix::process::WaitOptions;
 
@@ -103,6 +151,17 @@ mod tests {
         pid
     }
 
+    /// Children of other tests may have a copy of the other end for a moment.
+    fn assert_ended(ear: &mut Ear) {
+        loop {
+            match ear.hear().unwrap() {
+                Received::End => return,
+                Received::Nothing => std::thread::yield_now(),
+                Received::Message(report, _) => panic!("{report:?}"),
+            }
+        }
+    }
+
     fn here() -> i32 {
         rustix::process::getpid().as_raw_nonzero().get()
     }
@@ -110,7 +169,7 @@ mod tests {
     #[test]
     fn only_the_child_is_heard() {
         let (ours, theirs) = pair().unwrap();
-        let mut ear = Ear::new(ours, here());
+        let mut ear = Ear::new(ours, here(), true);
         say(&theirs, &[Report::Process { pid: 1, says: Says::Nothing }, Report::Failed(no()), Report::Started]);
         assert_eq!(heard(&mut ear), None);
         for sample in samples() {
@@ -120,14 +179,14 @@ mod tests {
             }
         }
         drop(theirs);
-        assert!(matches!(ear.hear().unwrap(), Received::End));
+        assert_ended(&mut ear);
     }
 
     #[test]
     fn a_child_hands_its_voice_over() {
         let (ours, theirs) = pair().unwrap();
         let heir = say(&theirs, &[]);
-        let mut ear = Ear::new(ours, heir);
+        let mut ear = Ear::new(ours, heir, true);
         let to_us = Report::Process { pid: here(), says: Says::Everything };
         send(&theirs, &to_us, None).unwrap();
         assert_eq!(heard(&mut ear), None, "it was not ours to give");
@@ -140,7 +199,7 @@ mod tests {
     #[test]
     fn the_last_process_can_only_fail_and_only_once() {
         let (ours, theirs) = pair().unwrap();
-        let mut ear = Ear::new(ours, here());
+        let mut ear = Ear::new(ours, here(), true);
         let last = Report::Process { pid: here(), says: Says::OnlyFailure };
         send(&theirs, &last, None).unwrap();
         assert_eq!(heard(&mut ear), Some(last));
@@ -157,9 +216,41 @@ mod tests {
     }
 
     #[test]
+    fn a_last_process_may_fail_before_it_is_told_of() {
+        let (ours, theirs) = pair().unwrap();
+        let mut ear = Ear::new(ours, here(), true);
+        let other = StepError::invalid("mount", "/y", "no");
+        say(&theirs, &[Report::Failed(other)]);
+        let last = say(&theirs, &[Report::Failed(no()), Report::Failed(no())]);
+        assert_eq!(heard(&mut ear), None);
+        let told = Report::Process { pid: last, says: Says::OnlyFailure };
+        send(&theirs, &told, None).unwrap();
+        drop(theirs);
+        assert_eq!((heard(&mut ear), heard(&mut ear)), (Some(told), Some(Report::Failed(no()))));
+        assert_ended(&mut ear);
+        assert!(!ear.is_early());
+        ear.close();
+    }
+
+    #[test]
+    fn an_end_is_none_that_somebody_sends_and_may_come_early() {
+        let (ours, theirs) = pair().unwrap();
+        let mut ear = Ear::new(ours, here(), true);
+        rustix::net::send(&theirs, b"", SendFlags::NOSIGNAL).unwrap();
+        assert!(ear.hear().is_err(), "the child sends no such message");
+        let other = say(&theirs, &[]);
+        ear.speaker = other;
+        rustix::net::send(&theirs, b"", SendFlags::NOSIGNAL).unwrap();
+        assert!(matches!(ear.hear().unwrap(), Received::Nothing));
+        drop(theirs);
+        assert_ended(&mut ear);
+        assert!(ear.is_early());
+    }
+
+    #[test]
     fn who_does_not_cease_is_no_work_without_end() {
         let (ours, theirs) = pair().unwrap();
-        let mut ear = Ear::new(ours, 1);
+        let mut ear = Ear::new(ours, 1, true);
         for _ in 0..MAX_IGNORED {
             send(&theirs, &Report::Started, None).unwrap();
             assert!(matches!(ear.hear().unwrap(), Received::Nothing));

@@ -19,9 +19,8 @@ use podwright_sys::clone::{self, Forked};
 use podwright_sys::exec::Program;
 use podwright_sys::{keyring, seccomp};
 use rustix::io::Errno;
-use rustix::pipe::{PipeFlags, pipe_with};
 use std::ffi::CString;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::BorrowedFd;
 
 /// What a child knows of itself before it enters the container.
 #[derive(Debug, Clone, Copy)]
@@ -149,6 +148,9 @@ fn become_program(plan: &ProcessPlan, origin: &Origin, way: Way<'_>) -> StepResu
     }
     let name = plan.args.first().map_or("", String::as_str);
     let tries = candidates(name, &plan.env);
+    if way.fork {
+        clone::close_all_but(&[way.socket])?; // while no filter refuses it
+    }
     let filter = &plan.filter;
     if !plan.no_new_privileges && !filter.program.is_empty() {
         seccomp::load(&filter.program, filter.flags)?; // while CAP_SYS_ADMIN is there
@@ -157,54 +159,35 @@ fn become_program(plan: &ProcessPlan, origin: &Origin, way: Way<'_>) -> StepResu
     if plan.no_new_privileges {
         credentials::no_new_privileges()?;
     }
-    let told = if way.fork { Some(fork_last(way.socket)?) } else { None };
-    let end = finish(plan, origin, &way, (&program, name, &tries));
-    if let Some(told) = told {
-        // before that the monitor does not know whose word it is
-        rustix::io::read(told, &mut [0_u8; 1]).map_err(failed("hand over", "read", ""))?;
+    if way.fork {
+        fork_last(way.socket)?;
+        start_session(way.terminal)?;
     }
-    end
+    if let Some(hooks) = way.hooks {
+        run_hooks(hooks, plan, origin)?;
+    }
+    refuse_own_program(name, &tries, origin)?; // here, because /proc/self is this process's at last
+    if plan.no_new_privileges && !filter.program.is_empty() {
+        seccomp::load(&filter.program, filter.flags)?;
+    }
+    Ok(exec(&program, name, &tries))
 }
 
-/// Forks the process that runs the program into the pid namespace of others, and ends. They can get hold of every
-/// descriptor there: it has the way to the monitor, where it can say that it failed, and what this answers, whose end
-/// comes when the monitor knows it.
-fn fork_last(socket: BorrowedFd<'_>) -> StepResult<OwnedFd> {
-    let (told, tell) = pipe_with(PipeFlags::CLOEXEC).map_err(failed("hand over", "pipe2", ""))?;
-    clone::close_all_but(&[socket, told.as_fd(), tell.as_fd()])?;
+/// Forks the process that runs the program into the pid namespace of others, and ends. They can get hold of its
+/// descriptors there: beside its streams it has the way to the monitor, where it can say that it failed, no more.
+fn fork_last(socket: BorrowedFd<'_>) -> StepResult<()> {
     if let Forked::Parent(pid) = clone::fork(clone::PARENT, None)? {
         let sent = report::send(socket, &Report::Process { pid, says: Says::OnlyFailure }, None);
         clone::exit_now(i32::from(sent.is_err()));
     }
-    Ok(told)
-}
-
-/// What is left to do in the process that becomes the program.
-fn finish(
-    plan: &ProcessPlan,
-    origin: &Origin,
-    way: &Way<'_>,
-    (program, name, tries): (&Program, &str, &[String]),
-) -> StepResult<StepError> {
-    let filter = &plan.filter;
-    if way.fork {
-        start_session(way.terminal)?;
-    }
-    if let Some(hooks) = &way.hooks {
-        run_hooks(hooks, plan, origin)?;
-    }
-    refuse_own_program(name, tries, origin)?; // here, because /proc/self is this process's at last
-    if plan.no_new_privileges && !filter.program.is_empty() {
-        seccomp::load(&filter.program, filter.flags)?;
-    }
-    Ok(exec(program, name, tries))
+    Ok(())
 }
 
 /// Their paths are the container's, so they run with no more than its program gets.
-fn run_hooks(StartHooks { list, subject }: &StartHooks<'_>, plan: &ProcessPlan, origin: &Origin) -> StepResult<()> {
+fn run_hooks(StartHooks { list, subject }: StartHooks<'_>, plan: &ProcessPlan, origin: &Origin) -> StepResult<()> {
     let filter = Some(&plan.filter).filter(|f| plan.no_new_privileges && !f.program.is_empty());
     let prepare = || filter.map_or(Ok(()), |f| Ok(seccomp::load(&f.program, f.flags)?));
-    for hook in *list {
+    for hook in list {
         refuse_own_program(&hook.path, std::slice::from_ref(&hook.path), origin)?;
         let state = subject.state(Status::Created, Some(rustix::process::getpid().as_raw_nonzero().get()))?;
         hooks::run(&Call {

@@ -127,7 +127,7 @@ pub enum Received {
 /// The errno of recvmsg, or a message that is none.
 pub fn receive(socket: impl AsFd, wait: bool) -> StepResult<Received> {
     match take(socket.as_fd(), wait)? {
-        Taken::Message { bytes, fd, .. } => Ok(Received::Message(read(&bytes)?, fd)),
+        Taken::Message { bytes, fds, .. } => Ok(Received::Message(read(&bytes)?, fds.into_iter().next())),
         Taken::Nothing => Ok(Received::Nothing),
         Taken::End => Ok(Received::End),
     }
@@ -138,16 +138,20 @@ pub(crate) fn read(bytes: &[u8]) -> StepResult<Report> {
         .ok_or_else(|| StepError::without_call(Kind::Internal, "hear a child", "", "its message cannot be read"))
 }
 
+/// As many descriptors as a message can have (unix(7)): the kernel closes those that there is no room for, which may take
+/// long.
+const MAX_FDS: usize = 253;
+
 /// A message as it came.
 pub(crate) enum Taken {
-    Message { bytes: Vec<u8>, fd: Option<OwnedFd>, sender: i32 },
+    Message { bytes: Vec<u8>, fds: Vec<OwnedFd>, sender: i32 },
     Nothing,
     End,
 }
 
 pub(crate) fn take(socket: BorrowedFd<'_>, wait: bool) -> StepResult<Taken> {
     let mut bytes = vec![0; MAX_MESSAGE];
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2), ScmCredentials(1))];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FDS), ScmCredentials(1))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
     let flags = RecvFlags::CMSG_CLOEXEC | if wait { RecvFlags::empty() } else { RecvFlags::DONTWAIT };
     let got = loop {
@@ -159,19 +163,20 @@ pub(crate) fn take(socket: BorrowedFd<'_>, wait: bool) -> StepResult<Taken> {
             Err(e) => return Err(failed("hear a child", "recvmsg", "")(e)),
         }
     };
-    let (mut fd, mut sender) = (None, 0);
+    let (mut fds, mut sender) = (Vec::new(), 0);
     for message in ancillary.drain() {
         match message {
-            RecvAncillaryMessage::ScmRights(mut fds) => fd = fd.or_else(|| fds.next()),
+            RecvAncillaryMessage::ScmRights(came) => fds.extend(came),
             RecvAncillaryMessage::ScmCredentials(of) => sender = of.pid.as_raw_nonzero().get(),
             _ => {}
         }
     }
-    if got == 0 {
+    // an empty message has a sender
+    if got == 0 && sender == 0 {
         return Ok(Taken::End);
     }
     bytes.truncate(got);
-    Ok(Taken::Message { bytes, fd, sender })
+    Ok(Taken::Message { bytes, fds, sender })
 }
 
 impl Report {

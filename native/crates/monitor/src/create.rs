@@ -34,6 +34,8 @@ use std::os::fd::AsFd;
 
 /// How long the set-up may take when the request does not say, in milliseconds.
 const DEADLINE_MS: u32 = 120_000;
+/// How long a process whose start failed may take to end by itself.
+const FAILED_MS: u64 = 1000;
 
 const OPERATION: &str = "create the container";
 
@@ -144,10 +146,19 @@ impl Monitor {
                 self.answer(asker, Err(why))?;
                 if outside {
                     self.kill_container(key); // what its runtime has made does not end by itself
+                } else {
+                    self.timers.add(clock::deadline(FAILED_MS), Due::StartFailed(key));
                 }
                 Ok(())
             }
             _ => Ok(()),
+        }
+    }
+
+    /// A start failed some time ago: whose program runs all the same, for others spoke in its place, is killed.
+    pub(crate) fn start_failed(&mut self, key: u64) {
+        if self.containers.get(&key).is_some_and(|c| c.start_failed && c.is_alive()) {
+            self.kill_container(key);
         }
     }
 
@@ -193,9 +204,16 @@ impl Monitor {
     }
 
     /// The child's end of the report socket closed: after the go that means that exec worked.
-    pub(crate) fn container_report_ended(&mut self, key: u64) -> SysResult<()> {
+    /// `early`: nothing was executed yet.
+    pub(crate) fn container_report_ended(&mut self, key: u64, early: bool) -> SysResult<()> {
         let Some(container) = self.containers.get_mut(&key) else { return Ok(()) };
         match container.phase {
+            Phase::Starting(_) if early && !container.start_failed => {
+                let text = "the process that was to become its program ended";
+                let why = failure(Kind::Internal, "start the container", &container.id, text);
+                crate::kill::kill_cgroup(&container.cgroup);
+                self.container_failed(key, why)
+            }
             Phase::Starting(_) if container.external.as_ref().is_some_and(|e| !e.has_started()) => {
                 let text = "the process that started it by its runtime ended";
                 let why = failure(Kind::Internal, "start the container", &container.id, text);
@@ -257,7 +275,7 @@ fn fork_init(
     let wanted = Wanted { stdin: piped && request.stdin, stdout: piped, stderr: piped };
     let (pipes, ends) = Pipes::make(wanted).map_err(|e| sys_failure(&e))?;
     if let Some(pid) = external::fork_create(sandbox, request, deadline, &ends, &theirs, &note)? {
-        return Ok(Child { pid, report: Ear::new(ours, pid), pipes, note });
+        return Ok(Child { pid, report: Ear::new(ours, pid, false), pipes, note });
     }
     // in a user namespace the pid namespace must be born too, which the child enters first
     let early = pid_mode == PidMode::Own && plan.ids.is_none() && request.restore.is_none();
@@ -277,7 +295,8 @@ fn fork_init(
         }
         init::run(&plan, &handles, born_in_cgroup, &note);
     };
-    Ok(Child { pid, report: Ear::new(ours, pid), pipes, note })
+    let hands_over = pid_mode == PidMode::Shared && request.restore.is_none();
+    Ok(Child { pid, report: Ear::new(ours, pid, hands_over), pipes, note })
 }
 
 fn plan(request: &CreateContainer, sandbox: &Sandbox, pid: PidMode) -> Request {

@@ -132,7 +132,7 @@ impl Monitor {
             id: wanted.id.into(),
             container,
             pid,
-            report: Some(Ear::new(ours, pid)),
+            report: Some(Ear::new(ours, pid, outside.is_none())),
             outputs: Outputs::default(),
             ending: None,
             failed: None,

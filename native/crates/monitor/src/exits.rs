@@ -5,6 +5,7 @@ use crate::container::{Container, End, Phase};
 use crate::poller::Output;
 use crate::server::Monitor;
 use crate::timers::Due;
+use podwright_container::ear::Ear;
 use podwright_protocol::message::{ExitFact, StopContainerReply, event, response};
 use podwright_sys::errno::SysResult;
 use podwright_sys::signal::Ending;
@@ -37,13 +38,10 @@ impl Monitor {
             }
             return Ok(());
         }
-        // Who forked it may hold the report socket longer than a short program lives: it was started.
-        self.container_report_ended(key)?;
-        if self.containers.get(&key).is_some_and(|c| matches!(c.phase, Phase::Starting(_))) {
-            // It had nothing to complain about, so it was the program that ended: the child that
-            // forked it may still have the socket open.
-            self.container_report_ended(key)?;
-        }
+        // Who forked it may hold the report socket longer than a short program lives: it had nothing to complain about, so
+        // it was started, unless it is who was to fork the program.
+        let early = self.containers.get(&key).and_then(|c| c.report.as_ref()).is_some_and(Ear::is_early);
+        self.container_report_ended(key, early)?;
         let Some(container) = self.containers.get_mut(&key) else { return Ok(()) };
         container.pid = 0;
         container.start_time = 0;

@@ -249,7 +249,8 @@ impl Monitor {
         };
         let key = self.key();
         self.watch_report(key, &ours).map_err(|e| sys_failure(&e))?;
-        self.helpers.insert(key, RuntimeHelper { container, verb, report: Some(Ear::new(ours, pid)), failed: None });
+        let report = Some(Ear::new(ours, pid, false));
+        self.helpers.insert(key, RuntimeHelper { container, verb, report, failed: None });
         Ok(())
     }
 

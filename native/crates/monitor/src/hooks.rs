@@ -119,7 +119,7 @@ impl Monitor {
             runtime::run(&Task { moment, id, pid: container.pid, bundle, namespaces }, &theirs);
         };
         self.watch_report(key, &ours).map_err(|e| sys_failure(&e))?;
-        Ok((pid, Ear::new(ours, pid)))
+        Ok((pid, Ear::new(ours, pid, false)))
     }
 
     /// All hooks of a run have worked; its process ends next.

@@ -59,7 +59,7 @@ impl Monitor {
         };
         let key = self.key();
         self.watch_report(key, &ours).map_err(|e| sys_failure(&e))?;
-        self.reopens.insert(key, Reopen { container, asker, pid, report: Some(Ear::new(ours, pid)) });
+        self.reopens.insert(key, Reopen { container, asker, pid, report: Some(Ear::new(ours, pid, false)) });
         self.timers.add(clock::deadline(DEADLINE_MS), Due::ReopenDeadline(key));
         Ok(())
     }

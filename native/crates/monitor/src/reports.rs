@@ -24,8 +24,9 @@ impl Monitor {
                 Ok(Received::Nothing) => break,
                 Ok(Received::Message(report, fd)) => self.heard(key, report, fd)?,
                 Ok(Received::End) => {
+                    let early = ear.is_early();
                     self.close_report(key);
-                    self.report_ended(key)?;
+                    self.report_ended(key, early)?;
                 }
                 Err(error) => {
                     self.close_report(key);
@@ -64,7 +65,7 @@ impl Monitor {
 
     /// Stops hearing a child.
     pub(crate) fn close_report(&mut self, key: u64) {
-        let socket = if let Some(container) = self.containers.get_mut(&key) {
+        let ear = if let Some(container) = self.containers.get_mut(&key) {
             container.report.take()
         } else if let Some(exec) = self.execs.get_mut(&key) {
             exec.report.take()
@@ -75,8 +76,9 @@ impl Monitor {
         } else {
             self.reopens.get_mut(&key).and_then(|r| r.report.take())
         };
-        if let Some(socket) = socket {
-            self.poller.remove(&socket);
+        if let Some(ear) = ear {
+            self.poller.remove(&ear);
+            ear.close();
         }
     }
 
@@ -144,9 +146,10 @@ impl Monitor {
         self.reopen_failed(key, why)
     }
 
-    fn report_ended(&mut self, key: u64) -> SysResult<()> {
+    /// `early`: before there was the process that becomes the program.
+    fn report_ended(&mut self, key: u64, early: bool) -> SysResult<()> {
         if self.containers.contains_key(&key) {
-            self.container_report_ended(key)?;
+            self.container_report_ended(key, early)?;
             return self.decide(key);
         }
         if self.helpers.contains_key(&key) {

@@ -128,7 +128,7 @@ impl Monitor {
 
     /// Its processes run.
     fn revival_done(&mut self, key: u64) -> SysResult<()> {
-        self.container_report_ended(key)
+        self.container_report_ended(key, false)
     }
 
     fn revival_failed(&mut self, key: u64, otherwise: &str) -> SysResult<()> {

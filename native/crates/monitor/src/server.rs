@@ -186,6 +186,7 @@ impl Monitor {
             Due::Accept => return self.poller.add(&self.listener, Source::Listener),
             Due::Silent(key) => return self.close_silent(key),
             Due::CreateDeadline(key) => return self.create_deadline(key),
+            Due::StartFailed(key) => self.start_failed(key),
             Due::StopDeadline(key) => return self.stop_deadline(key),
             Due::KillAgain(key) => self.kill_again(key),
             Due::Stuck(key) => return self.stop_stuck(key),

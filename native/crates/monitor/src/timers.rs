@@ -14,6 +14,8 @@ pub(crate) enum Due {
     Silent(u64),
     /// A container's set-up takes too long.
     CreateDeadline(u64),
+    /// A program whose start failed runs all the same.
+    StartFailed(u64),
     /// A stop's grace is over.
     StopDeadline(u64),
     /// A kill is to be repeated.

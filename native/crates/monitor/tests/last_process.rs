@@ -123,8 +123,11 @@ fn what_others_say_in_its_place_is_not_heard() {
     for says in 0..3 {
         say(&socket, &process_is(bystander.0.id(), says));
     }
-    say(&socket, b"S");
-    say(&socket, b"?");
+    for message in [&b"S"[..], b"?", b""] {
+        say(&socket, message);
+    }
+    // it still waits for its hook: nothing has ended
+    assert!(alive(kept.pid));
     drop(socket);
     // it is killed, and nobody else is
     let stop = StopContainer { container_id: kept.bundle.id.clone(), signal: 15, timeout_ms: 0 };

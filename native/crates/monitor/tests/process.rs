@@ -13,11 +13,16 @@ use std::time::Duration;
 
 /// A filter that lets everything pass but gives uname(2) the errno 38 (ENOSYS).
 fn no_uname() -> Vec<u8> {
-    let filter: [(u16, u8, u8, u32); 4] = [
+    // and nothing that old profiles do not have and the child could need: close_range, pidfd_open, openat2
+    let filter: [(u16, u8, u8, u32); 8] = [
         (0x20, 0, 0, 0),           // load the system call's number
-        (0x15, 0, 1, 63),          // uname on x86_64?
-        (0x06, 0, 0, 0x0005_0026), // errno 38
+        (0x15, 5, 0, 63),          // uname on x86_64
+        (0x15, 3, 0, 436),         // close_range
+        (0x15, 2, 0, 434),         // pidfd_open
+        (0x15, 1, 0, 437),         // openat2
         (0x06, 0, 0, 0x7fff_0000), // allow
+        (0x06, 0, 0, 0x0005_0001), // errno 1
+        (0x06, 0, 0, 0x0005_0026), // errno 38
     ];
     let mut bytes = Vec::new();
     for (code, jt, jf, k) in filter {

@@ -134,7 +134,7 @@ async function reconcileAll(parts: RecoveryParts & { readonly leftovers: Leftove
     log,
   });
   try {
-    await network.collect(() => new Set(sandboxes.ids()));
+    await network.collect(() => new Set(sandboxes.ids()), { atStart: true });
   } catch (error) {
     // a release that a plugin refuses is owed, and told by doctor: it is no reason to keep the node from its work
     log.error({ error: failureChain(error) }, 'networks of pods that are gone could not all be released');

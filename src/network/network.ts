@@ -6,14 +6,14 @@ import { ResultList } from '../lib/result-list.ts';
 import { SharedTurns } from '../lib/shared-turns.ts';
 import { Bridges } from './bridge/bridge.ts';
 import { checkPortMappings, hostInterfaceOf } from './bridge/plan.ts';
-import { type BridgeNetwork, rangeSets } from './bridge/settings.ts';
+import { type BridgeNetwork, distinctNetworks, rangeSets } from './bridge/settings.ts';
 import { type Choice, NetworkChoice } from './choice.ts';
 import { PluginNetworks } from './cni/driver.ts';
 import type { NetworkConfig } from './cni/conflist.ts';
 import { HostPorts } from './host-ports.ts';
 import { hostRoutes } from './host-routes.ts';
 import { formatNetwork } from './ip.ts';
-import type { Network, NetworkOptions, NetworkStatus } from './port.ts';
+import type { CollectOptions, Network, NetworkOptions, NetworkStatus } from './port.ts';
 import { NetworkRecords, UnreadableRecord, networkName, type NetworkRecord, type PluginRecord } from './record.ts';
 import { podInterface } from './request.ts';
 import type { AttachRequest, Attachment, AttachmentView, NetworkLog } from './request.ts';
@@ -32,6 +32,10 @@ interface Attached {
   readonly on: BridgeNetwork | null;
 }
 
+interface Collection extends Required<CollectOptions> {
+  readonly results: ResultList;
+}
+
 type BridgeChoice = Extract<Choice, { driver: 'bridge' }>;
 
 const notReady = 'NetworkPluginNotReady';
@@ -39,18 +43,6 @@ const answer = (problem: string, config: unknown): NetworkStatus => {
   const ready = problem === '';
   return { ready, reason: ready ? '' : notReady, message: problem, config };
 };
-
-/** Networks that differ, the last of equals kept in its place. */
-function distinct(networks: readonly (BridgeNetwork | null)[]): BridgeNetwork[] {
-  const byContent = new Map<string, BridgeNetwork>();
-  for (const network of networks) {
-    if (network === null) continue;
-    const key = JSON.stringify(network);
-    byContent.delete(key);
-    byContent.set(key, network);
-  }
-  return [...byContent.values()];
-}
 
 class PodNetwork {
   readonly #options: NetworkOptions;
@@ -85,6 +77,7 @@ class PodNetwork {
       native,
       log,
       lockTimeoutMs: config.pluginTimeoutMs,
+      elapsedMs: () => performance.now(),
       backend: decidedBackend(config.rules, programDirs(process.env['PATH'] ?? '')),
     });
     this.#bridges = withSteps(bridges, { name: 'addresses', later: ['reserve', 'release'], atOnce: [] }, options.step);
@@ -292,12 +285,12 @@ class PodNetwork {
     if (problem !== '') this.#log('error', { problem }, 'the network is not ready');
   }
 
-  collect(live: () => ReadonlySet<string>): Promise<void> {
+  collect(live: () => ReadonlySet<string>, { atStart = false }: CollectOptions = {}): Promise<void> {
     return this.#collections.alone(async () => {
       const results = new ResultList();
       // a plugin may take its time to release a pod, and new pods need not wait for that: they are among the living
       await this.#releaseDead(live(), results);
-      await this.#turns.alone(() => this.#collect(live(), results));
+      await this.#turns.alone(() => this.#collect(live(), { results, atStart }));
       results.throwIfAny('collect stale networks');
     });
   }
@@ -309,7 +302,7 @@ class PodNetwork {
     }
   }
 
-  async #collect(live: ReadonlySet<string>, results: ResultList): Promise<void> {
+  async #collect(live: ReadonlySet<string>, { results, atStart }: Collection): Promise<void> {
     const choice = await this.#choice.current();
     const attached = [...this.#attached.values()];
     if (choice.driver === 'plugins') {
@@ -317,9 +310,9 @@ class PodNetwork {
       await results.attempt('collect by plugins', () => this.#plugins.collect(config, this.#connectedTo(config.name)));
     }
     const usable = choice.driver === 'bridge' && (await this.#subnetProblem(choice)) === '';
-    const used = distinct([...attached.map(({ on }) => on), usable ? choice.network : null]);
-    await results.attempt('repair bridges', () => this.#bridges.repair(used));
-    for (const network of distinct([...used, this.#choice.own()])) {
+    const used = distinctNetworks([...attached.map(({ on }) => on), usable ? choice.network : null]);
+    await results.attempt('repair bridges', () => this.#bridges.repair(used, { atStart }));
+    for (const network of distinctNetworks([...used, this.#choice.own()])) {
       await results.attempt(`collect network ${network.name}`, () => this.#bridges.collect(network, live));
     }
   }
@@ -386,7 +379,7 @@ export function createNetwork(options: NetworkOptions): Network {
     status: () => network.status(),
     setPodCidr: (cidr) => network.setPodCidr(cidr),
     start: () => network.start(),
-    collect: (live) => network.collect(live),
+    collect: (live, options) => network.collect(live, options),
     shutdown: (how) => network.shutdown(how),
     attachments: () => network.attachments(),
     owedReleases: () => network.owed().length,

@@ -33,7 +33,7 @@ export interface Network {
    * Releases what belongs to sandboxes that no longer exist (CNI GC), and repairs the rules. Goes on after failures.
    * `live` is asked when no pod is being connected.
    */
-  readonly collect: (live: () => ReadonlySet<string>) => Promise<void>;
+  readonly collect: (live: () => ReadonlySet<string>, options?: CollectOptions) => Promise<void>;
   /** With `removeAll`, removes what the network keeps between pods: bridges that we made, chains. */
   readonly shutdown: (options: { readonly removeAll: boolean }) => Promise<void>;
   /** Every connected pod. */
@@ -46,6 +46,12 @@ export interface Network {
   readonly releaseAgain: (sandboxId: string) => Promise<void>;
   /** Traffic of a pod's interfaces, its own first; empty when it is not connected. */
   readonly interfaceStats: (sandboxId: string) => Promise<readonly InterfaceCounters[]>;
+}
+
+/** How it is collected. */
+export interface CollectOptions {
+  /** By the daemon's start: rules that it has made just before are not made again. */
+  readonly atStart?: boolean;
 }
 
 /** What the network is built from. */

@@ -53,7 +53,12 @@ export interface BridgesOptions {
   readonly lockTimeoutMs: number;
   /** What rules are made with. */
   readonly backend: () => RulesBackend;
+  /** Milliseconds of a steady counter. */
+  readonly elapsedMs: () => number;
 }
+
+/** So long rules that were made count as just made, for a start: later somebody (a firewall) may have taken them away. */
+const freshMs = 5000;
 
 /** All bridge networks of this host. */
 export class Bridges {
@@ -65,12 +70,14 @@ export class Bridges {
   /** Every network on each bridge that still has pods, so that rules for one do not drop another's. */
   readonly #networks = new Map<string, Map<string, BridgeNetwork>>();
   readonly #stores = new Map<string, HostLocalStore>();
-  /** What the rules of each bridge made since the start are for, until the first repair, which need not make them again. */
-  #madeSinceStart: Map<string, string> | null = new Map<string, string>();
+  /** What the rules of each bridge were made for last, and when. */
+  readonly #made = new Map<string, { readonly for: string; readonly atMs: number }>();
+  readonly #elapsedMs: () => number;
 
   constructor(options: BridgesOptions) {
     this.#native = options.native;
     this.#backend = options.backend;
+    this.#elapsedMs = options.elapsedMs;
     this.#log = options.log;
     this.#lockTimeoutMs = options.lockTimeoutMs;
   }
@@ -100,21 +107,22 @@ export class Bridges {
   }
 
   /**
-   * Checks bridges and rules again and repairs what somebody else removed (a firewall's reload). The first time it leaves
-   * alone what this daemon has just made for the same networks.
+   * Checks bridges and rules again and repairs what somebody else removed (a firewall's reload). With `atStart` it leaves
+   * alone what was made for the same networks just before.
    */
-  async repair(inUse: readonly BridgeNetwork[]): Promise<void> {
+  async repair(inUse: readonly BridgeNetwork[], { atStart }: { readonly atStart: boolean }): Promise<void> {
     this.#networks.clear();
     for (const network of inUse) this.remember(network);
     // the last network of a bridge is the one that new pods get: it stays the prepared one
     const latest = new Map(inUse.map((network) => [network.bridge, network]));
-    const made = this.#madeSinceStart;
-    this.#madeSinceStart = null;
-    for (const network of latest.values()) {
-      const isPrepared = this.#ready.get(network.bridge)?.key === JSON.stringify(network);
-      if (isPrepared && made?.get(network.bridge) === this.#rulesAreFor(network.bridge)) continue;
-      await this.#again(network);
-    }
+    for (const network of latest.values()) if (!(atStart && this.#isFresh(network))) await this.#again(network);
+  }
+
+  #isFresh(network: BridgeNetwork): boolean {
+    const { bridge } = network;
+    const made = this.#made.get(bridge);
+    const isPrepared = this.#ready.get(bridge)?.key === JSON.stringify(network);
+    return isPrepared && made?.for === this.#rulesAreFor(bridge) && this.#elapsedMs() - made.atMs < freshMs;
   }
 
   /** The networks that a bridge's rules are made for, to tell whether they are the same. */
@@ -139,8 +147,9 @@ export class Bridges {
       const all = [...(this.#networks.get(network.bridge)?.values() ?? [])];
       const rules = plan.rulesPlan(network, all.flatMap(plan.subnetsOfNetwork));
       const madeFor = this.#rulesAreFor(network.bridge);
+      const beganMs = this.#elapsedMs();
       await this.#native.networkEnsureRules({ ...this.#madeWith(), ...rules });
-      this.#madeSinceStart?.set(network.bridge, madeFor);
+      this.#made.set(network.bridge, { for: madeFor, atMs: beganMs });
       if (created) this.#log('info', { bridge: network.bridge, network: network.name, mtu }, 'bridge made');
       return { network, mtu };
     } catch (error) {

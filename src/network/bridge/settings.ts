@@ -248,3 +248,15 @@ export function bridgeNetwork(
     return { why: (error as Error).message };
   }
 }
+
+/** Networks that differ, the last of equals kept in its place. */
+export function distinctNetworks(networks: readonly (BridgeNetwork | null)[]): BridgeNetwork[] {
+  const byContent = new Map<string, BridgeNetwork>();
+  for (const network of networks) {
+    if (network === null) continue;
+    const key = JSON.stringify(network);
+    byContent.delete(key);
+    byContent.set(key, network);
+  }
+  return [...byContent.values()];
+}

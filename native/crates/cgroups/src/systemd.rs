@@ -136,9 +136,19 @@ fn object_path(unit: &str) -> String {
 
 /// Changes limits of a scope, in its files and for systemd, all or none; answers what the kernel then has.
 pub fn update_scope(layout: &Layout, path: &str, resources: &Resources) -> Result<Resources> {
-    group::update_if(layout, path, resources, || tell_limits(layout, path))?;
+    let tell = || tell_limits(layout, path);
+    told_what_stays(group::update_if(layout, path, resources, tell), tell)?;
     // files that systemd was not told of have its own values now
-    group::update(layout, path, resources)
+    told_what_stays(group::update(layout, path, resources), tell)
+}
+
+/// A memory limit that could not be taken back is one that systemd may not know: with its next daemon-reload it would write
+/// the old one, which kills. It is told once more; the update has failed whatever it says.
+fn told_what_stays(updated: Result<Resources>, tell: impl FnOnce() -> Result<()>) -> Result<Resources> {
+    if matches!(updated, Err(CgroupError::LimitStays { .. })) {
+        let _best_effort = tell();
+    }
+    updated
 }
 
 /// Waits, without end, until systemd has read its units again: it writes its own values then into files that it was not
@@ -212,6 +222,21 @@ mod tests {
         assert_eq!(told("0", false, INVALID_ARGS), (true, vec![all.clone(), rest]));
         assert_eq!(told("0", false, "another"), (false, vec![all.clone()]));
         assert_eq!(told("59", false, INVALID_ARGS), (false, vec![all]));
+    }
+
+    #[test]
+    fn systemd_is_told_of_a_limit_that_stays() {
+        let refused = || CgroupError::NoCgroups("refused");
+        let stays = || CgroupError::LimitStays { cause: refused().into(), why: refused().into() };
+        for (updated, expected) in [(Err(stays()), 1), (Err(refused()), 0), (Ok(Resources::default()), 0)] {
+            let (fine, mut told) = (updated.is_ok(), 0);
+            let after = told_what_stays(updated, || {
+                told += 1;
+                Err(CgroupError::NoCgroups("systemd does not answer"))
+            });
+            assert_eq!((after.is_ok(), told), (fine, expected));
+            assert!(after.map_err(|e| e.to_string()).err().is_none_or(|e| !e.contains("systemd")));
+        }
     }
 
     #[test]

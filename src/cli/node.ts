@@ -26,7 +26,7 @@ import { placesWith } from '../node/preflight.ts';
 import { runProgram } from '../node/programs.ts';
 import { placeRelease } from '../node/release-files.ts';
 import { runTransaction } from '../node/transaction.ts';
-import { pointerIn, refuseBeside, refuseMoved } from '../node/upgrade.ts';
+import { namedAs, pointerIn, refuseBeside, refuseMoved } from '../node/upgrade.ts';
 import { endpointOf, journalDir, type Options, releaseOf, settingsOf, text } from './node-options.ts';
 import type { Run, Session } from './session.ts';
 import { removeInstalled, rootToPurge } from '../node/uninstall.ts';
@@ -162,7 +162,10 @@ export const switchNode: Run = async (session, _args, options) => {
     const present = previous && presentSide(previous);
     const before = runsBy(previous);
     if (before !== null) refuseBeside(before);
-    const settings = settingsOf(options, session.directory, (before && pointerIn(before)) ?? 'found');
+    const settings = {
+      ...settingsOf(options, session.directory, (before && pointerIn(before)) ?? 'found'),
+      ...namedAs(before, text(options, 'config') !== null),
+    };
     if (before !== null) refuseMoved(before, settings);
     const to = await podwrightSide(options, session.directory, settings);
     if (previous !== null && isSame(previous, to, settings)) return previous;
@@ -222,7 +225,11 @@ export const installHere: Run = async (session, _args, options) => {
     const previous = settled(store);
     const present = previous && presentSide(previous);
     const before = runsBy(previous);
-    const settings = { ...settingsOf(options, session.directory, null), ...(before && kept(before)) };
+    const settings = {
+      ...settingsOf(options, session.directory, null),
+      ...namedAs(before, text(options, 'config') !== null),
+      ...(before && kept(before)),
+    };
     if (before !== null) refuseMoved(before, settings);
     const to = await podwrightSide(options, session.directory, settings);
     if (previous !== null && isSame(previous, to, settings)) return previous;

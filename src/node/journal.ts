@@ -232,9 +232,13 @@ export const warned = (journal: Journal, warning: string): Journal => ({
   warnings: journal.warnings.includes(warning) ? journal.warnings : [...journal.warnings, warning],
 });
 
-/** The side that a walk back goes to has its own settings again; but for the file whose text was looked at. */
+/** The side that a walk back goes to has its own settings again. */
 const settingsBack = ({ settings, replaced }: Journal): Pick<Journal, 'settings' | 'replaced'> =>
-  replaced ? { settings: { ...replaced, configFile: settings.configFile }, replaced: settings } : { settings };
+  replaced ? { settings: replaced, replaced: settings } : { settings };
+
+/** The file of configuration that a transaction looked at and writes: there and back the one that `to` was told. */
+export const configFileOf = ({ direction, settings, replaced }: Journal): string =>
+  (direction === 'back' && replaced ? replaced : settings).configFile;
 
 /** Forward something failed: from now on it walks back. */
 export const turned = (journal: Journal, step: StepName, message: string): Journal => ({

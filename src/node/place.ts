@@ -3,7 +3,7 @@
 import { join } from 'node:path';
 import { existsSync } from 'node:fs';
 import { readLink, readText, writeLink, writeText } from './files.ts';
-import type { Journal, Settings, Side } from './journal.ts';
+import { configFileOf, type Journal, type Settings, type Side } from './journal.ts';
 import type { RunProgram } from './programs.ts';
 
 const programs = ['podwright', 'podwrightd'];
@@ -34,14 +34,16 @@ export async function place(
 }
 
 /** A side of podwright brings its text; on the way back to another side the file is as it was before. */
-function placeConfig({ settings, direction, configBefore, to }: Journal, side: Side): void {
+function placeConfig(journal: Journal, side: Side): void {
+  const { settings, direction, configBefore, to } = journal;
+  const file = configFileOf(journal);
   if (side.type === 'podwright') {
-    if (side.config !== null) writeText(settings.configFile, side.config);
+    if (side.config !== null) writeText(file, side.config);
     else if (direction === 'back' && configBefore === null && to.type === 'podwright' && to.config !== null)
-      writeText(settings.configFile, null); // the side before had no such file
+      writeText(file, null); // the side before had no such file
     const main = join(settings.configDir, 'config.toml');
     if (!existsSync(main)) writeText(main, readText(join(side.release, 'etc/podwright/config.toml')) ?? '');
-  } else if (direction === 'back') writeText(settings.configFile, configBefore);
+  } else if (direction === 'back') writeText(file, configBefore);
 }
 
 /** Links such as /usr/local/bin/podwright; a program of the same name that is no link of ours stays. */

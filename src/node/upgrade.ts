@@ -1,6 +1,7 @@
 // PURE
 // What may differ when a node that podwright runs is told anew what it is to have.
 // Must not change anything.
+import { join } from 'node:path';
 import { failedPrecondition } from '../lib/failure.ts';
 import type { KubeletPointer, Settings } from './journal.ts';
 
@@ -13,6 +14,13 @@ export function refuseMoved(present: Settings, next: Settings): void {
     if (present[key] !== next[key]) throw refused(flag, next[key], `has ${present[key]}`);
   const [kept, keeps] = [keeperOf(present.daemon), keeperOf(next.daemon)];
   if (kept !== keeps) throw refused('--daemon', keeps, `is kept running by ${kept}`);
+  const { configFile } = present;
+  // config.toml is below all others, and stays; another file would go on to count beside the one that comes
+  if (configFile !== next.configFile && configFile !== join(present.configDir, 'config.toml'))
+    throw failedPrecondition(
+      `--config-as is ${next.configFile}, and settings of podwright on this node are in ${configFile}, where they would go on ` +
+        'to count: leave it so, or revert or uninstall first and remove that file',
+    );
   const [was, is] = [present.kubelet, next.kubelet];
   if (was !== null && is !== null && (was.form !== is.form || was.file !== is.file))
     throw refused(`--kubelet-${is.form}`, is.file, `changed ${was.file} (--kubelet-${was.form})`);
@@ -35,6 +43,10 @@ const refused = (flag: string, value: string, has: string): Error =>
 /** Of commands and logs only the last ones count; two supervisors would start two daemons. */
 const keeperOf = (daemon: Settings['daemon']): string =>
   daemon.by === 'systemd' ? `systemd's ${daemon.unit}` : daemon.by;
+
+/** A release that brings no settings leaves what those before it are called. */
+export const namedAs = (present: Settings | null, brings: boolean): Partial<Settings> =>
+  present === null || brings ? {} : { configFile: present.configFile };
 
 /** The file of the kubelet that podwright changed, which an upgrade keeps. */
 export const pointerIn = ({ kubelet }: Settings): KubeletPointer | null =>

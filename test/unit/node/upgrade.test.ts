@@ -1,14 +1,14 @@
 // A node that podwright runs is told anew: which settings count, and which cannot be changed so.
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
 import { switchNode } from '../../../src/cli/node.ts';
 import type { Session } from '../../../src/cli/session.ts';
-import { ended, type Journal, newJournal, type Settings, type Side } from '../../../src/node/journal.ts';
+import { ended, type Journal, newJournal, type Settings, type Side, turned } from '../../../src/node/journal.ts';
 import { journalStore } from '../../../src/node/journal-file.ts';
 import { place } from '../../../src/node/place.ts';
-import { pointerIn, refuseMoved } from '../../../src/node/upgrade.ts';
+import { namedAs, pointerIn, refuseMoved } from '../../../src/node/upgrade.ts';
 import { Model, podwrightSide } from './model.ts';
 import { run, stories } from './stories.ts';
 
@@ -42,6 +42,7 @@ test('commands, links and times may be others; where podwright and the kubeletâ€
   const mayNot: readonly (readonly [Partial<Settings>, RegExp])[] = [
     [{ prefix: '/srv' }, /^--prefix is \/srv, and podwright on this node has \/opt\/podwright: leave it so, or revert/],
     [{ configDir: '/srv' }, /^--config-dir is \/srv, /],
+    [{ configDir: '/srv', configFile: '/srv/config.toml' }, /^--config-dir is \/srv, /],
     [
       { daemon: { by: 'self', log: '/l' } },
       /^--daemon is self, and podwright on this node is kept running by command:/,
@@ -52,6 +53,15 @@ test('commands, links and times may be others; where podwright and the kubeletâ€
     ],
     [{ kubelet: { ...kubelet, form: 'config' } }, /^--kubelet-config is \/k.d\/90.conf, .* \(--kubelet-drop-in\):/],
   ];
+  const dropIn = { ...present, configFile: '/etc/podwright/conf.d/a.toml' };
+  t.notThrows(() => refuseMoved(present, dropIn), 'config.toml stays below it');
+  t.notThrows(() => refuseMoved(dropIn, dropIn));
+  for (const other of [present, { ...present, configFile: '/etc/podwright/conf.d/b.toml' }])
+    t.throws(() => refuseMoved(dropIn, other), {
+      message: /^--config-as is .* are in .*\/conf.d\/a.toml, .* and remove that file$/,
+    });
+  t.is({ ...present, ...namedAs(dropIn, false) }.configFile, dropIn.configFile, 'none are brought');
+  t.deepEqual([namedAs(dropIn, true), namedAs(null, false)], [{}, {}]);
   for (const [about, message] of mayNot) t.throws(() => refuseMoved(present, { ...present, ...about }), { message });
   const by = (unit: string): Settings => ({ ...present, daemon: { by: 'systemd', unit, unitDir: '/u' } });
   t.throws(() => refuseMoved(by('a.service'), by('b.service')), { message: /^--daemon is systemd's b.service/ });
@@ -88,7 +98,9 @@ function upgrade(next: Settings): Journal {
 }
 
 test('what an upgrade was told counts once it is done; walked back or refused, what counted before', async (t) => {
-  const next = { ...present, kubelet: { ...kubelet, control: { by: 'systemd', unit: 'k' } as const }, wish: 'w' };
+  const control = { by: 'systemd', unit: 'k' } as const;
+  const configFile = '/etc/podwright/conf.d/a.toml';
+  const next = { ...present, configFile, kubelet: { ...kubelet, control }, wish: 'w' };
   for (const [point, outcome] of [
     ['', 'done'],
     ['look', 'refused'],
@@ -137,6 +149,29 @@ test('a walk back whose old command does not start podwrightd any more takes the
     t.deepEqual(by, works === 'mended' ? ['mended', 'start', 'mended'] : ['mended', 'start']);
     t.deepEqual(last.settings, works === 'mended' ? { ...present, daemon: next.daemon } : present);
   }
+});
+
+test('a file of configuration that an upgrade brings is gone after the walk back, and the one before stays', async (t) => {
+  const dir = mkdtempSync(join(tmpdir(), 'pw-config-'));
+  t.teardown(() => rmSync(dir, { recursive: true }));
+  const [main, dropIn] = [join(dir, 'config.toml'), join(dir, 'conf.d/a.toml')];
+  const settings = (configFile: string): Settings => ({ ...present, prefix: dir, configDir: dir, configFile });
+  const signal = new AbortController().signal;
+  writeFileSync(main, 'before');
+  const about = {
+    from: podwrightSide('1'),
+    to: podwrightSide('1', 'fresh'),
+    configBefore: null,
+    replaced: settings(main),
+  };
+  const forward: Journal = { ...upgrade(settings(dropIn)), ...about };
+  await place(() => Promise.resolve(''), forward, { side: forward.to, signal });
+  t.deepEqual([readFileSync(main, 'utf8'), readFileSync(dropIn, 'utf8')], ['before', 'fresh']);
+  const back = turned(forward, 'self-test', 'broken');
+  t.is(back.settings.configFile, main);
+  await place(() => Promise.resolve(''), back, { side: back.from, signal });
+  t.is(readFileSync(main, 'utf8'), 'before');
+  t.false(existsSync(dropIn));
 });
 
 test('links follow their directory, there and back', async (t) => {

@@ -97,11 +97,11 @@ export class OwedWork {
     }
   }
 
-  /** What is owed. What has just begun and is being worked on is not: it may end at any moment. */
+  /** What is owed. What somebody works on is not, as long as nothing here was tried: it may end at any moment. */
   report(): OwedReport[] {
     return this.#ports.list().flatMap(({ key, subject, problem, isBusy }) => {
       const known = this.#known.get(key);
-      if (!known && isBusy) return [];
+      if (isBusy && !known?.isRunning && !known?.tries) return [];
       return [{ subject, problem, tries: known?.tries ?? 0, error: known?.error ?? '' }];
     });
   }

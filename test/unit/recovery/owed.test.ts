@@ -117,6 +117,26 @@ test('the report has what is owed with what became of it, but not what was begun
   t.deepEqual(work.report(), []);
 });
 
+test('work in progress is no report, however often it was looked at; a try of our own is one', async (t) => {
+  const { add, pass, work } = room();
+  const thing = add('a', away);
+  thing.isBusy = true;
+  await pass(60_000);
+  t.deepEqual(work.report(), []);
+  thing.isBusy = false;
+  t.is(work.report().length, 1, 'its caller has failed');
+  const hanging = Promise.withResolvers<void>();
+  thing.ends = () => {
+    thing.isBusy = true;
+    return hanging.promise;
+  };
+  await pass(20_000);
+  t.like(work.report(), [{ tries: 0 }]);
+  hanging.reject(unavailable('gone'));
+  await pass(5000);
+  t.like(work.report(), [{ tries: 1 }], 'it is held for the next caller');
+});
+
 test('what is owed once more later is left alone at first again', async (t) => {
   const { add, pass, drop } = room();
   const first = add('a', away);

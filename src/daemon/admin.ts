@@ -33,7 +33,7 @@ export interface AdminParts {
   readonly metricListeners: Pick<MetricListeners, 'troubles'>;
   readonly trace: Trace;
   readonly recovery: Recovery;
-  readonly owed: Pick<OwedLoop, 'report' | 'stop'>;
+  readonly owed: Pick<OwedLoop, 'report' | 'stop' | 'settled'>;
   readonly log: Log;
   readonly step: Step;
   /** Ends the plugins that the daemon has started. */
@@ -217,7 +217,6 @@ export function composeAdmin(parts: AdminParts): AdminService {
     doctor: ({ collect }) => doctor(parts, collect),
     shutdown: async (onStep) => {
       await recovery.done;
-      parts.owed.stop();
       await shutdownNode(parts, shutdownBounds, onStep);
       parts.leave();
     },

@@ -18,7 +18,7 @@ export interface OwedParts {
 }
 
 /** Trying again in the background. */
-export interface OwedLoop extends Pick<OwedWork, 'report'> {
+export interface OwedLoop extends Pick<OwedWork, 'report' | 'settled'> {
   /** Begins no more; what has begun goes on to its own end, as nothing is lost when it does not come to that. */
   readonly stop: () => void;
 }
@@ -101,6 +101,7 @@ export function startOwed(parts: OwedParts): OwedLoop {
   });
   return {
     report: () => work.report(),
+    settled: () => work.settled(),
     stop() {
       stopped = true;
       clearInterval(timer);

@@ -3,33 +3,39 @@ import { deadlineExceeded, failedPrecondition } from '../lib/failure.ts';
 import { ResultList } from '../lib/result-list.ts';
 import type { Network } from '../network/network.ts';
 import type { Pods } from './live.ts';
+import type { OwedLoop } from './owed.ts';
 
 export interface ShutdownParts {
   readonly pods: Pick<Pods, 'sandboxes' | 'locks' | 'teardownSandbox' | 'abandonSandbox' | 'removeOwnCgroups'>;
   readonly network: Pick<Network, 'shutdown'>;
+  readonly owed: Pick<OwedLoop, 'stop' | 'settled'>;
   /** Ends the plugins that the daemon has started: they are where it is, in a cgroup of our own. */
   readonly endPlugins: () => Promise<void>;
 }
 
-/** How long one pod may take, and then once more without its network, in milliseconds. */
+/** How long it may take, in milliseconds: what is tried again already, one pod, and then once more without its network. */
 export interface ShutdownBounds {
+  readonly owedMs: number;
   readonly podMs: number;
   readonly abandonMs: number;
 }
 
 /** A CNI plugin may take `network.plugin_timeout` for each of a chain: here it gets one try of this. */
-export const shutdownBounds: ShutdownBounds = { podMs: 60_000, abandonMs: 30_000 };
+export const shutdownBounds: ShutdownBounds = { owedMs: 60_000, podMs: 60_000, abandonMs: 30_000 };
 
 /**
  * Ends every pod, all at once, and what the network keeps between pods; goes on after a failure and tells all of
  * them at the end. A pod whose network cannot be released goes without: its record stays, with what is owed.
  */
 export async function shutdownNode(
-  { pods, network, endPlugins }: ShutdownParts,
+  { pods, network, owed, endPlugins }: ShutdownParts,
   bounds: ShutdownBounds,
   onStep: (step: string) => void,
 ): Promise<void> {
   const results = new ResultList();
+  owed.stop();
+  // it holds the locks of its pods, whose own time would pass in waiting for it
+  await within(bounds.owedMs, 'what is owed', () => owed.settled()).catch(() => undefined);
   await Promise.all(
     pods.sandboxes.list().map(async ({ identity }) => {
       const { id, config } = identity;

@@ -55,7 +55,7 @@ const mostAtOnce = 4;
 export class OwedWork {
   readonly #ports: OwedPorts;
   readonly #known = new Map<string, Known>();
-  #running = 0;
+  readonly #running = new Set<Promise<void>>();
 
   constructor(ports: OwedPorts) {
     this.#ports = ports;
@@ -72,14 +72,23 @@ export class OwedWork {
       if (!known) this.#known.set(each.key, { dueMs: nowMs + firstMs, restMs, isRunning: false, tries: 0, error: '' });
       else if (known.isRunning || nowMs < known.dueMs) continue;
       else if (each.isBusy) known.dueMs = nowMs + firstMs;
-      else if (this.#running < mostAtOnce) void this.#try(each, known);
+      else if (this.#running.size < mostAtOnce) this.#begin(each, known);
     }
+  }
+
+  /** Settles when what has begun is over. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#running);
+  }
+
+  #begin(owed: Owed, known: Known): void {
+    const running = this.#try(owed, known).finally(() => this.#running.delete(running));
+    this.#running.add(running);
   }
 
   async #try({ again, subject, problem }: Owed, known: Known): Promise<void> {
     const { log, elapsedMs } = this.#ports;
     known.isRunning = true;
-    this.#running += 1;
     try {
       await again();
       log.info({ subject, problem }, 'what was owed has been done');
@@ -93,7 +102,6 @@ export class OwedWork {
       known.isRunning = false;
       known.dueMs = elapsedMs() + known.restMs;
       known.restMs = Math.min(known.restMs * 2, longestRestMs);
-      this.#running -= 1;
     }
   }
 

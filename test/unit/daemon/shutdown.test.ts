@@ -5,11 +5,20 @@ import { KeyedLock } from '../../../src/lib/keyed-lock.ts';
 import { sandboxConfig } from '../../helpers/builders.ts';
 
 type Pods = ShutdownParts['pods'];
-const bounds = { podMs: 100, abandonMs: 100 };
+const bounds = { owedMs: 60_000, podMs: 100, abandonMs: 100 };
 
-/** Pods by name; `teardown` and `abandon` say how each ends. */
-function node(names: readonly string[], verbs: Partial<Pick<Pods, 'teardownSandbox' | 'abandonSandbox'>>) {
+/** Pods by name; `teardown` and `abandon` say how each ends, `settled` what is being tried again. */
+function node(
+  names: readonly string[],
+  verbs: Partial<Pick<Pods, 'teardownSandbox' | 'abandonSandbox'>>,
+  settled: (done: string[]) => Promise<void> = async () => undefined,
+) {
   const done: string[] = [];
+  let stopped = false;
+  const owed = {
+    stop: () => void (stopped = true),
+    settled: () => (stopped ? settled(done) : Promise.reject(new Error('more would begin'))),
+  };
   const list = names.map((name) => ({
     identity: {
       id: name.repeat(64),
@@ -28,7 +37,8 @@ function node(names: readonly string[], verbs: Partial<Pick<Pods, 'teardownSandb
   const endPlugins = async (): Promise<void> => void done.push('plugins');
   return {
     done,
-    run: (steps: string[] = []) => shutdownNode({ pods, network, endPlugins }, bounds, (step) => void steps.push(step)),
+    run: (steps: string[] = [], owedMs = bounds.owedMs) =>
+      shutdownNode({ pods, network, owed, endPlugins }, { ...bounds, owedMs }, (step) => void steps.push(step)),
   };
 }
 
@@ -59,4 +69,24 @@ test('a pod that never ends is given up at its bound', async (t) => {
   });
   await t.throwsAsync(run(), { message: /pod n\/a .*did not end within 100 ms/ });
   t.deepEqual(done, ['network', 'plugins', 'cgroups']);
+});
+
+test('what is being tried again comes to its end before the time of pods begins', async (t) => {
+  const tried = Promise.withResolvers<void>();
+  const { done, run } = node(['a'], {}, async (notes) => {
+    await tried.promise;
+    notes.push('tried');
+  });
+  const over = run();
+  await new Promise((resolve) => setImmediate(resolve));
+  t.deepEqual(done, []);
+  tried.resolve();
+  await over;
+  t.deepEqual(done, ['tried', 'remove a', 'network', 'plugins', 'cgroups']);
+});
+
+test('where that hangs pods are ended all the same', async (t) => {
+  const { done, run } = node(['a'], {}, () => new Promise(() => undefined));
+  await run([], 20);
+  t.deepEqual(done, ['remove a', 'network', 'plugins', 'cgroups']);
 });

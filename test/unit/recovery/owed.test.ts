@@ -104,6 +104,23 @@ test('what hangs is not begun twice, and keeps neither all others nor more than 
   t.is(other.triedAtMs.length, 1, 'there is room again');
 });
 
+test('what has begun is settled when each try is over, however it ends', async (t) => {
+  const { add, pass, work } = room();
+  await work.settled();
+  const [good, bad] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  add('a', () => good.promise);
+  add('b', () => bad.promise);
+  await pass(10_000);
+  let settled = false;
+  const over = work.settled().then(() => (settled = true));
+  good.resolve();
+  await pass(5000);
+  t.false(settled);
+  bad.reject(unavailable('gone'));
+  await over;
+  t.true(settled);
+});
+
 test('the report has what is owed with what became of it, but not what was begun just now', async (t) => {
   const { add, pass, work, drop } = room();
   const thing = add('a', away);

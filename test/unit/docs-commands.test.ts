@@ -1,10 +1,12 @@
-// Commands on pages for people: each is run by a test, or is said here to be run by none; those of podwright have the
-// options that they are given.
+// Commands on pages for people: of each a test has the like, or it is said here that none has; and each has the verbs and
+// options that it is given, by its own command line, by its own text where it is a script of ours, else by that test. That
+// the test comes to run it, and with the same values, is not seen here: only of pages that a test reads is that so.
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import type { Command } from 'commander';
 import { buildProgram } from '../../src/cli/program.ts';
+import { daemonCommand } from '../../src/config/flags.ts';
 import type { Terminal } from '../../src/cli/session.ts';
 
 const pages = [
@@ -44,7 +46,7 @@ const commandsOf = ({ text }: Block): readonly string[] =>
     )
     .filter((one) => one !== '' && !one.startsWith('export '));
 
-/** Who runs a command that begins so: the test, or what runs suites, and what it has of it. */
+/** Who runs a command that begins so: the test, or what runs suites, and words of it that it has. */
 const ranBy: readonly (readonly [string, string, string])[] = [
   ['npm run up', 'test/system/up-down.test.ts', "'up.sh'"],
   ['crictl pods', 'test/conformance/crictl.test.ts', "'pods'"],
@@ -105,7 +107,7 @@ test('every block says what it is in', (t) => {
   );
 });
 
-test('every command is run by a test, or said to be run by none', (t) => {
+test('of every command a test has the like, or it is said that none has', (t) => {
   const shown = blocks.filter(({ language }) => language === 'sh');
   const commands = shown.flatMap((block) => commandsOf(block).map((command) => ({ page: block.page, command })));
   t.true(commands.length > 30, `${commands.length} commands`);
@@ -159,4 +161,75 @@ test('commands of podwright and their options are those that it has', (t) => {
   t.is(wrongWords(program, ['node', 'swich']), 'node wants a command');
   t.is(wrongWords(program, ['metrics-relay', '--listem', ':1']), 'no option --listem');
   t.is(wrongWords(program, ['nothing']), 'no command nothing');
+});
+
+/** Options of programs that are not ours and that no test gives, by the command that begins so. */
+const givenByNone: readonly (readonly [string, string])[] = [
+  ['helm install', '--set'], // tests give files; what it sets is looked up below
+];
+
+const hasWord = (text: string, word: string): boolean => text.split(/[^\w-]+/).includes(word);
+
+/** What is wrong with a command of a program other than podwright; null for nothing. */
+function wrongUse(command: string): string | null {
+  const [program = '', ...given] = command.replace(/^(\w+=\S+ )*(node )?/, '').split(' ');
+  const end = given.indexOf('--');
+  const words = end === -1 ? given : given.slice(0, end);
+  const flags = words.filter((word) => word.startsWith('-')).map((word) => word.replace(/=.*/, ''));
+  const [verb = '', second = ''] = words;
+  const absent = (text: string, wanted: readonly string[], where: string): string | null => {
+    const missing = wanted.find((word) => !hasWord(text, word));
+    return missing === undefined ? null : `no ${missing} in ${where}`;
+  };
+  if (/(^|\/)podwrightd$/.test(program)) return wrongWords(daemonCommand(), words);
+  if (program === 'npm') {
+    const { scripts } = JSON.parse(readFileSync('package.json', 'utf8')) as { readonly scripts: object };
+    const script = verb === 'run' ? second : verb;
+    return script in scripts ? null : `no script ${script}`;
+  }
+  if (program.startsWith('hack/')) {
+    if (!existsSync(program)) return `no ${program}`;
+    const own = command.includes('hack/cluster kubectl') ? [verb] : [verb, ...flags]; // the rest is kubectl's
+    return absent(
+      readFileSync(program, 'utf8'),
+      own.filter((word) => word !== ''),
+      program,
+    );
+  }
+  const [begins = '', file = ''] = rowFor(command) ?? [];
+  if (!existsSync(file)) return null; // run by none
+  const excused = givenByNone.flatMap(([one, flag]) => (one === begins ? [flag] : []));
+  return absent(
+    readFileSync(file, 'utf8'),
+    flags.filter((flag) => !excused.includes(flag)),
+    file,
+  );
+}
+
+/** Values that commands set which are none of the chart's. */
+function unknownValues(command: string): readonly string[] {
+  type Schema = { readonly properties?: Readonly<Record<string, Schema>> };
+  const schema = JSON.parse(readFileSync('charts/podwright/values.schema.json', 'utf8')) as Schema;
+  const isThere = (key: string): boolean =>
+    key.split('.').reduce<Schema | undefined>((one, part) => one?.properties?.[part], schema) !== undefined;
+  return [...command.matchAll(/ --set[ =]([\w.]+)=/g)].map(([, key = '']) => key).filter((key) => !isThere(key));
+}
+
+test('commands of other programs have the verbs and options that they are given', (t) => {
+  const given = blocks
+    .filter(({ language }) => language.startsWith('sh'))
+    .flatMap((block) => commandsOf(block).map((command) => ({ page: block.page, command })))
+    .filter(({ command }) => !/^\S*\bpodwright /.test(command));
+  t.true(given.length > 30, `${given.length} commands`);
+  for (const { page, command } of given) {
+    t.is(wrongUse(command), null, `${page}: ${command}`);
+    t.deepEqual(unknownValues(command), [], `${page}: ${command}`);
+  }
+  t.is(wrongUse('hack/release.sh debb OUT'), 'no debb in hack/release.sh');
+  t.is(wrongUse('hack/cluster restart runtime -8'), 'no -8 in hack/cluster');
+  t.is(wrongUse('node hack/nothing.mjs'), 'no hack/nothing.mjs');
+  t.is(wrongUse('npm run upp'), 'no script upp');
+  t.is(wrongUse('dist/podwrightd --chek'), 'no option --chek');
+  t.is(wrongUse('helm install x --atomic'), 'no --atomic in test/cluster/from-containerd/chart.test.ts');
+  t.deepEqual(unknownValues('helm install x --set image.repo=a --set metrics.port=1'), ['image.repo']);
 });

@@ -107,7 +107,10 @@ export async function pluginStatus(options: PluginOptions, config: NetworkConfig
   for (const plugin of config.plugins) await runForNetwork(options, config, { plugin, command: 'STATUS', extra: {} });
 }
 
-/** Lets plugins of 1.1 release what belongs to none of the live sandboxes (GC): every one, whatever those before it say. */
+/**
+ * Lets plugins of 1.1 release what belongs to none of the live sandboxes (GC): every one, whatever those before it say.
+ * Pods wait meanwhile: all together take no longer than one may, and each of what is left its share.
+ */
 export async function collectByPlugins(
   options: PluginOptions,
   config: NetworkConfig,
@@ -118,8 +121,12 @@ export async function collectByPlugins(
   // plugins of the time when the specification's text and its constant differed read the second name
   const extra = { 'cni.dev/valid-attachments': valid, 'cni.dev/attachments': valid };
   const results = new ResultList();
-  for (const plugin of config.plugins)
-    await results.attempt(plugin.type, () => runForNetwork(options, config, { plugin, command: 'GC', extra }));
+  const endMs = performance.now() + options.timeoutMs;
+  for (const [at, plugin] of config.plugins.entries()) {
+    const share = (endMs - performance.now()) / (config.plugins.length - at);
+    const bounded = { ...options, timeoutMs: Math.max(1, Math.floor(share)) };
+    await results.attempt(plugin.type, () => runForNetwork(bounded, config, { plugin, command: 'GC', extra }));
+  }
   results.throwIfAny(`collect network ${config.name}`);
 }
 

@@ -5,13 +5,19 @@ import test from 'ava';
 import type { NetworkConfig } from '../../../src/network/cni/conflist.ts';
 import { collectByPlugins } from '../../../src/network/cni/plugins.ts';
 
+type How = 'fine' | 'refuses' | 'hangs';
+
 /** Plugins that note that they were asked, in order; those that refuse say why. */
-function chain(t: { teardown: (then: () => void) => void }, plugins: Readonly<Record<string, 'fine' | 'refuses'>>) {
+function chain(
+  t: { teardown: (then: () => void) => void },
+  plugins: Readonly<Record<string, How>>,
+  timeoutMs = 20_000,
+) {
   const dir = mkdtempSync('/tmp/pw-collect-');
   t.teardown(() => rmSync(dir, { recursive: true }));
   for (const [type, how] of Object.entries(plugins)) {
-    const refusal = `echo '{"code":11,"msg":"${type} is away"}'; exit 1`;
-    const script = `#!/bin/sh\ncat > /dev/null\necho "$CNI_COMMAND ${type}" >> ${dir}/asked\n${how === 'fine' ? '' : refusal}\n`;
+    const ends = { fine: '', refuses: `echo '{"code":11,"msg":"${type} is away"}'; exit 1`, hangs: 'exec sleep 600' };
+    const script = `#!/bin/sh\ncat > /dev/null\necho "$CNI_COMMAND ${type}" >> ${dir}/asked\n${ends[how]}\n`;
     writeFileSync(join(dir, type), script);
     chmodSync(join(dir, type), 0o755);
   }
@@ -25,7 +31,7 @@ function chain(t: { teardown: (then: () => void) => void }, plugins: Readonly<Re
   };
   const asked = (): string[] =>
     existsSync(join(dir, 'asked')) ? readFileSync(join(dir, 'asked'), 'utf8').trim().split('\n') : [];
-  return { asked, collect: () => collectByPlugins({ binDirs: [dir], timeoutMs: 20_000 }, config, ['a'.repeat(64)]) };
+  return { asked, collect: () => collectByPlugins({ binDirs: [dir], timeoutMs }, config, ['a'.repeat(64)]) };
 }
 
 test('every plugin of a chain collects, also after one that fails; all failures are told', async (t) => {
@@ -38,5 +44,22 @@ test('every plugin of a chain collects, also after one that fails; all failures 
 test('a chain that collects without a failure says nothing', async (t) => {
   const { asked, collect } = chain(t, { first: 'fine', second: 'fine' });
   await t.notThrowsAsync(collect());
+  t.deepEqual(asked(), ['GC first', 'GC second']);
+});
+
+test('plugins that hang hold pods no longer than one may', async (t) => {
+  const { collect } = chain(t, { first: 'hangs', second: 'hangs', third: 'hangs' }, 300);
+  const error = await t.throwsAsync(collect());
+  const given = [...(error?.message ?? '').matchAll(/(\w+) GC did not end within (\d+) ms/g)];
+  t.deepEqual(
+    given.map(([, type]) => type),
+    ['first', 'second', 'third'],
+  );
+  t.true(given.reduce((sum, [, , ms]) => sum + Number(ms), 0) <= 300);
+});
+
+test('one that hangs leaves time to those after it', async (t) => {
+  const { asked, collect } = chain(t, { first: 'hangs', second: 'fine' }, 4000);
+  await t.throwsAsync(collect(), { message: /first GC did not end within (1999|2000) ms/ });
   t.deepEqual(asked(), ['GC first', 'GC second']);
 });

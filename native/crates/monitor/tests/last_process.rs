@@ -12,7 +12,6 @@ use rig::{Rig, alive};
 use rustix::fd::OwnedFd;
 use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
 use serde_json::json;
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 /// A container of a pod with shared pids that has been told to start and is kept from it by its startContainer hook.
@@ -33,22 +32,25 @@ fn keep(rig: &mut Rig) -> Kept {
     let started = rig.client.send(Call::StartContainer(StartContainer { container_id: bundle.id.clone() })).unwrap();
     let mut pid = 0;
     while pid == 0 {
-        pid = parents_of(hook).first().copied().unwrap_or_default();
+        // the hook's own children have its words too, until they execute something
+        pid = parents_of(hook).into_iter().find(|parent| !has_words(*parent, hook)).unwrap_or_default();
     }
     Kept { bundle, pid, started }
 }
 
+fn has_words(pid: i32, words: &str) -> bool {
+    std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| String::from_utf8_lossy(&line).contains(words))
+}
+
 /// The parents of the processes with these words.
 fn parents_of(words: &str) -> Vec<i32> {
-    let processes = std::fs::read_dir("/proc").unwrap().map(|entry| entry.unwrap().path());
-    let with_words = |dir: &PathBuf| {
-        std::fs::read(dir.join("cmdline")).is_ok_and(|line| String::from_utf8_lossy(&line).contains(words))
-    };
-    let parent = |dir: PathBuf| {
-        let status = std::fs::read_to_string(dir.join("status")).ok()?;
+    let names = std::fs::read_dir("/proc").unwrap().map(|entry| entry.unwrap().file_name());
+    let pids = names.filter_map(|name| name.to_str()?.parse::<i32>().ok());
+    let parent = |pid| {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
         status.lines().find_map(|line| line.strip_prefix("PPid:"))?.trim().parse().ok()
     };
-    processes.filter(with_words).filter_map(parent).collect()
+    pids.filter(|pid| has_words(*pid, words)).filter_map(parent).collect()
 }
 
 /// Its descriptors: number and what they lead to.

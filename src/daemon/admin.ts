@@ -152,7 +152,7 @@ async function doctor(
     );
   if (network.owedReleases() > 0) warn('network', `${network.owedReleases()} releases are owed`, '');
   warnOfOwed(owed.report(), warn);
-  for (const each of recovery.swept.slice(0, mostQuarantined))
+  for (const each of recovery.swept().slice(0, mostQuarantined))
     warn(each, 'nobody had it any more: it was ended, and taken away', '');
   for (const { noun, id, why: reason } of [...recovery.setAside, ...images.setAside])
     wrong(`${noun} ${id}`, reason, 'look at it in the quarantine directory; remove it there when it is not needed');

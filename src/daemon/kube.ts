@@ -128,7 +128,10 @@ export function linkKube(parts: KubeParts, disksEveryMs = lookMs): KubeLink {
       endings.push(pods.ooms.subscribe((kill) => void oomOf(parts, kill).then((news) => news && tell(news), onError)));
       endings.push(watchDisks({ pods, images, tell, onError: unread }, disksEveryMs));
       void recovery.done.then(() => {
-        if (recovery.swept.length > 0) tell({ type: 'swept', what: recovery.swept });
+        const what = recovery.swept();
+        if (what.length > 0) tell({ type: 'swept', what });
+        // what comes off later, when it is tried again
+        endings.push(recovery.onSwept((each) => tell({ type: 'swept', what: [each] })));
       });
     },
     async stop() {

@@ -16,6 +16,7 @@ import { recover } from '../recovery/recover.ts';
 import { stopSandbox } from '../sandbox/stop.ts';
 import type { Spans } from '../trace/spans.ts';
 import type { LoadReport } from '../state/record-store.ts';
+import { elapsedMs } from './foundation.ts';
 import type { Images } from './images.ts';
 import { noteWork } from './idle.ts';
 import type { Pods } from './live.ts';
@@ -40,8 +41,10 @@ export interface Recovery {
   readonly done: Promise<void>;
   /** What loading set aside, for doctor. */
   readonly setAside: readonly { readonly noun: string; readonly id: string; readonly why: string }[];
-  /** What was taken away that nobody had any more; complete when recovery is over, but for what is owed. */
-  readonly swept: readonly string[];
+  /** What was taken away in the last hour that nobody had any more; complete when recovery is over, but for what is owed. */
+  readonly swept: () => readonly string[];
+  /** From now on the listener is told of each, until the answer is called. */
+  readonly onSwept: (listener: (what: string) => void) => () => void;
   /** What should have ended at the start and has not, and is on no record. */
   readonly owed: () => readonly Owed[];
 }
@@ -55,7 +58,7 @@ export function runRecovery(parts: RecoveryParts): Recovery {
   pods.events.recovering();
   let running: Promise<void> | null = null;
   let failed: string | null = null;
-  const leftovers = new Leftovers();
+  const leftovers = new Leftovers(elapsedMs);
   running = reconcileAll({ ...parts, leftovers })
     .catch((error: unknown) => {
       failed = failureChain(error);
@@ -68,7 +71,8 @@ export function runRecovery(parts: RecoveryParts): Recovery {
   return {
     done: running,
     setAside,
-    swept: leftovers.swept,
+    swept: () => leftovers.swept(),
+    onSwept: (listener) => leftovers.onSwept(listener),
     owed: () => leftovers.owed(),
     notReady: () => {
       if (running) return { reason: 'Recovering', message: 'podwrightd looks at what was running before it started' };
@@ -83,7 +87,7 @@ export function runRecovery(parts: RecoveryParts): Recovery {
       },
       beginCall: spans.beginCall,
       newRequestId: randomUUID,
-      elapsedMs: () => performance.now(),
+      elapsedMs,
       nowMs: Date.now,
     },
   };

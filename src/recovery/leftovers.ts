@@ -20,16 +20,39 @@ function subjectOf(action: Action): string | null {
   return action.type === 'lose-container' ? `container ${short(action.containerId)}` : leftoverOf(action);
 }
 
+/** So long it is told of what was taken away, in milliseconds: then nothing is wrong any more. */
+export const sweptMs = 3_600_000;
+
 /** The leftovers that one start found. */
 export class Leftovers {
-  /** What was taken away, in words. */
-  readonly swept: string[] = [];
+  readonly #elapsedMs: () => number;
+  readonly #swept: { readonly what: string; readonly atMs: number }[] = [];
+  readonly #listeners = new Set<(what: string) => void>();
   readonly #failed = new Set<FailedAction>();
+
+  /** `elapsedMs`: milliseconds of a steady counter. */
+  constructor(elapsedMs: () => number) {
+    this.#elapsedMs = elapsedMs;
+  }
 
   /** An action was done. */
   done(action: Action): void {
-    const leftover = leftoverOf(action);
-    if (leftover !== null) this.swept.push(leftover);
+    const what = leftoverOf(action);
+    if (what === null) return;
+    this.#swept.push({ what, atMs: this.#elapsedMs() });
+    for (const listener of this.#listeners) listener(what);
+  }
+
+  /** What was taken away in the last hour, in words. */
+  swept(): string[] {
+    const sinceMs = this.#elapsedMs() - sweptMs;
+    return this.#swept.filter(({ atMs }) => atMs > sinceMs).map(({ what }) => what);
+  }
+
+  /** From now on `listener` is told of what is taken away, until the answer is called. It must not throw. */
+  onSwept(listener: (what: string) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
   }
 
   /** An action has failed. */

@@ -19,6 +19,7 @@ class Room {
   readonly pull = Promise.withResolvers<never>();
   kill: (kill: OomKill) => void = () => undefined;
   swept: string[] = [];
+  sweep: (what: string) => void = () => undefined;
   used = 0;
   link: KubeLink | null = null;
 
@@ -55,7 +56,14 @@ class Room {
       cgroups: { stats: async () => [null, null] },
       metrics: createMetrics({ version: '1', node: '2', onError: () => undefined }),
       log: { info: () => undefined, warn: () => undefined, error: () => undefined },
-      recovery: { done: Promise.resolve(), swept: this.swept },
+      recovery: {
+        done: Promise.resolve(),
+        swept: () => this.swept,
+        onSwept: (listener: (what: string) => void) => {
+          this.sweep = listener;
+          return () => undefined;
+        },
+      },
     } as unknown as KubeParts;
     this.link = linkKube(parts, 5);
     return this.link;
@@ -106,6 +114,11 @@ test('what the start took away', (t) =>
     room.swept = ['writable layer c9 without a container'];
     (await room.start()).start();
     t.regex(String((await room.event('LeftoversSwept'))['message']), /writable layer c9/);
+    room.api.asked.length = 0;
+    room.sweep('sandbox s7 without a record');
+    const later = String((await room.event('LeftoversSwept'))['message']);
+    t.regex(later, /sandbox s7/, 'what comes off when it is tried again too');
+    t.notRegex(later, /c9/);
   }));
 
 test('a pull that is slow, and fails in the end', (t) =>

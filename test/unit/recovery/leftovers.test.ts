@@ -1,5 +1,5 @@
 import test from 'ava';
-import { Leftovers } from '../../../src/recovery/leftovers.ts';
+import { Leftovers, sweptMs } from '../../../src/recovery/leftovers.ts';
 import type { Action } from '../../../src/recovery/reconcile.ts';
 
 const [s, c] = ['a'.repeat(64), 'b'.repeat(64)];
@@ -39,10 +39,10 @@ const rows: readonly { readonly action: Action; readonly swept: string | null; r
 
 for (const { action, swept, owed } of rows) {
   test(`${action.type}: told when done, ${owed === null ? 'not kept' : 'kept'} when it fails`, async (t) => {
-    const done = new Leftovers();
+    const done = new Leftovers(() => 0);
     done.done(action);
-    t.deepEqual([done.swept, done.owed()], [swept === null ? [] : [swept], []]);
-    const left = new Leftovers();
+    t.deepEqual([done.swept(), done.owed()], [swept === null ? [] : [swept], []]);
+    const left = new Leftovers(() => 0);
     let fails = true;
     left.failed({
       action,
@@ -55,7 +55,7 @@ for (const { action, swept, owed } of rows) {
       left.owed().map(({ subject, isBusy }) => ({ subject, isBusy })),
       owed === null ? [] : [{ subject: owed, isBusy: true }],
     );
-    t.deepEqual(left.swept, []);
+    t.deepEqual(left.swept(), []);
     for (const each of left.owed()) await t.throwsAsync(each.again(), { message: 'it hangs' });
     t.is(left.owed().length, owed === null ? 0 : 1);
     fails = false;
@@ -64,8 +64,25 @@ for (const { action, swept, owed } of rows) {
   });
 }
 
+test('what was taken away is told when it is, and for an hour', (t) => {
+  let nowMs = 0;
+  const left = new Leftovers(() => nowMs);
+  const told: string[] = [];
+  const bundle = (name: string): Action => ({ type: 'remove-bundle', sandboxId: '', containerId: name });
+  left.done(bundle('a'));
+  const end = left.onSwept((what) => void told.push(what));
+  nowMs = sweptMs - 1;
+  left.done(bundle('b'));
+  t.is(left.swept().length, 2);
+  nowMs = sweptMs;
+  t.deepEqual(left.swept(), ['bundle b without a container']);
+  end();
+  left.done(bundle('c'));
+  t.deepEqual(told, ['bundle b without a container']);
+});
+
 test('each has a key of its own', (t) => {
-  const left = new Leftovers();
+  const left = new Leftovers(() => 0);
   for (const { action } of rows) left.failed({ action, isRunning: () => false, again: async () => undefined });
   const keys = left.owed().map(({ key }) => key);
   t.is(keys.length, 5);

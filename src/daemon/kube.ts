@@ -7,6 +7,7 @@ import type { ImageVerbs } from '../cri/verbs.ts';
 import type { KubeHouse, Kube } from '../kube/kube.ts';
 import type { MemoryNow, News } from '../kube/news.ts';
 import { failureChain } from '../lib/failure.ts';
+import { orAborted } from '../lib/waiting.ts';
 import type { OomKill } from '../lib/oom.ts';
 import type { Log } from '../log.ts';
 import type { Metrics } from '../metrics/metrics.ts';
@@ -43,6 +44,8 @@ const silent: KubeLink = {
 
 /** How long until a kubeconfig that could not be used is tried again, in milliseconds: it may be written later. */
 const againMs = 30_000;
+/** How long the end of a daemon that leaves the node waits for that, and for what is done by it then. */
+const lastTryMs = 10_000;
 /** News that waits for the kubeconfig to be read, at most. */
 const mostEarly = 64;
 
@@ -89,15 +92,57 @@ async function open(parts: KubeParts): Promise<Kube> {
   return kube;
 }
 
+/** The API server, as soon as the kubeconfig can be used: then `onOpened` is called. */
+function reach(parts: KubeParts, onOpened: (kube: Kube) => void) {
+  const { config, log } = parts;
+  let kube: Kube | null = null;
+  let ending: { readonly leaving: boolean } | null = null;
+  let timer: NodeJS.Timeout | undefined;
+  let opening: Promise<void> | null = null;
+  /** Why the kubeconfig cannot be used; "" when it can. */
+  let unable = '';
+  const once = async (): Promise<void> => {
+    try {
+      const opened = await open(parts);
+      unable = '';
+      if (ending) return await opened.stop(ending);
+      kube = opened;
+      onOpened(opened);
+    } catch (error) {
+      unable = failureChain(error);
+      if (ending) return;
+      log.error({ error: unable }, 'the API server is told nothing; this is tried again');
+      timer = setTimeout(() => void attempt(), againMs).unref();
+    }
+  };
+  const attempt = (): Promise<void> => (opening ??= once().finally(() => (opening = null)));
+  /** The kubeconfig may be usable by now; a daemon of before may have told what is to be taken away. */
+  const leaveUnopened = async (): Promise<void> => {
+    const tried = attempt().then(() => unable);
+    const why = await orAborted(tried, AbortSignal.timeout(lastTryMs)).catch(
+      () => 'the kubeconfig was not read in time',
+    );
+    if (why !== '') log.warn({ why }, 'the node keeps a condition or labels of podwright');
+  };
+  return {
+    begin: () => void attempt(),
+    async end(how: { readonly leaving: boolean }): Promise<void> {
+      ending = how;
+      clearTimeout(timer);
+      const { condition, runtimeClasses } = config.kubernetes;
+      if (kube) await kube.stop(how);
+      else if (how.leaving && (condition || runtimeClasses)) await leaveUnopened();
+    },
+  };
+}
+
 /** Joins the rooms. Nothing is loaded, and nothing told, before `start`. */
 export function linkKube(parts: KubeParts, disksEveryMs = lookMs): KubeLink {
   const { config, pods, images, log, recovery } = parts;
   const { kubeconfig, events, slowPullMs } = config.kubernetes;
   if (kubeconfig === '') return silent;
   let kube: Kube | null = null;
-  let stopped = false;
   let leaving = false;
-  let timer: NodeJS.Timeout | undefined;
   const early: News[] = [];
   const tell = (news: News): void => {
     if (kube) kube.tell(news);
@@ -108,22 +153,15 @@ export function linkKube(parts: KubeParts, disksEveryMs = lookMs): KubeLink {
     log.warn({ error: failureChain(error) }, 'news for the API server was lost');
   const unread = (error: unknown, containerId: string): void =>
     log.warn({ error: failureChain(error), containerId }, 'a writable layer with a limit cannot be looked at');
-  const attempt = async (): Promise<void> => {
-    try {
-      const opened = await open(parts);
-      if (stopped) return await opened.stop();
-      kube = opened;
-      for (const news of early.splice(0)) kube.tell(news);
-    } catch (error) {
-      log.error({ error: failureChain(error) }, 'the API server is told nothing; this is tried again');
-      if (!stopped) timer = setTimeout(() => void attempt(), againMs).unref();
-    }
-  };
+  const way = reach(parts, (opened) => {
+    kube = opened;
+    for (const news of early.splice(0)) opened.tell(news);
+  });
   const endings: (() => void)[] = [];
   return {
     images: (verbs) => (events ? withPullNews(verbs, { tell, progress: images.progress, slowMs: slowPullMs }) : verbs),
     start() {
-      void attempt();
+      way.begin();
       if (!events) return;
       endings.push(pods.ooms.subscribe((kill) => void oomOf(parts, kill).then((news) => news && tell(news), onError)));
       endings.push(watchDisks({ pods, images, tell, onError: unread }, disksEveryMs));
@@ -135,10 +173,8 @@ export function linkKube(parts: KubeParts, disksEveryMs = lookMs): KubeLink {
       });
     },
     async stop() {
-      stopped = true;
-      clearTimeout(timer);
       for (const end of endings) end();
-      await kube?.stop({ leaving });
+      await way.end({ leaving });
     },
     leave: () => void (leaving = true),
   };

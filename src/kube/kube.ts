@@ -7,7 +7,7 @@ import { eventDraft, type News } from './news.ts';
 import { NodeCondition } from './node-condition.ts';
 import { RuntimeClasses } from './runtime-classes.ts';
 import { failureChain } from '../lib/failure.ts';
-import { pause } from '../lib/waiting.ts';
+import { orAborted, pause } from '../lib/waiting.ts';
 import type { KubePorts } from './send.ts';
 
 /** What is told, and as whom. */
@@ -39,8 +39,9 @@ export interface Kube {
 const bounds = { timeoutMs: 15_000, maxBytes: 2 * 1024 * 1024, maxConnections: 2 };
 /** How long the end of the daemon waits for the last word. */
 const farewellMs = 1000;
-/** How long it waits when nobody will come back to put it right. */
+/** How long it waits when nobody will come back to put it right; and of that for what is on its way to the API server. */
 const leaveMs = 5000;
+const settleMs = 2000;
 
 /** Starts telling. Throws a Failure for a kubeconfig that cannot be used. */
 export async function startKube(settings: KubeSettings, house: KubeHouse): Promise<Kube> {
@@ -55,19 +56,30 @@ export async function startKube(settings: KubeSettings, house: KubeHouse): Promi
 export function runKube(settings: KubeSettings, ports: KubePorts, facts: KubeHouse['facts']): Kube {
   const { node, version, handlers } = settings;
   const ending = new AbortController();
-  const events = settings.events ? new EventQueue(ports, node) : null;
-  const condition = settings.condition ? new NodeCondition({ ports, node, version, facts }) : null;
-  const classes = handlers === null ? null : new RuntimeClasses({ ports, node, handlers });
-  const parts = [events, condition, classes].filter((part) => part !== null);
-  for (const part of parts)
-    part.run(ending.signal).catch((error: unknown) => {
-      if (!ending.signal.aborted) ports.log('warn', { error }, 'a bug: a part of what is told to the API server ended');
+  /** No more rounds: what is on its way comes to its end. */
+  const resting = new AbortController();
+  const rest: KubePorts['rest'] = (ms, signal) => ports.rest(ms, AbortSignal.any([signal, resting.signal]));
+  const inner: KubePorts = { ...ports, rest };
+  const events = settings.events ? new EventQueue(inner, node) : null;
+  const condition = settings.condition ? new NodeCondition({ ports: inner, node, version, facts }) : null;
+  const classes = handlers === null ? null : new RuntimeClasses({ ports: inner, node, handlers });
+  const started = (part: NodeCondition | RuntimeClasses | EventQueue | null): Promise<void> | undefined =>
+    part?.run(ending.signal).catch((error: unknown) => {
+      if (!resting.signal.aborted)
+        ports.log('warn', { error }, 'a bug: a part of what is told to the API server ended');
     });
+  void started(events);
+  const rounds = Promise.all([started(condition), started(classes)]);
+  const end = new Error('podwrightd ends');
   return {
     tell: (news) => events?.put(eventDraft(news, ports.nowMs())),
     async stop({ leaving } = { leaving: false }) {
-      ending.abort(new Error('podwrightd ends'));
-      if (leaving) await leave(ports, [condition, classes]);
+      resting.abort(end);
+      const bound = AbortSignal.timeout(leaveMs);
+      // a server goes on with what its client has given up, and would tell it of the node again afterwards
+      if (leaving) await orAborted(rounds, AbortSignal.timeout(settleMs)).catch(() => undefined);
+      ending.abort(end);
+      if (leaving) await leave(ports, [condition, classes], bound);
       else await condition?.farewell(AbortSignal.timeout(farewellMs)).catch(() => undefined); // it was to be quick, not sure
       ports.api.close();
     },
@@ -75,8 +87,11 @@ export function runKube(settings: KubeSettings, ports: KubePorts, facts: KubeHou
 }
 
 /** Takes away what is told of the node; what stays is logged, and is for an administrator. */
-async function leave(ports: KubePorts, parts: readonly (NodeCondition | RuntimeClasses | null)[]): Promise<void> {
-  const signal = AbortSignal.timeout(leaveMs);
+async function leave(
+  ports: KubePorts,
+  parts: readonly (NodeCondition | RuntimeClasses | null)[],
+  signal: AbortSignal,
+): Promise<void> {
   await Promise.all(
     parts.map(async (part) => {
       const outcome = await part

@@ -249,6 +249,43 @@ test('podwright that leaves the node takes its condition and its labels away, an
     t.deepEqual([...world.classes.keys()].sort(), ['podwright', 'runsc'], 'they are of all nodes');
   }));
 
+test('what is on its way when podwright leaves is not told of the node afterwards', (t) =>
+  withRoom(async (room) => {
+    const told: string[] = [];
+    const held = Promise.withResolvers<() => void>();
+    room.api.handler = ({ method, body }, response) => {
+      if (method !== 'PATCH') return ok({ status: { conditions: [] } });
+      const what = JSON.stringify(body).includes('"$patch":"delete"') ? 'taken away' : 'told';
+      if (what === 'told') {
+        held.resolve(() => {
+          told.push(what);
+          response.writeHead(200, { 'content-type': 'application/json' }).end('{}');
+        });
+        return null;
+      }
+      told.push(what);
+      return ok();
+    };
+    const kube = room.start({ condition: true });
+    const apply = await held.promise;
+    const over = kube.stop({ leaving: true });
+    // who does not wait for it has it taken away by now
+    await until('it is taken away', () => told.length > 0, 300).catch(() => undefined);
+    apply();
+    await over;
+    t.deepEqual(told, ['told', 'taken away']);
+  }));
+
+test('where the API server hangs the end is not waited for', (t) =>
+  withRoom(async (room) => {
+    room.api.handler = ({ method }) => (method === 'PATCH' ? null : ok({ status: { conditions: [] } }));
+    const kube = room.start({ condition: true });
+    await until('it is being told', () => patches(room.api).length === 1);
+    await kube.stop({ leaving: true });
+    t.is(patches(room.api).length, 2, 'it was tried');
+    t.true(room.lines.some((line) => line.startsWith('the node keeps a condition or labels of podwright')));
+  }));
+
 test('what cannot be taken away when podwright leaves is told', (t) =>
   withRoom(async (room) => {
     room.api.handler = () => ok({ status: { conditions: [] } });

@@ -8,11 +8,14 @@ import { createMetrics } from '../../../src/metrics/metrics.ts';
 import { socketFiles } from '../../../src/state/socket-files.ts';
 import { until } from '../../helpers/until.ts';
 
-/** Somebody else who has a port of loopback. */
+/** An address of loopback that no other process of the tests has: a port of 127.0.0.1 may be given to one when it is free. */
+const ownLoopback = `127.${1 + ((process.pid >> 16) & 0x7f)}.${(process.pid >> 8) & 0xff}.${process.pid & 0xff}`;
+
+/** Somebody else who has a port of it. */
 async function taken(): Promise<{ readonly server: Server; readonly address: string }> {
   const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  return { server, address: `127.0.0.1:${(server.address() as AddressInfo).port}` };
+  await new Promise<void>((resolve) => server.listen(0, ownLoopback, resolve));
+  return { server, address: `${ownLoopback}:${(server.address() as AddressInfo).port}` };
 }
 
 const free = (server: Server): Promise<void> => new Promise((resolve) => server.close(() => resolve()));

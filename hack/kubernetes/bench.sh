@@ -1,7 +1,8 @@
 # How long the pods of a Deployment take from apply to all Ready; sourced by hack/cluster, not run.
 # shellcheck shell=bash disable=SC2154 # BIN and the rest are set there
 
-# deployment NAME REPLICAS prints one of pods that sleep.
+# deployment NAME REPLICAS prints one of pods that sleep. Their image is there: a kubelet that asks the registry for each pod
+# makes five requests a second (registryPullQPS) and lets those beyond wait ten, whatever the runtime.
 deployment() {
   cat << Y
 apiVersion: apps/v1
@@ -14,7 +15,11 @@ spec:
     metadata: {labels: {app: $1}}
     spec:
       terminationGracePeriodSeconds: 0
-      containers: [{name: main, image: "127.0.0.1:$REGISTRY_PORT/bench/tools:latest", command: [sleep, "3600"]}]
+      containers:
+        - name: main
+          image: "127.0.0.1:$REGISTRY_PORT/bench/tools:latest"
+          imagePullPolicy: IfNotPresent
+          command: [sleep, "3600"]
 Y
 }
 

@@ -9,7 +9,7 @@ import type { Pods } from './live.ts';
 export interface OrphanParts {
   readonly pods: {
     readonly files: Pick<Pods['files'], 'removeBundle' | 'removeSandboxFiles'>;
-    readonly requests: Pick<Pods['requests'], 'removeContainer' | 'shutdown' | 'endUnknown'>;
+    readonly requests: Pick<Pods['requests'], 'removeContainer' | 'isAlive' | 'shutdown' | 'endUnknown'>;
     readonly releasePorts: {
       readonly cgroups: Pick<Pods['releasePorts']['cgroups'], 'kill' | 'remove'>;
       readonly netnsPin: (id: string) => string;
@@ -52,7 +52,9 @@ export function orphanEnds({ pods, images }: OrphanParts, cgroupsNamed = ofAllPr
   return {
     /** Ends a container whose record was set aside, and frees what bears its name. */
     async forgetContainer(sandboxId, id) {
-      await requests.removeContainer(sandboxId, id, AbortSignal.timeout(orphanMs));
+      // a sandbox that was stopped meanwhile has no monitor that could know it
+      if (requests.isAlive(sandboxId)) await requests.removeContainer(sandboxId, id, AbortSignal.timeout(orphanMs));
+      else await endNamed(id);
       const parent = pods.sandboxes.get(sandboxId)?.identity.cgroupPath;
       if (parent !== undefined) await cgroups.remove([pods.createPorts.cgroupPathOf(parent, id)]);
       await files.removeBundle(id);

@@ -21,7 +21,7 @@ export interface ShutdownBounds {
 }
 
 /** A CNI plugin may take `network.plugin_timeout` for each of a chain: here it gets one try of this. */
-export const shutdownBounds: ShutdownBounds = { owedMs: 60_000, podMs: 60_000, abandonMs: 30_000 };
+export const shutdownBounds: ShutdownBounds = { owedMs: 30_000, podMs: 60_000, abandonMs: 30_000 };
 
 /**
  * Ends every pod, all at once, and what the network keeps between pods; goes on after a failure and tells all of

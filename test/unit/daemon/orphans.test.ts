@@ -5,8 +5,8 @@ import { unavailable } from '../../../src/lib/failure.ts';
 
 type Fails = Partial<Record<'shutdown' | 'endUnknown' | 'kill' | 'unpin', true>>;
 
-/** A host that notes what is done to it. `hangs`: there is a monitor that does not answer; `below`: a cgroup of a kubelet's. */
-function host(fails: Fails, { hangs = false, below = [] as readonly string[] } = {}) {
+/** A host that notes what is done to it. `hangs`: there is a monitor that does not answer; `alive`: one is connected; `below`: a cgroup of a kubelet's. */
+function host(fails: Fails, { hangs = false, alive = true, below = [] as readonly string[] } = {}) {
   const done: string[] = [];
   const act = (name: keyof Fails, what: string): void => {
     done.push(what);
@@ -19,7 +19,8 @@ function host(fails: Fails, { hangs = false, below = [] as readonly string[] } =
         removeSandboxFiles: async (id) => void done.push(`files ${id}`),
       },
       requests: {
-        removeContainer: async () => undefined,
+        removeContainer: async (_, id) => void done.push(`container ${id}`),
+        isAlive: () => alive,
         shutdown: async (id) => act('shutdown', `shutdown ${id}`),
         endUnknown: async (id) => {
           act('endUnknown', `end ${id}`);
@@ -73,6 +74,15 @@ test('what fails is told, the rest goes on, and what it is found by stays', asyn
   const both = host({ kill: true, unpin: true });
   await t.throwsAsync(both.ends.endOrphan('s'), { message: /end its processes: no kill; .*namespace: no unpin$/ });
   t.deepEqual(both.done, ['shutdown s', 'kill /ours/s', 'unpin s'], 'a cgroup with processes in it stays as well');
+});
+
+test('a container is removed by its monitor, and by its name when that has gone', async (t) => {
+  const by = host({}, { below: ['/kubepods/c'] });
+  await by.ends.forgetContainer('s', 'c');
+  t.deepEqual(by.done, ['container c', 'bundle c']);
+  const without = host({}, { alive: false, below: ['/kubepods/c'] });
+  await without.ends.forgetContainer('s', 'c');
+  t.deepEqual(without.done, ['kill /kubepods/c', 'remove /kubepods/c', 'bundle c']);
 });
 
 test('what a container writes to goes when its processes have ended, and not before', async (t) => {

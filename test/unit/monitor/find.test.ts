@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import { monitorArgv } from '../../../src/monitor/launch.ts';
@@ -27,13 +27,19 @@ test('a monitor is told by its program and its socket', (t) => {
 test('its processes are found, but not one that ends, or whose number another has, meanwhile', (t) => {
   const proc = mkdtempSync('/tmp/pw-find-');
   t.teardown(() => rmSync(proc, { recursive: true }));
-  const put = (name: string, words: readonly string[]): void => {
-    mkdirSync(join(proc, name), { recursive: true });
+  const put = (name: string, words: readonly string[], { comm = 'podwright-mon', pids = 'pid:[1]' } = {}): void => {
+    mkdirSync(join(proc, name, 'ns'), { recursive: true });
+    writeFileSync(join(proc, name, 'comm'), `${comm}\n`);
+    rmSync(join(proc, name, 'ns/pid'), { force: true });
+    symlinkSync(pids, join(proc, name, 'ns/pid'));
     writeFileSync(join(proc, name, 'cmdline'), line(words));
   };
   for (const name of ['7', '8', '9', 'self']) put(name, argv);
   put('10', ['sleep', '1']);
   mkdirSync(join(proc, '11'));
+  // their memory is not looked at: others' processes could keep whoever reads it waiting
+  put('12', argv, { comm: 'sleep' });
+  put('13', argv, { pids: 'pid:[2]' });
   const starts = (pid: number): number | null => {
     if (pid === 9) put('9', ['sleep', '1']); // it ended, and so does what it was taken for
     return pid === 8 ? null : pid * 100;

@@ -60,6 +60,8 @@ test('plugins that hang hold pods no longer than one may', async (t) => {
 
 test('one that hangs leaves time to those after it', async (t) => {
   const { asked, collect } = chain(t, { first: 'hangs', second: 'fine' }, 4000);
-  await t.throwsAsync(collect(), { message: /first GC did not end within (1999|2000) ms/ });
+  const error = await t.throwsAsync(collect());
+  const ms = Number(/first GC did not end within (\d+) ms/.exec(error.message)?.[1]);
+  t.true(ms > 1000 && ms <= 2000, error.message);
   t.deepEqual(asked(), ['GC first', 'GC second']);
 });

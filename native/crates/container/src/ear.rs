@@ -19,8 +19,8 @@ pub struct Ear {
     only_failure: bool,
     /// The other end is closed: no message waits any more.
     ended: bool,
-    /// Messages that did not count.
-    ignored: u32,
+    /// Messages that did not count, and descriptors that came with them.
+    ignored: usize,
     /// Failures of others, and their pids: of a last process that was quicker than who tells of it.
     early: Vec<(i32, StepError)>,
 }
@@ -28,8 +28,8 @@ pub struct Ear {
 /// No process has this pid.
 const NOBODY: i32 = -1;
 
-/// Messages of others that are passed over; who sends more keeps the monitor from its work.
-const MAX_IGNORED: u32 = 64;
+/// Messages of others, and descriptors, that are passed over; who sends more keeps the monitor from its work.
+const MAX_IGNORED: usize = 64;
 
 impl Ear {
     /// For the child `speaker`, a pid in this process's pid namespace that is not reaped before its messages are heard.
@@ -70,6 +70,8 @@ impl Ear {
                 }
                 return Ok(Received::Message(report, fds.into_iter().next()));
             }
+            // each costs a process
+            self.ignored += fds.len();
             fds.into_iter().for_each(close_elsewhere);
             if let Some(Report::Failed(failure)) = Report::decode(&bytes) {
                 if sender == self.speaker {

@@ -189,6 +189,9 @@ fn an_exit_that_waits_for_its_log_tells_what_was_so_at_the_end() {
         }
         // a process that has ended stays until the monitor has seen it
         within("its end", || !Path::new(&format!("/proc/{pid}")).exists());
+        // answered when what belongs to the end is done
+        let nobody = SignalContainer { container_id: "nobody".into(), signal: 1, all: false };
+        rig.client.call(Call::SignalContainer(nobody)).unwrap_err();
         let waits = rig.client.send(stop(&bundle, 0)).unwrap();
         std::fs::remove_dir_all(&group).unwrap();
         let exit = stopped(rig.client.wait(waits).unwrap()).exit.unwrap();

@@ -70,10 +70,10 @@ prepare_kernel() {
 kernel_package() { apt-cache depends "$1" 2>/dev/null | awk '/Depends: linux-image/{print $2; exit}'; }
 is_elf() { [ -e "$1" ] && [ "$(head -c 4 "$1" | tail -c 3)" = ELF ]; }
 
-# User-mode Linux from Debian's kernel source, once, everything built in. Kept: the binary alone.
+# User-mode Linux from Debian's kernel source, once for a configuration, everything built in. Kept: the binary alone.
 prepare_uml() {
   local k=$CACHE/kernel/uml source=$CACHE/umlsrc
-  [ -x "$k/linux" ] && [ -e "$k/ok" ] && return
+  [ -x "$k/linux" ] && [ -e "$k/ok" ] && cmp -s "$HERE/uml.config" "$k/config" && return
   mkdir -p "$k"
   echo "testbed: building user-mode Linux (some minutes; log: $CACHE/uml-build.log)" >&2
   [ -e /usr/src/linux-source-6.12.tar.xz ] || apt_install linux-source-6.12
@@ -97,6 +97,7 @@ build_uml() {
   # in the group of who asked: a limit on that one ends the compilers too
   timeout --foreground 7200 make ARCH=um -j"$(nproc)" linux
   strip -o "$2/linux" linux
+  cp "$HERE/uml.config" "$2/config"
   make -s ARCH=um kernelrelease >"$2/ok"
 }
 

@@ -1,12 +1,11 @@
 // What the kernel does by limits that cgroup v1 and v2 have alike: shares of a processor, devices, swap.
-import { execFileSync } from 'node:child_process';
-import { closeSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
 import { cpus } from 'node:os';
 import test from 'ava';
 import { cgroupFile, containerPath, hasController } from '../helpers/cgroups.ts';
 import { endsWithoutResidue, useDaemon } from '../helpers/daemon.ts';
 import { cpuTime, limited, mebi } from '../helpers/limits.ts';
 import { exec, pull, runPod, sh, start, statusOf, type Pod } from '../helpers/pods.ts';
+import { noSwap, swapOn } from '../helpers/swap.ts';
 import { patienceMs, until } from '../helpers/until.ts';
 
 const daemon = useDaemon(test);
@@ -64,24 +63,10 @@ test.serial('an update of limits leaves devices as they were', async (t) => {
   await remove(id);
 });
 
-/** Why this machine is not given swap, null where it is. */
-const noSwap = ((): string | null => {
-  if (process.env['TESTBED'] === undefined) return 'swap is only switched on in a machine of hack/testbed';
-  return readFileSync('/proc/filesystems', 'utf8').includes('ext4') ? null : 'no disk for swap';
-})();
 const swapping = noSwap === null ? test.serial : test.serial.skip;
 
 swapping(`swap is what the limit of both leaves over memory's${noSwap === null ? '' : ` (${noSwap})`}`, async (t) => {
-  const file = `/.scratch/swap-${process.pid}`;
-  const fd = openSync(file, 'w', 0o600);
-  for (let at = 0; at < 96; at += 1) writeSync(fd, Buffer.alloc(mebi));
-  closeSync(fd);
-  execFileSync('mkswap', [file], { stdio: 'ignore' });
-  execFileSync('swapon', [file]);
-  t.teardown(() => {
-    execFileSync('swapoff', [file]);
-    rmSync(file);
-  });
+  swapOn(t);
   const hold = 'dd if=/dev/zero of=/dev/shm/full bs=1M count=48 2>/dev/null && sleep 3600';
   const with_ = (both: number) =>
     limited({ memory_limit_in_bytes: String(32 * mebi), memory_swap_limit_in_bytes: String(both) }, hold);

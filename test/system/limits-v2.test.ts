@@ -1,11 +1,12 @@
 // Limits of cgroup v2 that come by the `unified` map: what the kernel does to those who go beyond, and what is refused.
-import { existsSync, mkdirSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { cgroupDirs, cgroupFile, containerPath, podPath } from '../helpers/cgroups.ts';
 import { endsWithoutResidue, useDaemon } from '../helpers/daemon.ts';
 import { counted, limited, mebi, onDisk, withoutV2 } from '../helpers/limits.ts';
 import { create, exec, exited, fails, output, pull, runPod, sh, start, statusOf, type Pod } from '../helpers/pods.ts';
+import { noSwap, swapOn } from '../helpers/swap.ts';
 import { until } from '../helpers/until.ts';
 import { writeSome } from '../helpers/write-some.ts';
 
@@ -244,5 +245,36 @@ onV2('memory', 'who is above memory.max is killed', async (t) => {
   t.like(await exited(daemon, id), { exit_code: 137, reason: 'OOMKilled' });
   await remove(id);
 });
+
+const zswapSwitch = '/sys/module/zswap/parameters/enabled';
+const noZswap = noSwap ?? withoutV2('memory') ?? (existsSync(zswapSwitch) ? null : 'no zswap in this kernel');
+const zswapping = noZswap === null ? test.serial : test.serial.skip;
+
+zswapping(
+  `memory.zswap.max bounds what is kept compressed, and 0 keeps nothing${noZswap === null ? '' : ` (${noZswap})`}`,
+  async (t) => {
+    swapOn(t);
+    const before = readFileSync(zswapSwitch, 'utf8');
+    writeFileSync(zswapSwitch, 'Y');
+    t.teardown(() => writeFileSync(zswapSwitch, before));
+    // what compresses well, but is not of one byte alone: such pages are noted, not kept
+    const hold = 'yes "some and more" | dd of=/dev/shm/full bs=1M count=48 iflag=fullblock 2> /dev/null && sleep 3600';
+    const swapped = { memory_limit_in_bytes: String(32 * mebi), memory_swap_limit_in_bytes: String(96 * mebi) };
+    const kept = async (max: string): Promise<number> => {
+      const id = await start(daemon, pod, limited({ ...swapped, unified: { 'memory.zswap.max': max } }, hold));
+      await until('some of it is in swap', () => Number(cgroupFile(path(id), 'memory.swap.current')) > 8 * mebi);
+      const bytes = Number(cgroupFile(path(id), 'memory.zswap.current'));
+      await remove(id);
+      return bytes;
+    };
+    const most = await kept('max');
+    t.true(most > 64 * 1024, `${most} bytes are kept`);
+    const bound = 16_384;
+    const few = await kept(String(bound));
+    // it is looked at before a page goes there
+    t.true(few <= bound + 4096 && few < most, `${few} bytes are kept of ${bound}`);
+    t.is(await kept('0'), 0);
+  },
+);
 
 if (v2) endsWithoutResidue(test, daemon);

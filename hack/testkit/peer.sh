@@ -183,10 +183,15 @@ strays() {
 }
 
 clean() {
-  local r=$1 s i
+  local r=$1 s i pods
   s=unix://$(sock "$r")
   if [ -n "$(pid_of "$r")" ]; then
-    crictl -r "$s" pods -q | xargs -r -n 20 timeout 120 crictl -r "$s" rmp -f > /dev/null 2>&1 || true
+    # a call has two seconds by default, and one that fails leaves network namespaces
+    for ((i = 0; i < 3; i++)); do
+      crictl -t 60s -r "$s" pods -q | xargs -r -n 20 timeout 120 crictl -t 60s -r "$s" rmp -f > /dev/null 2>&1 && break
+    done
+    pods=$(crictl -t 60s -r "$s" pods -q | wc -l) || pods="it is not known how many"
+    [ "$pods" = 0 ] || say "$pods pods of $r could not be removed: their network namespaces are left"
   fi
   stop "$r"
   strays "$r"

@@ -19,6 +19,7 @@ import { loadNative } from '../../src/native/load.ts';
 import { criMessage } from '../../src/proto/cri-codec.ts';
 import type { ContainerStats__Output } from '../../src/proto/generated/cri/runtime/v1/ContainerStats.ts';
 import { until } from '../helpers/until.ts';
+import { noCgroupLimits as nothing } from '../helpers/no-limits.ts';
 
 const addon = process.env['PODWRIGHT_ADDON'] ?? resolve('dist/addon.node');
 const cannotRun = ((): string | null => {
@@ -29,10 +30,6 @@ const real = cannotRun === null ? test : test.skip;
 const title = (what: string): string => (cannotRun === null ? what : `${what} (${cannotRun})`);
 
 const MiB = 2 ** 20;
-const nothing: Resources = {
-  cpuShares: null, cpuQuota: null, cpuPeriod: null, cpusetCpus: '', cpusetMems: '', memoryLimitBytes: null,
-  memorySwapLimitBytes: null, hugepageLimits: [], pidsLimit: null, unified: {},
-}; // prettier-ignore
 const limits: Resources = {
   ...nothing, cpuShares: 512, cpuQuota: 50_000, cpuPeriod: 100_000, memoryLimitBytes: 64 * MiB,
   memorySwapLimitBytes: 64 * MiB, pidsLimit: 30, hugepageLimits: [{ pageSize: '2MB', limit: 0 }],

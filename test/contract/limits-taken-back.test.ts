@@ -12,6 +12,7 @@ import { KeyedLock } from '../../src/lib/keyed-lock.ts';
 import { loadNative } from '../../src/native/load.ts';
 import { cgroupFile } from '../helpers/cgroups.ts';
 import { withoutV2 } from '../helpers/limits.ts';
+import { noCgroupLimits as nothing } from '../helpers/no-limits.ts';
 
 const addon = process.env['PODWRIGHT_ADDON'] ?? resolve('dist/addon.node');
 const cannotRun = ((): string | null => {
@@ -20,19 +21,6 @@ const cannotRun = ((): string | null => {
 })();
 
 const mebi = 2 ** 20;
-const nothing: Resources = {
-  cpuShares: null,
-  cpuQuota: null,
-  cpuPeriod: null,
-  cpusetCpus: '',
-  cpusetMems: '',
-  memoryLimitBytes: null,
-  memorySwapLimitBytes: null,
-  hugepageLimits: [],
-  pidsLimit: null,
-  unified: {},
-};
-
 /** A cgroup with limits; updates of it change the kernel and fail then. */
 async function room(t: ExecutionContext, limits: Partial<Resources>) {
   const cgroups: Cgroups = createCgroups(loadNative(addon), 'cgroupfs');

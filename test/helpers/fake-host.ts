@@ -3,7 +3,6 @@
 import { type Adjusted, type Planned, unadjusted } from '../../src/container/adjusted.ts';
 import { randomBytes } from 'node:crypto';
 import type { Container, ContainerIdentity, ContainerStatus } from '../../src/container/container.ts';
-import type { CgroupResources } from '../../src/container/ports.ts';
 import { createContainer } from '../../src/container/create.ts';
 import { startContainer } from '../../src/container/start.ts';
 import { Starts } from '../../src/container/starts.ts';
@@ -18,19 +17,7 @@ import { stopSandbox } from '../../src/sandbox/stop.ts';
 import { removeSandbox } from '../../src/sandbox/remove.ts';
 import { teardownSandbox } from '../../src/sandbox/teardown.ts';
 import type { Sandbox, SandboxIdentity, SandboxStatus } from '../../src/sandbox/sandbox.ts';
-
-const noLimits: CgroupResources = {
-  cpuShares: null,
-  cpuQuota: null,
-  cpuPeriod: null,
-  cpusetCpus: '',
-  cpusetMems: '',
-  memoryLimitBytes: null,
-  memorySwapLimitBytes: null,
-  hugepageLimits: [],
-  pidsLimit: null,
-  unified: {},
-};
+import { noCgroupLimits as noLimits } from './no-limits.ts';
 
 const hex = (): string => randomBytes(32).toString('hex');
 

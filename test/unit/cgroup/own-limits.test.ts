@@ -1,19 +1,8 @@
 import test from 'ava';
 import { changesTo, isLimited, noLimits, ownResources } from '../../../src/cgroup/own-limits.ts';
 import { serviceOf } from '../../../src/cgroup/path.ts';
+import { noCgroupLimits as nothing } from '../../helpers/no-limits.ts';
 
-const nothing = {
-  cpuShares: null,
-  cpuQuota: null,
-  cpuPeriod: null,
-  cpusetCpus: '',
-  cpusetMems: '',
-  memoryLimitBytes: null,
-  memorySwapLimitBytes: null,
-  hugepageLimits: [],
-  pidsLimit: null,
-  unified: {},
-};
 const v1 = { version: 'hybrid', disk: null } as const;
 const v2 = { version: 'v2', disk: '8:0' } as const;
 

@@ -8,9 +8,10 @@ import type { ContainerImageFacts } from '../../../src/container/ports.ts';
 import { mergeResources } from '../../../src/container/update-resources.ts';
 import { Failure, type FailureKind } from '../../../src/lib/failure.ts';
 import type { ContainerId, ImageId, SandboxId } from '../../../src/lib/id.ts';
-import type { LinuxResources, Sandbox } from '../../../src/sandbox/sandbox.ts';
+import type { Sandbox } from '../../../src/sandbox/sandbox.ts';
 import { containerConfig, sandboxConfig } from '../../helpers/builders.ts';
 import { image } from '../../helpers/fake-host.ts';
+import { noLinuxLimits as none } from '../../helpers/no-limits.ts';
 
 const exit = { exitCode: 0, reason: 'Completed', message: '', finishedAt: 9n } as const;
 const container = (status: Partial<ContainerStatus>): Container => ({
@@ -116,19 +117,6 @@ test('what is said of an end that the OOM killer had to do with', (t) => {
     t.like(record.status.exit, { reason, message });
   }
 });
-
-const none: LinuxResources = {
-  cpuPeriod: null,
-  cpuQuota: null,
-  cpuShares: null,
-  memoryLimitBytes: null,
-  oomScoreAdj: 0,
-  cpusetCpus: '',
-  cpusetMems: '',
-  hugepageLimits: [],
-  unified: {},
-  memorySwapLimitBytes: null,
-};
 
 test('an update leaves alone what it does not name', (t) => {
   const before = {

@@ -5,6 +5,7 @@ import { containerState } from '../../../src/container/container.ts';
 import { failedPrecondition } from '../../../src/lib/failure.ts';
 import { containerConfig, sandboxConfig } from '../../helpers/builders.ts';
 import { fakeHost } from '../../helpers/fake-host.ts';
+import { noLinuxLimits } from '../../helpers/no-limits.ts';
 
 const pod = { config: sandboxConfig(), runtimeHandler: '' };
 const no = async (): Promise<never> => {
@@ -73,18 +74,7 @@ test('CreateContainer: what plugins want is what is made, limited and put on rec
   t.is(status?.seccomp, '{"policy":1}');
 });
 
-const noLimits = async () => ({
-  cpuPeriod: null,
-  cpuQuota: null,
-  cpuShares: null,
-  memoryLimitBytes: null,
-  oomScoreAdj: 0,
-  cpusetCpus: '',
-  cpusetMems: '',
-  hugepageLimits: [],
-  unified: {},
-  memorySwapLimitBytes: null,
-});
+const noLimits = async () => noLinuxLimits;
 
 test('a limit of tasks alone is a limit; none at all is none', async (t) => {
   const plan = { spec: {} as never, seccomp: null };

@@ -2,19 +2,7 @@ import test from 'ava';
 import type { CgroupResources } from '../../../src/container/ports.ts';
 import { namedLimits, takeBack } from '../../../src/container/take-back.ts';
 import type { LinuxResources } from '../../../src/sandbox/sandbox.ts';
-
-const none: CgroupResources = {
-  cpuShares: null,
-  cpuQuota: null,
-  cpuPeriod: null,
-  cpusetCpus: '',
-  cpusetMems: '',
-  memoryLimitBytes: null,
-  memorySwapLimitBytes: null,
-  hugepageLimits: [],
-  pidsLimit: null,
-  unified: {},
-};
+import { noCgroupLimits as none } from '../../helpers/no-limits.ts';
 
 type Some = Partial<CgroupResources>;
 

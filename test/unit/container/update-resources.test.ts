@@ -15,19 +15,8 @@ import { KeyedLock } from '../../../src/lib/keyed-lock.ts';
 import type { LinuxResources } from '../../../src/sandbox/sandbox.ts';
 import { containerRecords } from '../../../src/state/containers.ts';
 import { RecordWriter } from '../../../src/state/record-writer.ts';
+import { noCgroupLimits as none, noLinuxLimits as unlimited } from '../../helpers/no-limits.ts';
 
-const none: CgroupResources = {
-  cpuShares: null,
-  cpuQuota: null,
-  cpuPeriod: null,
-  cpusetCpus: '',
-  cpusetMems: '',
-  memoryLimitBytes: null,
-  memorySwapLimitBytes: null,
-  hugepageLimits: [],
-  pidsLimit: null,
-  unified: {},
-};
 const request: LinuxResources = { ...none, oomScoreAdj: 0 };
 const limited: LinuxResources = { ...request, unified: { 'memory.high': '70000000' } };
 
@@ -165,18 +154,6 @@ for (const [name, before, update, after] of swaps) {
   });
 }
 
-const unlimited: LinuxResources = {
-  cpuShares: null,
-  cpuQuota: null,
-  cpuPeriod: null,
-  cpusetCpus: '',
-  cpusetMems: '',
-  memoryLimitBytes: null,
-  memorySwapLimitBytes: null,
-  hugepageLimits: [],
-  oomScoreAdj: 0,
-  unified: {},
-};
 const page = (limit: number) => ({ pageSize: '2MB', limit });
 /** A limit given as a file first and then by another name of it: what an update finds, what it says, what counts then. */
 const renamed: readonly (readonly [

@@ -180,8 +180,19 @@ export class RunningCall {
     return statusOf(error);
   }
 
-  /** Runs what waits for a delivered answer. */
+  /**
+   * Runs what waits for a delivered answer, when the call's stream is closed: the answer of a daemon that dies before that
+   * may have reached nobody, and the same call shall get it again then.
+   */
   tellDelivered(): void {
+    if (this.#delivered.length === 0) return;
+    // Node tells of the close a turn of its loop before it writes the status, without which a client has no answer
+    const closed = (): void => void setImmediate(() => setImmediate(() => this.#runDelivered()));
+    if (this.#call.cancelled) closed();
+    else this.#call.once('cancelled', closed);
+  }
+
+  #runDelivered(): void {
     for (const then of this.#delivered) {
       try {
         then();

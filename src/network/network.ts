@@ -1,6 +1,6 @@
 // The network of pods: which network they get, and the record of what each has. Must not know sandboxes
 // beyond what a request says; bridge/ and cni/ do the work.
-import { failedPrecondition, failureChain, notFound, throwIfAborted } from '../lib/failure.ts';
+import { Failure, failedPrecondition, failureChain, notFound, throwIfAborted } from '../lib/failure.ts';
 import { withSteps } from '../lib/steps.ts';
 import { ResultList } from '../lib/result-list.ts';
 import { SharedTurns } from '../lib/shared-turns.ts';
@@ -131,17 +131,19 @@ class PodNetwork {
     const record = { driver: 'bridge', request, network } as const;
     // addresses in a directory of our own are found by their owner: they need no record before
     if (!network.ownDataDir) this.#records.write({ ...record, addresses: null }, { sync: false });
-    const addresses = await this.#bridges.reserve(network, request.sandboxId);
-    const known = { ...record, addresses };
+    let addresses: string[];
     try {
-      this.#records.write(known, { sync: false });
+      addresses = await this.#bridges.reserve(network, request.sandboxId);
+      this.#records.write({ ...record, addresses }, { sync: false });
     } catch (error) {
-      // a full disk: what nobody will remember must not stay reserved
-      await this.#bridges.release(network, request.sandboxId, addresses);
+      // what nobody will remember must not stay reserved (a full disk); of two troubles the first is told
+      const locked = error instanceof Failure && error.kind === 'deadline-exceeded'; // nothing is reserved, and it may take as long again
+      if (!locked) await this.#bridges.release(network, request.sandboxId, null).catch(() => undefined);
       throw error;
     }
     throwIfAborted(signal, `connecting sandbox ${request.sandboxId}`);
-    return this.#keep(known, await this.#bridges.attach({ network, pod: request, addresses }, addresses));
+    const attached = await this.#bridges.attach({ network, pod: request, addresses }, addresses);
+    return this.#keep({ ...record, addresses }, attached);
   }
 
   async #attachByPlugins(wanted: NetworkConfig, request: AttachRequest, signal: AbortSignal): Promise<Attachment> {

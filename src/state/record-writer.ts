@@ -129,16 +129,17 @@ export class RecordWriter {
   /** Makes a record directory with all its files: it appears whole, by one rename. */
   createDirectory(dir: string, files: Readonly<Record<string, unknown>>): void {
     const tmp = join(dirname(dir), `.new-${basename(dir)}`);
-    const paths = [...Object.keys(files).map((name) => join(tmp, name)), `${tmp}/`];
+    let at = tmp;
     this.#orRemove(
       dir,
-      () => paths,
+      () => [...Object.keys(files).map((name) => join(at, name)), `${at}/`],
       () => {
         makeDirectory(tmp);
         for (const [name, data] of Object.entries(files))
           writePrivateFile(join(tmp, name), encodeRecord(data), { sync: false });
         this.#reach(dir, 'made');
         renameSync(tmp, dir);
+        at = dir;
         this.#reach(dir, 'renamed');
       },
     );

@@ -16,7 +16,7 @@ import {
 } from '../helpers/pods.ts';
 import { podResidue } from '../helpers/residue.ts';
 import { until } from '../helpers/until.ts';
-import { type Break, Steps, type Swept, sweepSteps } from './steps.ts';
+import { type After, Steps, type Swept, sweepSteps } from './steps.ts';
 
 const steps = new Steps();
 const daemon = useDaemon(test, { env: steps.env });
@@ -30,11 +30,6 @@ test.afterEach.always('a verb that failed leaves the next alone', async (t) => {
   if (!t.passed && daemon.running) await daemon.removeAllPods();
 });
 test.after.always('the switch goes', () => steps.remove());
-
-interface After {
-  readonly step: string;
-  readonly how: Break;
-}
 
 /** A verb of a pod, or of a container of its own pod; the pod is removed at the end. */
 function sweepOf<T extends { readonly pod: Pod }>(
@@ -94,10 +89,8 @@ test.serial('RunPodSandbox', async (t) => {
       }),
       call: ({ config }) => run(config),
       converge: async (own, { config }, after) => {
-        // nobody got an answer, but where nothing was broken
-        const unbroken = after.step.endsWith('unbroken');
         const [before] = (await daemon.runtime.ListPodSandbox({})).items;
-        const id = unbroken && before ? before.id : await run(config);
+        const id = after.answered ? (before?.id ?? 'none, which was told of') : await run(config);
         const { items } = await daemon.runtime.ListPodSandbox({});
         own.deepEqual(
           items.map((item) => [item.id, item.state]),
@@ -117,9 +110,8 @@ test.serial('CreateContainer', async (t) => {
     prepare: async () => ({ pod: await runPod(daemon), config: containerConfig() }),
     call: ({ pod, config }) => create(daemon, pod, config),
     converge: async (own, { pod, config }, after) => {
-      const unbroken = after.step.endsWith('unbroken');
       const { containers: before } = await daemon.runtime.ListContainers({});
-      const id = unbroken && before[0] ? before[0].id : await create(daemon, pod, config);
+      const id = after.answered ? (before[0]?.id ?? 'none, which was told of') : await create(daemon, pod, config);
       const { containers } = await daemon.runtime.ListContainers({});
       own.deepEqual(
         containers.map((each) => each.id),

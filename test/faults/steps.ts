@@ -76,6 +76,15 @@ export class Steps {
   }
 }
 
+/** What a call came to that was broken somewhere. */
+export interface After {
+  /** Verb and step, for messages. */
+  readonly step: string;
+  readonly how: Break;
+  /** Whether the caller had an answer: what broke came after it, or did not keep the verb from its end. */
+  readonly answered: boolean;
+}
+
 /** A verb that is broken at each of its steps. */
 export interface Swept<T> {
   readonly name: string;
@@ -85,8 +94,8 @@ export interface Swept<T> {
   readonly call: (made: T) => Promise<unknown>;
   /** Looks at what a dead daemon left. */
   readonly whileDead?: (t: ExecutionContext, made: T, step: string) => void;
-  /** What the kubelet does next, and that it comes out right; removes what was made. `lost`: the monitors died too. */
-  readonly converge: (t: ExecutionContext, made: T, after: { step: string; how: Break }) => Promise<void>;
+  /** What the kubelet does next, and that it comes out right; removes what was made. */
+  readonly converge: (t: ExecutionContext, made: T, after: After) => Promise<void>;
   /** What is left on the host when that is done: nothing. */
   readonly left: () => Promise<string[]>;
   /** Its trash is emptied when nobody needs the disk, perhaps after the next call: at no step of its own. */
@@ -109,8 +118,8 @@ function spread<T>(list: readonly T[], most: number): T[] {
 const lateLast = (a: Break, b: Break): number => Number(a === 'kill all') - Number(b === 'kill all');
 
 /**
- * Which steps to break, and how. By default what is left out breaks in a state that another step breaks in as well, and
- * of verbs that are parts of others only some are broken.
+ * Which steps to break, and how. By default each fails, and of the kills what is left out dies in a state that another
+ * dies in as well; of verbs that are parts of others only some are broken.
  */
 function chosen(
   steps: readonly Step[],
@@ -122,14 +131,10 @@ function chosen(
     once.filter((step) => !begins(step)),
     most,
   );
-  // a failure right behind the effect that a kill is behind
-  const fails = spread(
-    once.filter((step, at) => at > 0 && begins(step) && step.label.startsWith('native.')),
-    Math.ceil(most / 3),
-  );
   const first = [
     ...kills.map((step) => ({ step, how: 'kill' as const })),
-    ...fails.map((step) => ({ step, how: 'fail' as const })),
+    // a failure costs no start: everything there is fails once
+    ...once.map((step) => ({ step, how: 'fail' as const })),
   ];
   if (!everything) return first;
   // what time is short for comes last: a monitor that dies too frees what it held by itself
@@ -147,7 +152,7 @@ export async function sweepSteps<T>(t: ExecutionContext, on: { daemon: TestDaemo
   const found = passed.filter(
     ({ label }) => !(verb.withoutTrash ?? false) || !/^(file|tree) freed$|^native\.sweepTrash/.test(label),
   );
-  await verb.converge(t, first, { step: `${verb.name} unbroken`, how: 'fail' });
+  await verb.converge(t, first, { step: `${verb.name} unbroken`, how: 'fail', answered: true });
   t.deepEqual(await verb.left(), [], `${verb.name} unbroken`);
   t.true(found.length >= 3, `${verb.name} passes steps: ${found.map(({ label }) => label).join(', ')}`);
   const counts = { kill: 0, 'kill all': 0, fail: 0 };
@@ -189,7 +194,10 @@ async function breakAt<T>(
   const name = `${verb.name}, ${how} at ${step.label}, time ${step.nth}`;
   const made = await verb.prepare();
   steps.arm(how, step);
-  await verb.call(made).catch(() => undefined);
+  const answered = await verb.call(made).then(
+    () => true,
+    () => false,
+  );
   // of labels that are many the n-th may never come; the first one does, perhaps after the answer
   if (step.nth === 1)
     await until(`${name}: it is passed`, () => steps.fired || !daemon.running, besideMs).catch(() => undefined);
@@ -202,7 +210,7 @@ async function breakAt<T>(
   }
   try {
     if (how === 'kill all') await daemon.removeAllPods();
-    else await verb.converge(t, made, { step: name, how });
+    else await verb.converge(t, made, { step: name, how, answered });
   } catch (error) {
     throw new Error(`${name}: ${(error as Error).message}`, { cause: error });
   }

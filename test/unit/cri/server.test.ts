@@ -191,7 +191,32 @@ test.serial('a success after the caller went away is not delivered', async (t) =
   await outlasted(t, started, (deadlineMs) => client.runtime.RunPodSandbox(slow, { deadlineMs }));
   const codes = await reported(observed, 2);
   t.deepEqual([codes[0], codes.at(-1)], ['OK', 'DEADLINE_EXCEEDED']);
-  t.deepEqual(delivered, ['a']);
+  // one more: what the one before delivers would have come by then
+  await client.runtime.RunPodSandbox({ config: { metadata: { ...pod.config.metadata, name: 'last' } } });
+  while (!delivered.includes('last')) await sleep(5);
+  t.deepEqual(delivered, ['a', 'last']);
+});
+
+test.serial('an answer counts as delivered when it has left, not when it is handed over', async (t) => {
+  const delivered = Promise.withResolvers<void>();
+  let done = false;
+  const early = Promise.withResolvers<boolean>();
+  const { client } = await serveForTest(t, {
+    runtime: {
+      async runPodSandbox(_, { onDelivered }) {
+        onDelivered(() => {
+          done = true;
+          delivered.resolve();
+        });
+        // runs when the answer has been handed over, and before anything that its leaving brings about
+        setImmediate(() => early.resolve(done));
+        return 'id' as SandboxId;
+      },
+    },
+  });
+  await client.runtime.RunPodSandbox(pod);
+  t.false(await early.promise);
+  await delivered.promise;
 });
 
 test('the signal does not fire after a normal end', async (t) => {

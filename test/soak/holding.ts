@@ -16,10 +16,9 @@ export function holdingOf(pid: number): Holding {
   return { fds, threads, rss: rssBytes / 2 ** 20 };
 }
 
-/** The least of each, in the second quarter of the time and in the last: what comes back is no growth. */
+/** The least of each, in each quarter of the time: what comes back is no growth, and what the first one adds is a start. */
 export interface Growth {
-  readonly before: Holding;
-  readonly after: Holding;
+  readonly quarters: readonly [Holding, Holding, Holding, Holding];
   readonly samples: number;
 }
 
@@ -30,20 +29,26 @@ const least = (seen: readonly Holding[]): Holding => {
 
 /** PURE. Null when there are too few samples to say. */
 export function growthOf(seen: readonly Holding[]): Growth | null {
-  const quarter = Math.floor(seen.length / 4);
-  if (quarter < 2) return null;
-  return {
-    before: least(seen.slice(quarter, 2 * quarter)),
-    after: least(seen.slice(-quarter)),
-    samples: seen.length,
-  };
+  const size = Math.floor(seen.length / 4);
+  if (size < 2) return null;
+  const quarter = (n: number): Holding => least(seen.slice(n * size, n === 3 ? seen.length : (n + 1) * size));
+  return { quarters: [quarter(0), quarter(1), quarter(2), quarter(3)], samples: seen.length };
 }
 
-/** What of a growth is one: PURE. Descriptors and memory breathe with the load. */
-export function grew({ before, after }: Growth): string[] {
+/** How much more than a fifth may come by itself: Node's heap breathes with the load, a monitor has none. */
+export interface Slack {
+  readonly fds: number;
+  readonly threads: number;
+  /** MiB. */
+  readonly rss: number;
+}
+
+/** What of a growth from the second quarter to the last is one: PURE. */
+export function grew({ quarters: [, before, , after] }: Growth, slack: Slack): string[] {
   const found: string[] = [];
-  if (after.fds > before.fds * 1.25 + 10) found.push(`descriptors: ${before.fds} to ${after.fds}`);
-  if (after.threads > before.threads + 2) found.push(`threads: ${before.threads} to ${after.threads}`);
-  if (after.rss > before.rss * 1.2 + 10) found.push(`memory: ${before.rss.toFixed(0)} to ${after.rss.toFixed(0)} MiB`);
+  if (after.fds > before.fds * 1.2 + slack.fds) found.push(`descriptors: ${before.fds} to ${after.fds}`);
+  if (after.threads > before.threads + slack.threads) found.push(`threads: ${before.threads} to ${after.threads}`);
+  if (after.rss > before.rss * 1.2 + slack.rss)
+    found.push(`memory: ${before.rss.toFixed(1)} to ${after.rss.toFixed(1)} MiB`);
   return found;
 }

@@ -6,7 +6,9 @@ import { pull } from '../helpers/pods.ts';
 import type { Tries } from './calls.ts';
 import { Chance } from '../helpers/chance.ts';
 import { SoakClient } from './client.ts';
-import { type Growth, type Holding, growthOf, holdingOf } from './holding.ts';
+import { pause } from './pause.ts';
+import { Resident } from './resident.ts';
+import { type Growths, grown, watch } from './watch.ts';
 
 /** How a soak goes. */
 export interface SoakOptions {
@@ -14,7 +16,7 @@ export interface SoakOptions {
   /** Operations of all clients together; no more are begun after `limitMs`. */
   readonly operations: number;
   readonly limitMs: number;
-  /** Milliseconds between one kill -9 of the daemon and the next; null: it lives, and its growth is watched. */
+  /** Milliseconds between one kill -9 of the daemon and the next; null: it lives, and growth is watched. */
   readonly killEveryMs: number | null;
   /** Of a thousand calls so many are given up by the client at first. */
   readonly impatience: number;
@@ -30,8 +32,10 @@ export interface SoakResult {
   readonly verbs: ReadonlyMap<string, number>;
   readonly tries: Readonly<Tries>;
   readonly complaints: readonly string[];
-  /** What the daemon held over time; null when it was killed. */
-  readonly growth: Growth | null;
+  /** What podwright's processes held over the time; null when the daemon was killed. */
+  readonly growths: Growths | null;
+  /** Rounds of the pod that is there all the time; 0 when the daemon was killed. */
+  readonly rounds: number;
 }
 
 const most = 100; // complaints: more are the same ones
@@ -75,7 +79,7 @@ export async function soak(daemon: TestDaemon, options: SoakOptions): Promise<So
             complaints.push(`the daemon did not come back: ${error.message}`);
             return 0;
           });
-    const watching = options.killEveryMs === null ? watch(daemon, done.signal) : null;
+    const watching = options.killEveryMs === null ? await watchGrowth(daemon, complaints, done.signal) : null;
     const telling = setInterval(() => {
       const seconds = ((performance.now() - begun) / 1000).toFixed(0);
       options.progress(`${options.operations - left} operations in ${seconds} s, ${complaints.length} complaints`);
@@ -94,6 +98,7 @@ export async function soak(daemon: TestDaemon, options: SoakOptions): Promise<So
       done.abort();
       kills = (await killing) ?? 0;
     }
+    const watched = (await watching?.over) ?? null;
     for (const client of clients)
       await client.end().catch((error: Error) => complaints.push(`at the end: ${error.message}`));
     return {
@@ -103,25 +108,13 @@ export async function soak(daemon: TestDaemon, options: SoakOptions): Promise<So
       verbs,
       tries,
       complaints,
-      growth: watching === null ? null : growthOf(await watching),
+      growths: watched?.growths ?? null,
+      rounds: watched?.rounds ?? 0,
     };
   } finally {
     await registry.close();
   }
 }
-
-/** A pause that ends early when the signal fires. */
-const pause = (ms: number, signal: AbortSignal): Promise<void> =>
-  new Promise((resolve) => {
-    if (signal.aborted) return resolve();
-    const timer = setTimeout(ended, ms);
-    signal.addEventListener('abort', ended, { once: true });
-    function ended(): void {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', ended);
-      resolve();
-    }
-  });
 
 /** Kills the daemon and starts it, again and again; answers how often. */
 async function killer(daemon: TestDaemon, everyMs: number, signal: AbortSignal): Promise<number> {
@@ -132,14 +125,15 @@ async function killer(daemon: TestDaemon, everyMs: number, signal: AbortSignal):
   }
 }
 
-const watchEveryMs = 5000;
-
-/** What the daemon holds, every few seconds. */
-async function watch(daemon: TestDaemon, signal: AbortSignal): Promise<Holding[]> {
-  const seen: Holding[] = [];
-  while (!signal.aborted) {
-    await pause(watchEveryMs, signal);
-    seen.push(holdingOf(daemon.pid));
-  }
-  return seen;
+/** A pod that is there all the time, and what its monitor and the daemon hold; `over` when the signal fires. */
+async function watchGrowth(daemon: TestDaemon, complaints: string[], signal: AbortSignal) {
+  const resident = await Resident.begin(daemon);
+  const rounds = resident.run(signal, (text) => complaints.push(text));
+  const growths = watch({ daemon: daemon.pid, monitor: resident.monitor }, signal);
+  const over = Promise.all([rounds, growths]).then(async ([made, seen]) => {
+    await resident.end();
+    complaints.push(...grown(seen));
+    return { rounds: made, growths: seen };
+  });
+  return { over };
 }

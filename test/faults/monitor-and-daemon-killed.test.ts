@@ -9,6 +9,8 @@ import {
   create,
   exec,
   exited,
+  pidOf,
+  type Pod,
   pull,
   readLog,
   runPod,
@@ -16,11 +18,10 @@ import {
   start,
   statusOf,
   textOf,
-  type Pod,
 } from '../helpers/pods.ts';
 import { podResidue } from '../helpers/residue.ts';
 import { until } from '../helpers/until.ts';
-import { killed, monitorOf, pidOf, processesIn } from './processes.ts';
+import { killed, monitorOf, processesIn } from './processes.ts';
 
 const daemon = useDaemon(test);
 /** Another pod, which must not notice. */

@@ -7,6 +7,8 @@ import {
   containerConfig,
   exec,
   exited,
+  pidOf,
+  type Pod,
   podIp,
   pull,
   readLog,
@@ -17,10 +19,9 @@ import {
   start,
   statusOf,
   textOf,
-  type Pod,
 } from '../helpers/pods.ts';
 import { until } from '../helpers/until.ts';
-import { lives, monitorOf, pidOf, processesIn, sleep } from './processes.ts';
+import { lives, monitorOf, processesIn, sleep } from './processes.ts';
 
 const daemon = useDaemon(test);
 let pod: Pod;

@@ -4,14 +4,6 @@ import type { TestDaemon } from '../helpers/daemon.ts';
 import { processesOf } from '../helpers/residue.ts';
 import { until } from '../helpers/until.ts';
 
-/** Main process of a container that runs, as its verbose status tells it. */
-export async function pidOf(daemon: TestDaemon, id: string): Promise<number> {
-  const { info } = await daemon.runtime.ContainerStatus({ container_id: id, verbose: true });
-  const { pid } = JSON.parse(info['info'] ?? '{}') as { pid?: number };
-  if (pid === undefined || pid === 0) throw new Error(`container ${id} has no process`);
-  return pid;
-}
-
 /** The monitor of a sandbox. */
 export function monitorOf(daemon: TestDaemon, sandboxId: string): number {
   const found = processesOf(daemon).find(({ kind, what }) => kind === 'monitor' && what.includes(sandboxId));

@@ -12,6 +12,8 @@ import {
   containerConfig,
   exec,
   exited,
+  pidOf,
+  type Pod,
   podIp,
   pull,
   readLog,
@@ -22,11 +24,10 @@ import {
   start,
   statusOf,
   textOf,
-  type Pod,
 } from '../helpers/pods.ts';
 import { processesOf } from '../helpers/residue.ts';
 import { until } from '../helpers/until.ts';
-import { monitorOf, pidOf } from './processes.ts';
+import { monitorOf } from './processes.ts';
 
 const builds = mkdtempSync('/tmp/pwt-builds-');
 const dir = mkdtempSync('/tmp/pwt-up-');

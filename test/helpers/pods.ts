@@ -109,6 +109,14 @@ export async function statusOf(daemon: TestDaemon, id: string): Promise<Containe
   return status;
 }
 
+/** Main process of a container that runs, as its verbose status tells it. */
+export async function pidOf(daemon: TestDaemon, id: string): Promise<number> {
+  const { info } = await daemon.runtime.ContainerStatus({ container_id: id, verbose: true });
+  const { pid } = JSON.parse(info['info'] ?? '{}') as { pid?: number };
+  if (pid === undefined || pid === 0) throw new Error(`container ${id} has no process`);
+  return pid;
+}
+
 /** The status of a container once it has exited. */
 export function exited(daemon: TestDaemon, id: string, timeoutMs?: number): Promise<ContainerStatus__Output> {
   return until(

@@ -46,3 +46,32 @@ export function refusals(arch: string): Readonly<Record<string, readonly [number
 
 /** keyctl(2) on this architecture. */
 export const keyctl = process.arch === 'arm64' ? 219 : 250;
+
+/** Refused under RuntimeDefault whatever the arguments: these the kernel lets in where a container may do all, and looks at them. */
+export const controlled = [
+  'keyctl',
+  'add_key',
+  'request_key',
+  'bpf',
+  'userfaultfd',
+  'open_by_handle_at',
+  'perf_event_open',
+  'mount',
+  'umount2',
+  'pivot_root',
+  'open_tree',
+  'move_mount',
+  'fsopen',
+  'mount_setattr',
+  'setns',
+  'unshare',
+  'quotactl',
+] as const;
+
+/** Calls that look into another process, by number on this architecture. */
+export const tracing = {
+  ptrace: process.arch === 'arm64' ? 117 : 101,
+  processVmRead: process.arch === 'arm64' ? 270 : 310,
+  pidfdOpen: 434,
+  pidfdGetfd: 438,
+} as const;

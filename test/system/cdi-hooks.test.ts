@@ -19,13 +19,14 @@ import {
   exited,
   fails,
   output,
+  pidOf,
+  type Pod,
   podConfig,
   pull,
   runPod,
   scripted,
   start,
   statusOf,
-  type Pod,
 } from '../helpers/pods.ts';
 import { handlersConfig, missing, runtimes } from '../helpers/runtimes.ts';
 import { until } from '../helpers/until.ts';
@@ -136,9 +137,7 @@ test.serial('CDI hooks: each kind in its order, in its namespaces, with the stat
   t.deepEqual(order(), ['prestart', 'createRuntime', 'createRuntime-2', 'createContainer']);
   await daemon.runtime.StartContainer({ container_id: id });
   t.deepEqual(order().slice(4), ['poststart']);
-  const { pid } = JSON.parse(
-    (await daemon.runtime.ContainerStatus({ container_id: id, verbose: true })).info['info'] ?? '{}',
-  ) as { pid: number };
+  const pid = await pidOf(daemon, id);
   const inside = told('', (await exec(daemon, id, 'cat', '/tmp/told')).stdout);
   for (const [name, status] of [
     ['prestart', 'creating'],

@@ -1,25 +1,27 @@
 // Images and volumes that are made for an escape: links where the runtime mounts, looks up users, or makes directories, and
 // a neighbour that swaps a directory for a link meanwhile. What is trapped lies on the host and must stay as it is.
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import type { ContainerConfig } from '../../src/proto/generated/cri/runtime/v1/ContainerConfig.ts';
 import { endsWithoutResidue, useDaemon } from '../helpers/daemon.ts';
 import { type FakeRegistry, startFakeRegistry } from '../helpers/fake-registry.ts';
 import { programs } from '../helpers/host-programs.ts';
 import { makeImage } from '../helpers/image-parts.ts';
+import { until } from '../helpers/until.ts';
 import {
   containerConfig,
   create,
   exited,
   fails,
+  pidOf,
+  type Pod,
   pull,
   readLog,
   runPod,
   scripted,
   shell,
   start,
-  type Pod,
 } from '../helpers/pods.ts';
 
 const daemon = useDaemon(test);
@@ -180,5 +182,99 @@ test.serial(
     untouched(t, 'after the swaps');
   },
 );
+
+test.serial(
+  'a neighbour that puts a link where a device was just made does not lead the runtime to its target',
+  async (t) => {
+    const shared = join(daemon.dir, 'with-device');
+    for (const dir of [shared, join(shared, 'way')]) mkdirSync(dir);
+    chmodSync(join(trap, 'null'), 0o600);
+    // as fast as it can: a link to the trap, by its name on the host, where there is a node
+    const script = `chdir "/shared/way"; until (-e "../stop") { if (-e "given" && !-l "given") { symlink "${join(trap, 'null')}", "link"; rename "link", "given"; } }`;
+    const mounts = [{ container_path: '/shared', host_path: shared }];
+    const command = ['/usr/bin/perl', '-e', script];
+    const attacker = await start(daemon, pod, containerConfig({ command, mounts: [...mounts, ...programs()] }));
+    const devices = [{ host_path: '/dev/zero', container_path: '/shared/way/given', permissions: 'rw' }];
+    for (let n = 0; n < 30; n += 1) {
+      await said({ ...scripted('true', { mounts }), devices });
+      t.is(statSync(join(trap, 'null')).mode & 0o777, 0o600);
+      t.is(statSync(join(trap, 'null')).uid, 0);
+      rmSync(join(shared, 'way/given'), { force: true });
+    }
+    await shell(daemon, attacker, 'touch /shared/stop');
+    await exited(daemon, attacker);
+    await daemon.runtime.RemoveContainer({ container_id: attacker });
+    untouched(t, 'after the links');
+  },
+);
+
+test.serial(
+  'what is written to /proc for a container or a command is not led to a volume that lies there',
+  async (t) => {
+    const files = [
+      'self/oom_score_adj',
+      'thread-self/attr/exec',
+      'self/attr/exec',
+      'self/attr/apparmor/exec',
+      '1/oom_score_adj',
+    ];
+    const volume = join(daemon.dir, 'proc');
+    for (const file of files) {
+      mkdirSync(dirname(join(volume, file)), { recursive: true });
+      writeFileSync(join(volume, file), 'mine');
+    }
+    const intact = (what: string): void => {
+      for (const file of files) t.is(readFileSync(join(volume, file), 'utf8'), 'mine', `${what}: ${file}`);
+    };
+    const places = [
+      '/proc',
+      '/proc/self',
+      '/proc/thread-self',
+      '/proc/self/attr',
+      '/proc/1',
+      '/x/../proc',
+      '//proc/sys',
+    ];
+    for (const container_path of places) {
+      const mounts = [{ container_path, host_path: volume }];
+      await fails(t, create(daemon, pod, scripted('sleep 3600', { mounts })), {
+        code: 'INVALID_ARGUMENT',
+        message: /nothing is mounted inside \/proc|no procfs/,
+      });
+      intact(container_path);
+    }
+    // who may mount does so by itself: a command that comes later is what it must be all the same
+    const privileged = { linux: { security_context: { privileged: true } } };
+    const strong = await runPod(daemon, privileged);
+    const own = { linux: { ...privileged.linux, resources: { oom_score_adj: '321' } } };
+    const mounts = [{ container_path: '/volume', host_path: volume }];
+    const config = scripted('mount --bind /volume /proc; touch /dev/shm/done; sleep 3600', { ...own, mounts });
+    const id = await start(daemon, strong, config);
+    await until('it has done so', async () => (await shell(daemon, id, 'ls /dev/shm')) === 'done');
+    t.is(readFileSync(`/proc/${await pidOf(daemon, id)}/oom_score_adj`, 'utf8'), '321\n');
+    const running = daemon.runtime.ExecSync({ container_id: id, cmd: ['sleep', '4321'] });
+    const command = await until('the command is there', () => pidWith('sleep\x004321\0'));
+    t.is(readFileSync(`/proc/${command}/oom_score_adj`, 'utf8'), '321\n', 'of a command');
+    intact('a command');
+    await Promise.all([daemon.removePod(strong.id), running]);
+  },
+);
+
+/** A process by its whole command line; null when there is none. */
+function pidWith(argv: string): number | null {
+  const found = readdirSync('/proc').find(
+    (name) => /^\d+$/.test(name) && orNothing(() => readFileSync(`/proc/${name}/cmdline`, 'utf8')) === argv,
+  );
+  return found === undefined ? null : Number(found);
+}
+
+/** What a process that may end meanwhile has to say. */
+function orNothing(read: () => string): string {
+  try {
+    return read();
+  } catch {
+    return '';
+  }
+}
 
 endsWithoutResidue(test, daemon);

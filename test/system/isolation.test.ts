@@ -8,8 +8,20 @@ import type { LinuxContainerSecurityContext } from '../../src/proto/generated/cr
 import { endsWithoutResidue, useDaemon } from '../helpers/daemon.ts';
 import { programs } from '../helpers/host-programs.ts';
 import { listening } from '../helpers/listening.ts';
-import { containerConfig, exec, output, pull, runPod, shell, start, statusOf, type Pod } from '../helpers/pods.ts';
-import { keyctl, refusals } from '../helpers/system-calls.ts';
+import {
+  containerConfig,
+  exec,
+  output,
+  pidOf,
+  type Pod,
+  pull,
+  runPod,
+  scripted,
+  shell,
+  start,
+  statusOf,
+} from '../helpers/pods.ts';
+import { controlled, keyctl, refusals } from '../helpers/system-calls.ts';
 
 const daemon = useDaemon(test);
 const runtimeDefault = { seccomp: { profile_type: 'RuntimeDefault' } } as const;
@@ -32,11 +44,20 @@ async function perl(
   return `${stdout}${stderr}`.trim();
 }
 
-test.serial('system calls that reach the kernel or other processes are refused under RuntimeDefault', async (t) => {
-  const calls = refusals(process.arch);
-  const script = Object.entries(calls)
+type SystemCalls = ReturnType<typeof refusals>;
+
+/** Says of each call with which errno it ended. */
+const refusing = (calls: SystemCalls): string =>
+  Object.entries(calls)
     .map(([name, words]) => `$!=0; syscall(${words.join(',')}); print "${name} ",$!+0,"\\n";`)
     .join('');
+
+const pickFrom = (calls: SystemCalls, names: readonly string[]): SystemCalls =>
+  Object.fromEntries(Object.entries(calls).filter(([name]) => names.includes(name)));
+
+test.serial('system calls that reach the kernel or other processes are refused under RuntimeDefault', async (t) => {
+  const calls = refusals(process.arch);
+  const script = refusing(calls);
   const eperm = 1;
   const expected = Object.keys(calls).map((name) => `${name} ${eperm}`);
   t.deepEqual((await perl(script, runtimeDefault)).split('\n'), expected);
@@ -45,6 +66,13 @@ test.serial('system calls that reach the kernel or other processes are refused u
   const unfiltered = await perl(script);
   t.regex(unfiltered, /^io_uring_enter (9|38)$/m);
   t.regex(unfiltered, /^setns 9$/m);
+  const all = { capabilities: { add_capabilities: ['ALL'] } };
+  const allowed = (await perl(refusing(pickFrom(calls, controlled)), all)).split('\n');
+  t.deepEqual(
+    allowed.filter((line) => line.endsWith(` ${eperm}`)),
+    [],
+  );
+  t.is(allowed.length, controlled.length);
 });
 
 test.serial('no descriptor of the monitor comes into a container or a command', async (t) => {
@@ -55,12 +83,15 @@ test.serial('no descriptor of the monitor comes into a container or a command', 
   await daemon.runtime.RemoveContainer({ container_id: id });
 });
 
-test.serial('each container has a session keyring of its own, whatever its filter', async (t) => {
+test.serial('each container and each command has a session keyring of its own, whatever its filter', async (t) => {
   const describe = `$b = " " x 200; $n = syscall(${keyctl}, 6, -3, $b, 200); print syscall(${keyctl}, 0, -3, 0), " ", substr($b, 0, $n - 1);`;
-  const seen = [await perl(describe), await perl(describe)];
+  const id = await start(daemon, pod, containerConfig({ mounts: programs() }));
+  const command = async (): Promise<string> => (await exec(daemon, id, '/usr/bin/perl', '-e', describe)).stdout;
+  const seen = [await perl(describe), await perl(describe), await command(), await command()];
+  await daemon.runtime.RemoveContainer({ container_id: id });
   for (const each of seen) t.regex(each, /^\d+ keyring;/);
   const serials = new Set(seen.map((each) => each.split(' ')[0]));
-  t.is(serials.size, 2);
+  t.is(serials.size, 4, 'containers, and commands in them');
   // the daemon's: /proc/keys of its own view lists what its processes possess
   for (const each of seen) t.notRegex(each, /_uid/, 'not the one of all processes of that user');
 });
@@ -122,11 +153,42 @@ test.serial('files that run programs or change the host are out of reach', async
   await daemon.runtime.RemoveContainer({ container_id: id });
 });
 
+test.serial('root of a user namespace with every capability gets at nothing of the host', async (t) => {
+  const ids = [{ container_id: 0, host_id: 400_000, length: 65_536 }];
+  const namespace_options = { pid: 'CONTAINER', userns_options: { mode: 'POD', uids: ids, gids: ids } } as const;
+  const own = await runPod(daemon, { linux: { security_context: { namespace_options } } });
+  const security_context = { namespace_options, capabilities: { add_capabilities: ['ALL'] } };
+  const script = [
+    'exec 2>/dev/null; mkdir /m; mount -t tmpfs t /m && echo mounts',
+    // fresh ones of each file system in which a file runs a program of the host
+    'for type in proc sysfs cgroup cgroup2 debugfs tracefs securityfs binfmt_misc; do mkdir /m/$type; mount -t $type $type /m/$type; done',
+    'mkdir /m/named; mount -t cgroup -o none,name=podwright-isolation none /m/named',
+    'for f in $(find /proc/sys/kernel /m /sys/kernel /sys/fs/cgroup -name core_pattern -o -name modprobe -o -name sysrq-trigger',
+    '-o -name uevent_helper -o -name release_agent -o -name register -o -name devices.allow); do (: >> $f) && echo open $f; done',
+    'mknod /m/mem c 1 1 && head -c 1 /m/mem > /dev/null && echo read memory',
+    'mknod /m/disk b 253 0 && head -c 1 /m/disk > /dev/null && echo read disk',
+    'echo looked',
+  ].join('\n');
+  const { stdout } = await output(daemon, own, { ...scripted(script), linux: { security_context } });
+  t.is(stdout, 'mounts\nlooked\n');
+  const calls = pickFrom(refusals(process.arch), [
+    'init_module',
+    'finit_module',
+    'delete_module',
+    'kexec_load',
+    'swapon',
+    'acct',
+  ]);
+  const refused = (await perl(refusing(calls), security_context, own)).split('\n');
+  t.is(refused.length, Object.keys(calls).length);
+  // what a kernel was built without is not there: ENOSYS
+  for (const line of refused) t.regex(line, /^(\w+ 1|(init|finit|delete)_module 38|(kexec_load|swapon|acct) 38)$/);
+  await daemon.removePod(own.id);
+});
+
 test.serial('processes of other containers and of the host have no number inside', async (t) => {
   const other = await start(daemon, pod, containerConfig());
-  const info = await daemon.runtime.ContainerStatus({ container_id: other, verbose: true });
-  const pid = (JSON.parse(String(info.info['info'])) as { pid: number }).pid;
-  t.true(pid > 1);
+  const pid = await pidOf(daemon, other);
   const esrch = 3;
   const script = `for $p (${pid}, ${daemon.pid}, ${process.pid}) { print kill(0, $p) ? "there" : $!+0, " ", -e "/proc/$p" ? "seen" : "unseen", "\\n" }`;
   t.deepEqual([...new Set((await perl(script)).split('\n'))], [`${esrch} unseen`]);
@@ -154,6 +216,17 @@ test.serial('raw packets need NET_RAW', async (t) => {
   const script = 'print socket(S, PF_INET, SOCK_RAW, 1) ? "open" : $!+0;';
   t.is(await perl(script), 'open');
   t.is(await perl(script, { capabilities: { drop_capabilities: ['NET_RAW'] } }), '1');
+});
+
+test.serial('who may ping without NET_RAW is the pod’s to say', async (t) => {
+  const script = 'print socket(S, PF_INET, SOCK_DGRAM, 1) ? "open" : $!+0;';
+  const nobody = { run_as_user: { value: '1000' }, capabilities: { drop_capabilities: ['ALL'] } };
+  t.is(await perl(script, nobody), 'open', 'default_sysctls');
+  const strict = await runPod(daemon, { linux: { sysctls: { 'net.ipv4.ping_group_range': '1 0' } } });
+  const eacces = 13;
+  t.is(await perl(script, nobody, strict), String(eacces));
+  t.is(await perl(script, {}, strict), String(eacces), 'root is of no group of that range either');
+  await daemon.removePod(strict.id);
 });
 
 /** What a look answers, and `otherwise` of what went away meanwhile: the file of a write that is over, a run directory. */

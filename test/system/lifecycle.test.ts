@@ -10,6 +10,8 @@ import {
   exec,
   exited,
   output,
+  pidOf,
+  type Pod,
   podConfig,
   pull,
   runPod,
@@ -17,7 +19,6 @@ import {
   shell,
   start,
   statusOf,
-  type Pod,
 } from '../helpers/pods.ts';
 import { processesOf } from '../helpers/residue.ts';
 import { until } from '../helpers/until.ts';
@@ -109,8 +110,7 @@ for (const { title, script, exit_code, reason } of [
 
 test.serial('the main process itself killed from outside is 128 + signal', async (t) => {
   const id = await start(daemon, pod, containerConfig());
-  const { info } = await daemon.runtime.ContainerStatus({ container_id: id, verbose: true });
-  const { pid } = JSON.parse(info['info'] ?? '{}') as { pid: number };
+  const pid = await pidOf(daemon, id);
   process.kill(pid, 'SIGKILL'); // the only deadly one that reaches an init without a handler (pid_namespaces(7))
   t.like(await exited(daemon, id), { exit_code: 137, reason: 'Error' });
   await daemon.runtime.RemoveContainer({ container_id: id });
@@ -337,8 +337,7 @@ test.serial('a pod with a cgroup_parent of the kubelet lives below it and leaves
       : [`/${top}/pod1`, `/${top}`, `/${top}/pod1`, (id: string) => id];
   const other = await runPod(daemon, { linux: { cgroup_parent: asked } });
   const id = await start(daemon, other, scripted('cat /proc/self/cgroup; sleep 3600'));
-  const { info } = await daemon.runtime.ContainerStatus({ container_id: id, verbose: true });
-  const { pid } = JSON.parse(info['info'] ?? '{}') as { pid: number };
+  const pid = await pidOf(daemon, id);
   const groups = readFileSync(`/proc/${pid}/cgroup`, 'utf8')
     .split('\n')
     .filter((line) => /:(memory|cpu|pids):|^0::/.test(line));

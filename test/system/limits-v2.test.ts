@@ -5,7 +5,20 @@ import test, { type ExecutionContext } from 'ava';
 import { cgroupDirs, cgroupFile, containerPath, podPath } from '../helpers/cgroups.ts';
 import { endsWithoutResidue, useDaemon } from '../helpers/daemon.ts';
 import { counted, limited, mebi, onDisk, withoutV2 } from '../helpers/limits.ts';
-import { create, exec, exited, fails, output, pull, runPod, sh, start, statusOf, type Pod } from '../helpers/pods.ts';
+import {
+  create,
+  exec,
+  exited,
+  fails,
+  output,
+  pidOf,
+  type Pod,
+  pull,
+  runPod,
+  sh,
+  start,
+  statusOf,
+} from '../helpers/pods.ts';
 import { noSwap, swapOn } from '../helpers/swap.ts';
 import { until } from '../helpers/until.ts';
 import { writeSome } from '../helpers/write-some.ts';
@@ -46,8 +59,7 @@ onV2('memory', 'memory.high slows down who is above it, and kills nobody', async
 
 /** How often the monitor of a running container has waited for something. */
 async function wakingsFor(id: string): Promise<() => number> {
-  const { info } = await daemon.runtime.ContainerStatus({ container_id: id, verbose: true });
-  const { pid } = JSON.parse(info['info'] ?? '{}') as { pid: number };
+  const pid = await pidOf(daemon, id);
   const number = (of: number | string, key: string): number =>
     Number(new RegExp(`^${key}:\\s+(\\d+)$`, 'm').exec(readFileSync(`/proc/${of}/status`, 'utf8'))?.[1]);
   const monitor = number(pid, 'PPid');

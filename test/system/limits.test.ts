@@ -8,10 +8,12 @@ import { endsWithoutResidue, useDaemon } from '../helpers/daemon.ts';
 import {
   containerConfig,
   create,
-  exited,
   exec,
+  exited,
   fails,
   logOf,
+  pidOf,
+  type Pod,
   pull,
   runPod,
   scripted,
@@ -20,7 +22,6 @@ import {
   start,
   statusOf,
   textOf,
-  type Pod,
 } from '../helpers/pods.ts';
 import { until } from '../helpers/until.ts';
 
@@ -41,13 +42,9 @@ const swapAccounted = legacy
 const limited = (resources: LinuxContainerResources, script = 'sleep 3600') =>
   scripted(script, { linux: { resources } });
 
-async function mainPid(id: string): Promise<number> {
-  const { info } = await daemon.runtime.ContainerStatus({ container_id: id, verbose: true });
-  return (JSON.parse(info['info'] ?? '{}') as { pid: number }).pid;
-}
-
 /** The container's cgroup in the hierarchy of a controller. */
-const groupOf = async (id: string, controller: string): Promise<string> => cgroupOf(await mainPid(id), controller);
+const groupOf = async (id: string, controller: string): Promise<string> =>
+  cgroupOf(await pidOf(daemon, id), controller);
 
 const memoryLimit = async (id: string): Promise<string> =>
   cgroupFile(await groupOf(id, 'memory'), 'memory.max', 'memory.limit_in_bytes');

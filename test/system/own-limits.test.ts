@@ -8,7 +8,7 @@ import { ownCgroups, serviceOf } from '../../src/cgroup/path.ts';
 import { cgroupDriver, cgroupExists, cgroupFile, cgroupOf, legacy } from '../helpers/cgroups.ts';
 import { type DaemonOptions, TestDaemon } from '../helpers/daemon.ts';
 import { counted, limited, mebi, onDisk } from '../helpers/limits.ts';
-import { containerConfig, pull, runPod, start, statusOf } from '../helpers/pods.ts';
+import { containerConfig, pidOf, pull, runPod, start, statusOf } from '../helpers/pods.ts';
 import { ref } from '../helpers/registry.ts';
 import { patienceMs, until } from '../helpers/until.ts';
 
@@ -136,8 +136,7 @@ test.serial('the daemon has limits that its containers do not have', async (t) =
   t.is(cgroupFile(own.daemon, 'memory.limit_in_bytes', 'memory.max'), String(512 * mebi));
   await pull(daemon);
   const id = await start(daemon, await runPod(daemon, hostNetwork), limited({}));
-  const { info } = await daemon.runtime.ContainerStatus({ container_id: id, verbose: true });
-  const { pid } = JSON.parse(info['info'] ?? '{}') as { pid: number };
+  const pid = await pidOf(daemon, id);
   t.not(cgroupOf(pid, 'memory'), cgroupOf(daemon.pid, 'memory'));
   // as the kernel does it for lack of memory: all that is in the daemon's cgroup
   await daemon.kill9();

@@ -15,6 +15,8 @@ import {
   exited,
   fails,
   output,
+  pidOf,
+  type Pod,
   podConfig,
   podIp,
   pull,
@@ -23,7 +25,6 @@ import {
   shell,
   start,
   statusOf,
-  type Pod,
 } from '../helpers/pods.ts';
 import { until } from '../helpers/until.ts';
 
@@ -55,12 +56,6 @@ const inside = (script: string, wish: ContainerConfig = {}): ContainerConfig =>
   });
 
 const waiting = (wish: ContainerConfig = {}): ContainerConfig => inside('exec sleep 3600', wish);
-
-/** The process of a container, by its verbose status. */
-async function pidOf(id: string): Promise<number> {
-  const { info } = await daemon.runtime.ContainerStatus({ container_id: id, verbose: true });
-  return (JSON.parse(info['info'] ?? '{}') as { pid: number }).pid;
-}
 
 const statusLine = (pid: number, name: string): string[] =>
   (new RegExp(`^${name}:\\s*(.*)$`, 'm').exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? '').split(/\s+/);
@@ -100,7 +95,7 @@ test.serial(
   'root inside is an ordinary user outside, in exec too, and its capabilities end at the border',
   async (t) => {
     const id = await start(daemon, pod, waiting());
-    const pid = await pidOf(id);
+    const pid = await pidOf(daemon, id);
     t.deepEqual(statusLine(pid, 'Uid'), Array<string>(4).fill(String(first)));
     t.deepEqual(statusLine(pid, 'Gid'), Array<string>(4).fill(String(first)));
     const seen = await shell(
@@ -139,7 +134,7 @@ test.serial('users other than root: process, streams and groups; one without an 
     },
   });
   const id = await start(daemon, pod, waiting(as(1001, [1003])));
-  const pid = await pidOf(id);
+  const pid = await pidOf(daemon, id);
   t.is(statusLine(pid, 'Uid')[0], String(first + 1001));
   t.deepEqual(
     statusLine(pid, 'Groups').filter((gid) => gid !== ''),
@@ -225,7 +220,7 @@ test.serial('an image as a volume has the pod’s owners', async (t) => {
 
 test.serial('every namespace belongs to the user namespace; the network works from outside', async (t) => {
   const id = await start(daemon, pod, waiting());
-  const pid = await pidOf(id);
+  const pid = await pidOf(daemon, id);
   const user = statSync(`/proc/${pid}/ns/user`).ino;
   const columns = ['-n', '-o', 'NS,ONS', '-p', String(pid)];
   // lsns of util-linux before 2.40 fails when any process of the machine ends while it is looked at (ESRCH)
@@ -282,7 +277,7 @@ test.serial('shared pids: the pause and every container in one pid namespace of 
     await shell(daemon, two, 'cat /proc/1/comm; cat /proc/[0-9]*/cmdline | tr "\\0" " " | grep -c "sleep 1234"'),
     'podwright-pause\n1',
   );
-  const [a, b] = [await pidOf(one), await pidOf(two)];
+  const [a, b] = [await pidOf(daemon, one), await pidOf(daemon, two)];
   t.is(readlinkSync(`/proc/${a}/ns/pid`), readlinkSync(`/proc/${b}/ns/pid`));
   t.is(statusLine(b, 'Uid')[0], String(first));
   const target = { linux: { security_context: { namespace_options: { pid: 'TARGET', target_id: one } } } } as const;
@@ -303,7 +298,7 @@ test.serial('with the host’s network /sys is the host’s, and harmless', asyn
   const host = await runPod(daemon, podOf({ network: 'NODE' }));
   const node = { linux: { security_context: { namespace_options: { network: 'NODE' } } } } as const;
   const id = await start(daemon, host, waiting(node));
-  const pid = await pidOf(id);
+  const pid = await pidOf(daemon, id);
   t.is(readlinkSync(`/proc/${pid}/ns/net`), readlinkSync('/proc/self/ns/net'));
   t.is(statusLine(pid, 'Uid')[0], String(first));
   const seen = await shell(
@@ -379,9 +374,9 @@ test.serial('what is refused', async (t) => {
 
 test.serial('pods outlive a daemon that is killed', async (t) => {
   const id = await start(daemon, pod, waiting());
-  const pid = await pidOf(id);
+  const pid = await pidOf(daemon, id);
   await daemon.crash();
-  t.is(await pidOf(id), pid);
+  t.is(await pidOf(daemon, id), pid);
   t.is(await shell(daemon, id, 'id -u; tr -s " " < /proc/self/uid_map'), `0\n 0 ${first} ${count}`);
   t.is((await output(daemon, pod, inside('stat -c %u /etc/hosts'))).stdout, '0\n');
   const mounts = (): string[] =>

@@ -6,7 +6,19 @@ import { join } from 'node:path';
 import test from 'ava';
 import type { PodSandboxConfig } from '../../src/proto/generated/cri/runtime/v1/PodSandboxConfig.ts';
 import { endsWithoutResidue, useDaemon } from '../helpers/daemon.ts';
-import { create, exec, fails, type Pod, pull, runPod, scripted, shell, start, statusOf } from '../helpers/pods.ts';
+import {
+  create,
+  exec,
+  fails,
+  pidOf,
+  type Pod,
+  pull,
+  runPod,
+  scripted,
+  shell,
+  start,
+  statusOf,
+} from '../helpers/pods.ts';
 import { handlersConfig } from '../helpers/runtimes.ts';
 import { loadPolicy } from '../helpers/selinux-policy.ts';
 import { until } from '../helpers/until.ts';
@@ -155,8 +167,7 @@ test.serial('a pod with a user namespace has its contexts too, its message queue
   const its = await levelOf(mapped);
   const id = await start(daemon, mapped, scripted(waits, { ...sleeper, ...users }));
   t.is(await said(id, `cat ${own}`), system('container_t', its));
-  const { info } = await daemon.runtime.ContainerStatus({ container_id: id, verbose: true });
-  const { pid } = JSON.parse(info['info'] ?? '{}') as { pid: number };
+  const pid = await pidOf(daemon, id);
   t.is(contextOf(`/proc/${pid}/root/dev/mqueue`), files(its));
   await daemon.removePod(mapped.id);
 });

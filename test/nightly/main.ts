@@ -1,0 +1,83 @@
+// hack/nightly: runs the parts that are named, or all, one after the other, and keeps a page of their last results.
+import { execFileSync, spawn } from 'node:child_process';
+import { createWriteStream, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { finished } from 'node:stream/promises';
+import { parseArgs } from 'node:util';
+import { lastWords, pageAfter, type Result } from './page.ts';
+import { type Part, parts } from './parts.ts';
+
+const usage = `usage: hack/nightly [PART...] [--skip PART]... [--list]
+
+Runs what takes too long for every change, one after the other: all of it takes most of a day. Each part's output goes to
+test-results/nightly/PART.log, its result with date and commit to docs/results/nightly.md, as soon as it is over; rows of
+parts that did not run stay. Ends with 1 if a part failed. Needs root; parts install what they need.
+
+${parts.map(({ name, what }) => `  ${name.padEnd(14)} ${what}`).join('\n')}
+`;
+
+const root = join(import.meta.dirname, '../..');
+const page = join(root, 'docs/results/nightly.md');
+const logs = join(root, 'test-results/nightly');
+const keptBytes = 64 * 1024; // of an output, for its last words
+
+/** Runs one, with its output in a file; never rejects. */
+async function run({ name, command: [program, ...args], env = {} }: Part, commit: string): Promise<Result> {
+  const begun = performance.now();
+  const log = createWriteStream(join(logs, `${name}.log`));
+  const child = spawn(program, args, { cwd: root, env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
+  let tail = '';
+  for (const stream of [child.stdout, child.stderr])
+    stream.setEncoding('utf8').on('data', (text: string) => {
+      log.write(text);
+      tail = (tail + text).slice(-keptBytes);
+    });
+  const { promise, resolve } = Promise.withResolvers<string>();
+  child.once('error', (error) => resolve(`${program}: ${error.message}`));
+  child.once('close', (code, signal) => resolve(code === 0 ? '' : `ended with ${signal ?? code}`));
+  const trouble = await promise;
+  log.end();
+  await finished(log);
+  const when = new Date().toISOString().slice(0, 10);
+  const minutes = (performance.now() - begun) / 60_000;
+  const said = trouble === '' ? lastWords(tail) : `${trouble}; ${lastWords(tail)}`;
+  return { name, when, commit, minutes, passed: trouble === '', said };
+}
+
+async function main(): Promise<number> {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: {
+      skip: { type: 'string', multiple: true, default: [] },
+      list: { type: 'boolean', default: false },
+      help: { type: 'boolean', short: 'h', default: false },
+    },
+  });
+  if (values.help || values.list) {
+    process.stdout.write(values.help ? usage : parts.map(({ name }) => `${name}\n`).join(''));
+    return 0;
+  }
+  const unknown = [...positionals, ...values.skip].filter((name) => !parts.some((part) => part.name === name));
+  if (unknown.length > 0) {
+    process.stderr.write(`hack/nightly: no part ${unknown.join(', ')}; --list names them\n`);
+    return 2;
+  }
+  const wanted = parts.filter(
+    ({ name }) => (positionals.length === 0 || positionals.includes(name)) && !values.skip.includes(name),
+  );
+  mkdirSync(logs, { recursive: true });
+  const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], { cwd: root, encoding: 'utf8' }).trim();
+  let failed = 0;
+  for (const part of wanted) {
+    process.stdout.write(`==== ${part.name}: ${part.what}\n`);
+    const result = await run(part, commit);
+    if (!result.passed) failed += 1;
+    const before = existsSync(page) ? readFileSync(page, 'utf8') : '';
+    writeFileSync(page, pageAfter(before, parts, [result]));
+    process.stdout.write(`${result.passed ? 'ok' : 'FAILED'}  ${result.said} (${result.minutes.toFixed(0)} minutes)\n`);
+  }
+  process.stdout.write(`${wanted.length - failed} passed, ${failed} failed\n`);
+  return failed === 0 ? 0 : 1;
+}
+
+process.exitCode = await main();

@@ -3,6 +3,7 @@
 import { type handleUnaryCall, type sendUnaryData, type ServerUnaryCall, status as grpcStatus } from '@grpc/grpc-js';
 import { cancelled, deadlineExceeded, Failure, resourceExhausted, unavailable } from '../lib/failure.ts';
 import type { FieldCheck } from './field-check.ts';
+import { streamOf, whenSent } from './sent.ts';
 import { type GrpcCode, type RpcStatus, statusOf } from './status-codes.ts';
 import type { CallContext, CallLog } from './verbs.ts';
 
@@ -181,15 +182,14 @@ export class RunningCall {
   }
 
   /**
-   * Runs what waits for a delivered answer, when the call's stream is closed: the answer of a daemon that dies before that
-   * may have reached nobody, and the same call shall get it again then.
+   * Runs what waits for a delivered answer, when it has left. The answer of a daemon that dies before, and one that crosses
+   * its caller's giving up, reached nobody: the same call shall get it again then.
    */
   tellDelivered(): void {
     if (this.#delivered.length === 0) return;
-    // Node tells of the close a turn of its loop before it writes the status, without which a client has no answer
-    const closed = (): void => void setImmediate(() => setImmediate(() => this.#runDelivered()));
-    if (this.#call.cancelled) closed();
-    else this.#call.once('cancelled', closed);
+    const stream = streamOf(this.#call);
+    if (stream === null) this.#runDelivered();
+    else whenSent(stream, () => this.#runDelivered());
   }
 
   #runDelivered(): void {

@@ -131,19 +131,25 @@ class PodNetwork {
     const record = { driver: 'bridge', request, network } as const;
     // addresses in a directory of our own are found by their owner: they need no record before
     if (!network.ownDataDir) this.#records.write({ ...record, addresses: null }, { sync: false });
-    let addresses: string[];
+    let addresses: string[] | null = null;
     try {
       addresses = await this.#bridges.reserve(network, request.sandboxId);
       this.#records.write({ ...record, addresses }, { sync: false });
     } catch (error) {
-      // what nobody will remember must not stay reserved (a full disk); of two troubles the first is told
-      const locked = error instanceof Failure && error.kind === 'deadline-exceeded'; // nothing is reserved, and it may take as long again
-      if (!locked) await this.#bridges.release(network, request.sandboxId, null).catch(() => undefined);
+      // a full disk: what nobody will remember must not stay reserved; where none could be had there is nothing
+      if (addresses !== null || !(error instanceof Failure))
+        await this.#giveBack(network, request.sandboxId, addresses);
       throw error;
     }
     throwIfAborted(signal, `connecting sandbox ${request.sandboxId}`);
     const attached = await this.#bridges.attach({ network, pod: request, addresses }, addresses);
     return this.#keep({ ...record, addresses }, attached);
+  }
+
+  /** After a failure, which is the one that its caller is told. */
+  async #giveBack(...owned: Parameters<Bridges['release']>): Promise<void> {
+    const told = (error: unknown): void => this.#log('error', { sandbox: owned[1], error }, 'addresses stay reserved');
+    await this.#bridges.release(...owned).catch(told);
   }
 
   async #attachByPlugins(wanted: NetworkConfig, request: AttachRequest, signal: AbortSignal): Promise<Attachment> {

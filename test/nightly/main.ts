@@ -11,7 +11,8 @@ const usage = `usage: hack/nightly [PART...] [--skip PART]... [--list]
 
 Runs what takes too long for every change, one after the other: all of it takes most of a day. Each part's output goes to
 test-results/nightly/PART.log, its result with date and commit to docs/results/nightly.md, as soon as it is over; rows of
-parts that did not run stay. Ends with 1 if a part failed. Needs root; parts install what they need.
+parts that did not run stay. One that takes five hours is ended. Ends with 1 if a part failed. Needs root; what parts need
+is built and installed first.
 
 ${parts.map(({ name, what }) => `  ${name.padEnd(14)} ${what}`).join('\n')}
 `;
@@ -20,12 +21,26 @@ const root = join(import.meta.dirname, '../..');
 const page = join(root, 'docs/results/nightly.md');
 const logs = join(root, 'test-results/nightly');
 const keptBytes = 64 * 1024; // of an output, for its last words
+/** Seconds after which a part that hangs is ended (timeout(1)), so that the others have their turn. */
+const longestSeconds = 5 * 3600;
+
+const git = (...args: string[]): string => execFileSync('git', args, { cwd: root, encoding: 'utf8' }).trim();
+
+/** What is tested; results of parts that ran before are no change to it. */
+const commitNow = (): string =>
+  `${git('rev-parse', '--short', 'HEAD')}${git('status', '--porcelain', '--', '.', ':!docs/results') === '' ? '' : '-dirty'}`;
 
 /** Runs one, with its output in a file; never rejects. */
-async function run({ name, command: [program, ...args], env = {} }: Part, commit: string): Promise<Result> {
+async function run({ name, command, env = {} }: Part): Promise<Result> {
   const begun = performance.now();
+  const commit = commitNow();
   const log = createWriteStream(join(logs, `${name}.log`));
-  const child = spawn(program, args, { cwd: root, env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
+  const bounded = ['--kill-after=60', String(longestSeconds), ...command.split(' ')];
+  const child = spawn('timeout', bounded, {
+    cwd: root,
+    env: { ...process.env, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   let tail = '';
   for (const stream of [child.stdout, child.stderr])
     stream.setEncoding('utf8').on('data', (text: string) => {
@@ -33,7 +48,7 @@ async function run({ name, command: [program, ...args], env = {} }: Part, commit
       tail = (tail + text).slice(-keptBytes);
     });
   const { promise, resolve } = Promise.withResolvers<string>();
-  child.once('error', (error) => resolve(`${program}: ${error.message}`));
+  child.once('error', (error) => resolve(`timeout: ${error.message}`));
   child.once('close', (code, signal) => resolve(code === 0 ? '' : `ended with ${signal ?? code}`));
   const trouble = await promise;
   log.end();
@@ -66,11 +81,10 @@ async function main(): Promise<number> {
     ({ name }) => (positionals.length === 0 || positionals.includes(name)) && !values.skip.includes(name),
   );
   mkdirSync(logs, { recursive: true });
-  const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], { cwd: root, encoding: 'utf8' }).trim();
   let failed = 0;
   for (const part of wanted) {
     process.stdout.write(`==== ${part.name}: ${part.what}\n`);
-    const result = await run(part, commit);
+    const result = await run(part);
     if (!result.passed) failed += 1;
     const before = existsSync(page) ? readFileSync(page, 'utf8') : '';
     writeFileSync(page, pageAfter(before, parts, [result]));

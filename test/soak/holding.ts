@@ -10,8 +10,10 @@ export interface Holding {
   readonly rss: number;
 }
 
-export function holdingOf(pid: number): Holding {
-  const { fds, rssBytes } = holdingsOf(pid);
+/** `all`: with descriptors of cgroup files, of which the daemon keeps some and a monitor one for each container. */
+export function holdingOf(pid: number, { all }: { readonly all: boolean }): Holding {
+  const { fds: counted, rssBytes } = holdingsOf(pid);
+  const fds = all ? readdirSync(`/proc/${pid}/fd`).length : counted;
   const threads = readdirSync(`/proc/${pid}/task`).length;
   return { fds, threads, rss: rssBytes / 2 ** 20 };
 }
@@ -43,9 +45,19 @@ export interface Slack {
   readonly rss: number;
 }
 
-/** What of a growth from the second quarter to the last is one: PURE. */
-export function grew({ quarters: [, before, , after] }: Growth, slack: Slack): string[] {
+/** A start is over when a quarter takes so many samples, of five seconds each: then memory rests, or is lost. */
+const longQuarter = 90;
+const steady = 1.03;
+
+/**
+ * What of a growth is one: more in the last quarter than the second had with a fifth and the slack; in a run of half an hour
+ * and more memory that grows from the second to the third and from there to the last. PURE.
+ */
+export function grew({ quarters: [, before, between, after], samples }: Growth, slack: Slack): string[] {
   const found: string[] = [];
+  const goesOn = between.rss > before.rss * steady && after.rss > between.rss * steady;
+  if (goesOn && samples >= 4 * longQuarter)
+    found.push(`memory goes on: ${[before, between, after].map(({ rss }) => rss.toFixed(1)).join(', ')} MiB`);
   if (after.fds > before.fds * 1.2 + slack.fds) found.push(`descriptors: ${before.fds} to ${after.fds}`);
   if (after.threads > before.threads + slack.threads) found.push(`threads: ${before.threads} to ${after.threads}`);
   if (after.rss > before.rss * 1.2 + slack.rss)

@@ -22,6 +22,16 @@ const reloadEvery = 20;
 /** Between one round and the next: a round is a few dozen calls, and the other clients want the machine too. */
 const restMs = 200;
 
+/** However busy the machine is, none of these may take longer, in milliseconds. */
+const longestMs = 60_000;
+
+/** What comes in time, or a failure. */
+function inTime<T>(coming: Promise<T>): Promise<T> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(() => reject(new Error(`took longer than ${longestMs / 1000} s`)), longestMs);
+  return Promise.race([coming, promise]).finally(() => clearTimeout(timer));
+}
+
 interface Named {
   readonly metadata: { readonly name: string; readonly attempt: number };
   readonly log_path: string;
@@ -57,7 +67,7 @@ export class Resident {
   async run(signal: AbortSignal, complain: (text: string) => void): Promise<number> {
     while (!signal.aborted) {
       for (const [what, does] of this.#verbs()) {
-        await does().catch((error: Error) => complain(`the resident pod: ${what}: ${error.message}`));
+        await inTime(does()).catch((error: Error) => complain(`the resident pod: ${what}: ${error.message}`));
         if (signal.aborted) break;
       }
       this.#rounds += 1;

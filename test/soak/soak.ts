@@ -125,15 +125,25 @@ async function killer(daemon: TestDaemon, everyMs: number, signal: AbortSignal):
   }
 }
 
-/** A pod that is there all the time, and what its monitor and the daemon hold; `over` when the signal fires. */
+/** A pod that is there all the time, and what its monitor and the daemon hold; `over` when the signal fires. Never rejects. */
 async function watchGrowth(daemon: TestDaemon, complaints: string[], signal: AbortSignal) {
+  const complain = (text: string): void => void complaints.push(text);
   const resident = await Resident.begin(daemon);
-  const rounds = resident.run(signal, (text) => complaints.push(text));
-  const growths = watch({ daemon: daemon.pid, monitor: resident.monitor }, signal);
-  const over = Promise.all([rounds, growths]).then(async ([made, seen]) => {
-    await resident.end();
-    complaints.push(...grown(seen));
-    return { rounds: made, growths: seen };
-  });
+  const rounds = resident.run(signal, complain);
+  const growths = watch({ daemon: daemon.pid, monitor: resident.monitor }, signal, complain);
+  const over = (async () => {
+    try {
+      const [made, seen] = await Promise.all([rounds, growths]);
+      await resident.end();
+      if (made < 2) complain(`the pod that is there all the time made ${made} rounds: the soak was too short`);
+      for (const each of grown(seen)) complain(each);
+      for (const name of ['podwrightd', 'a monitor'])
+        if (!seen.has(name)) complain(`${name} was looked at too seldom: the soak was too short`);
+      return { rounds: made, growths: seen };
+    } catch (error) {
+      complain(`the pod that is there all the time: ${(error as Error).message}`);
+      return { rounds: 0, growths: new Map() };
+    }
+  })();
   return { over };
 }

@@ -21,17 +21,34 @@ export interface Subjects {
   readonly monitor: number;
 }
 
-/** Looks every few seconds, until the signal fires. */
-export async function watch({ daemon, monitor }: Subjects, signal: AbortSignal): Promise<Growths> {
+/** Looks every few seconds, until the signal fires. Who is gone, and must not be, is complained of once. */
+export async function watch(
+  { daemon, monitor }: Subjects,
+  signal: AbortSignal,
+  complain: (text: string) => void,
+): Promise<Growths> {
   const seen = new Map<string, Holding[]>(Object.keys(watched).map((name) => [name, []]));
-  const look = (name: string, pid: number | null): void => {
-    if (pid !== null) seen.get(name)?.push(holdingOf(pid));
+  const gone = new Set<string>();
+  let worker: number | null = null;
+  const look = (name: string, pid: number): void => {
+    if (gone.has(name)) return;
+    try {
+      seen.get(name)?.push(holdingOf(pid, { all: name !== 'podwrightd' }));
+    } catch (error) {
+      if (name === 'podwright-work') return; // it has just ended
+      gone.add(name);
+      complain(`${name}, process ${pid}, is gone: ${(error as Error).message}`);
+    }
   };
   while (!signal.aborted) {
     await pause(everyMs, signal);
     look('podwrightd', daemon);
-    look('podwright-work', workOf(daemon));
     look('a monitor', monitor);
+    const now = gone.has('podwrightd') ? null : workOf(daemon);
+    // it ends when there is nothing to do for it, and another one begins anew
+    if (now !== worker) seen.set('podwright-work', []);
+    worker = now;
+    if (now !== null) look('podwright-work', now);
   }
   const told = [...seen].map(([name, samples]) => [name, growthOf(samples)] as const);
   return new Map(told.filter((one): one is [string, Growth] => one[1] !== null));
@@ -43,15 +60,19 @@ export const grown = (growths: Growths): string[] =>
 
 /** The process for work, where the daemon has one (own.work_memory, own.work_cpus). */
 function workOf(daemon: number): number | null {
-  const children = readdirSync(`/proc/${daemon}/task`).flatMap((thread) => childrenOf(daemon, thread));
+  const children = threadsOf(daemon).flatMap((thread) => childrenOf(daemon, thread));
   return children.find((pid) => argvOf(pid)[0]?.endsWith('podwright-work')) ?? null;
 }
+
+const alive = (pid: number): boolean => readOr(`/proc/${pid}/stat`) !== '';
 
 /** Of a thread, which may just have ended: proc_pid_task_tid_children(5). */
 function childrenOf(pid: number, thread: string): number[] {
   const text = readOr(`/proc/${pid}/task/${thread}/children`);
   return text.split(' ').filter(Boolean).map(Number);
 }
+
+const threadsOf = (pid: number): string[] => (alive(pid) ? readdirSync(`/proc/${pid}/task`) : []);
 
 const argvOf = (pid: number): string[] => readOr(`/proc/${pid}/cmdline`).split('\0');
 

@@ -107,11 +107,16 @@ export class HostLocalStore {
     if (names.has(text)) this.#remove(text);
     const file = openSync(join(this.#dir, text), 'wx', 0o600);
     try {
-      writeSync(file, `${owner.sandboxId}\r\n${owner.interface}`);
-    } finally {
-      closeSync(file);
+      try {
+        writeSync(file, `${owner.sandboxId}\r\n${owner.interface}`);
+      } finally {
+        closeSync(file);
+      }
+      writeFileSync(lastFile, text, { mode: 0o600 });
+    } catch (error) {
+      this.#remove(text); // a full disk: nobody will know that it is reserved
+      throw error;
     }
-    writeFileSync(lastFile, text, { mode: 0o600 });
     return text;
   }
 

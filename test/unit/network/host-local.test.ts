@@ -108,3 +108,13 @@ test('collecting leaves the living alone', async (t) => {
   t.deepEqual((await one.collect(new Set(['alive']))).sort(), ['10.0.0.3', '10.0.0.77']);
   t.deepEqual(readdirSync(file('.')).sort(), ['10.0.0.2', 'last_reserved_ip.0', 'lock']);
 });
+
+test('an address whose reservation fails half-way is free again', async (t) => {
+  const { make, file } = store(t);
+  mkdirSync(file('last_reserved_ip.1'), { recursive: true }); // cannot be written
+  const both = [set('10.0.0.0/24'), set('fd00::/64')];
+  await t.throwsAsync(make().reserve(owner('one'), both), { code: 'EISDIR' });
+  t.deepEqual([existsSync(file('10.0.0.2')), existsSync(file('fd00::2'))], [false, false]);
+  rmSync(file('last_reserved_ip.1'), { recursive: true });
+  t.deepEqual(await make().reserve(owner('one'), both), ['10.0.0.3', 'fd00::2']);
+});

@@ -38,3 +38,14 @@ test('what breathes is no growth', (t) => {
   const growth = growthOf([...times(6), ...times(2, { fds: 14, rss: 1.5 })]);
   t.deepEqual(growth && grew(growth, slack), []);
 });
+
+test('memory that grows on is told in a long run, one that comes to rest is not', (t) => {
+  const long = (...quarters: [number, number, number, number]) => {
+    const growth = growthOf(quarters.flatMap((rss) => times(90, { rss })));
+    return growth && grew(growth, slack);
+  };
+  t.deepEqual(long(1, 1.1, 1.15, 1.2), ['memory goes on: 1.1, 1.1, 1.2 MiB']);
+  t.deepEqual(long(1, 1.1, 1.2, 1.2), []);
+  const short = growthOf([1, 1.1, 1.15, 1.2].flatMap((rss) => times(20, { rss })));
+  t.deepEqual(short && grew(short, slack), [], 'a start');
+});

@@ -152,7 +152,7 @@ export async function sweepSteps<T>(t: ExecutionContext, on: { daemon: TestDaemo
   let unbroken: unknown;
   const passed = await steps.during(async () => {
     unbroken = await verb.call(first);
-    await delivered(on.daemon).catch(() => undefined); // a shutdown leaves none
+    await delivered(on.daemon);
   });
   const found = passed.filter(
     ({ label }) => !(verb.withoutTrash ?? false) || !/^(file|tree) freed$|^native\.sweepTrash/.test(label),
@@ -181,8 +181,13 @@ export async function sweepSteps<T>(t: ExecutionContext, on: { daemon: TestDaemo
   t.log(`${verb.name}: ${found.length} steps; ${told.join(', ')}`);
 }
 
-/** What a daemon does when an answer has left is done when the next one comes (src/cri/sent.ts). */
-const delivered = async ({ runtime }: TestDaemon): Promise<unknown> => runtime.Version({});
+/** What a daemon does when an answer has left is done when the next one comes (src/cri/sent.ts), or it is dead. */
+async function delivered(daemon: TestDaemon): Promise<void> {
+  let came = false;
+  const next = daemon.runtime.Version({}, { deadlineMs: besideMs }).catch(() => undefined);
+  void next.then(() => (came = true));
+  await until('the answer before has left', () => came || !daemon.running);
+}
 
 /**
  * What may fail and leave the call a success: what is freed later, and a fact that is known at once and written when it
@@ -213,7 +218,7 @@ async function breakAt<T>(
     (what) => what ?? {},
     () => null,
   );
-  await delivered(daemon).catch(() => undefined); // it may die, or have ended
+  await delivered(daemon);
   // of labels that are many the n-th may never come; the first one does, perhaps after the answer
   if (step.nth === 1)
     await until(`${name}: it is passed`, () => steps.fired || !daemon.running, besideMs).catch(() => undefined);

@@ -19,7 +19,8 @@ export function streamOf(call: object): AnswerStream | null {
 
 /**
  * Runs `then` when the status OK has been written to the connection, in the same turn of the loop; never when the stream
- * was reset or lost before, or another status went out. To be called before it leaves: in the turn in which it is handed over.
+ * was reset or lost before, or another status went out. A caller that does not read may have bytes waiting here even then.
+ * To be called in the turn in which the answer is handed over.
  */
 export function whenSent(stream: AnswerStream, then: () => void): void {
   stream.once('close', () => {

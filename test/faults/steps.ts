@@ -193,7 +193,8 @@ async function delivered(daemon: TestDaemon): Promise<void> {
  * What may fail and leave the call a success: what is freed later, and a fact that is known at once and written when it
  * can be.
  */
-const owed = /^(record of \w+ status\.json |(tree|file|content) |native\.(removeTree|sweepTrash))/;
+const owed =
+  /^(record of \w+ status\.json |(tree|file) freed|tree renamed away|content removed|native\.(removeTree|sweepTrash))/;
 
 interface Broken<T> {
   readonly verb: Swept<T>;

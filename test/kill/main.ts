@@ -15,7 +15,8 @@ const usage = `usage: hack/kill [--runtimes podwright,containerd] [--rounds 20] 
 
 Kills the daemon (SIGKILL) so many times in each of RunPodSandbox, CreateContainer and PullImage and starts it again, and gives
 up as many calls while the daemon lives; then makes the call once more as a kubelet does. Counts retries that failed, names that were held, and what is left on the host when all
-pods were removed. Runtimes: podwright, containerd, crio. The page goes to docs/results/kill.md.
+pods were removed; ends with 1 if podwright held a name, never came right or left anything. Runtimes: podwright, containerd, crio.
+The page goes to docs/results/kill.md.
 Needs: root, npm run build, hack/testkit/install.sh all and images.sh.
 `;
 
@@ -49,8 +50,11 @@ async function measured(name: string, rounds: number, seed: number): Promise<Kil
   }
 }
 
-async function main(): Promise<void> {
-  if (values.help) return void process.stdout.write(usage);
+async function main(): Promise<number> {
+  if (values.help) {
+    process.stdout.write(usage);
+    return 0;
+  }
   const seed = Number(values.seed);
   await serveImages();
   const results: KillResult[] = [];
@@ -63,7 +67,17 @@ async function main(): Promise<void> {
   writeFileSync(file, text);
   for (const { runtime, left } of results) say(`${runtime}: left ${JSON.stringify(left)}`);
   say(`wrote ${file}`);
+  const faults = results.filter(({ runtime }) => runtime === 'podwright').map(faultsOf);
+  for (const { held, never, left } of faults) say(`podwright: ${held} names held, ${never} never right, ${left} left`);
+  return faults.every(({ held, never, left }) => held + never + left === 0) ? 0 : 1;
 }
 
-await main();
-process.exit(0); // connections to the registry of images may be open
+/** What may not be: names that are held, calls that never come right, what is left and what cannot be removed. */
+function faultsOf({ verbs, left, removalFailures }: KillResult): { held: number; never: number; left: number } {
+  const sum = (key: 'reserved' | 'neverRight'): number => verbs.reduce((all, verb) => all + verb[key], 0);
+  const things = Object.values(left).reduce((all, list: readonly string[]) => all + list.length, 0);
+  return { held: sum('reserved'), never: sum('neverRight'), left: things + removalFailures };
+}
+
+const code = await main();
+process.exit(code); // connections to the registry of images may be open

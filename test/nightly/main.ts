@@ -23,8 +23,12 @@ const logs = join(root, 'test-results/nightly');
 const keptBytes = 64 * 1024; // of an output, for its last words
 /** Seconds after which a part that hangs is ended (timeout(1)), so that the others have their turn. */
 const longestSeconds = 5 * 3600;
+const signals = ['SIGINT', 'SIGTERM'] as const;
 
 const git = (...args: string[]): string => execFileSync('git', args, { cwd: root, encoding: 'utf8' }).trim();
+
+/** Somebody wants this to end: no other part is begun. */
+let interrupted = false;
 
 /** What is tested; results of parts that ran before are no change to it. */
 const commitNow = (): string =>
@@ -49,8 +53,18 @@ async function run({ name, command, env = {} }: Part): Promise<Result> {
     });
   const { promise, resolve } = Promise.withResolvers<string>();
   child.once('error', (error) => resolve(`timeout: ${error.message}`));
-  child.once('close', (code, signal) => resolve(code === 0 ? '' : `ended with ${signal ?? code}`));
+  child.once('exit', (code, signal) => {
+    const how = code === 0 ? '' : `ended with ${signal ?? code}`;
+    child.once('close', () => resolve(how));
+    setTimeout(() => resolve(how), 5000).unref(); // somebody whom it left behind may hold its output
+  });
+  const stop = (signal: NodeJS.Signals): void => {
+    interrupted = true;
+    child.kill(signal); // timeout(1) tells all that it started
+  };
+  for (const signal of signals) process.once(signal, stop);
   const trouble = await promise;
+  for (const signal of signals) process.off(signal, stop);
   log.end();
   await finished(log);
   const when = new Date().toISOString().slice(0, 10);
@@ -65,6 +79,7 @@ async function main(): Promise<number> {
     options: {
       skip: { type: 'string', multiple: true, default: [] },
       list: { type: 'boolean', default: false },
+      check: { type: 'boolean', default: false },
       help: { type: 'boolean', short: 'h', default: false },
     },
   });
@@ -80,9 +95,11 @@ async function main(): Promise<number> {
   const wanted = parts.filter(
     ({ name }) => (positionals.length === 0 || positionals.includes(name)) && !values.skip.includes(name),
   );
+  if (values.check) return 0;
   mkdirSync(logs, { recursive: true });
   let failed = 0;
   for (const part of wanted) {
+    if (interrupted) return 130;
     process.stdout.write(`==== ${part.name}: ${part.what}\n`);
     const result = await run(part);
     if (!result.passed) failed += 1;

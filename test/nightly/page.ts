@@ -54,6 +54,8 @@ export function pageAfter(before: string, parts: readonly Part[], results: reado
 export function lastWords(output: string): string {
   const lines = output.split('\n').filter((line) => line.trim() !== '');
   const count = lines.findLast((line) => /^\d+ passed, \d+ failed/.test(line));
+  const steps = lines.findLast((line) => /^\s+\d+ verbs with \d+ steps: /.test(line));
+  if (count !== undefined && steps !== undefined) return `${count}; ${steps.trim()}`;
   const complaints = lines.findLast((line) => line.startsWith('- Complaints: '));
   return (count ?? complaints?.slice(2) ?? lines.at(-1) ?? 'said nothing').slice(0, 120);
 }

@@ -15,9 +15,9 @@ const suite = (name: string, what: string): Part => ({ name, what, command: `hac
 /** In the order in which they run: what finds most in the least time first. */
 export const parts: readonly Part[] = [
   {
-    ...suite('faults', 'every step of every verb in each way, and all other faults'),
-    // none is left out for want of time
-    env: { FAULTS: 'all', FAULTS_UNTIL: String(Date.now() + 86_400_000) },
+    // as `npm run test:faults`: what half an hour is too short for on a busy machine is told
+    ...suite('faults', 'the steps of every verb in each way, and all other faults'),
+    env: { FAULTS: 'all' },
   },
   suite('vm-limits', 'limits that only a whole host has'),
   suite('vm-power', 'power cuts, disks that fail'),

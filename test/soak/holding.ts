@@ -46,7 +46,7 @@ export interface Slack {
 }
 
 /** A start is over when a quarter takes so many samples, of five seconds each: then memory rests, or is lost. */
-const longQuarter = 90;
+const longQuarter = 80;
 const steady = 1.03;
 
 /**

@@ -58,6 +58,8 @@ async function main(): Promise<number> {
       progress: (line) => void process.stderr.write(`${line}\n`),
     });
     const complaints = [...result.complaints];
+    if (values.set.some((each) => each.startsWith('own.work_')) && result.growths?.has('podwright-work') === false)
+      complaints.push('podwright-work was looked at too seldom: the soak was too short, or it did not live');
     const verified = await daemon.podwright('images', 'verify').catch((error: Error) => `failed: ${error.message}`);
     if (/failed|damaged|missing/i.test(verified)) complaints.push(`images verify: ${verified}`);
     complaints.push(...(await daemon.leftOfPods()).map((what) => `left: ${what}`));

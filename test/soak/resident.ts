@@ -26,7 +26,7 @@ const restMs = 200;
 const longestMs = 60_000;
 
 /** What comes in time, or a failure. */
-function inTime<T>(coming: Promise<T>): Promise<T> {
+export function inTime<T>(coming: Promise<T>): Promise<T> {
   const { promise, reject } = Promise.withResolvers<never>();
   const timer = setTimeout(() => reject(new Error(`took longer than ${longestMs / 1000} s`)), longestMs);
   return Promise.race([coming, promise]).finally(() => clearTimeout(timer));

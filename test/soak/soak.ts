@@ -7,7 +7,7 @@ import type { Tries } from './calls.ts';
 import { Chance } from '../helpers/chance.ts';
 import { SoakClient } from './client.ts';
 import { pause } from './pause.ts';
-import { Resident } from './resident.ts';
+import { inTime, Resident } from './resident.ts';
 import { type Growths, grown, watch } from './watch.ts';
 
 /** How a soak goes. */
@@ -134,7 +134,7 @@ async function watchGrowth(daemon: TestDaemon, complaints: string[], signal: Abo
   const over = (async () => {
     try {
       const [made, seen] = await Promise.all([rounds, growths]);
-      await resident.end();
+      await inTime(resident.end());
       if (made < 2) complain(`the pod that is there all the time made ${made} rounds: the soak was too short`);
       for (const each of grown(seen)) complain(each);
       for (const name of ['podwrightd', 'a monitor'])

@@ -29,6 +29,7 @@ export async function watch(
 ): Promise<Growths> {
   const seen = new Map<string, Holding[]>(Object.keys(watched).map((name) => [name, []]));
   const gone = new Set<string>();
+  const works: Holding[][] = [];
   let worker: number | null = null;
   const look = (name: string, pid: number): void => {
     if (gone.has(name)) return;
@@ -44,12 +45,17 @@ export async function watch(
     await pause(everyMs, signal);
     look('podwrightd', daemon);
     look('a monitor', monitor);
-    const now = gone.has('podwrightd') ? null : workOf(daemon);
-    // it ends when there is nothing to do for it, and another one begins anew
-    if (now !== worker) seen.set('podwright-work', []);
-    worker = now;
-    if (now !== null) look('podwright-work', now);
+    if (gone.has('podwrightd')) continue;
+    if (worker === null || !isWork(worker)) {
+      worker = workOf(daemon);
+      // it ends when there is nothing to do for it, and another one begins anew: the longest life is told
+      if (works.at(-1)?.length !== 0) works.push([]);
+      seen.set('podwright-work', works.at(-1) as Holding[]);
+    }
+    if (worker !== null) look('podwright-work', worker);
   }
+  const longest = works.toSorted((a, b) => b.length - a.length)[0];
+  if (longest) seen.set('podwright-work', longest);
   const told = [...seen].map(([name, samples]) => [name, growthOf(samples)] as const);
   return new Map(told.filter((one): one is [string, Growth] => one[1] !== null));
 }
@@ -61,8 +67,10 @@ export const grown = (growths: Growths): string[] =>
 /** The process for work, where the daemon has one (own.work_memory, own.work_cpus). */
 function workOf(daemon: number): number | null {
   const children = threadsOf(daemon).flatMap((thread) => childrenOf(daemon, thread));
-  return children.find((pid) => argvOf(pid)[0]?.endsWith('podwright-work')) ?? null;
+  return children.find(isWork) ?? null;
 }
+
+const isWork = (pid: number): boolean => argvOf(pid)[0]?.endsWith('podwright-work') === true;
 
 const alive = (pid: number): boolean => readOr(`/proc/${pid}/stat`) !== '';
 

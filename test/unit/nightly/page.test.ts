@@ -35,6 +35,8 @@ test('last words: the count, the complaints of a soak, or the last line', (t) =>
     lastWords('# Soak\n- Complaints: none; nothing was left on the host.\n\n| a |\n'),
     'Complaints: none; nothing was left on the host.',
   );
+  const steps = '24 verbs with 409 steps: daemon killed at 409; left out for want of time: 3';
+  t.is(lastWords(`        ${steps}\n9 passed, 0 failed\n`), `9 passed, 0 failed; ${steps}`);
   t.is(lastWords('first\nlast\n\n'), 'last');
   t.is(lastWords(''), 'said nothing');
 });

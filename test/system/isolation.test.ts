@@ -157,7 +157,9 @@ test.serial('root of a user namespace with every capability gets at nothing of t
   const ids = [{ container_id: 0, host_id: 400_000, length: 65_536 }];
   const namespace_options = { pid: 'CONTAINER', userns_options: { mode: 'POD', uids: ids, gids: ids } } as const;
   const own = await runPod(daemon, { linux: { security_context: { namespace_options } } });
-  const security_context = { namespace_options, capabilities: { add_capabilities: ['ALL'] } };
+  // the default profile of AppArmor would refuse mounts before the kernel does
+  const apparmor = { profile_type: 'Unconfined' } as const;
+  const security_context = { namespace_options, apparmor, capabilities: { add_capabilities: ['ALL'] } };
   // binfmt_misc is not among them: from Linux 6.7 on a user namespace has one of its own
   const files = ['core_pattern', 'modprobe', 'sysrq-trigger', 'uevent_helper', 'release_agent', 'devices.allow'];
   const names = files.map((name) => `-name ${name}`).join(' -o ');

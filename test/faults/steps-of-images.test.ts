@@ -8,7 +8,7 @@ import { type FakeRegistry, startFakeRegistry } from '../helpers/fake-registry.t
 import { makeImage, type TestImage } from '../helpers/image-parts.ts';
 import { pull } from '../helpers/pods.ts';
 import { until } from '../helpers/until.ts';
-import { everything, Steps, type Swept, sweepSteps } from './steps.ts';
+import { everything, type Step, Steps, type Swept, sweepSteps } from './steps.ts';
 import { storeOf, trashMs } from './store.ts';
 
 const architecture = process.arch === 'x64' ? 'amd64' : process.arch;
@@ -61,6 +61,9 @@ const fetched = (image: TestImage): number =>
     fake.requests.some(({ method, url }) => method === 'GET' && url.endsWith(`/blobs/${digest}`)),
   ).length;
 
+/** Whether it may be one of the list of kept blobs, which is told of in the log alone: the next change or start writes it anew. */
+const ofIndex = ({ label }: Step): boolean => /^(native\.writeFileAtomic|file (written|renamed))/.test(label);
+
 /** What both verbs have in common on one daemon. */
 function room(daemon: TestDaemon) {
   const store = storeOf(daemon);
@@ -88,9 +91,8 @@ function sweepPull(t: ExecutionContext, daemon: TestDaemon): Promise<void> {
     withoutMonitors: true,
     withoutTrash: true,
     most: 12,
-    // after the image is told of and its two layers: the list of kept blobs, which is written anew by the next change or start
-    mayFail: ({ label, nth }) =>
-      daemon !== dropped && nth > 2 && /^(native\.writeFileAtomic|file (written|renamed))/.test(label),
+    // after those of its two layers
+    mayFail: (step) => step.nth > 2 && daemon !== dropped && ofIndex(step),
     prepare: async () => ({ ...newImage(), before: store.layers() }),
     call: ({ reference }) => pull(daemon, reference),
     whileDead: () => {
@@ -126,6 +128,7 @@ function sweepRemoval(t: ExecutionContext, daemon: TestDaemon): Promise<void> {
   const verb: Swept<Made> = {
     name: t.title,
     withoutMonitors: true,
+    mayFail: (step) => daemon !== dropped && ofIndex(step),
     prepare: async () => {
       const made = { ...newImage(), before: store.layers() };
       await pull(daemon, made.reference);

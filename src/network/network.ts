@@ -147,9 +147,9 @@ class PodNetwork {
   }
 
   /** After a failure, which is the one that its caller is told. */
-  async #giveBack(...owned: Parameters<Bridges['release']>): Promise<void> {
-    const told = (error: unknown): void => this.#log('error', { sandbox: owned[1], error }, 'addresses stay reserved');
-    await this.#bridges.release(...owned).catch(told);
+  async #giveBack(network: BridgeNetwork, sandbox: string, addresses: readonly string[] | null): Promise<void> {
+    const told = (error: unknown): void => this.#log('error', { sandbox, error }, 'addresses stay reserved');
+    await this.#bridges.release(network, sandbox, addresses).catch(told);
   }
 
   async #attachByPlugins(wanted: NetworkConfig, request: AttachRequest, signal: AbortSignal): Promise<Attachment> {

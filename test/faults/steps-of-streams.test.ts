@@ -85,21 +85,13 @@ const sweep =
       },
     );
 
-/** Waits until a session has said something and is over, or its daemon is dead. */
-async function said(client: ChannelClient, text: string): Promise<void> {
-  await until(`"${text}" or the end`, () => client.text(1).includes(text) || client.closeCode !== null);
-  const ok = client.text(1).includes(text);
-  client.ws.terminate();
-  if (!ok) throw new Error(`the session ended without "${text}": ${client.text(3)}`);
-}
-
 test.serial(
   'Exec',
   sweep({
     call: async ({ id }) => {
       const wanted = { container_id: id, cmd: ['sh', '-c', 'echo well'], stdout: true, stderr: true };
       const { url } = await daemon.runtime.Exec(wanted);
-      await said(await ChannelClient.connect(url, 'v5.channel.k8s.io'), 'well');
+      await (await ChannelClient.connect(url, 'v5.channel.k8s.io')).hear(1, 'well');
     },
   }),
 );
@@ -111,7 +103,7 @@ test.serial(
       const { url } = await daemon.runtime.Attach({ container_id: id, stdin: true, stdout: true });
       const client = await ChannelClient.connect(url, 'v5.channel.k8s.io');
       client.send(0, 'me\n');
-      await said(client, 'heard me');
+      await client.hear(1, 'heard me');
     },
   }),
 );
@@ -123,10 +115,7 @@ test.serial(
       const { url } = await daemon.runtime.PortForward({ pod_sandbox_id: pod.id });
       const client = await ChannelClient.connect(`${url}?port=8080`, 'v4.channel.k8s.io');
       client.send(0, 'there and back\n');
-      const echoed = (): boolean => client.bytes(0).includes('there and back');
-      await until('the echo or the end', () => echoed() || client.closeCode !== null);
-      client.ws.terminate();
-      if (!echoed()) throw new Error('the port did not answer');
+      await client.hear(0, 'there and back');
     },
   }),
 );

@@ -56,6 +56,17 @@ export class ChannelClient {
     this.ws.send(`${channel}${Buffer.from(bytes).toString('base64')}`);
   }
 
+  /** Waits until a channel has said something, and goes without a word; fails when the session ends before. */
+  async hear(channel: number, text: string): Promise<void> {
+    try {
+      const came = (): boolean => this.bytes(channel).includes(text);
+      await until(`"${text}" or the end`, () => came() || this.closeCode !== null);
+      if (!came()) throw new Error(`the session ended with ${this.closeCode} before "${text}": ${this.text(3)}`);
+    } finally {
+      this.ws.terminate();
+    }
+  }
+
   async closed(): Promise<number> {
     return until('the connection is closed', () => this.closeCode);
   }

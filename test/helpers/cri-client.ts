@@ -3,6 +3,7 @@ import { Client, type ClientReadableStream, credentials, Metadata, type ServiceE
 import { criService, type ServiceName } from '../../src/proto/cri-codec.ts';
 import type { ImageServiceDefinition } from '../../src/proto/generated/cri/runtime/v1/ImageService.ts';
 import type { RuntimeServiceDefinition } from '../../src/proto/generated/cri/runtime/v1/RuntimeService.ts';
+import { soon } from './until.ts';
 
 type KnownKeys<T> = keyof { [K in keyof T as string extends K ? never : K]: T[K] };
 
@@ -109,13 +110,6 @@ export interface CriStream<Answer> extends AsyncIterable<Answer> {
 type StreamNames = Extract<KnownKeys<RuntimeServiceDefinition>, `Stream${string}` | 'GetContainerEvents'>;
 type AnswerOf<Name extends StreamNames> =
   RuntimeServiceDefinition[Name] extends AnyMethod<never, infer Answer> ? Answer : never;
-
-/** What comes within a minute. */
-async function soon<T>(coming: Promise<T>, what: string): Promise<T> {
-  const { promise, reject } = Promise.withResolvers<never>();
-  const timer = setTimeout(() => reject(new Error(`${what} did not come within a minute`)), 60_000);
-  return Promise.race([coming, promise]).finally(() => clearTimeout(timer));
-}
 
 /** Opens a stream of RuntimeService over a connection of its own: a stalled one stalls nobody else. */
 export function criStream<Name extends StreamNames>(

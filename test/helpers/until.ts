@@ -37,3 +37,10 @@ export async function untilSeen(what: string, act: () => void, seen: () => boole
     return until('its effect', seen, effectMs).catch(() => false);
   });
 }
+
+/** What comes within a minute; fails when it does not, naming it. */
+export async function soon<T>(coming: Promise<T>, what: string): Promise<T> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(() => reject(new Error(`${what} did not come within a minute`)), 60_000);
+  return Promise.race([coming, promise]).finally(() => clearTimeout(timer));
+}

@@ -1,12 +1,6 @@
-/** A pause that ends early when the signal fires. */
+// Pauses between one look, kill or round and the next.
+import { setTimeout as sleep } from 'node:timers/promises';
+
+/** A pause that ends early when the signal fires: that is what it rejects with, and nothing else. */
 export const pause = (ms: number, signal: AbortSignal): Promise<void> =>
-  new Promise((resolve) => {
-    if (signal.aborted) return resolve();
-    const timer = setTimeout(ended, ms);
-    signal.addEventListener('abort', ended, { once: true });
-    function ended(): void {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', ended);
-      resolve();
-    }
-  });
+  sleep(ms, undefined, { signal }).catch(() => undefined);

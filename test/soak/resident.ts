@@ -7,7 +7,7 @@ import { criStream } from '../helpers/cri-client.ts';
 import type { TestDaemon } from '../helpers/daemon.ts';
 import { containerConfig, exec, output, type Pod, runPod, scripted, sh, start, statusOf } from '../helpers/pods.ts';
 import { processesOf } from '../helpers/residue.ts';
-import { until } from '../helpers/until.ts';
+import { soon } from '../helpers/until.ts';
 import { pause } from './pause.ts';
 
 /** Writes a log, answers at a port, and answers its input. */
@@ -21,16 +21,6 @@ const script = [
 const reloadEvery = 20;
 /** Between one round and the next: a round is a few dozen calls, and the other clients want the machine too. */
 const restMs = 200;
-
-/** However busy the machine is, none of these may take longer, in milliseconds. */
-const longestMs = 60_000;
-
-/** What comes in time, or a failure. */
-export function inTime<T>(coming: Promise<T>): Promise<T> {
-  const { promise, reject } = Promise.withResolvers<never>();
-  const timer = setTimeout(() => reject(new Error(`took longer than ${longestMs / 1000} s`)), longestMs);
-  return Promise.race([coming, promise]).finally(() => clearTimeout(timer));
-}
 
 interface Named {
   readonly metadata: { readonly name: string; readonly attempt: number };
@@ -67,7 +57,7 @@ export class Resident {
   async run(signal: AbortSignal, complain: (text: string) => void): Promise<number> {
     while (!signal.aborted) {
       for (const [what, does] of this.#verbs()) {
-        await inTime(does()).catch((error: Error) => complain(`the resident pod: ${what}: ${error.message}`));
+        await soon(does(), what).catch((error: Error) => complain(`the resident pod: ${what}: ${error.message}`));
         if (signal.aborted) break;
       }
       this.#rounds += 1;
@@ -119,22 +109,19 @@ export class Resident {
 
   async #exec(): Promise<void> {
     const wanted = { container_id: this.#container, cmd: sh('read -r a; echo "got $a"'), stdin: true, stdout: true };
-    await this.#talk(await this.#daemon.runtime.Exec(wanted), { says: 'you\n', hears: 'got you' });
+    await talk(await this.#daemon.runtime.Exec(wanted), { says: 'you\n', hears: 'got you' });
   }
 
   async #attach(): Promise<void> {
     const wanted = { container_id: this.#container, stdin: true, stdout: true };
-    await this.#talk(await this.#daemon.runtime.Attach(wanted), { says: 'me\n', hears: 'heard me' });
+    await talk(await this.#daemon.runtime.Attach(wanted), { says: 'me\n', hears: 'heard me' });
   }
 
   async #forward(): Promise<void> {
     const { url } = await this.#daemon.runtime.PortForward({ pod_sandbox_id: this.#pod.id });
     const client = await ChannelClient.connect(`${url}?port=8080`, 'v4.channel.k8s.io');
-    await heard(client, { says: 'there and back', hears: 'there and back', on: 0 });
-  }
-
-  async #talk({ url }: { readonly url: string }, words: { says: string; hears: string }): Promise<void> {
-    await heard(await ChannelClient.connect(url, 'v5.channel.k8s.io'), { ...words, on: 1 });
+    client.send(0, 'there and back');
+    await client.hear(0, 'there and back');
   }
 
   async #shortLived(): Promise<void> {
@@ -191,14 +178,9 @@ function expectText({ stdout }: { readonly stdout: string }, expected: string): 
   if (stdout !== expected) throw new Error(`said ${JSON.stringify(stdout)}, not ${JSON.stringify(expected)}`);
 }
 
-/** Says something on a stream, waits for the answer, and goes without a word. */
-async function heard(client: ChannelClient, words: { says: string; hears: string; on: number }): Promise<void> {
-  try {
-    client.send(0, words.says);
-    const came = (): boolean => client.bytes(words.on).includes(words.hears);
-    await until(`"${words.hears}" or the end`, () => came() || client.closeCode !== null);
-    if (!came()) throw new Error(`ended with ${client.closeCode} before "${words.hears}"`);
-  } finally {
-    client.ws.terminate();
-  }
+/** Says something on a stream and goes when the answer has come. */
+async function talk({ url }: { readonly url: string }, words: { says: string; hears: string }): Promise<void> {
+  const client = await ChannelClient.connect(url, 'v5.channel.k8s.io');
+  client.send(0, words.says);
+  await client.hear(1, words.hears);
 }

@@ -3,11 +3,12 @@ import type { TestDaemon } from '../helpers/daemon.ts';
 import { type FakeRegistry, startFakeRegistry } from '../helpers/fake-registry.ts';
 import { makeImage } from '../helpers/image-parts.ts';
 import { pull } from '../helpers/pods.ts';
+import { soon } from '../helpers/until.ts';
 import type { Tries } from './calls.ts';
 import { Chance } from '../helpers/chance.ts';
 import { SoakClient } from './client.ts';
 import { pause } from './pause.ts';
-import { inTime, Resident } from './resident.ts';
+import { Resident } from './resident.ts';
 import { type Growths, grown, watch } from './watch.ts';
 
 /** How a soak goes. */
@@ -134,7 +135,7 @@ async function watchGrowth(daemon: TestDaemon, complaints: string[], signal: Abo
   const over = (async () => {
     try {
       const [made, seen] = await Promise.all([rounds, growths]);
-      await inTime(resident.end());
+      await soon(resident.end(), 'its end');
       if (made < 2) complain(`the pod that is there all the time made ${made} rounds: the soak was too short`);
       for (const each of grown(seen)) complain(each);
       for (const name of ['podwrightd', 'a monitor'])

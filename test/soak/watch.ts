@@ -1,5 +1,6 @@
 // What podwright's processes hold while they are soaked.
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
+import { procFile } from '../helpers/processes.ts';
 import { type Growth, grew, growthOf, type Holding, holdingOf, type Slack } from './holding.ts';
 import { pause } from './pause.ts';
 
@@ -70,26 +71,13 @@ function workOf(daemon: number): number | null {
   return children.find(isWork) ?? null;
 }
 
-const isWork = (pid: number): boolean => argvOf(pid)[0]?.endsWith('podwright-work') === true;
+const isWork = (pid: number): boolean => procFile(pid, 'cmdline').split('\0')[0]?.endsWith('podwright-work') === true;
 
-const alive = (pid: number): boolean => readOr(`/proc/${pid}/stat`) !== '';
+const alive = (pid: number): boolean => procFile(pid, 'stat') !== '';
 
 /** Of a thread, which may just have ended: proc_pid_task_tid_children(5). */
 function childrenOf(pid: number, thread: string): number[] {
-  const text = readOr(`/proc/${pid}/task/${thread}/children`);
-  return text.split(' ').filter(Boolean).map(Number);
+  return procFile(pid, `task/${thread}/children`).split(' ').filter(Boolean).map(Number);
 }
 
 const threadsOf = (pid: number): string[] => (alive(pid) ? readdirSync(`/proc/${pid}/task`) : []);
-
-const argvOf = (pid: number): string[] => readOr(`/proc/${pid}/cmdline`).split('\0');
-
-/** A file of a process; nothing of one that has ended. */
-function readOr(path: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch (error) {
-    if (!['ENOENT', 'ESRCH'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
-    return '';
-  }
-}

@@ -18,6 +18,7 @@ import { endsWithoutResidue, useDaemon } from '../helpers/daemon.ts';
 import { type FakeRegistry, startFakeRegistry } from '../helpers/fake-registry.ts';
 import { programs } from '../helpers/host-programs.ts';
 import { makeImage } from '../helpers/image-parts.ts';
+import { processOf } from '../helpers/processes.ts';
 import { patienceMs, until } from '../helpers/until.ts';
 import {
   containerConfig,
@@ -267,28 +268,11 @@ test.serial(
     await until('it has done so', async () => (await shell(daemon, id, 'ls /dev/shm')) === 'done');
     t.is(readFileSync(`/proc/${await pidOf(daemon, id)}/oom_score_adj`, 'utf8'), '321\n');
     const running = daemon.runtime.ExecSync({ container_id: id, cmd: ['sleep', '4321'] });
-    const command = await until('the command is there', () => pidWith('sleep\x004321\0'));
+    const command = await until('the command is there', () => processOf('sleep\x004321\0'));
     t.is(readFileSync(`/proc/${command}/oom_score_adj`, 'utf8'), '321\n', 'of a command');
     intact('a command');
     await Promise.all([daemon.removePod(strong.id), running]);
   },
 );
-
-/** A process by its whole command line; null when there is none. */
-function pidWith(argv: string): number | null {
-  const found = readdirSync('/proc').find(
-    (name) => /^\d+$/.test(name) && orNothing(() => readFileSync(`/proc/${name}/cmdline`, 'utf8')) === argv,
-  );
-  return found === undefined ? null : Number(found);
-}
-
-/** What a process that may end meanwhile has to say. */
-function orNothing(read: () => string): string {
-  try {
-    return read();
-  } catch {
-    return '';
-  }
-}
 
 endsWithoutResidue(test, daemon);
